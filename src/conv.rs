@@ -1,0 +1,298 @@
+//! What the user asks for: a kernel and how to apply it.
+
+use crate::{Activation, Border, Error, Kernel, Layout, Result};
+
+/// How far the output reaches beyond the places where the kernel lies wholly inside the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Padding {
+    /// None: `out = (n - extent) / stride + 1`, with `extent = (k - 1) * dilation + 1`.
+    Valid,
+    /// TensorFlow's: `out = ceil(n / stride)`; of the padding that needs,
+    /// `max((out - 1) * stride + extent - n, 0)`, the smaller half goes before. With
+    /// [`Conv2d::anchor`], the anchor says how much goes before.
+    #[default]
+    Same,
+    /// Every place where kernel and input touch: `extent - 1` on all sides.
+    Full,
+    /// As many rows and columns as given.
+    Explicit {
+        /// Rows above.
+        top: usize,
+        /// Rows below.
+        bottom: usize,
+        /// Columns to the left.
+        left: usize,
+        /// Columns to the right.
+        right: usize,
+    },
+}
+
+impl Padding {
+    /// The same number of rows and columns on all sides, PyTorch's `padding=n`.
+    #[must_use]
+    pub fn all(n: usize) -> Self {
+        Self::Explicit { top: n, bottom: n, left: n, right: n }
+    }
+}
+
+/// A shared 1x1 step after the kernel: maps the `F` outputs of each channel to `G`.
+///
+/// The weights `[filters, outputs]` are the same for all channels:
+/// `z[c, g] = act(bias[g] + Σ_f weights[f, g] * y[c, f])`. This is the step with which the
+/// answers to the TensorFlow question get back to one output per channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pointwise {
+    filters: usize,
+    outputs: usize,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    activation: Activation,
+}
+
+impl Pointwise {
+    /// From weights `[filters, outputs]`, row-major.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a size of 0, [`Error::ShapeMismatch`] where `weights` is not
+    /// `filters * outputs` long.
+    ///
+    /// ```
+    /// // The mean of two filters.
+    /// let mean = channelwise::Pointwise::new(2, 1, vec![0.5, 0.5]).unwrap();
+    /// assert_eq!((mean.filters(), mean.outputs()), (2, 1));
+    /// ```
+    pub fn new(filters: usize, outputs: usize, weights: Vec<f32>) -> Result<Self> {
+        for (axis, n) in [("pointwise filters", filters), ("pointwise outputs", outputs)] {
+            if n == 0 {
+                return Err(Error::argument(axis, n, "at least 1 is needed"));
+            }
+        }
+        if filters.checked_mul(outputs) != Some(weights.len()) {
+            return Err(Error::ShapeMismatch {
+                what: "pointwise weights",
+                expected: vec![filters, outputs],
+                found: vec![weights.len()],
+            });
+        }
+        Ok(Self { filters, outputs, weights, bias: Vec::new(), activation: Activation::None })
+    }
+
+    /// Adds `bias[g]` to output `g`; as many values as outputs, or none.
+    #[must_use]
+    pub fn bias(mut self, bias: impl Into<Vec<f32>>) -> Self {
+        self.bias = bias.into();
+        self
+    }
+
+    /// Applies `activation` to the outputs.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// How many outputs of the kernel it takes per channel.
+    #[must_use]
+    pub fn filters(&self) -> usize {
+        self.filters
+    }
+
+    /// How many outputs per channel it gives.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// `[filters, outputs]`, row-major.
+    pub(crate) fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    pub(crate) fn bias_values(&self) -> &[f32] {
+        &self.bias
+    }
+
+    pub(crate) fn activation_kind(&self) -> Activation {
+        self.activation
+    }
+}
+
+/// One kernel applied to every channel, with everything that can be said about how.
+///
+/// For input `x`, kernel `k`, stride `(sh, sw)`, dilation `(dh, dw)` and filters `f`:
+///
+/// ```text
+/// y[n, r, q, c*F+f] = act( bias[f] + Σ_i Σ_j k[i, j, f] · x̂[n, r*sh + i*dh - top, q*sw + j*dw - left, c] )
+/// ```
+///
+/// where `x̂` is `x` continued by the border. Channels never mix. A new `Conv2d` has stride 1,
+/// dilation 1, [`Padding::Same`], a border of zeros, no bias and no activation. Options are
+/// checked when it meets a shape, by [`Problem::new`](crate::Problem::new).
+///
+/// ```
+/// use channelwise::{Border, Conv2d, Engine, Kernel};
+/// use ndarray::Array4;
+///
+/// # fn main() -> channelwise::Result<()> {
+/// let frame = Array4::<u8>::from_elem((1, 48, 64, 3), 200);
+/// let blur = Conv2d::new(Kernel::gaussian(5, 1.2)?).border(Border::Reflect101);
+/// let blurred = Engine::cpu().run(&blur, &frame)?;
+/// assert_eq!(blurred, frame);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2d {
+    pub(crate) kernel: Kernel,
+    pub(crate) stride: (usize, usize),
+    pub(crate) dilation: (usize, usize),
+    pub(crate) padding: Padding,
+    pub(crate) anchor: Option<(usize, usize)>,
+    pub(crate) border: Border,
+    pub(crate) flip: bool,
+    pub(crate) layout: Layout,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) activation: Activation,
+    pub(crate) pointwise: Option<Pointwise>,
+}
+
+impl Conv2d {
+    /// The kernel at every place of the input, zeros outside: output as large as the input.
+    #[must_use]
+    pub fn new(kernel: Kernel) -> Self {
+        Self {
+            kernel,
+            stride: (1, 1),
+            dilation: (1, 1),
+            padding: Padding::Same,
+            anchor: None,
+            border: Border::ZERO,
+            flip: false,
+            layout: Layout::Nhwc,
+            bias: Vec::new(),
+            activation: Activation::None,
+            pointwise: None,
+        }
+    }
+
+    /// What `tf.nn.conv2d` per channel and `tf.concat`, a Keras `Conv2D` reused over `tf.split`,
+    /// or `tf.nn.depthwise_conv2d` with the kernel repeated compute, with Keras' default
+    /// `padding="valid"`. [`Padding::Same`] after it is TensorFlow's `"same"`.
+    #[must_use]
+    pub fn like_tensorflow(kernel: Kernel) -> Self {
+        Self::new(kernel).padding(Padding::Valid)
+    }
+
+    /// What `torch.nn.functional.conv2d` with `groups=C` and the kernel repeated computes on
+    /// `[batch, channels, height, width]`, with its default `padding=0`. [`Padding::all`] after it
+    /// is `padding=n`.
+    #[must_use]
+    pub fn like_pytorch(kernel: Kernel) -> Self {
+        Self::new(kernel).padding(Padding::Valid).layout(Layout::Nchw)
+    }
+
+    /// What `cv2.filter2D(src, -1, kernel)` computes: same size, anchor `k / 2` (rounded down),
+    /// border reflect-101.
+    #[must_use]
+    pub fn like_opencv(kernel: Kernel) -> Self {
+        let anchor = (kernel.height() / 2, kernel.width() / 2);
+        Self::new(kernel).anchor(anchor.0, anchor.1).border(Border::Reflect101)
+    }
+
+    /// What `scipy.ndimage.correlate(x, kernel)` computes on each channel: same size, origin 0
+    /// (anchor `k / 2` rounded down), mode `reflect` (edge repeated).
+    #[must_use]
+    pub fn like_scipy_correlate(kernel: Kernel) -> Self {
+        let anchor = (kernel.height() / 2, kernel.width() / 2);
+        Self::new(kernel).anchor(anchor.0, anchor.1).border(Border::Reflect)
+    }
+
+    /// What `scipy.ndimage.convolve(x, kernel)` computes on each channel: the kernel flipped,
+    /// same size, mode `reflect`. For even sizes the origin moves with the flip.
+    #[must_use]
+    pub fn like_scipy_convolve(kernel: Kernel) -> Self {
+        // The anchor counts in the kernel as applied, so k/2 becomes k-1-k/2.
+        let anchor = ((kernel.height() - 1) / 2, (kernel.width() - 1) / 2);
+        Self::new(kernel).flip().anchor(anchor.0, anchor.1).border(Border::Reflect)
+    }
+
+    /// Takes every `rows`-th output row and `columns`-th output column. Both at least 1; they may
+    /// differ, and go with any dilation.
+    #[must_use]
+    pub fn stride(mut self, rows: usize, columns: usize) -> Self {
+        self.stride = (rows, columns);
+        self
+    }
+
+    /// Spaces the taps `rows` and `columns` apart. Both at least 1.
+    #[must_use]
+    pub fn dilation(mut self, rows: usize, columns: usize) -> Self {
+        self.dilation = (rows, columns);
+        self
+    }
+
+    /// How far the output reaches.
+    #[must_use]
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// Which tap (row, column of the kernel as applied, after any flip) lies on the output's own
+    /// place, as OpenCV's `anchor`. It goes with [`Padding::Same`] only.
+    #[must_use]
+    pub fn anchor(mut self, row: usize, column: usize) -> Self {
+        self.anchor = Some((row, column));
+        self
+    }
+
+    /// What lies beyond the edges.
+    #[must_use]
+    pub fn border(mut self, border: Border) -> Self {
+        self.border = border;
+        self
+    }
+
+    /// Turns the kernel by 180 degrees: true convolution instead of correlation. Padding and
+    /// anchor stay as they are. Twice is not at all.
+    #[must_use]
+    pub fn flip(mut self) -> Self {
+        self.flip = !self.flip;
+        self
+    }
+
+    /// The order of the axes of input and output.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// Adds `bias[f]` to the outputs of filter `f`; as many values as filters, or none.
+    #[must_use]
+    pub fn bias(mut self, bias: impl Into<Vec<f32>>) -> Self {
+        self.bias = bias.into();
+        self
+    }
+
+    /// Applies `activation` after the bias.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// Maps the outputs of each channel by a shared 1x1 step. Where no activation stands between,
+    /// it is folded into the kernel and costs nothing.
+    #[must_use]
+    pub fn pointwise(mut self, pointwise: Pointwise) -> Self {
+        self.pointwise = Some(pointwise);
+        self
+    }
+
+    /// The kernel, as given.
+    #[must_use]
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+}

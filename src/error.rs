@@ -1,0 +1,160 @@
+//! The one error type of the crate.
+//!
+//! Texts are lower case and name the argument, the value found and the limit it broke.
+
+use crate::Algorithm;
+
+/// What every fallible function of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, from a bad option to a lost device.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An option has a value outside what it may be.
+    #[error("{argument}: {value} is not allowed, {limit}")]
+    Argument {
+        /// Name of the option or argument.
+        argument: &'static str,
+        /// The value that was given.
+        value: String,
+        /// What it would have to satisfy.
+        limit: String,
+    },
+    /// An array has another shape than the one needed.
+    #[error("{what}: expected shape {expected:?}, found {found:?}")]
+    ShapeMismatch {
+        /// Which array.
+        what: &'static str,
+        /// The shape it must have, outermost axis first.
+        expected: Vec<usize>,
+        /// The shape it has.
+        found: Vec<usize>,
+    },
+    /// The kernel does not fit into the padded input, so an output axis would have no elements.
+    #[error(
+        "output {axis} would be 0: input {axis} {input} plus padding {padding} is smaller than the dilated kernel's {extent}"
+    )]
+    EmptyOutput {
+        /// `height` or `width`.
+        axis: &'static str,
+        /// Input size along it.
+        input: usize,
+        /// Padding of both sides together.
+        padding: usize,
+        /// `(k - 1) * dilation + 1`.
+        extent: usize,
+    },
+    /// A size is too large to be counted.
+    #[error("{what}: {value} is above the limit of {limit}")]
+    TooLarge {
+        /// Which size.
+        what: &'static str,
+        /// The size, as far as it could be computed.
+        value: String,
+        /// The largest that can be handled.
+        limit: u64,
+    },
+    /// The algorithm that was asked for cannot do this problem on this engine.
+    #[error("algorithm {algorithm} does not apply on the {engine}: {reason}")]
+    NotApplicable {
+        /// What was asked for.
+        algorithm: Algorithm,
+        /// `cpu` or `gpu`.
+        engine: &'static str,
+        /// Why it cannot.
+        reason: String,
+    },
+    /// No adapter answers the request.
+    #[error("no GPU adapter for {wanted}; found: {found}")]
+    NoAdapter {
+        /// What was looked for (back ends, name, whether software counts).
+        wanted: String,
+        /// The adapters that are there, or `none`.
+        found: String,
+    },
+    /// The adapter refused to give a device, or the device lacks what is needed.
+    #[error("device of adapter `{adapter}`: {reason}")]
+    Device {
+        /// Name of the adapter.
+        adapter: String,
+        /// What it said or lacks.
+        reason: String,
+    },
+    /// The device is gone (driver reset, unplugged, or destroyed). Make a new engine.
+    #[error("the GPU device was lost while {doing}: {reason}")]
+    DeviceLost {
+        /// What was going on.
+        doing: &'static str,
+        /// What the driver said.
+        reason: String,
+    },
+    /// Host or device memory is exhausted.
+    #[error("out of {place} memory: {what} needs {bytes} bytes")]
+    OutOfMemory {
+        /// `host` or `device`.
+        place: &'static str,
+        /// What was being allocated.
+        what: &'static str,
+        /// How much it needs, in bytes.
+        bytes: u64,
+    },
+    /// The driver or wgpu refused a command; a defect of this crate or of the driver.
+    #[error("GPU error while {doing}: {message}")]
+    Gpu {
+        /// What was going on.
+        doing: &'static str,
+        /// The message of wgpu.
+        message: String,
+    },
+    /// A buffer handed to `encode` cannot serve.
+    #[error("{which} buffer: {reason}")]
+    Buffer {
+        /// `source` or `destination`.
+        which: &'static str,
+        /// What is wrong, with the numbers.
+        reason: String,
+    },
+    /// A worker pool could not be started.
+    #[error("cannot start {threads} worker threads: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn argument(
+        argument: &'static str,
+        value: impl ToString,
+        limit: impl Into<String>,
+    ) -> Self {
+        Self::Argument { argument, value: value.to_string(), limit: limit.into() }
+    }
+
+    /// Whether the request itself is at fault (a bad option or shape), rather than the machine.
+    ///
+    /// ```
+    /// let error = channelwise::Kernel::new(0, 3, vec![]).unwrap_err();
+    /// assert!(error.is_usage());
+    /// ```
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Argument { .. }
+            | Self::ShapeMismatch { .. }
+            | Self::EmptyOutput { .. }
+            | Self::TooLarge { .. }
+            | Self::NotApplicable { .. }
+            | Self::Buffer { .. } => true,
+            Self::NoAdapter { .. }
+            | Self::Device { .. }
+            | Self::DeviceLost { .. }
+            | Self::OutOfMemory { .. }
+            | Self::Gpu { .. }
+            | Self::Threads { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The weights: one 2-D kernel, or several, shared by all channels.
+
+mod factor;
+mod presets;
+
+use std::fmt;
+
+use ndarray::{ArrayRef, Ix2, Ix3, Ix4};
+
+use crate::{Error, Result};
+
+/// Weights `[height, width, filters]`, shared by every channel.
+///
+/// A tap `[i, j]` meets the input `i` rows below and `j` columns right of the kernel's first
+/// element (correlation, as in TensorFlow, PyTorch and OpenCV). With `F` filters each channel
+/// gets `F` outputs.
+///
+/// ```
+/// use channelwise::Kernel;
+/// use ndarray::array;
+///
+/// # fn main() -> channelwise::Result<()> {
+/// let edge = Kernel::from_array2(&array![[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])?;
+/// assert_eq!(edge, Kernel::sobel_x());
+/// let gradient = Kernel::stack(&[Kernel::sobel_x(), Kernel::sobel_y()])?;
+/// assert_eq!((gradient.height(), gradient.width(), gradient.filters()), (3, 3, 2));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Kernel {
+    height: usize,
+    width: usize,
+    filters: usize,
+    /// `[height, width, filters]`, row-major.
+    weights: Vec<f32>,
+}
+
+impl Kernel {
+    /// A single filter from its weights, row by row.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a size of 0, [`Error::ShapeMismatch`] where `weights` is not
+    /// `height * width` long.
+    pub fn new(height: usize, width: usize, weights: Vec<f32>) -> Result<Self> {
+        Self::with_filters(height, width, 1, weights)
+    }
+
+    /// Several filters from weights `[height, width, filters]`, row-major.
+    ///
+    /// # Errors
+    /// As [`Kernel::new`].
+    pub fn with_filters(
+        height: usize,
+        width: usize,
+        filters: usize,
+        weights: Vec<f32>,
+    ) -> Result<Self> {
+        for (axis, n) in
+            [("kernel height", height), ("kernel width", width), ("kernel filters", filters)]
+        {
+            if n == 0 {
+                return Err(Error::argument(axis, n, "at least 1 is needed"));
+            }
+        }
+        let expected = height.checked_mul(width).and_then(|n| n.checked_mul(filters));
+        if expected != Some(weights.len()) {
+            return Err(Error::ShapeMismatch {
+                what: "kernel weights",
+                expected: vec![height, width, filters],
+                found: vec![weights.len()],
+            });
+        }
+        Ok(Self { height, width, filters, weights })
+    }
+
+    /// From `[height, width]`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a size of 0.
+    pub fn from_array2(weights: &ArrayRef<f32, Ix2>) -> Result<Self> {
+        let (h, w) = weights.dim();
+        Self::new(h, w, weights.iter().copied().collect())
+    }
+
+    /// From `[height, width, filters]`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a size of 0.
+    pub fn from_array3(weights: &ArrayRef<f32, Ix3>) -> Result<Self> {
+        let (h, w, f) = weights.dim();
+        Self::with_filters(h, w, f, weights.iter().copied().collect())
+    }
+
+    /// From TensorFlow's `[height, width, 1, filters]`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a size of 0 or a third axis that is not 1.
+    pub fn from_array4(weights: &ArrayRef<f32, Ix4>) -> Result<Self> {
+        let (h, w, one, f) = weights.dim();
+        if one != 1 {
+            return Err(Error::argument(
+                "kernel input channels",
+                one,
+                "[height, width, 1, filters] is needed: one kernel is shared by all channels",
+            ));
+        }
+        Self::with_filters(h, w, f, weights.iter().copied().collect())
+    }
+
+    /// The filters of all `kernels`, in order, as one kernel.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for an empty list, [`Error::ShapeMismatch`] where sizes differ.
+    pub fn stack(kernels: &[Self]) -> Result<Self> {
+        let first = kernels
+            .first()
+            .ok_or_else(|| Error::argument("kernels", "[]", "at least 1 is needed"))?;
+        for kernel in kernels {
+            if (kernel.height, kernel.width) != (first.height, first.width) {
+                return Err(Error::ShapeMismatch {
+                    what: "stacked kernel",
+                    expected: vec![first.height, first.width],
+                    found: vec![kernel.height, kernel.width],
+                });
+            }
+        }
+        let weights = (0..first.height * first.width)
+            .flat_map(|tap| {
+                kernels.iter().flat_map(move |k| &k.weights[tap * k.filters..(tap + 1) * k.filters])
+            })
+            .copied()
+            .collect();
+        let filters = kernels.iter().map(|k| k.filters).sum();
+        Self::with_filters(first.height, first.width, filters, weights)
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Number of filters, the outputs each channel gets.
+    #[must_use]
+    pub fn filters(&self) -> usize {
+        self.filters
+    }
+
+    /// All weights, `[height, width, filters]` row-major.
+    #[must_use]
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// The weight of row `i`, column `j`, filter `f`; `None` outside.
+    #[must_use]
+    pub fn get(&self, i: usize, j: usize, f: usize) -> Option<f32> {
+        let inside = i < self.height && j < self.width && f < self.filters;
+        inside.then(|| self.weights[(i * self.width + j) * self.filters + f])
+    }
+
+    /// Filter `f` alone, `[height, width]` row-major.
+    pub(crate) fn filter(&self, f: usize) -> impl Iterator<Item = f32> + '_ {
+        self.weights.iter().skip(f).step_by(self.filters).copied()
+    }
+
+    /// The kernel turned by 180 degrees, which makes a correlation a convolution.
+    #[must_use]
+    pub fn flipped(&self) -> Self {
+        let taps = self.weights.chunks_exact(self.filters).rev();
+        Self { weights: taps.flatten().copied().collect(), ..self.clone() }
+    }
+
+    /// Each filter divided by the sum of its weights, so that flat areas keep their value.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a filter sums to 0 (derivatives do) or to a non-finite value.
+    pub fn normalized(&self) -> Result<Self> {
+        let mut out = self.clone();
+        for f in 0..self.filters {
+            let sum: f64 = self.filter(f).map(f64::from).sum();
+            let size: f64 = self.filter(f).map(|w| f64::from(w).abs()).sum();
+            // A sum that is rounding noise beside the weights is a zero sum.
+            if !sum.is_finite() || sum.abs() <= 1e-6 * size {
+                return Err(Error::argument(
+                    "kernel sum",
+                    sum,
+                    format!("normalising filter {f} needs a finite sum other than 0"),
+                ));
+            }
+            for w in out.weights.iter_mut().skip(f).step_by(self.filters) {
+                *w = (f64::from(*w) / sum) as f32;
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernel({self}, {:?})", self.weights)
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.height, self.width)?;
+        if self.filters > 1 {
+            write!(f, " ({} filters)", self.filters)?;
+        }
+        Ok(())
+    }
+}
