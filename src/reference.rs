@@ -1,0 +1,205 @@
+//! The definition as plain loops in f64, and how far a result may be from it.
+//!
+//! Nothing here is ever made fast. It reads the [`Conv2d`](crate::Conv2d) as given and shares with
+//! the engines only the shape arithmetic, so it checks flipping and folding too.
+
+use crate::{Element, ElementType, Layout, Problem};
+
+/// Unit round-off of f32: half the spacing at 1.
+const EPS: f64 = f32::EPSILON as f64 / 2.0;
+
+/// The exact value of one output, before it is stored, and the error an engine may make.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    /// The formula in f64.
+    pub value: f64,
+    /// `2 * n * u * Σ|k·x|` carried through the activation, with `n` the number of taps (and the
+    /// bias) and `u` the unit round-off of f32, 2^-24: twice the bound of a sum in any order.
+    pub allowance: f64,
+}
+
+impl Expected {
+    /// Whether `got`, stored as element type `T`, is within the allowance.
+    ///
+    /// Integers must be what some value within the allowance rounds to (half to even, saturated).
+    /// Where the formula gives a NaN, NaN is expected, 0 in integers; infinities must agree.
+    #[must_use]
+    pub fn accepts<T: Element>(&self, got: T) -> bool {
+        let got = f64::from(got.to_f32());
+        match T::TYPE {
+            ElementType::F32 if self.value.is_nan() => got.is_nan(),
+            ElementType::F32 if self.value.is_infinite() => got == self.value,
+            // Overflow to infinity is what f32 arithmetic gives at its end.
+            ElementType::F32 if got.is_infinite() => {
+                got.signum() == self.value.signum()
+                    && self.value.abs() + self.allowance >= f64::from(f32::MAX)
+            }
+            ElementType::F32 => (got - self.value).abs() <= self.allowance,
+            ElementType::U8 if self.value.is_nan() => got == 0.0,
+            ElementType::U8 if self.value.is_infinite() => got == self.value.clamp(0.0, 255.0),
+            ElementType::U8 => {
+                let store = |v: f64| v.round_ties_even().clamp(0.0, 255.0);
+                let (lo, hi) =
+                    (store(self.value - self.allowance), store(self.value + self.allowance));
+                (lo..=hi).contains(&got)
+            }
+        }
+    }
+
+    /// The exact value, rounded once to `T`.
+    #[must_use]
+    pub fn nearest<T: Element>(&self) -> T {
+        match T::TYPE {
+            ElementType::F32 => T::from_f32(self.value as f32),
+            // First to an integer, which f32 holds exactly.
+            ElementType::U8 => T::from_f32(self.value.round_ties_even().clamp(-1.0, 256.0) as f32),
+        }
+    }
+
+    /// How much of the allowance `got` uses: 1 is the limit. For integers the distance beyond
+    /// rounding counts.
+    #[must_use]
+    pub fn usage<T: Element>(&self, got: T) -> f64 {
+        if !self.accepts(got) {
+            return f64::INFINITY;
+        }
+        let got = f64::from(got.to_f32());
+        let beyond = match T::TYPE {
+            ElementType::F32 => (got - self.value).abs(),
+            ElementType::U8 => ((got - self.value.clamp(0.0, 255.0)).abs() - 0.5).max(0.0),
+        };
+        if beyond == 0.0 || !beyond.is_finite() { 0.0 } else { beyond / self.allowance }
+    }
+}
+
+/// Output element `index` (counted in memory order) of `problem` on `input`.
+///
+/// `input` holds `problem.input_len()` elements in the layout of the problem.
+///
+/// # Panics
+/// If `input` is shorter than that or `index` is not below `problem.output_len()`.
+#[must_use]
+pub fn at<T: Element>(problem: &Problem, input: &[T], index: usize) -> Expected {
+    let conv = problem.conv();
+    let nhwc = problem.input_shape().to_nhwc(conv.layout);
+    let [_, oh, ow, oc] = problem.output_shape().to_nhwc(conv.layout);
+    let (n, r, q, channel) = match conv.layout {
+        Layout::Nhwc => (index / oc / ow / oh, index / oc / ow % oh, index / oc % ow, index % oc),
+        Layout::Nchw => (index / ow / oh / oc, index / ow % oh, index % ow, index / ow / oh % oc),
+    };
+    let outputs = problem.geometry().outputs;
+    let (c, g) = (channel / outputs, channel % outputs);
+    let filters = conv.kernel.filters();
+    let filtered = |f: usize| filter(problem, input, nhwc, [n, r, q, c], f);
+
+    let Some(p) = &conv.pointwise else {
+        return rounded(filtered(g));
+    };
+    let bias = f64::from(p.bias_values().get(g).copied().unwrap_or(0.0));
+    let mut sum = Expected { value: bias, allowance: 0.0 };
+    let mut size = bias.abs();
+    for f in 0..filters {
+        let weight = f64::from(p.weights()[f * outputs + g]);
+        let y = filtered(f);
+        sum.value += weight * y.value;
+        sum.allowance += weight.abs() * y.allowance;
+        size += (weight * y.value).abs();
+    }
+    sum.allowance += 2.0 * (filters + 1) as f64 * EPS * size;
+    rounded(activated(p.activation_kind(), sum))
+}
+
+/// All outputs, in memory order.
+///
+/// # Panics
+/// If `input` does not hold `problem.input_len()` elements.
+#[must_use]
+pub fn run<T: Element>(problem: &Problem, input: &[T]) -> Vec<Expected> {
+    (0..problem.output_len()).map(|index| at(problem, input, index)).collect()
+}
+
+/// Filter `f` at one place: sum, bias, activation.
+fn filter<T: Element>(
+    problem: &Problem,
+    input: &[T],
+    [_, h, w, channels]: [usize; 4],
+    [n, r, q, c]: [usize; 4],
+    f: usize,
+) -> Expected {
+    let conv = problem.conv();
+    let g = problem.geometry();
+    let kernel = &conv.kernel;
+    let (kh, kw) = (kernel.height(), kernel.width());
+    let bias = f64::from(conv.bias.get(f).copied().unwrap_or(0.0));
+    let (mut value, mut size) = (bias, bias.abs());
+    for i in 0..kh {
+        for j in 0..kw {
+            let (ki, kj) = if conv.flip { (kh - 1 - i, kw - 1 - j) } else { (i, j) };
+            let k = f64::from(kernel.weights()[(ki * kw + kj) * kernel.filters() + f]);
+            let row = (r * conv.stride.0 + i * conv.dilation.0) as isize - g.top as isize;
+            let column = (q * conv.stride.1 + j * conv.dilation.1) as isize - g.left as isize;
+            let x = match (conv.border.index(row, h), conv.border.index(column, w)) {
+                (Some(row), Some(column)) => {
+                    let at = match conv.layout {
+                        Layout::Nhwc => ((n * h + row) * w + column) * channels + c,
+                        Layout::Nchw => ((n * channels + c) * h + row) * w + column,
+                    };
+                    f64::from(input[at].to_f32())
+                }
+                _ => f64::from(conv.border.constant().unwrap_or(0.0)),
+            };
+            value += k * x;
+            size += (k * x).abs();
+        }
+    }
+    let terms = (kh * kw + 1) as f64;
+    activated(conv.activation, Expected { value, allowance: 2.0 * terms * EPS * size })
+}
+
+fn activated(activation: crate::Activation, x: Expected) -> Expected {
+    Expected {
+        value: activation.exact(x.value),
+        allowance: x.allowance * activation.slope() + activation.own_error(x.value),
+    }
+}
+
+/// Storing as f32 rounds once more, and results below the normal range may be flushed to 0.
+fn rounded(x: Expected) -> Expected {
+    Expected { allowance: x.allowance + EPS * x.value.abs() + f64::from(f32::MIN_POSITIVE), ..x }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Border, Conv2d, Kernel};
+
+    #[test]
+    fn one_place_by_hand() {
+        let conv = Conv2d::new(Kernel::new(1, 3, vec![1.0, 10.0, 100.0]).unwrap())
+            .border(Border::Constant(7.0))
+            .bias([1000.0]);
+        let problem = Problem::new(&conv, [1, 3], ElementType::F32, ElementType::F32).unwrap();
+        let out = run(&problem, &[1.0f32, 2.0, 3.0]);
+        let values: Vec<_> = out.iter().map(|e| e.value).collect();
+        assert_eq!(values, [1000.0 + 7.0 + 10.0 + 200.0, 1321.0, 1000.0 + 2.0 + 30.0 + 700.0]);
+    }
+
+    #[test]
+    fn acceptance_is_narrow() {
+        let e = Expected { value: 1.5, allowance: 1e-6 };
+        assert!(e.accepts(1.5f32) && e.accepts(1.500_000_5f32));
+        assert!(!e.accepts(1.500_002f32) && !e.accepts(f32::NAN) && !e.accepts(f32::INFINITY));
+        assert!(e.accepts(1u8) && e.accepts(2u8) && !e.accepts(3u8));
+        let e = Expected { value: 1.4, allowance: 1e-6 };
+        assert!(e.accepts(1u8) && !e.accepts(2u8));
+        let nan = Expected { value: f64::NAN, allowance: f64::NAN };
+        assert!(nan.accepts(f32::NAN) && !nan.accepts(0.0f32) && nan.accepts(0u8));
+        let e = Expected { value: 1.499_999_999_9, allowance: 1e-6 };
+        assert_eq!((e.nearest::<u8>(), e.nearest::<f32>()), (1, 1.5));
+        let inf = Expected { value: f64::INFINITY, allowance: f64::INFINITY };
+        assert!(
+            inf.accepts(f32::INFINITY) && !inf.accepts(f32::MAX) && !inf.accepts(f32::NEG_INFINITY)
+        );
+        assert!(inf.accepts(255u8) && !inf.accepts(254u8));
+    }
+}
