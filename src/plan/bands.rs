@@ -1,0 +1,226 @@
+//! Cutting a problem into bands that fit a device.
+//!
+//! A band is a run of whole images, or a run of output rows of one image, or, where even one row
+//! with its halo is too large, a run of columns of some rows. Shaders receive global coordinates,
+//! so every output is computed by the same instructions whatever the cut.
+
+use std::ops::Range;
+
+use crate::problem::Geometry;
+use crate::{Border, Error, Problem, Result};
+
+/// The input coordinates of one axis that a band's source buffer holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first of them.
+    pub first: isize,
+    /// How many.
+    pub len: usize,
+    /// Whether they count along the axis as continued by the border (and were looked up when the
+    /// buffer was filled) rather than along the input itself.
+    pub continued: bool,
+}
+
+/// A part of a problem that is uploaded, computed and downloaded at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Band {
+    /// Images (planes of one channel for `Nchw`).
+    pub images: Range<usize>,
+    /// Output rows.
+    pub rows: Range<usize>,
+    /// Output columns.
+    pub columns: Range<usize>,
+    /// Input rows in the source buffer.
+    pub source_rows: Span,
+    /// Input columns in the source buffer.
+    pub source_columns: Span,
+}
+
+/// What one band may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Budget {
+    /// Bytes of the source range and of the destination range, each.
+    pub bytes: u64,
+    /// Multiply-adds.
+    pub work: u64,
+    /// Scalars that rows in device buffers are rounded up to.
+    pub pitch: usize,
+    /// Rows or images by which a band must start.
+    pub granule: usize,
+}
+
+/// The bands of `problem` within `budget`, in the order of the output.
+pub(super) fn cut(problem: &Problem, budget: Budget) -> Result<Vec<Band>> {
+    let g = problem.geometry();
+    let cutter = Cutter { problem, g, budget };
+    let mut bands = Vec::new();
+    if problem.output_len() == 0 {
+        return Ok(bands);
+    }
+    let whole = cutter.band(0..1, 0..g.out_height, 0..g.out_width);
+    if cutter.fits(&whole) {
+        let together =
+            cutter.step(g.images, |n| cutter.fits(&Band { images: 0..n, ..whole.clone() }));
+        for first in (0..g.images).step_by(together) {
+            let images = first..(first + together).min(g.images);
+            bands.push(Band { images, ..whole.clone() });
+        }
+        return Ok(bands);
+    }
+    for image in 0..g.images {
+        let mut row = 0;
+        while row < g.out_height {
+            let take = cutter.step(g.out_height - row, |n| {
+                cutter.fits(&cutter.band(image..image + 1, row..row + n, 0..g.out_width))
+            });
+            let rows = row..row + take;
+            if cutter.fits(&cutter.band(image..image + 1, rows.clone(), 0..g.out_width)) {
+                bands.push(cutter.band(image..image + 1, rows.clone(), 0..g.out_width));
+            } else {
+                cutter.columns(image, rows.clone(), &mut bands)?;
+            }
+            row = rows.end;
+        }
+    }
+    Ok(bands)
+}
+
+/// The largest `n` in `1..=most` that fits, taking `fits` to be monotone; 1 if none does.
+fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (1, most);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
+}
+
+struct Cutter<'a> {
+    problem: &'a Problem,
+    g: &'a Geometry,
+    budget: Budget,
+}
+
+impl Cutter<'_> {
+    /// [`largest`], rounded down to whole granules where that leaves any.
+    fn step(&self, most: usize, fits: impl Fn(usize) -> bool) -> usize {
+        let n = largest(most, fits);
+        let whole = n / self.budget.granule * self.budget.granule;
+        if n == most || whole == 0 { n } else { whole }
+    }
+
+    /// One output row, cut along the columns.
+    fn columns(&self, image: usize, rows: Range<usize>, bands: &mut Vec<Band>) -> Result<()> {
+        let mut column = 0;
+        while column < self.g.out_width {
+            let take = largest(self.g.out_width - column, |n| {
+                self.fits(&self.band(image..image + 1, rows.clone(), column..column + n))
+            });
+            let band = self.band(image..image + 1, rows.clone(), column..column + take);
+            if !self.fits(&band) {
+                let (source, out) = self.bytes(&band);
+                return Err(Error::TooLarge {
+                    what: "bytes of one output pixel or of the input it needs",
+                    value: source.max(out).to_string(),
+                    limit: self.budget.bytes,
+                });
+            }
+            bands.push(band);
+            column += take;
+        }
+        Ok(())
+    }
+
+    fn band(&self, images: Range<usize>, rows: Range<usize>, columns: Range<usize>) -> Band {
+        let g = self.g;
+        let (extent_rows, extent_columns) = g.extent();
+        let border = self.problem.border();
+        let source_rows = span(
+            g.first_row(rows.start),
+            (rows.len() - 1) * g.stride.0 + extent_rows,
+            g.height,
+            border,
+        );
+        let source_columns = if columns == (0..g.out_width) {
+            Span { first: 0, len: g.width, continued: false }
+        } else {
+            span(
+                g.first_column(columns.start),
+                (columns.len() - 1) * g.stride.1 + extent_columns,
+                g.width,
+                border,
+            )
+        };
+        Band { images, rows, columns, source_rows, source_columns }
+    }
+
+    /// Bytes of the source and destination ranges.
+    fn bytes(&self, band: &Band) -> (u64, u64) {
+        let pitch = |scalars: usize| scalars.next_multiple_of(self.budget.pitch) as u64;
+        let images = band.images.len() as u64;
+        let together = self.g.out_row() / self.g.out_width;
+        let source = pitch(band.source_columns.len * self.g.channels) * band.source_rows.len as u64;
+        let out = pitch(band.columns.len() * together)
+            * band.rows.len() as u64
+            * self.g.out_planes() as u64;
+        (
+            images * source * self.problem.input_type().bytes() as u64,
+            images * out * self.problem.output_type().bytes() as u64,
+        )
+    }
+
+    fn fits(&self, band: &Band) -> bool {
+        let (source, out) = self.bytes(band);
+        let weights = self.problem.weights();
+        let per_place = weights.taps.len() + weights.follow.as_ref().map_or(0, |f| f.weights.len());
+        let places =
+            (band.images.len() * band.rows.len() * band.columns.len() * self.g.channels) as u64;
+        let one_place = places <= self.g.channels as u64;
+        // A single pixel is never cut for its work.
+        let work = one_place || places.saturating_mul(per_place as u64) <= self.budget.work;
+        // Bindings start at aligned offsets, and one end word may be added at each side.
+        source + 512 <= self.budget.bytes && out + 512 <= self.budget.bytes && work
+    }
+}
+
+/// Which input coordinates are needed for `len` continued ones from `first`.
+fn span(first: isize, len: usize, n: usize, border: Border) -> Span {
+    let last = first + len as isize - 1;
+    let end = n as isize - 1;
+    let all = Span { first: 0, len: n, continued: false };
+    let near = match border {
+        // Outside is never read; at least one row is kept, so that the buffer is not empty.
+        Border::Constant(_) | Border::Replicate => {
+            let (a, b) = (first.clamp(0, end), last.clamp(0, end));
+            Span { first: a, len: (b - a) as usize + 1, continued: false }
+        }
+        // A reflection stays near the edge while it bounces only once.
+        Border::Reflect | Border::Reflect101 if first >= -(n as isize) + 1 && last <= 2 * end => {
+            let inside = first.clamp(0, end)..=last.clamp(0, end);
+            let images = [first, last]
+                .into_iter()
+                .filter(|at| !(0..=end).contains(at))
+                .filter_map(|at| border.index(at, n))
+                .map(|at| at as isize);
+            let (mut a, mut b) = (*inside.start(), *inside.end());
+            for at in images {
+                (a, b) = (a.min(at), b.max(at));
+            }
+            Span { first: a, len: (b - a) as usize + 1, continued: false }
+        }
+        Border::Wrap if first >= 0 && last <= end => Span { first, len, continued: false },
+        Border::Reflect | Border::Reflect101 | Border::Wrap => all.clone(),
+    };
+    // Where a run of the input itself would be longer, the needed rows are gathered.
+    if near.len > len.max(1) && !matches!(border, Border::Constant(_)) {
+        if all.len <= len {
+            return all;
+        }
+        return Span { first, len, continued: true };
+    }
+    near
+}

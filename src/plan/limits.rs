@@ -1,0 +1,109 @@
+//! What a machine can do, as plain numbers.
+
+use std::fmt;
+
+/// What kind of adapter it is; block sizes and costs depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AdapterClass {
+    /// A GPU with memory of its own, behind a bus.
+    Discrete,
+    /// A GPU that shares the host's memory.
+    Integrated,
+    /// A GPU of unknown kind (browsers do not tell).
+    Unknown,
+    /// A GPU played by the CPU: llvmpipe, SwiftShader, WARP.
+    Software,
+}
+
+impl fmt::Display for AdapterClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Unknown => "unknown",
+            Self::Software => "software",
+        })
+    }
+}
+
+/// The limits of a device that matter here. They are those the device was made with
+/// (`device.limits()`), which may be lower than the adapter's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GpuLimits {
+    /// Kind of the adapter.
+    pub class: AdapterClass,
+    /// `max_storage_buffer_binding_size`, bytes.
+    pub max_binding: u64,
+    /// `max_buffer_size`, bytes.
+    pub max_buffer: u64,
+    /// `max_compute_workgroups_per_dimension`.
+    pub max_workgroups: u32,
+    /// `max_compute_invocations_per_workgroup`.
+    pub max_invocations: u32,
+    /// `min_storage_buffer_offset_alignment`, bytes.
+    pub offset_alignment: u32,
+}
+
+impl GpuLimits {
+    /// WebGPU's default limits, which every browser grants.
+    #[must_use]
+    pub const fn webgpu_defaults() -> Self {
+        Self {
+            class: AdapterClass::Unknown,
+            max_binding: 128 << 20,
+            max_buffer: 256 << 20,
+            max_workgroups: 65_535,
+            max_invocations: 256,
+            offset_alignment: 256,
+        }
+    }
+
+    /// The largest range of a buffer that one band may use, bytes: what can be bound and
+    /// allocated, a whole number of 16-byte vectors, and few enough elements for 32-bit indices.
+    #[must_use]
+    pub fn max_range(&self) -> u64 {
+        let counted = 1 << 31;
+        self.max_binding.min(self.max_buffer).min(counted) / 16 * 16
+    }
+
+    /// Multiply-adds in one submission. Windows resets a GPU that does not answer for two
+    /// seconds; a slow integrated GPU does some 2e11 multiply-adds a second at best and a tenth of
+    /// that on a poor kernel, so this is far below it.
+    #[must_use]
+    pub fn max_work(&self) -> u64 {
+        match self.class {
+            AdapterClass::Discrete => 1 << 34,
+            AdapterClass::Integrated | AdapterClass::Unknown => 1 << 32,
+            // Nothing resets a software adapter; smaller submissions only let progress be seen.
+            AdapterClass::Software => 1 << 36,
+        }
+    }
+}
+
+/// What a CPU engine can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CpuLimits {
+    /// Worker threads.
+    pub threads: usize,
+    /// f32 lanes of a vector.
+    pub lanes: usize,
+}
+
+/// The machine a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Machine {
+    /// The CPU engine.
+    Cpu(CpuLimits),
+    /// A GPU device, and where input and output lie.
+    Gpu(GpuLimits, Residence),
+}
+
+/// Where input and output of a GPU plan lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Residence {
+    /// In host memory: uploaded and downloaded by us, so rows may be padded on the device.
+    Host,
+    /// In the caller's buffers on the device, rows back to back.
+    Device,
+}

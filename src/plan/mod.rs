@@ -1,0 +1,331 @@
+//! Choosing how to compute a problem: a pure function from problem and machine to plain data.
+//!
+//! Each algorithm's file says whether it applies, with which launch numbers and at what predicted
+//! cost, or why not; [`choose`] takes the cheapest that applies, or the one that was asked for.
+//! No device, thread, clock or environment is touched here.
+
+mod bands;
+mod direct;
+mod flat;
+mod limits;
+
+use std::fmt;
+
+pub use bands::{Band, Span};
+pub(crate) use direct::CPU_ROWS;
+pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
+
+use crate::{Error, Problem, Result};
+
+/// How outputs are computed. Results never differ by more than the stated bound.
+///
+/// Both give the formula's IEEE results for non-finite input too (a tap of 0 on an infinity is a
+/// NaN), as far as the device's arithmetic does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// The cheapest that applies, by the plan's cost model.
+    #[default]
+    Auto,
+    /// Tap by tap. On the CPU over flat rows in vectors; on the GPU one 2-D grid of workgroups per
+    /// channel slice. Takes every option.
+    Direct,
+    /// GPU: each invocation makes several neighbouring scalars of some flat rows.
+    Flat,
+}
+
+impl Algorithm {
+    /// All that can be taken, `Auto` left out.
+    pub const ALL: [Self; 2] = [Self::Flat, Self::Direct];
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Auto => "auto",
+            Self::Direct => "direct",
+            Self::Flat => "flat",
+        })
+    }
+}
+
+/// An algorithm that was looked at: its predicted time in microseconds, or why it does not apply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Which.
+    pub algorithm: Algorithm,
+    /// Predicted time in microseconds, or the reason against it.
+    pub verdict: std::result::Result<f64, String>,
+}
+
+/// The numbers an engine needs to run a plan.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Launch {
+    /// On the CPU.
+    Cpu(CpuLaunch),
+    /// On the GPU.
+    Gpu(GpuLaunch),
+}
+
+/// Launch numbers of the CPU engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuLaunch {
+    /// Output rows of one task; all rows where no thread is worth waking.
+    pub rows_per_task: usize,
+    /// Output rows made at once, sharing the input rows they read.
+    pub rows_at_once: usize,
+}
+
+/// Launch numbers of a GPU pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuLaunch {
+    /// Invocations of a workgroup along x and y.
+    pub workgroup: [u32; 2],
+    /// Output rows of one invocation.
+    pub rows: u32,
+    /// Whether f32 sources are read in vectors of four.
+    pub wide: bool,
+    /// `direct`: whether one grid works on one channel slice.
+    pub sliced: bool,
+    /// Scalars that rows are rounded up to in device buffers of our own.
+    pub pitch: usize,
+    /// Parts that are uploaded, computed and downloaded one by one.
+    pub bands: Vec<Band>,
+}
+
+/// How a problem will be computed, and why so.
+///
+/// `Display` prints it for people: [`Plan::explain`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    title: String,
+    machine: Machine,
+    algorithm: Algorithm,
+    candidates: Vec<Candidate>,
+    launch: Launch,
+}
+
+impl Plan {
+    /// The algorithm taken.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Everything that was looked at, cheapest first, then what does not apply.
+    #[must_use]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// The launch numbers.
+    #[must_use]
+    pub fn launch(&self) -> &Launch {
+        &self.launch
+    }
+
+    /// What was taken and why, with every candidate's predicted cost or the reason against it.
+    ///
+    /// ```
+    /// use channelwise::{Conv2d, Engine, Kernel};
+    /// # fn main() -> channelwise::Result<()> {
+    /// let blur = Conv2d::new(Kernel::gaussian(5, 1.2)?);
+    /// let prepared = Engine::cpu().prepare::<f32, f32>(&blur, [1, 1080, 1920, 3])?;
+    /// println!("{}", prepared.plan().explain());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn explain(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let engine = match &self.machine {
+            Machine::Cpu(cpu) => format!("cpu ({} threads, {} lanes)", cpu.threads, cpu.lanes),
+            Machine::Gpu(gpu, _) => format!("gpu ({})", gpu.class),
+        };
+        writeln!(f, "{} on the {engine}: {}", self.algorithm, self.title)?;
+        match &self.launch {
+            Launch::Cpu(launch) => writeln!(
+                f,
+                "  {} output rows at once, {} in a task",
+                launch.rows_at_once, launch.rows_per_task
+            )?,
+            Launch::Gpu(launch) => {
+                let [x, y] = launch.workgroup;
+                writeln!(
+                    f,
+                    "  workgroups of {x}x{y}, {} output rows an invocation, {} band{}",
+                    launch.rows,
+                    launch.bands.len(),
+                    if launch.bands.len() == 1 { "" } else { "s" },
+                )?;
+            }
+        }
+        for candidate in &self.candidates {
+            let taken = if candidate.algorithm == self.algorithm { "  <- taken" } else { "" };
+            match &candidate.verdict {
+                Ok(us) if *us < 1000.0 => {
+                    writeln!(f, "  {:<8} {us:.1} us predicted{taken}", candidate.algorithm)?
+                }
+                Ok(us) => writeln!(
+                    f,
+                    "  {:<8} {:.2} ms predicted{taken}",
+                    candidate.algorithm,
+                    us / 1000.0
+                )?,
+                Err(reason) => {
+                    writeln!(f, "  {:<8} does not apply: {reason}", candidate.algorithm)?
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an algorithm's file answers.
+type Offer<T> = std::result::Result<(T, f64), String>;
+
+/// The plan for `problem` on `machine`; `wanted` forces an algorithm.
+///
+/// # Errors
+/// [`Error::NotApplicable`] where the wanted algorithm cannot do it; [`Error::TooLarge`] where not
+/// even one output fits the device's limits.
+pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result<Plan> {
+    let mut offers: Vec<(Algorithm, Offer<Launch>)> = Algorithm::ALL
+        .into_iter()
+        .map(|algorithm| (algorithm, offer(algorithm, problem, machine)))
+        .collect();
+    let cost = |o: &(Algorithm, Offer<Launch>)| o.1.as_ref().map_or(f64::INFINITY, |(_, us)| *us);
+    // Stable: among equals the order of `ALL` holds.
+    offers.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+    let candidates = offers
+        .iter()
+        .map(|(algorithm, offer)| Candidate {
+            algorithm: *algorithm,
+            verdict: offer.as_ref().map(|(_, us)| *us).map_err(Clone::clone),
+        })
+        .collect();
+
+    let engine = match machine {
+        Machine::Cpu(_) => "cpu",
+        Machine::Gpu(..) => "gpu",
+    };
+    let not_applicable =
+        |algorithm, reason: String| Error::NotApplicable { algorithm, engine, reason };
+    let taken =
+        offers.into_iter().find(|(algorithm, _)| wanted == Algorithm::Auto || *algorithm == wanted);
+    let (algorithm, mut launch) = match taken {
+        Some((algorithm, Ok((launch, _)))) => (algorithm, launch),
+        Some((algorithm, Err(reason))) => return Err(not_applicable(algorithm, reason)),
+        None => return Err(not_applicable(wanted, "it is not known".into())),
+    };
+    if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, machine) {
+        let budget = bands::Budget {
+            bytes: limits.max_range(),
+            work: limits.max_work(),
+            pitch: launch.pitch,
+            granule: granule(problem, *residence),
+        };
+        launch.bands = bands::cut(problem, budget)?;
+    }
+    Ok(Plan { title: problem.to_string(), machine: *machine, algorithm, candidates, launch })
+}
+
+fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<Launch> {
+    let cpu = |(launch, us)| (Launch::Cpu(launch), us);
+    let gpu = |(launch, us)| (Launch::Gpu(launch), us);
+    match (algorithm, machine) {
+        (Algorithm::Direct, Machine::Cpu(limits)) => direct::cpu(problem, limits).map(cpu),
+        (Algorithm::Flat, Machine::Cpu(_)) => Err(flat::NOT_ON_CPU.into()),
+        (Algorithm::Direct, Machine::Gpu(limits, residence)) => {
+            direct::gpu(problem, limits, *residence).map(gpu)
+        }
+        (Algorithm::Flat, Machine::Gpu(limits, residence)) => {
+            flat::gpu(problem, limits, *residence).map(gpu)
+        }
+        (Algorithm::Auto, _) => Err("it is not an algorithm of its own".into()),
+    }
+}
+
+/// Rows (or images) by which bands must start, so that no word of a packed byte output belongs to
+/// two of them.
+fn granule(problem: &Problem, residence: Residence) -> usize {
+    let word = 4 / problem.output_type().bytes();
+    match residence {
+        Residence::Host => 1,
+        Residence::Device if problem.geometry().out_row().is_multiple_of(word) => 1,
+        Residence::Device => word,
+    }
+}
+
+/// Scalars that rows of device buffers of our own are rounded up to: whole vectors.
+fn pitch(residence: Residence) -> usize {
+    match residence {
+        Residence::Host => 4,
+        Residence::Device => 1,
+    }
+}
+
+/// One shader's work on a band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Pass {
+    /// Everything, one word an invocation.
+    Direct,
+    /// The places of flat rows whose taps all lie between the left and right edge.
+    Flat,
+    /// The other places of flat rows.
+    FlatEdge,
+}
+
+impl Pass {
+    /// The passes of an algorithm, in the order in which they run.
+    pub fn of(algorithm: Algorithm) -> &'static [Self] {
+        match algorithm {
+            Algorithm::Auto | Algorithm::Direct => &[Self::Direct],
+            Algorithm::Flat => &[Self::Flat, Self::FlatEdge],
+        }
+    }
+
+    /// Invocations of a workgroup along x and y.
+    pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
+        match self {
+            Self::Direct | Self::Flat => launch.workgroup,
+            Self::FlatEdge => flat::EDGE_WORKGROUP,
+        }
+    }
+
+    /// The grid for `band` in workgroups, before folding; empty where there is nothing to do.
+    pub fn grid(self, problem: &Problem, launch: &GpuLaunch, band: &Band) -> [u64; 3] {
+        let invocations = match self {
+            Self::Direct => direct::grid(problem, launch, band),
+            Self::Flat => flat::grid(problem, launch, band),
+            Self::FlatEdge => flat::edge_grid(problem, band),
+        };
+        let [wx, wy] = self.workgroup(launch);
+        let groups = |n: usize, size: u32| (n as u64).div_ceil(u64::from(size));
+        [groups(invocations[0], wx), groups(invocations[1], wy), invocations[2] as u64]
+    }
+}
+
+pub(crate) use flat::inner;
+
+/// The grid as dispatched where an axis holds at most `most` workgroups, and whether it had to be
+/// folded. A folded grid may hold a few workgroups too many; they find nothing to do.
+pub(crate) fn fold(grid: [u64; 3], most: u32) -> ([u32; 3], bool) {
+    let most = u64::from(most);
+    if grid.iter().all(|n| *n <= most) {
+        return (grid.map(|n| n as u32), false);
+    }
+    let total: u64 = grid.iter().product();
+    let x = total.min(most);
+    let y = total.div_ceil(x).min(most);
+    let z = total.div_ceil(x * y);
+    ([x as u32, y as u32, z as u32], true)
+}
+
+#[cfg(test)]
+mod tests;
