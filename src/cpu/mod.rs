@@ -1,0 +1,157 @@
+//! The CPU engine: output rows cut into tasks, tasks over threads, vectors along flat rows.
+
+mod direct;
+mod rows;
+mod simd;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::plan::{CpuLaunch, CpuLimits};
+use crate::{Element, Error, Problem, Result};
+use rows::Scratch;
+use simd::Simd;
+
+/// The CPU engine: SIMD chosen at run time, threads by rayon.
+///
+/// ```
+/// let cpu = channelwise::Cpu::new();
+/// println!("{cpu}");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cpu {
+    simd: Simd,
+    /// `None`: the pool that is current where it runs, usually rayon's global one.
+    pool: Option<Arc<rayon::ThreadPool>>,
+}
+
+impl Cpu {
+    /// On rayon's global pool (sized by `RAYON_NUM_THREADS`, else by the machine), or the pool
+    /// from inside which it is called.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { simd: Simd::detect(), pool: None }
+    }
+
+    /// On a pool of its own with this many threads.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for 0, [`Error::Threads`] where the system refuses.
+    pub fn with_threads(threads: usize) -> Result<Self> {
+        if threads == 0 {
+            return Err(Error::argument("threads", threads, "at least 1 is needed"));
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("channelwise-{i}"))
+            .build()
+            .map_err(|e| Error::Threads { threads, reason: e.to_string() })?;
+        Ok(Self { pool: Some(Arc::new(pool)), ..Self::new() })
+    }
+
+    /// Name of the SIMD level in use.
+    #[must_use]
+    pub fn simd(&self) -> &'static str {
+        self.simd.name()
+    }
+
+    /// The same engine on another SIMD level that this machine has; see [`Cpu::simd_levels`].
+    #[cfg(any(test, feature = "cli"))]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_simd(mut self, name: &str) -> Option<Self> {
+        self.simd = Simd::all().into_iter().find(|s| s.name() == name)?;
+        Some(self)
+    }
+
+    /// Names of all SIMD levels this machine has, the best first.
+    #[must_use]
+    pub fn simd_levels() -> Vec<&'static str> {
+        Simd::all().into_iter().map(|s| s.name()).collect()
+    }
+
+    /// What the planner needs to know.
+    #[must_use]
+    pub fn limits(&self) -> CpuLimits {
+        let threads = self
+            .pool
+            .as_ref()
+            .map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads());
+        CpuLimits { threads, lanes: self.simd.lanes() }
+    }
+
+    /// Computes `problem` from `src` into `dst`, both in its layout and of its lengths.
+    pub(crate) fn run<T: Element, U: Element>(
+        &self,
+        problem: &Problem,
+        launch: &CpuLaunch,
+        src: &[T],
+        dst: &mut [U],
+    ) {
+        if dst.is_empty() {
+            return;
+        }
+        let tasks = tasks(problem, launch, dst);
+        let run = |scratch: &mut Scratch, task: Task<'_, U>| {
+            self.simd.run(problem, launch, src, task, scratch);
+        };
+        if tasks.len() == 1 {
+            let mut scratch = Scratch::default();
+            tasks.into_iter().for_each(|task| run(&mut scratch, task));
+            return;
+        }
+        let all = || tasks.into_par_iter().for_each_init(Scratch::default, run);
+        match &self.pool {
+            Some(pool) => pool.install(all),
+            None => all(),
+        }
+    }
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Display for Cpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let threads = self.limits().threads;
+        let plural = if threads == 1 { "" } else { "s" };
+        write!(f, "cpu: {threads} thread{plural}, {}", self.simd.name())
+    }
+}
+
+/// Some output rows of one image.
+struct Task<'a, U> {
+    image: usize,
+    rows: Range<usize>,
+    /// The rows' memory: one slice, or one for each output plane.
+    planes: Vec<&'a mut [U]>,
+}
+
+/// Cuts the output into tasks that own their rows.
+fn tasks<'a, U>(problem: &Problem, launch: &CpuLaunch, dst: &'a mut [U]) -> Vec<Task<'a, U>> {
+    let g = problem.geometry();
+    let plane = g.out_height * g.out_row();
+    let mut tasks = Vec::new();
+    for (image, out) in dst.chunks_mut(g.out_image()).enumerate() {
+        let first = tasks.len();
+        for plane in out.chunks_mut(plane) {
+            for (i, rows) in plane.chunks_mut(launch.rows_per_task * g.out_row()).enumerate() {
+                if tasks.len() == first + i {
+                    let start = i * launch.rows_per_task;
+                    tasks.push(Task {
+                        image,
+                        rows: start..start + rows.len() / g.out_row(),
+                        planes: Vec::with_capacity(g.out_planes()),
+                    });
+                }
+                tasks[first + i].planes.push(rows);
+            }
+        }
+    }
+    tasks
+}

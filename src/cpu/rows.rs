@@ -1,0 +1,164 @@
+//! Input rows as f32, continued by the border to both sides, so that inner loops know no edges.
+//!
+//! A line holds what the output columns of a tile need of one input row. With a stride of `s`
+//! along the row, column `x` lies in phase `x % s`, and the phases lie one after the other: then
+//! neighbouring outputs read neighbouring scalars whatever stride, dilation and channels are, and
+//! a tap is a fixed offset.
+//!
+//! ```text
+//! stride 1, 3 channels, left 1:   [ border rgb | rgb rgb rgb ... rgb | border rgb | slack ]
+//! stride 2:                       [ columns 0 2 4 ... | columns 1 3 5 ... | slack ]
+//! ```
+
+use std::ops::Range;
+
+use crate::problem::Geometry;
+use crate::{Border, Element, Problem};
+
+/// Buffers of one worker, kept from task to task.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The lines, back to back.
+    pub lines: Vec<f32>,
+    /// Which input row (of the continued input) each line holds.
+    pub held: Vec<Option<isize>>,
+    /// Sums `[filters, rows, tile]`.
+    pub sums: Vec<f32>,
+    /// Outputs of a row before they are stored.
+    pub outputs: Vec<f32>,
+}
+
+/// The lines of one tile.
+pub(super) struct Lines<'a, T> {
+    src: &'a [T],
+    g: &'a Geometry,
+    border: Border,
+    /// Output columns.
+    columns: Range<usize>,
+    /// Where each tap column starts in a line.
+    offsets: Vec<usize>,
+    /// For each phase in use: its number, where it starts in a line, its columns.
+    phases: Vec<(usize, usize, usize)>,
+    /// Scalars from line to line.
+    pitch: usize,
+    lines: &'a mut Vec<f32>,
+    held: &'a mut Vec<Option<isize>>,
+}
+
+impl<'a, T: Element> Lines<'a, T> {
+    /// `count` empty lines for some output columns of the image `src`. Each has `slack` scalars
+    /// that may be read behind its end.
+    pub fn new(
+        problem: &'a Problem,
+        src: &'a [T],
+        columns: Range<usize>,
+        count: usize,
+        slack: usize,
+        lines: &'a mut Vec<f32>,
+        held: &'a mut Vec<Option<isize>>,
+    ) -> Self {
+        let g = problem.geometry();
+        let (stride, dilation) = (g.stride.1, g.dilation.1);
+        let taps = (0..g.kernel.1).map(|j| (j * dilation % stride, j * dilation / stride));
+        let mut phases: Vec<(usize, usize, usize)> = Vec::new();
+        for (phase, behind) in taps.clone() {
+            let needed = columns.len() + behind;
+            match phases.iter_mut().find(|(p, ..)| *p == phase) {
+                Some((.., len)) => *len = needed.max(*len),
+                None => phases.push((phase, 0, needed)),
+            }
+        }
+        let mut end = 0;
+        for (_, start, len) in &mut phases {
+            *start = end;
+            end += *len * g.channels;
+        }
+        let start_of = |phase| phases.iter().find(|(p, ..)| *p == phase).map_or(0, |p| p.1);
+        let offsets = taps.map(|(phase, behind)| start_of(phase) + behind * g.channels).collect();
+        let pitch = end + slack;
+        lines.clear();
+        lines.resize(pitch * count, 0.0);
+        held.clear();
+        held.resize(count, None);
+        Self { src, g, border: problem.border(), columns, offsets, phases, pitch, lines, held }
+    }
+
+    /// Where each tap column starts in a line.
+    pub fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// Sees to it that lines hold these rows, and tells which: `lines[i]` for `rows[i]`. There
+    /// must be as many lines as different rows.
+    #[inline(always)]
+    pub fn hold(&mut self, rows: &[isize], lines: &mut Vec<usize>) {
+        for held in self.held.iter_mut() {
+            if held.is_some_and(|row| !rows.contains(&row)) {
+                *held = None;
+            }
+        }
+        lines.clear();
+        for row in rows {
+            let there = self.held.iter().position(|held| *held == Some(*row));
+            let line = there.unwrap_or_else(|| {
+                let free = self.held.iter().position(Option::is_none).unwrap_or(0);
+                self.held[free] = Some(*row);
+                self.fill(free, *row);
+                free
+            });
+            lines.push(line);
+        }
+    }
+
+    /// One line, slack included.
+    #[inline(always)]
+    pub fn line(&self, line: usize) -> &[f32] {
+        &self.lines[line * self.pitch..(line + 1) * self.pitch]
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, line: usize, row: isize) {
+        let g = self.g;
+        let out = &mut self.lines[line * self.pitch..(line + 1) * self.pitch];
+        let fill = self.border.constant().unwrap_or(0.0);
+        let Some(row) = self.border.index(row, g.height) else {
+            out.fill(fill);
+            return;
+        };
+        let source = &self.src[row * g.row()..(row + 1) * g.row()];
+        let first = g.first_column(self.columns.start);
+        for (phase, start, len) in &self.phases {
+            let out = &mut out[*start..*start + *len * g.channels];
+            let first = first + *phase as isize;
+            let column = |k: usize| first + (k * g.stride.1) as isize;
+            // The run of k whose columns lie inside: everything between needs no border.
+            let inside_from = (0..*len).find(|k| column(*k) >= 0).unwrap_or(*len);
+            let inside_to = (inside_from..*len)
+                .rev()
+                .find(|k| column(*k) < g.width as isize)
+                .map_or(inside_from, |k| k + 1);
+            if g.stride.1 == 1 {
+                if inside_from < inside_to {
+                    let from = column(inside_from) as usize * g.channels;
+                    let len = (inside_to - inside_from) * g.channels;
+                    T::widen(&source[from..from + len], &mut out[inside_from * g.channels..]);
+                }
+            } else {
+                for k in inside_from..inside_to {
+                    let from = column(k) as usize * g.channels;
+                    T::widen(
+                        &source[from..from + g.channels],
+                        &mut out[k * g.channels..(k + 1) * g.channels],
+                    );
+                }
+            }
+            for k in (0..inside_from).chain(inside_to..*len) {
+                let out = &mut out[k * g.channels..(k + 1) * g.channels];
+                match self.border.index(column(k), g.width) {
+                    Some(at) => T::widen(&source[at * g.channels..(at + 1) * g.channels], out),
+                    None => out.fill(fill),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The one place where a SIMD level is chosen.
+
+use fearless_simd::{Level, dispatch};
+
+use super::rows::Scratch;
+use super::{Task, direct};
+use crate::plan::CpuLaunch;
+use crate::{Element, Problem};
+
+/// A SIMD level this machine has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Simd(Level);
+
+impl Simd {
+    /// The best there is.
+    pub fn detect() -> Self {
+        Self(Level::new())
+    }
+
+    /// All there are, the best first.
+    pub fn all() -> Vec<Self> {
+        let best = Level::new();
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        let levels = [
+            best.as_avx512().map(Level::Avx512),
+            best.as_avx2().map(Level::Avx2),
+            best.as_sse4_2().map(Level::Sse4_2),
+            best.as_sse2().map(Level::Sse2),
+        ];
+        #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+        let levels = [Some(best)];
+        levels.into_iter().flatten().map(Self).collect()
+    }
+
+    pub fn name(self) -> &'static str {
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        match self.0 {
+            Level::Avx512(_) => return "avx512",
+            Level::Avx2(_) => return "avx2",
+            Level::Sse4_2(_) => return "sse4.2",
+            Level::Sse2(_) => return "sse2",
+            // `Level` may grow; an unknown one still runs.
+            _ => {}
+        }
+        #[cfg(target_arch = "aarch64")]
+        if self.0.as_neon().is_some() {
+            return "neon";
+        }
+        if self.0.is_fallback() { "scalar" } else { "simd" }
+    }
+
+    /// f32 lanes of a vector.
+    pub fn lanes(self) -> usize {
+        #[inline(always)]
+        fn lanes<S: fearless_simd::Simd>(_: S) -> usize {
+            use fearless_simd::SimdBase;
+            S::f32s::LEN
+        }
+        dispatch!(self.0, simd => lanes(simd))
+    }
+
+    pub fn run<T: Element, U: Element>(
+        self,
+        problem: &Problem,
+        launch: &CpuLaunch,
+        src: &[T],
+        task: Task<'_, U>,
+        scratch: &mut Scratch,
+    ) {
+        dispatch!(self.0, simd => direct::run(simd, problem, launch, src, task, scratch));
+    }
+}
