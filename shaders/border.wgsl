@@ -1,0 +1,68 @@
+// Twin of `Border::index` in src/border.rs.
+
+const BORDER_CONSTANT: u32 = 1u;
+const BORDER_REPLICATE: u32 = 2u;
+const BORDER_REFLECT: u32 = 3u;
+const BORDER_REFLECT101: u32 = 4u;
+const BORDER_WRAP: u32 = 5u;
+
+// Whether padding reaches further than one bounce, so that divisions are needed. Software adapters
+// run both sides of a branch, and integer division is slow on most GPUs.
+override FAR: bool = true;
+
+// `at` modulo `n`, never negative. WGSL's % takes the sign of the dividend.
+fn modulo(at: i32, n: i32) -> i32 {
+    let m = at % n;
+    return select(m, m + n, m < 0);
+}
+
+// Where in 0..n position `at` of the continued axis is read; -1 for the constant.
+fn border_index(at: i32, n: i32) -> i32 {
+    switch BORDER {
+        case BORDER_REPLICATE: {
+            return clamp(at, 0, n - 1);
+        }
+        case BORDER_REFLECT: {
+            if !FAR {
+                return select(select(at, 2 * n - 1 - at, at >= n), -1 - at, at < 0);
+            }
+            let m = modulo(at, 2 * n);
+            return min(m, 2 * n - 1 - m);
+        }
+        case BORDER_REFLECT101: {
+            if !FAR {
+                return select(select(at, 2 * n - 2 - at, at >= n), -at, at < 0);
+            }
+            let period = max(2 * n - 2, 1);
+            let m = modulo(at, period);
+            return min(m, period - m);
+        }
+        case BORDER_WRAP: {
+            if !FAR {
+                return select(select(at, at - n, at >= n), at + n, at < 0);
+            }
+            return modulo(at, n);
+        }
+        default: {
+            return select(-1, at, at >= 0 && at < n);
+        }
+    }
+}
+
+// Row of the source buffer for row `at` of the continued input; -1 for the constant.
+fn source_row(at: i32) -> i32 {
+    if p.rows_continued != 0u && BORDER != BORDER_CONSTANT {
+        return at - p.src_row;
+    }
+    let row = border_index(at, i32(p.height));
+    return select(row - p.src_row, -1, row < 0);
+}
+
+// Column of the source buffer for column `at` of the continued input; -1 for the constant.
+fn source_column(at: i32) -> i32 {
+    if p.columns_continued != 0u && BORDER != BORDER_CONSTANT {
+        return at - p.src_column;
+    }
+    let column = border_index(at, i32(p.width));
+    return select(column - p.src_column, -1, column < 0);
+}

@@ -1,0 +1,108 @@
+// What every pass shares: the parameters, the bindings that do not depend on the element type, and
+// the way from a workgroup to its place in the grid.
+//
+// Formula (see `Conv2d`), for image n, output row r, output column q, channel c, output g:
+//
+//   y[n,r,q,c*G+g] = act( bias[g] + sum_i sum_j k[g,i,j] * x[n, r*sh + i*dh - top, q*sw + j*dw - left, c] )
+//
+// with x continued by the border, and where a pointwise step follows, `follow` over all filters.
+//
+// Bind group 0: 0 params, 1 src (in_*.wgsl), 2 dst (out_*.wgsl), 3 weights.
+//
+// A dispatch works on one band: some images, or some rows (or columns of rows) of one image. All
+// output coordinates are global, so that an output is computed by the same instructions whatever
+// the band; only addresses are relative to the buffers.
+
+// Twin of `Params` in src/gpu/params.rs; a test compares names and offsets.
+struct Params {
+    // The band: its place in the output, and its size.
+    out_row: u32,
+    out_column: u32,
+    rows: u32,
+    columns: u32,
+    images: u32,
+    // The source buffer: scalars before the first one, from row to row, from image to image; the
+    // input row and column that lie first in it, and whether they count along the continued axis.
+    src_base: u32,
+    src_pitch: u32,
+    src_image: u32,
+    src_row: i32,
+    src_column: i32,
+    rows_continued: u32,
+    columns_continued: u32,
+    // The destination buffer: scalars before the first one, from row to row, in one plane.
+    dst_base: u32,
+    dst_pitch: u32,
+    dst_plane: u32,
+    // The problem.
+    height: u32,
+    width: u32,
+    channels: u32,
+    filters: u32,
+    outputs: u32,
+    planar: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_rows: u32,
+    stride_columns: u32,
+    dilation_rows: u32,
+    dilation_columns: u32,
+    top: i32,
+    left: i32,
+    fill: f32,
+    activation_a: f32,
+    activation_b: f32,
+    follow_a: f32,
+    follow_b: f32,
+    // `flat`: the places of a flat row between these have all their taps inside.
+    inner_from: u32,
+    inner_to: u32,
+    // The grid, in workgroups; `folded` where it was too long for one axis.
+    groups_x: u32,
+    groups_y: u32,
+    groups_z: u32,
+    folded: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+
+// taps [filters, kernel_height, kernel_width], bias [filters],
+// and where a pointwise step follows: weights [filters, outputs], bias [outputs].
+@group(0) @binding(3) var<storage, read> weights: array<f32>;
+
+override WORKGROUP_X: u32 = 8u;
+override WORKGROUP_Y: u32 = 8u;
+
+// Constants of the problem: numbers of border.wgsl and activation.wgsl, and whether a pointwise step
+// follows.
+override BORDER: u32 = 1u;
+override ACTIVATION: u32 = 0u;
+override FOLLOW: bool = false;
+override FOLLOW_ACTIVATION: u32 = 0u;
+
+// Sizes of the problem. 0 means: not specialised, read it from the parameters.
+override KERNEL_HEIGHT: u32 = 0u;
+override KERNEL_WIDTH: u32 = 0u;
+override CHANNELS: u32 = 0u;
+override DILATION_ROWS: u32 = 0u;
+override DILATION_COLUMNS: u32 = 0u;
+override STRIDE_ROWS: u32 = 0u;
+override STRIDE_COLUMNS: u32 = 0u;
+
+fn kernel_height() -> u32 { return select(KERNEL_HEIGHT, p.kernel_height, KERNEL_HEIGHT == 0u); }
+fn kernel_width() -> u32 { return select(KERNEL_WIDTH, p.kernel_width, KERNEL_WIDTH == 0u); }
+fn channels() -> u32 { return select(CHANNELS, p.channels, CHANNELS == 0u); }
+fn dilation_rows() -> u32 { return select(DILATION_ROWS, p.dilation_rows, DILATION_ROWS == 0u); }
+fn dilation_columns() -> u32 { return select(DILATION_COLUMNS, p.dilation_columns, DILATION_COLUMNS == 0u); }
+fn stride_rows() -> u32 { return select(STRIDE_ROWS, p.stride_rows, STRIDE_ROWS == 0u); }
+fn stride_columns() -> u32 { return select(STRIDE_COLUMNS, p.stride_columns, STRIDE_COLUMNS == 0u); }
+
+// The workgroup's place in the grid of the plan. Invocations of the last, partly used workgroups
+// of a folded grid get a place outside of it.
+fn grid_place(id: vec3<u32>, size: vec3<u32>) -> vec3<u32> {
+    if p.folded == 0u {
+        return id;
+    }
+    let at = id.x + size.x * (id.y + size.y * id.z);
+    return vec3(at % p.groups_x, at / p.groups_x % p.groups_y, at / p.groups_x / p.groups_y);
+}

@@ -1,0 +1,63 @@
+// The plain path: every option, one invocation per word of output.
+//
+// SLICED: one 2-D grid (x columns, y rows) per channel slice, z = images * slices. A slice is one
+// output channel, or where a word holds four scalars, four neighbouring ones.
+// Otherwise (bytes whose channels do not fill words) x counts words of the destination, which may
+// reach across pixels, rows and images.
+
+override SLICED: bool = true;
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    let at = grid_place(group, groups);
+    let x = at.x * WORKGROUP_X + local.x;
+    let y = at.y * WORKGROUP_Y + local.y;
+    let out_channels = p.channels * p.outputs;
+    if SLICED {
+        let slices = out_channels / LANES;
+        let image = at.z / slices;
+        if x >= p.columns || y >= p.rows || image >= p.images {
+            return;
+        }
+        let first = at.z % slices * LANES;
+        var v = vec4(0.0);
+        for (var lane = 0u; lane < LANES; lane++) {
+            let o = first + lane;
+            v[lane] = place(image, p.out_row + y, p.out_column + x, o / p.outputs, o % p.outputs);
+        }
+        if p.planar != 0u {
+            let plane = image * p.outputs + first;
+            store_word(p.dst_base + plane * p.dst_plane + y * p.dst_pitch + x, v);
+        } else {
+            store_word(p.dst_base + image * p.dst_plane + y * p.dst_pitch + x * out_channels + first, v);
+        }
+        return;
+    }
+    // Planes of the destination: one per image, or one per image and output.
+    let planes = select(1u, p.outputs, p.planar != 0u);
+    let together = out_channels / planes;
+    let total = p.images * planes * p.dst_plane;
+    let word = (x + y * WORKGROUP_X * p.groups_x) * LANES;
+    if word >= total {
+        return;
+    }
+    var v = vec4(0.0);
+    for (var lane = 0u; lane < LANES; lane++) {
+        let index = word + lane;
+        let plane = index / p.dst_plane;
+        let row = index % p.dst_plane / p.dst_pitch;
+        let scalar = index % p.dst_plane % p.dst_pitch;
+        // What lies between rows, and after the last one, is padding.
+        if index < total && row < p.rows && scalar < p.columns * together {
+            let o = scalar % together;
+            let c = select(o / p.outputs, 0u, planes > 1u);
+            let g = select(o % p.outputs, plane % planes, planes > 1u);
+            v[lane] = place(plane / planes, p.out_row + row, p.out_column + scalar / together, c, g);
+        }
+    }
+    store_word(p.dst_base + word, v);
+}

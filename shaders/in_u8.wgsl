@@ -1,0 +1,18 @@
+// Source of bytes, four to a word, the first in the lowest bits.
+
+@group(0) @binding(1) var<storage, read> src: array<u32>;
+
+// Scalar `at`.
+fn load1(at: u32) -> f32 {
+    return f32((src[at / 4u] >> (at % 4u * 8u)) & 255u);
+}
+
+// Scalars `at` to `at + 3`.
+fn load4(at: u32) -> vec4<f32> {
+    let shift = at % 4u * 8u;
+    var word = src[at / 4u];
+    if shift != 0u {
+        word = (word >> shift) | (src[at / 4u + 1u] << (32u - shift));
+    }
+    return vec4<f32>(vec4(word & 255u, (word >> 8u) & 255u, (word >> 16u) & 255u, word >> 24u));
+}

@@ -1,0 +1,18 @@
+// Destination of f32 scalars: a word is one scalar.
+
+@group(0) @binding(2) var<storage, read_write> dst: array<f32>;
+
+const LANES: u32 = 1u;
+
+// One word from scalar `at`: the first of `v`.
+fn store_word(at: u32, v: vec4<f32>) {
+    dst[at] = v.x;
+}
+
+// Up to four scalars from scalar `at`.
+fn store4(at: u32, v: vec4<f32>, count: u32) {
+    dst[at] = v.x;
+    if count > 1u { dst[at + 1u] = v.y; }
+    if count > 2u { dst[at + 2u] = v.z; }
+    if count > 3u { dst[at + 3u] = v.w; }
+}

@@ -1,0 +1,80 @@
+//! A pool of buffers.
+
+use std::sync::{Mutex, PoisonError};
+
+use wgpu::{Buffer, BufferUsages, Device};
+
+use super::device::{Loss, checked};
+use crate::{Error, Result};
+
+/// Bytes the pool keeps at most when nothing is running.
+const KEPT: u64 = 512 << 20;
+
+/// Buffers that are free for the next call, by usage and size.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    free: Mutex<Vec<Buffer>>,
+}
+
+impl Pool {
+    /// A buffer of at least `size` bytes, from the pool if one is there that is not more than
+    /// twice as large.
+    pub async fn take(
+        &self,
+        device: &Device,
+        loss: &Loss,
+        what: &'static str,
+        size: u64,
+        usage: BufferUsages,
+    ) -> Result<Buffer> {
+        // Whole vectors of four f32.
+        let size = size.next_multiple_of(16).max(16);
+        if let Some(buffer) = self.reuse(size, usage) {
+            return Ok(buffer);
+        }
+        create(device, loss, what, size, usage).done().await.map_err(|error| with_size(error, size))
+    }
+
+    fn reuse(&self, size: u64, usage: BufferUsages) -> Option<Buffer> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |b: &Buffer| b.usage() == usage && (size..=2 * size).contains(&b.size());
+        let best = (0..free.len()).filter(|i| fits(&free[*i])).min_by_key(|i| free[*i].size())?;
+        Some(free.swap_remove(best))
+    }
+
+    /// Gives a buffer back; some go where too much is kept.
+    pub fn give(&self, buffer: Buffer) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(buffer);
+        let mut kept: u64 = free.iter().map(Buffer::size).sum();
+        while kept > KEPT && !free.is_empty() {
+            kept -= free.remove(0).size();
+        }
+    }
+}
+
+/// A new buffer.
+pub(super) fn create(
+    device: &Device,
+    loss: &Loss,
+    what: &'static str,
+    size: u64,
+    usage: BufferUsages,
+) -> super::device::Checked<Buffer> {
+    checked(device, loss, what, || {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("channelwise.buffer"),
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
+    })
+}
+
+/// Puts the size into an out-of-memory error.
+pub(super) fn with_size(error: Error, size: u64) -> Error {
+    match error {
+        Error::OutOfMemory { place, what, .. } => Error::OutOfMemory { place, what, bytes: size },
+        other => other,
+    }
+}

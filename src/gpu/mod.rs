@@ -1,0 +1,225 @@
+//! The GPU engine: device, shaders and the order of events.
+//!
+//! ```text
+//! per band, two in flight:   pool -> upload -> encode -> submit -> map -> copy out
+//! ```
+
+mod buffers;
+mod device;
+mod encode;
+mod params;
+mod pipelines;
+mod prepared;
+mod shaders;
+mod transfer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
+
+use crate::plan::{AdapterClass, GpuLimits, Residence};
+use crate::{Algorithm, Error, Problem, Result};
+use buffers::Pool;
+use device::{Loss, checked};
+use pipelines::Pipelines;
+use shaders::Shader;
+
+pub(crate) use device::describe;
+pub use device::{GpuOptions, adapters};
+pub use encode::BufferRange;
+pub use prepared::GpuPrepared;
+pub(crate) use prepared::{Clock, Wait};
+
+/// A GPU device and what is kept on it: pipelines and free buffers. Cloning is cheap and shares
+/// them.
+///
+/// ```no_run
+/// use channelwise::{Gpu, GpuOptions};
+/// # async fn example() -> channelwise::Result<()> {
+/// let gpu = Gpu::request(&GpuOptions::new()).await?;
+/// println!("{gpu}");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    device: Device,
+    queue: Queue,
+    info: AdapterInfo,
+    limits: GpuLimits,
+    loss: Loss,
+    pipelines: Pipelines,
+    pool: Pool,
+}
+
+impl Gpu {
+    /// Makes a device of its own on the adapter that `options` and the environment ask for, with
+    /// all limits the adapter has.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where none answers, [`Error::Device`] where it gives no device.
+    pub async fn request(options: &GpuOptions) -> Result<Self> {
+        let adapter = device::adapter(options).await?;
+        let info = adapter.get_info();
+        let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("channelwise.device"),
+            required_limits: options.wanted_limits().unwrap_or_else(|| adapter.limits()),
+            ..Default::default()
+        };
+        let (device, queue) =
+            adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
+        let loss = Loss::listen(&device);
+        Self::new(info, device, queue, loss)
+    }
+
+    /// Works on a device of the caller's. No callbacks are installed on it.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device's limits are below what any pass needs.
+    pub fn from_device(info: AdapterInfo, device: Device, queue: Queue) -> Result<Self> {
+        Self::new(info, device, queue, Loss::default())
+    }
+
+    fn new(info: AdapterInfo, device: Device, queue: Queue, loss: Loss) -> Result<Self> {
+        let limits = device::limits(&info, &device);
+        let all = device.limits();
+        for (name, has, needs) in [
+            (
+                "max_storage_buffers_per_shader_stage",
+                u64::from(all.max_storage_buffers_per_shader_stage),
+                3,
+            ),
+            ("max_compute_invocations_per_workgroup", u64::from(limits.max_invocations), 64),
+            ("max_compute_workgroups_per_dimension", u64::from(limits.max_workgroups), 1024),
+            ("max_storage_buffer_binding_size", limits.max_binding, 1 << 16),
+        ] {
+            if has < needs {
+                return Err(Error::Device {
+                    adapter: info.name,
+                    reason: format!("{name} is {has}, at least {needs} is needed"),
+                });
+            }
+        }
+        let pipelines =
+            checked(&device, &loss, "making layouts", || Pipelines::new(&device)).now()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                device,
+                queue,
+                info,
+                limits,
+                loss,
+                pipelines,
+                pool: Pool::default(),
+            }),
+        })
+    }
+
+    /// Plans `problem` for buffers on the device and compiles what it needs, for
+    /// [`GpuPrepared::encode`]. Not in browsers; see [`Gpu::prepare_async`].
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] where `algorithm` cannot do it, [`Error::TooLarge`] where not even
+    /// one output pixel fits the device's limits, or what the device says.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn prepare(&self, problem: &Problem, algorithm: Algorithm) -> Result<GpuPrepared> {
+        pollster::block_on(self.prepare_async(problem, algorithm))
+    }
+
+    /// [`Gpu::prepare`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn prepare_async(
+        &self,
+        problem: &Problem,
+        algorithm: Algorithm,
+    ) -> Result<GpuPrepared> {
+        GpuPrepared::new(self, problem, algorithm, Residence::Device).await
+    }
+
+    /// The same for data in host memory.
+    pub(crate) async fn prepare_host(
+        &self,
+        problem: &Problem,
+        algorithm: Algorithm,
+    ) -> Result<GpuPrepared> {
+        GpuPrepared::new(self, problem, algorithm, Residence::Host).await
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.shared.device
+    }
+
+    /// Its queue.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.shared.queue
+    }
+
+    /// The adapter it is on.
+    #[must_use]
+    pub fn adapter_info(&self) -> &AdapterInfo {
+        &self.shared.info
+    }
+
+    /// The limits plans are made for.
+    #[must_use]
+    pub fn limits(&self) -> &GpuLimits {
+        &self.shared.limits
+    }
+
+    /// Whether it is a GPU played by the CPU.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        self.shared.limits.class == AdapterClass::Software
+    }
+
+    fn loss(&self) -> &Loss {
+        &self.shared.loss
+    }
+
+    async fn pipeline(
+        &self,
+        shader: &'static Shader,
+        constants: &[(&'static str, u32)],
+    ) -> Result<wgpu::ComputePipeline> {
+        let Shared { device, loss, pipelines, .. } = &*self.shared;
+        pipelines.get(device, loss, shader, constants).await
+    }
+
+    fn pipelines(&self) -> &Pipelines {
+        &self.shared.pipelines
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.shared.pool
+    }
+
+    /// A small buffer that is written once.
+    fn constant_buffer(&self, label: &str, contents: &[u8], usage: BufferUsages) -> Buffer {
+        use wgpu::util::DeviceExt;
+        self.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some(label),
+            contents,
+            usage,
+        })
+    }
+}
+
+impl fmt::Display for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gpu: {}", describe(self.adapter_info()))
+    }
+}

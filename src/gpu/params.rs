@@ -1,0 +1,232 @@
+//! The uniform parameters of a pass; twin of `Params` in `shaders/common.wgsl`.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::shaders::Source;
+use crate::plan::{self, Band, GpuLaunch, Pass, Span};
+use crate::problem::Problem;
+use crate::{Activation, Border};
+
+macro_rules! params {
+    ($($field:ident: $type:ty),* $(,)?) => {
+        /// Field by field as in the shader.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+        pub(super) struct Params { $(pub $field: $type),* }
+
+        impl Params {
+            /// Names and byte offsets, for the test that compares them with the shader.
+            #[cfg(test)]
+            pub fn fields() -> Vec<(&'static str, usize)> {
+                vec![$((stringify!($field), std::mem::offset_of!(Params, $field))),*]
+            }
+        }
+    };
+}
+
+params! {
+    out_row: u32,
+    out_column: u32,
+    rows: u32,
+    columns: u32,
+    images: u32,
+    src_base: u32,
+    src_pitch: u32,
+    src_image: u32,
+    src_row: i32,
+    src_column: i32,
+    rows_continued: u32,
+    columns_continued: u32,
+    dst_base: u32,
+    dst_pitch: u32,
+    dst_plane: u32,
+    height: u32,
+    width: u32,
+    channels: u32,
+    filters: u32,
+    outputs: u32,
+    planar: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_rows: u32,
+    stride_columns: u32,
+    dilation_rows: u32,
+    dilation_columns: u32,
+    top: i32,
+    left: i32,
+    fill: f32,
+    activation_a: f32,
+    activation_b: f32,
+    follow_a: f32,
+    follow_b: f32,
+    inner_from: u32,
+    inner_to: u32,
+    groups_x: u32,
+    groups_y: u32,
+    groups_z: u32,
+    folded: u32,
+}
+
+/// Where a band's scalars lie in the buffers bound for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Placement {
+    /// Scalars of the source binding before the band's first one, from row to row, from image to
+    /// image.
+    pub src_base: usize,
+    pub src_pitch: usize,
+    pub src_image: usize,
+    /// Scalars of the destination binding before the first one, from row to row, from plane to
+    /// plane.
+    pub dst_base: usize,
+    pub dst_pitch: usize,
+    pub dst_plane: usize,
+}
+
+/// Number of `border` in shaders.
+fn border_code(border: Border) -> u32 {
+    match border {
+        Border::Constant(_) => 1,
+        Border::Replicate => 2,
+        Border::Reflect => 3,
+        Border::Reflect101 => 4,
+        Border::Wrap => 5,
+    }
+}
+
+/// Number and parameters of `activation` in shaders.
+fn activation_code(activation: Activation) -> (u32, f32, f32) {
+    match activation {
+        Activation::None => (0, 0.0, 0.0),
+        Activation::Relu => (1, 0.0, 0.0),
+        Activation::Leaky(a) => (2, a, 0.0),
+        Activation::Sigmoid => (3, 0.0, 0.0),
+        Activation::Tanh => (4, 0.0, 0.0),
+        Activation::Gelu => (5, 0.0, 0.0),
+        Activation::Relu6 => (6, 0.0, 6.0),
+        Activation::Clamp(lo, hi) => (6, lo, hi),
+    }
+}
+
+/// Parameters of `band`, and the grid to dispatch.
+///
+/// Every number fits its type: [`Problem::new`] bounds coordinates, and bands bound addresses.
+pub(super) fn params(
+    problem: &Problem,
+    pass: Pass,
+    launch: &GpuLaunch,
+    band: &Band,
+    place: Placement,
+    max_workgroups: u32,
+) -> (Params, [u32; 3]) {
+    let g = problem.geometry();
+    let weights = problem.weights();
+    let wanted = pass.grid(problem, launch, band);
+    let inner = match pass {
+        Pass::Direct => 0..0,
+        Pass::Flat | Pass::FlatEdge => plan::inner(problem, band),
+    };
+    let (grid, folded) = plan::fold(wanted, max_workgroups);
+    let (_, activation_a, activation_b) = activation_code(weights.activation);
+    let (_, follow_a, follow_b) = activation_code(follow_activation(problem));
+    let first = |span: &Span| span.first as i32;
+    let params = Params {
+        out_row: band.rows.start as u32,
+        out_column: band.columns.start as u32,
+        rows: band.rows.len() as u32,
+        columns: band.columns.len() as u32,
+        images: band.images.len() as u32,
+        src_base: place.src_base as u32,
+        src_pitch: place.src_pitch as u32,
+        src_image: place.src_image as u32,
+        src_row: first(&band.source_rows),
+        src_column: first(&band.source_columns),
+        rows_continued: band.source_rows.continued.into(),
+        columns_continued: band.source_columns.continued.into(),
+        dst_base: place.dst_base as u32,
+        dst_pitch: place.dst_pitch as u32,
+        dst_plane: place.dst_plane as u32,
+        height: g.height as u32,
+        width: g.width as u32,
+        channels: g.channels as u32,
+        filters: weights.filters as u32,
+        outputs: g.outputs as u32,
+        planar: g.planar.into(),
+        kernel_height: g.kernel.0 as u32,
+        kernel_width: g.kernel.1 as u32,
+        stride_rows: g.stride.0 as u32,
+        stride_columns: g.stride.1 as u32,
+        dilation_rows: g.dilation.0 as u32,
+        dilation_columns: g.dilation.1 as u32,
+        top: g.top as i32,
+        left: g.left as i32,
+        fill: problem.border().constant().unwrap_or(0.0),
+        activation_a,
+        activation_b,
+        follow_a,
+        follow_b,
+        inner_from: inner.start as u32,
+        inner_to: inner.end as u32,
+        groups_x: wanted[0] as u32,
+        groups_y: wanted[1] as u32,
+        groups_z: wanted[2] as u32,
+        folded: folded.into(),
+    };
+    (params, grid)
+}
+
+/// The override constants of a pass.
+pub(super) fn constants(
+    problem: &Problem,
+    pass: Pass,
+    launch: &GpuLaunch,
+    source: Source,
+) -> Vec<(&'static str, u32)> {
+    let g = problem.geometry();
+    let [x, y] = pass.workgroup(launch);
+    let mut constants = vec![
+        ("WORKGROUP_X", x),
+        ("WORKGROUP_Y", y),
+        ("BORDER", border_code(problem.border())),
+        ("FAR", u32::from(reaches_far(problem))),
+        ("ACTIVATION", activation_code(problem.weights().activation).0),
+        ("FOLLOW", u32::from(problem.weights().follow.is_some())),
+        ("FOLLOW_ACTIVATION", activation_code(follow_activation(problem)).0),
+    ];
+    match pass {
+        Pass::Direct => constants.push(("SLICED", launch.sliced.into())),
+        Pass::FlatEdge => constants.push(("OUTPUTS", g.outputs as u32)),
+        Pass::Flat => constants.extend([
+            ("ROWS", launch.rows),
+            ("FILTERS", problem.weights().filters as u32),
+            ("OUTPUTS", g.outputs as u32),
+            ("KERNEL_HEIGHT", g.kernel.0 as u32),
+            ("KERNEL_WIDTH", g.kernel.1 as u32),
+            ("CHANNELS", g.channels as u32),
+            ("DILATION_ROWS", g.dilation.0 as u32),
+            ("DILATION_COLUMNS", g.dilation.1 as u32),
+            ("STRIDE_ROWS", g.stride.0 as u32),
+            ("STRIDE_COLUMNS", g.stride.1 as u32),
+        ]),
+    }
+    if source == Source::F32x4 {
+        constants.push(("SHIFTED", u32::from(!g.channels.is_multiple_of(4))));
+    }
+    constants
+}
+
+fn follow_activation(problem: &Problem) -> Activation {
+    let follow = problem.weights().follow.as_ref();
+    follow.map_or(Activation::None, |f| f.activation)
+}
+
+/// Whether the padding reaches further than a border can go with one bounce.
+fn reaches_far(problem: &Problem) -> bool {
+    let g = problem.geometry();
+    let extent = g.extent();
+    let axis = |before: usize, out: usize, stride: usize, extent: usize, n: usize| {
+        let after = ((out - 1) * stride + extent).saturating_sub(before + n);
+        before.max(after) >= n
+    };
+    axis(g.top, g.out_height, g.stride.0, extent.0, g.height)
+        || axis(g.left, g.out_width, g.stride.1, extent.1, g.width)
+}

@@ -1,0 +1,72 @@
+//! The table of shaders: which files make which pass.
+//!
+//! A shader is a list of files from `shaders/`, joined. Numbers go in as `override` constants.
+
+use crate::ElementType;
+use crate::plan::Pass;
+
+/// How a pass reads its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// f32 at any address.
+    F32,
+    /// f32 in vectors of four, whose addresses are multiples of four.
+    F32x4,
+    /// Bytes.
+    U8,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shader {
+    pub pass: Pass,
+    pub source: Source,
+    pub output: ElementType,
+    pub label: &'static str,
+    pub wgsl: &'static str,
+}
+
+/// The name of every shader's entry point.
+pub(crate) const ENTRY: &str = "main";
+
+macro_rules! files {
+    ($($file:literal),* $(,)?) => {
+        concat!($(include_str!(concat!("../../shaders/", $file, ".wgsl")), "\n"),*)
+    };
+}
+
+/// `Pass`: files; for each pair of source and output.
+macro_rules! row {
+    ($pass:ident: $($file:literal)*; $source:ident $in:literal -> $output:ident $out:literal) => {
+        Shader {
+            pass: Pass::$pass,
+            source: Source::$source,
+            output: ElementType::$output,
+            label: concat!("channelwise.", stringify!($pass), ".", $in, ".", $out),
+            wgsl: files!("common", "border", $in, $out, $($file),*),
+        }
+    };
+}
+
+/// Every shader there is.
+pub(crate) const TABLE: &[Shader] = &[
+    row!(Direct: "activation" "place" "direct"; F32 "in_f32" -> F32 "out_f32"),
+    row!(Direct: "activation" "place" "direct"; F32 "in_f32" -> U8 "out_u8"),
+    row!(Direct: "activation" "place" "direct"; U8 "in_u8" -> F32 "out_f32"),
+    row!(Direct: "activation" "place" "direct"; U8 "in_u8" -> U8 "out_u8"),
+    row!(Flat: "activation" "store_places" "flat"; F32 "in_f32" -> F32 "out_f32"),
+    row!(Flat: "activation" "store_places" "flat"; F32 "in_f32" -> U8 "out_u8"),
+    row!(Flat: "activation" "store_places" "flat"; F32x4 "in_f32x4" -> F32 "out_f32"),
+    row!(Flat: "activation" "store_places" "flat"; F32x4 "in_f32x4" -> U8 "out_u8"),
+    row!(Flat: "activation" "store_places" "flat"; U8 "in_u8" -> F32 "out_f32"),
+    row!(Flat: "activation" "store_places" "flat"; U8 "in_u8" -> U8 "out_u8"),
+    row!(FlatEdge: "activation" "place" "store_places" "flat_edge"; F32 "in_f32" -> F32 "out_f32"),
+    row!(FlatEdge: "activation" "place" "store_places" "flat_edge"; F32 "in_f32" -> U8 "out_u8"),
+    row!(FlatEdge: "activation" "place" "store_places" "flat_edge"; U8 "in_u8" -> F32 "out_f32"),
+    row!(FlatEdge: "activation" "place" "store_places" "flat_edge"; U8 "in_u8" -> U8 "out_u8"),
+];
+
+/// The row for a pass, if there is one.
+pub(crate) fn find(pass: Pass, source: Source, output: ElementType) -> Option<&'static Shader> {
+    TABLE.iter().find(|s| (s.pass, s.source, s.output) == (pass, source, output))
+}

@@ -1,0 +1,1 @@
+//! Shaders against naga, without a GPU.

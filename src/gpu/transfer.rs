@@ -1,0 +1,132 @@
+//! Between host memory and a band's own buffers.
+
+use wgpu::{Buffer, Queue};
+
+use super::params::Placement;
+use crate::plan::{Band, GpuLaunch};
+use crate::{Error, Problem, Result};
+
+/// Where a band's scalars lie in buffers of our own: rows rounded up to the plan's pitch.
+pub(super) fn own_placement(problem: &Problem, launch: &GpuLaunch, band: &Band) -> Placement {
+    let g = problem.geometry();
+    let src_pitch = (band.source_columns.len * g.channels).next_multiple_of(launch.pitch);
+    let together = g.out_row() / g.out_width;
+    let dst_pitch = (band.columns.len() * together).next_multiple_of(launch.pitch);
+    Placement {
+        src_base: 0,
+        src_pitch,
+        src_image: src_pitch * band.source_rows.len,
+        dst_base: 0,
+        dst_pitch,
+        dst_plane: dst_pitch * band.rows.len(),
+    }
+}
+
+/// Bytes of a band's own source and destination buffers.
+pub(super) fn own_sizes(problem: &Problem, band: &Band, place: &Placement) -> (u64, u64) {
+    let planes = band.images.len() * problem.geometry().out_planes();
+    (
+        (band.images.len() * place.src_image * problem.input_type().bytes()) as u64,
+        (planes * place.dst_plane * problem.output_type().bytes()) as u64,
+    )
+}
+
+/// A run of bytes to copy: from where, to where, how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub from: usize,
+    pub to: usize,
+    pub len: usize,
+}
+
+/// Collects pieces, joining those that go on where the last one ended.
+#[derive(Default)]
+struct Pieces(Vec<Piece>);
+
+impl Pieces {
+    fn push(&mut self, piece: Piece) {
+        if let Some(last) = self.0.last_mut()
+            && (last.from + last.len, last.to + last.len) == (piece.from, piece.to)
+        {
+            last.len += piece.len;
+            return;
+        }
+        self.0.push(piece);
+    }
+}
+
+/// What to copy from the whole input (rows back to back) into a band's own source buffer, in
+/// bytes. What a constant border stands for is left out; shaders do not read it.
+pub(super) fn source_pieces(problem: &Problem, band: &Band, place: &Placement) -> Vec<Piece> {
+    let g = problem.geometry();
+    let border = problem.border();
+    let bytes = problem.input_type().bytes();
+    let (rows, columns) = (&band.source_rows, &band.source_columns);
+    let mut pieces = Pieces::default();
+    for (slot, image) in band.images.clone().enumerate() {
+        for i in 0..rows.len {
+            let at = rows.first + i as isize;
+            let row = if rows.continued { border.index(at, g.height) } else { Some(at as usize) };
+            let Some(row) = row else { continue };
+            let from = image * g.image() + row * g.row();
+            let to = slot * place.src_image + i * place.src_pitch;
+            if !columns.continued {
+                pieces.push(Piece {
+                    from: (from + columns.first as usize * g.channels) * bytes,
+                    to: to * bytes,
+                    len: columns.len * g.channels * bytes,
+                });
+                continue;
+            }
+            for k in 0..columns.len {
+                if let Some(column) = border.index(columns.first + k as isize, g.width) {
+                    pieces.push(Piece {
+                        from: (from + column * g.channels) * bytes,
+                        to: (to + k * g.channels) * bytes,
+                        len: g.channels * bytes,
+                    });
+                }
+            }
+        }
+    }
+    pieces.0
+}
+
+/// What to copy from a band's own destination buffer into the whole output, in bytes.
+pub(super) fn destination_pieces(problem: &Problem, band: &Band, place: &Placement) -> Vec<Piece> {
+    let g = problem.geometry();
+    let bytes = problem.output_type().bytes();
+    let planes = g.out_planes();
+    let together = g.out_row() / g.out_width;
+    let mut pieces = Pieces::default();
+    for (slot, plane) in (band.images.start * planes..band.images.end * planes).enumerate() {
+        for (i, row) in band.rows.clone().enumerate() {
+            let to = (plane * g.out_height + row) * g.out_row() + band.columns.start * together;
+            pieces.push(Piece {
+                from: (slot * place.dst_plane + i * place.dst_pitch) * bytes,
+                to: to * bytes,
+                len: band.columns.len() * together * bytes,
+            });
+        }
+    }
+    pieces.0
+}
+
+/// Fills a band's own source buffer from the whole input.
+pub(super) fn upload(
+    queue: &Queue,
+    buffer: &Buffer,
+    size: u64,
+    pieces: &[Piece],
+    src: &[u8],
+) -> Result<()> {
+    let failed = || Error::Gpu { doing: "uploading", message: "no staging memory".into() };
+    // wgpu copies whole words.
+    let size = wgpu::BufferSize::new(size.next_multiple_of(4)).ok_or_else(failed)?;
+    let mut view = queue.write_buffer_with(buffer, 0, size).ok_or_else(failed)?;
+    for piece in pieces {
+        view.slice(piece.to..piece.to + piece.len)
+            .copy_from_slice(&src[piece.from..piece.from + piece.len]);
+    }
+    Ok(())
+}
