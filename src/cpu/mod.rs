@@ -58,7 +58,6 @@ impl Cpu {
     }
 
     /// The same engine on another SIMD level that this machine has; see [`Cpu::simd_levels`].
-    #[cfg(any(test, feature = "cli"))]
     #[doc(hidden)]
     #[must_use]
     pub fn with_simd(mut self, name: &str) -> Option<Self> {

@@ -70,7 +70,7 @@ impl GpuOptions {
         self.limits.clone()
     }
 
-    fn from_env(&self) -> Self {
+    fn or_env(&self) -> Self {
         let var = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
         Self {
             backends: self.backends.or_else(Backends::from_env),
@@ -96,17 +96,27 @@ impl GpuOptions {
 
 /// Every adapter that can run our shaders, with the options of the environment.
 pub async fn adapters() -> Vec<AdapterInfo> {
-    let options = GpuOptions::new().from_env();
+    let options = GpuOptions::new().or_env();
     let all = list(&options).await;
     all.iter().map(Adapter::get_info).collect()
 }
 
 async fn list(options: &GpuOptions) -> Vec<Adapter> {
+    let backends = options.backends.unwrap_or(Backends::all());
+    // GL is looked at where nothing else answers: it shows the same GPUs once more, and starting
+    // it without a display prints errors.
+    let first = list_on(backends - Backends::GL, options).await;
+    if first.is_empty() && backends.contains(Backends::GL) {
+        return list_on(Backends::GL, options).await;
+    }
+    first
+}
+
+async fn list_on(backends: Backends, options: &GpuOptions) -> Vec<Adapter> {
     // With no back end compiled in, making an instance would panic.
-    if wgpu::Instance::enabled_backend_features().is_empty() {
+    if (wgpu::Instance::enabled_backend_features() & backends).is_empty() {
         return Vec::new();
     }
-    let backends = options.backends.unwrap_or(Backends::all());
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     descriptor.backends = backends;
     let instance = wgpu::util::new_instance_with_webgpu_detection(descriptor).await;
@@ -129,7 +139,7 @@ async fn list(options: &GpuOptions) -> Vec<Adapter> {
 
 /// The adapter that `options` and the environment ask for.
 pub(super) async fn adapter(options: &GpuOptions) -> Result<Adapter> {
-    let options = options.from_env();
+    let options = options.or_env();
     let mut all = list(&options).await;
     let found =
         all.iter().map(|adapter| describe(&adapter.get_info())).collect::<Vec<_>>().join("; ");
@@ -240,6 +250,7 @@ impl Loss {
 pub(super) struct Checked<R> {
     value: R,
     doing: &'static str,
+    device: wgpu::Device,
     loss: Loss,
     errors: Vec<std::pin::Pin<Box<dyn ErrorFuture>>>,
 }
@@ -269,6 +280,7 @@ pub(super) fn checked<R>(
     Checked {
         value,
         doing,
+        device: device.clone(),
         loss: loss.clone(),
         errors: vec![Box::pin(memory), Box::pin(internal), Box::pin(validation)],
     }
@@ -279,7 +291,7 @@ impl<R> Checked<R> {
     pub async fn done(self) -> Result<R> {
         for error in self.errors {
             if let Some(error) = error.await {
-                return Err(convert(error, self.doing, &self.loss));
+                return Err(convert(error, self.doing, &self.device, &self.loss));
             }
         }
         Ok(self.value)
@@ -291,26 +303,67 @@ impl<R> Checked<R> {
         let mut context = Context::from_waker(Waker::noop());
         for mut error in self.errors {
             if let Poll::Ready(Some(error)) = error.as_mut().poll(&mut context) {
-                return Err(convert(error, self.doing, &self.loss));
+                return Err(convert(error, self.doing, &self.device, &self.loss));
             }
         }
         Ok(self.value)
     }
 }
 
-fn convert(error: wgpu::Error, doing: &'static str, loss: &Loss) -> Error {
-    if let Some(reason) = loss.reason() {
-        return Error::DeviceLost { doing, reason };
+fn convert(error: wgpu::Error, doing: &'static str, device: &wgpu::Device, loss: &Loss) -> Error {
+    let reason = loss.reason();
+    if reason.is_some() || !answers(device) {
+        return Error::DeviceLost { doing, reason: reason.unwrap_or_else(|| error.to_string()) };
     }
     match error {
         wgpu::Error::OutOfMemory { .. } => {
             Error::OutOfMemory { place: "device", what: doing, bytes: 0 }
         }
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
-            if description.to_lowercase().contains("device") && description.contains("lost") {
-                return Error::DeviceLost { doing, reason: description };
-            }
             Error::Gpu { doing, message: description }
         }
+    }
+}
+
+/// Whether a device is still there. A lost one reports no errors and makes invalid objects, and
+/// only a borrowed one's owner is told; so a small buffer is made and looked at.
+fn answers(device: &wgpu::Device) -> bool {
+    let scopes =
+        [ErrorFilter::OutOfMemory, ErrorFilter::Validation].map(|f| device.push_error_scope(f));
+    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("channelwise.probe"),
+        size: 4,
+        usage: wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: true,
+    });
+    let answers = buffer.get_mapped_range_mut(..).is_ok();
+    for scope in scopes.into_iter().rev() {
+        drop(scope.pop());
+    }
+    answers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_device_keep_their_kind() {
+        let (device, _) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let source = || "told so".into();
+        let memory = wgpu::Error::OutOfMemory { source: source() };
+        let error = convert(memory, "making room", &device, &Loss::default());
+        assert_eq!(error, Error::OutOfMemory { place: "device", what: "making room", bytes: 0 });
+        let invalid = || wgpu::Error::Validation { source: source(), description: "bad".into() };
+        let error = convert(invalid(), "binding", &device, &Loss::default());
+        assert_eq!(error, Error::Gpu { doing: "binding", message: "bad".into() });
+
+        let loss = Loss::default();
+        *loss.0.lock().unwrap() = Some("driver reset".into());
+        let error = convert(invalid(), "binding", &device, &loss);
+        assert_eq!(error, Error::DeviceLost { doing: "binding", reason: "driver reset".into() });
+        device.destroy();
+        let error = convert(invalid(), "binding", &device, &Loss::default());
+        assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
     }
 }

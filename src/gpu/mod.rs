@@ -207,14 +207,17 @@ impl Gpu {
         &self.shared.pool
     }
 
-    /// A small buffer that is written once.
+    /// A small buffer that is written once, before the next submission.
     fn constant_buffer(&self, label: &str, contents: &[u8], usage: BufferUsages) -> Buffer {
-        use wgpu::util::DeviceExt;
-        self.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
+        // Not mapped at creation: wgpu's helper for that panics on a lost device.
+        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
-            contents,
-            usage,
-        })
+            size: contents.len() as u64,
+            usage: usage | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.queue().write_buffer(&buffer, 0, contents);
+        buffer
     }
 }
 

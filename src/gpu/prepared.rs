@@ -218,11 +218,13 @@ impl GpuPrepared {
         )
         .await?;
         let pieces = transfer::source_pieces(&self.problem, band, &place);
-        checked(gpu.device(), gpu.loss(), "uploading the input", || {
+        let written = checked(gpu.device(), gpu.loss(), "uploading the input", || {
             transfer::upload(gpu.queue(), &input, src_size, &pieces, src)
-        })
-        .done()
-        .await??;
+        });
+        // Other reasons show in the scopes.
+        if !written.done().await? {
+            return Err(self.lost("the device takes no more writes"));
+        }
         parts.upload += clock.lap();
 
         let copied = size.next_multiple_of(4);

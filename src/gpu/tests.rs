@@ -1,1 +1,258 @@
-//! Shaders against naga, without a GPU.
+//! Shaders against naga and against their Rust twins, without a GPU.
+
+use std::collections::BTreeMap;
+
+use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, TypeInner};
+
+use super::params::{self, Params};
+use super::shaders::{ENTRY, Shader, Source, TABLE};
+use crate::plan::{Launch, Machine, Pass, Residence};
+use crate::{
+    Activation, Algorithm, Border, Conv2d, ElementType, Kernel, Layout, Padding, Pointwise,
+    Problem, plan,
+};
+
+fn parse(shader: &Shader) -> Module {
+    naga::front::wgsl::parse_str(shader.wgsl)
+        .unwrap_or_else(|e| panic!("{}: {}", shader.label, e.emit_to_string(shader.wgsl)))
+}
+
+fn validate(label: &str, module: &Module) -> ModuleInfo {
+    // What WebGPU grants without any feature.
+    Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(module)
+        .unwrap_or_else(|e| panic!("{label}: {e:?}"))
+}
+
+fn algorithm_of(pass: Pass) -> Algorithm {
+    match pass {
+        Pass::Direct => Algorithm::Direct,
+        Pass::Flat | Pass::FlatEdge => Algorithm::Flat,
+    }
+}
+
+/// Problems whose plans between them use every constant.
+fn problems(shader: &Shader) -> Vec<Problem> {
+    let input = match shader.source {
+        Source::F32 | Source::F32x4 => ElementType::F32,
+        Source::U8 => ElementType::U8,
+    };
+    let two = Kernel::stack(&[Kernel::sobel_x(), Kernel::sobel_y()]).unwrap();
+    let plain = Conv2d::new(Kernel::box_blur(5, 3).unwrap());
+    let rich = Conv2d::new(two)
+        .border(Border::Reflect101)
+        .padding(Padding::all(40))
+        .dilation(2, 3)
+        .activation(Activation::Relu)
+        .pointwise(
+            Pointwise::new(2, 3, vec![1.0; 6]).unwrap().activation(Activation::Clamp(0.0, 9.0)),
+        );
+    [
+        (plain.clone(), [1, 20, 30, 3]),
+        (plain.border(Border::Wrap).stride(2, 2), [2, 20, 30, 8]),
+        (rich.clone(), [1, 20, 30, 4]),
+        (rich.layout(Layout::Nchw), [1, 4, 20, 30]),
+    ]
+    .into_iter()
+    .filter_map(|(conv, shape)| Problem::new(&conv, shape, input, shader.output).ok())
+    .collect()
+}
+
+/// The constants that the plans of [`problems`] give a shader, each with its launch's workgroup.
+fn specialisations(shader: &Shader) -> Vec<(Vec<(&'static str, u32)>, [u32; 2])> {
+    let limits = plan::GpuLimits::webgpu_defaults();
+    let mut all = Vec::new();
+    for problem in problems(shader) {
+        for residence in [Residence::Host, Residence::Device] {
+            let machine = Machine::Gpu(limits, residence);
+            let Ok(plan) = plan::choose(&problem, &machine, algorithm_of(shader.pass)) else {
+                continue;
+            };
+            let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+            let constants = params::constants(&problem, shader.pass, launch, shader.source);
+            all.push((constants, shader.pass.workgroup(launch)));
+        }
+    }
+    assert!(all.len() >= 2, "{}: no plan uses it", shader.label);
+    all
+}
+
+fn resolve(
+    shader: &Shader,
+    module: &Module,
+    info: &ModuleInfo,
+    constants: &[(&str, u32)],
+) -> (Module, ModuleInfo) {
+    let constants: PipelineConstants =
+        constants.iter().map(|(name, value)| ((*name).to_string(), f64::from(*value))).collect();
+    let entry = Some((ShaderStage::Compute, ENTRY));
+    let (module, info) = process_overrides(module, info, entry, &constants)
+        .unwrap_or_else(|e| panic!("{}: {e}", shader.label));
+    (module.into_owned(), info.into_owned())
+}
+
+#[test]
+fn every_row_parses_validates_and_resolves() {
+    for shader in TABLE {
+        let module = parse(shader);
+        let info = validate(shader.label, &module);
+        for (constants, workgroup) in specialisations(shader) {
+            let (resolved, _) = resolve(shader, &module, &info, &constants);
+            validate(shader.label, &resolved);
+            let entry = &resolved.entry_points[0];
+            assert_eq!(entry.name, ENTRY);
+            assert_eq!(entry.workgroup_size, [workgroup[0], workgroup[1], 1], "{}", shader.label);
+            assert!(workgroup[0] * workgroup[1] <= 256, "{}", shader.label);
+        }
+    }
+}
+
+/// A misspelt constant would leave its override at the default.
+#[test]
+fn every_constant_has_its_override_and_every_override_its_constant() {
+    for shader in TABLE {
+        let module = parse(shader);
+        let declared: Vec<&str> =
+            module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
+        let mut given: Vec<&str> = Vec::new();
+        for (constants, _) in specialisations(shader) {
+            for (name, _) in constants {
+                assert!(declared.contains(&name), "{}: {name} is no override", shader.label);
+                given.push(name);
+            }
+        }
+        for name in declared {
+            let sizes = ["KERNEL_", "CHANNELS", "DILATION_", "STRIDE_"];
+            // Only `flat` is specialised to sizes; elsewhere their 0 says "read it".
+            let may_stay = sizes.iter().any(|s| name.starts_with(s)) && shader.pass != Pass::Flat;
+            assert!(may_stay || given.contains(&name), "{}: nothing sets {name}", shader.label);
+        }
+    }
+}
+
+#[test]
+fn every_row_is_written_for_every_back_end() {
+    let bindings =
+        |slots: fn(u32) -> msl::BindTarget| -> BTreeMap<ResourceBinding, msl::BindTarget> {
+            (0..4).map(|binding| (ResourceBinding { group: 0, binding }, slots(binding))).collect()
+        };
+    for shader in TABLE {
+        let module = parse(shader);
+        let info = validate(shader.label, &module);
+        for (constants, _) in specialisations(shader) {
+            let (module, info) = resolve(shader, &module, &info, &constants);
+
+            let words = spv::write_vec(&module, &info, &spv::Options::default(), None)
+                .unwrap_or_else(|e| panic!("{} to SPIR-V: {e:?}", shader.label));
+            assert_eq!(words[0], 0x0723_0203, "{}", shader.label);
+
+            let resources = msl::EntryPointResources {
+                resources: bindings(|binding| msl::BindTarget {
+                    buffer: Some(binding as u8),
+                    mutable: binding == 2,
+                    ..Default::default()
+                }),
+                sizes_buffer: Some(8),
+                ..Default::default()
+            };
+            let options = msl::Options {
+                per_entry_point_map: [(ENTRY.to_string(), resources)].into(),
+                fake_missing_bindings: false,
+                ..Default::default()
+            };
+            let (text, _) =
+                msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+                    .unwrap_or_else(|e| panic!("{} to MSL: {e:?}", shader.label));
+            assert!(text.contains("kernel void"), "{}", shader.label);
+
+            let mut text = String::new();
+            let options = hlsl::Options::default();
+            let pipeline = hlsl::PipelineOptions::default();
+            hlsl::Writer::new(&mut text, &options, &pipeline)
+                .write(&module, &info, None)
+                .map(drop)
+                .unwrap_or_else(|e| panic!("{} to HLSL: {e:?}", shader.label));
+            assert!(text.contains("numthreads"), "{}", shader.label);
+        }
+    }
+}
+
+#[test]
+fn bindings_are_those_of_the_layout() {
+    for shader in TABLE {
+        let module = parse(shader);
+        let mut found: Vec<(u32, &str)> = module
+            .global_variables
+            .iter()
+            .map(|(_, v)| {
+                let at = v.binding.as_ref().unwrap_or_else(|| panic!("{}: {v:?}", shader.label));
+                assert_eq!(at.group, 0, "{}", shader.label);
+                let kind = match v.space {
+                    AddressSpace::Uniform => "uniform",
+                    AddressSpace::Storage { access }
+                        if access.contains(naga::StorageAccess::STORE) =>
+                    {
+                        "write"
+                    }
+                    AddressSpace::Storage { .. } => "read",
+                    _ => "other",
+                };
+                (at.binding, kind)
+            })
+            .collect();
+        found.sort_unstable();
+        let wanted = [(0, "uniform"), (1, "read"), (2, "write"), (3, "read")];
+        assert_eq!(found, wanted, "{}", shader.label);
+    }
+}
+
+#[test]
+fn params_are_the_same_on_both_sides() {
+    let module = parse(&TABLE[0]);
+    let (_, params) =
+        module.types.iter().find(|(_, t)| t.name.as_deref() == Some("Params")).expect("Params");
+    let TypeInner::Struct { members, span } = &params.inner else { panic!("{params:?}") };
+    let shader: Vec<(&str, usize)> = members
+        .iter()
+        .map(|m| (m.name.as_deref().unwrap_or_default(), m.offset as usize))
+        .collect();
+    assert_eq!(shader, Params::fields());
+    assert_eq!(*span as usize, size_of::<Params>());
+}
+
+/// What the numbers stand for is compared on a device, in `tests/agreement.rs`.
+#[test]
+fn border_numbers_are_the_same_on_both_sides() {
+    let module = parse(&TABLE[0]);
+    let number = |name: &str| {
+        let (_, constant) = module
+            .constants
+            .iter()
+            .find(|(_, c)| c.name.as_deref() == Some(name))
+            .unwrap_or_else(|| panic!("{name} is missing"));
+        match module.global_expressions[constant.init] {
+            naga::Expression::Literal(naga::Literal::U32(n)) => n,
+            ref other => panic!("{name}: {other:?}"),
+        }
+    };
+    let code = |border| {
+        let conv = Conv2d::new(Kernel::identity()).border(border);
+        let problem = Problem::new(&conv, [4, 4], ElementType::F32, ElementType::F32).unwrap();
+        let machine = Machine::Gpu(plan::GpuLimits::webgpu_defaults(), Residence::Host);
+        let plan = plan::choose(&problem, &machine, Algorithm::Direct).unwrap();
+        let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+        let constants = params::constants(&problem, Pass::Direct, launch, Source::F32);
+        constants.into_iter().find(|(name, _)| *name == "BORDER").unwrap().1
+    };
+    for (border, name) in [
+        (Border::ZERO, "BORDER_CONSTANT"),
+        (Border::Replicate, "BORDER_REPLICATE"),
+        (Border::Reflect, "BORDER_REFLECT"),
+        (Border::Reflect101, "BORDER_REFLECT101"),
+        (Border::Wrap, "BORDER_WRAP"),
+    ] {
+        assert_eq!(code(border), number(name), "{name}");
+    }
+}

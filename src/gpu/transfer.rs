@@ -3,8 +3,8 @@
 use wgpu::{Buffer, Queue};
 
 use super::params::Placement;
+use crate::Problem;
 use crate::plan::{Band, GpuLaunch};
-use crate::{Error, Problem, Result};
 
 /// Where a band's scalars lie in buffers of our own: rows rounded up to the plan's pitch.
 pub(super) fn own_placement(problem: &Problem, launch: &GpuLaunch, band: &Band) -> Placement {
@@ -112,21 +112,22 @@ pub(super) fn destination_pieces(problem: &Problem, band: &Band, place: &Placeme
     pieces.0
 }
 
-/// Fills a band's own source buffer from the whole input.
+/// Fills a band's own source buffer from the whole input; `false` where the device takes no more
+/// writes.
 pub(super) fn upload(
     queue: &Queue,
     buffer: &Buffer,
     size: u64,
     pieces: &[Piece],
     src: &[u8],
-) -> Result<()> {
-    let failed = || Error::Gpu { doing: "uploading", message: "no staging memory".into() };
+) -> bool {
     // wgpu copies whole words.
-    let size = wgpu::BufferSize::new(size.next_multiple_of(4)).ok_or_else(failed)?;
-    let mut view = queue.write_buffer_with(buffer, 0, size).ok_or_else(failed)?;
+    let view = wgpu::BufferSize::new(size.next_multiple_of(4))
+        .and_then(|size| queue.write_buffer_with(buffer, 0, size));
+    let Some(mut view) = view else { return false };
     for piece in pieces {
         view.slice(piece.to..piece.to + piece.len)
             .copy_from_slice(&src[piece.from..piece.from + piece.len]);
     }
-    Ok(())
+    true
 }

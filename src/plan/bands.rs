@@ -199,7 +199,7 @@ fn span(first: isize, len: usize, n: usize, border: Border) -> Span {
             Span { first: a, len: (b - a) as usize + 1, continued: false }
         }
         // A reflection stays near the edge while it bounces only once.
-        Border::Reflect | Border::Reflect101 if first >= -(n as isize) + 1 && last <= 2 * end => {
+        Border::Reflect | Border::Reflect101 if first > -(n as isize) && last <= 2 * end => {
             let inside = first.clamp(0, end)..=last.clamp(0, end);
             let images = [first, last]
                 .into_iter()

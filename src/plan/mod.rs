@@ -317,13 +317,17 @@ pub(crate) use flat::inner;
 /// folded. A folded grid may hold a few workgroups too many; they find nothing to do.
 pub(crate) fn fold(grid: [u64; 3], most: u32) -> ([u32; 3], bool) {
     let most = u64::from(most);
+    if grid.contains(&0) {
+        return ([0; 3], false);
+    }
     if grid.iter().all(|n| *n <= most) {
         return (grid.map(|n| n as u32), false);
     }
     let total: u64 = grid.iter().product();
     let x = total.min(most);
-    let y = total.div_ceil(x).min(most);
-    let z = total.div_ceil(x * y);
+    let rows = total.div_ceil(x);
+    let z = rows.div_ceil(most);
+    let y = rows.div_ceil(z);
     ([x as u32, y as u32, z as u32], true)
 }
 

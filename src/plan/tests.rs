@@ -1,1 +1,267 @@
+//! Plans as tables: what is taken where, and bands that cover everything once.
 
+use super::bands::{Budget, cut};
+use super::*;
+use crate::{Activation, Border, Conv2d, ElementType, Kernel, Layout, Padding, Pointwise, Shape};
+
+const F32: ElementType = ElementType::F32;
+const U8: ElementType = ElementType::U8;
+
+/// Devices as their drivers report them.
+fn devices() -> Vec<(&'static str, GpuLimits)> {
+    let base = GpuLimits::webgpu_defaults();
+    vec![
+        ("WebGPU defaults", base),
+        (
+            "llvmpipe",
+            GpuLimits {
+                class: AdapterClass::Software,
+                max_buffer: 1 << 31,
+                max_invocations: 1024,
+                offset_alignment: 16,
+                ..base
+            },
+        ),
+        (
+            "Intel integrated",
+            GpuLimits {
+                class: AdapterClass::Integrated,
+                max_binding: (1 << 30) - 4,
+                max_buffer: 1 << 31,
+                max_invocations: 1024,
+                offset_alignment: 64,
+                ..base
+            },
+        ),
+        (
+            "Apple M",
+            GpuLimits {
+                class: AdapterClass::Integrated,
+                max_binding: (4 << 30) - 4,
+                max_buffer: 9 << 30,
+                max_workgroups: 65_535,
+                max_invocations: 1024,
+                offset_alignment: 32,
+            },
+        ),
+        (
+            "RTX 40",
+            GpuLimits {
+                class: AdapterClass::Discrete,
+                max_binding: (2 << 30) - 4,
+                max_buffer: 1 << 40,
+                max_invocations: 1024,
+                offset_alignment: 32,
+                ..base
+            },
+        ),
+        (
+            "phone",
+            GpuLimits {
+                class: AdapterClass::Integrated,
+                max_binding: 1 << 27,
+                max_invocations: 256,
+                ..base
+            },
+        ),
+    ]
+}
+
+fn kernel(h: usize, w: usize, f: usize) -> Kernel {
+    Kernel::with_filters(h, w, f, vec![1.0; h * w * f]).unwrap()
+}
+
+fn problem(conv: &Conv2d, shape: impl Into<Shape>, from: ElementType, to: ElementType) -> Problem {
+    Problem::new(conv, shape, from, to).unwrap()
+}
+
+#[test]
+fn flat_is_taken_wherever_it_applies() {
+    let same = Conv2d::new(kernel(3, 3, 1));
+    let rows = [
+        (same.clone(), Shape::from([1, 1080, 1920, 3]), F32, F32, Algorithm::Flat),
+        (same.clone(), [1, 1080, 1920, 4].into(), F32, F32, Algorithm::Flat),
+        (same.clone(), [1, 512, 512, 224].into(), F32, F32, Algorithm::Flat),
+        (same.clone().stride(2, 2), [8, 224, 224, 64].into(), F32, F32, Algorithm::Flat),
+        (same.clone(), [1, 1080, 1920, 3].into(), U8, U8, Algorithm::Flat),
+        (same.clone(), [1, 1080, 1919, 3].into(), U8, U8, Algorithm::Flat),
+        (Conv2d::new(kernel(31, 31, 1)), [1, 1080, 1920, 3].into(), F32, F32, Algorithm::Flat),
+        (Conv2d::new(kernel(3, 3, 4)), [1, 1080, 1920, 3].into(), F32, F32, Algorithm::Flat),
+        // Neighbouring places without neighbouring sources, and too many filters.
+        (same.clone().stride(2, 2), [1, 1080, 1920, 3].into(), F32, F32, Algorithm::Direct),
+        (Conv2d::new(kernel(3, 3, 5)), [1, 1080, 1920, 3].into(), F32, F32, Algorithm::Direct),
+    ];
+    for (name, limits) in devices() {
+        for (conv, shape, from, to, wanted) in &rows {
+            let machine = Machine::Gpu(limits, Residence::Host);
+            let plan =
+                choose(&problem(conv, *shape, *from, *to), &machine, Algorithm::Auto).unwrap();
+            assert_eq!(plan.algorithm(), *wanted, "{name}, {shape}\n{plan}");
+            let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+            let [x, y] = launch.workgroup;
+            assert!(x * y <= limits.max_invocations, "{name}\n{plan}");
+        }
+    }
+}
+
+#[test]
+fn bytes_whose_rows_share_words_are_left_to_direct_in_the_callers_buffers() {
+    let conv = Conv2d::new(kernel(3, 3, 1));
+    let odd = problem(&conv, [1, 50, 33, 3], U8, U8);
+    let machine = |residence| Machine::Gpu(GpuLimits::webgpu_defaults(), residence);
+    let on_device = choose(&odd, &machine(Residence::Device), Algorithm::Auto).unwrap();
+    assert_eq!(on_device.algorithm(), Algorithm::Direct);
+    let forced = choose(&odd, &machine(Residence::Device), Algorithm::Flat).unwrap_err();
+    assert!(forced.to_string().contains("99 bytes"), "{forced}");
+    let on_host = choose(&odd, &machine(Residence::Host), Algorithm::Auto).unwrap();
+    assert_eq!(on_host.algorithm(), Algorithm::Flat);
+}
+
+#[test]
+fn small_work_wakes_no_thread() {
+    let machine = Machine::Cpu(CpuLimits { threads: 8, lanes: 8 });
+    let conv = Conv2d::new(kernel(3, 3, 1));
+    let rows_per_task = |shape: [usize; 4]| {
+        let plan = choose(&problem(&conv, shape, F32, F32), &machine, Algorithm::Auto).unwrap();
+        match plan.launch() {
+            Launch::Cpu(launch) => launch.rows_per_task,
+            Launch::Gpu(_) => panic!("{plan}"),
+        }
+    };
+    assert_eq!(rows_per_task([1, 10, 10, 3]), 10);
+    assert!(rows_per_task([1, 1080, 1920, 3]) <= 1080 / 8);
+}
+
+#[test]
+fn a_plan_explains_every_candidate() {
+    let conv = Conv2d::new(kernel(3, 3, 5));
+    let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Host);
+    let plan =
+        choose(&problem(&conv, [1, 20, 20, 3], F32, F32), &machine, Algorithm::Auto).unwrap();
+    let text = plan.explain();
+    assert!(text.contains("direct") && text.contains("<- taken"), "{text}");
+    assert!(text.contains("flat     does not apply: 5 filters"), "{text}");
+    assert_eq!(plan.candidates().len(), Algorithm::ALL.len());
+}
+
+#[test]
+fn grids_fold_without_losing_a_workgroup() {
+    assert_eq!(fold([7, 8, 9], 65_535), ([7, 8, 9], false));
+    assert_eq!(fold([70_000, 0, 9], 65_535), ([0; 3], false));
+    for grid in [[70_000, 1, 1], [1, 70_000, 3], [2, 3, 200_000], [65_536, 8_000, 1]] {
+        let (folded, is) = fold(grid, 65_535);
+        let count = |g: &[u64]| g.iter().product::<u64>();
+        let launched = count(&folded.map(u64::from));
+        assert!(is && folded.iter().all(|n| (1..=65_535).contains(n)), "{folded:?}");
+        // At most one row of the folded grid too many.
+        assert!(
+            launched >= count(&grid) && launched < count(&grid) + 65_535 * 2,
+            "{grid:?} {folded:?}"
+        );
+    }
+}
+
+/// Problems whose bands are awkward: halos, far borders, strides, planes.
+fn awkward() -> Vec<Problem> {
+    let mut all = Vec::new();
+    for border in
+        [Border::ZERO, Border::Replicate, Border::Reflect, Border::Reflect101, Border::Wrap]
+    {
+        let same = Conv2d::new(kernel(5, 3, 1)).border(border);
+        all.push(problem(&same, [3, 37, 29, 3], F32, F32));
+        all.push(problem(&same.clone().stride(3, 2).dilation(2, 3), [2, 37, 29, 4], F32, U8));
+        all.push(problem(&same.clone().padding(Padding::all(40)), [1, 9, 7, 2], F32, F32));
+        all.push(problem(&same.clone().layout(Layout::Nchw), [2, 3, 30, 20], U8, U8));
+        let two = Conv2d::new(kernel(4, 4, 2)).border(border).layout(Layout::Nchw);
+        let mix = Pointwise::new(2, 3, vec![1.0; 6]).unwrap();
+        all.push(problem(
+            &two.activation(Activation::Relu).pointwise(mix),
+            [1, 2, 21, 23],
+            F32,
+            F32,
+        ));
+    }
+    all
+}
+
+fn span_holds(span: &Span, at: isize, n: usize, border: Border) -> bool {
+    let range = span.first..span.first + span.len as isize;
+    if span.continued {
+        return range.contains(&at);
+    }
+    assert!(range.start >= 0 && range.end <= n as isize, "{span:?} of {n}");
+    border.index(at, n).is_none_or(|inside| range.contains(&(inside as isize)))
+}
+
+#[test]
+fn bands_cover_every_output_once_and_hold_what_it_needs() {
+    for problem in awkward() {
+        let g = problem.geometry();
+        let mut cuts = 0;
+        for bytes in [800, 1200, 2000, 4000, 20_000, 1 << 20] {
+            let budget = Budget { bytes, work: 1 << 20, pitch: 4, granule: 1 };
+            let Ok(bands) = cut(&problem, budget) else { continue };
+            cuts = cuts.max(bands.len());
+            let mut seen = vec![0u8; g.images * g.out_height * g.out_width];
+            for band in &bands {
+                for image in band.images.clone() {
+                    for r in band.rows.clone() {
+                        for q in band.columns.clone() {
+                            seen[(image * g.out_height + r) * g.out_width + q] += 1;
+                            for i in 0..g.kernel.0 {
+                                let at = g.first_row(r) + (i * g.dilation.0) as isize;
+                                let held =
+                                    span_holds(&band.source_rows, at, g.height, problem.border());
+                                assert!(held, "{problem}: row {at} of {band:?}");
+                            }
+                            for j in 0..g.kernel.1 {
+                                let at = g.first_column(q) + (j * g.dilation.1) as isize;
+                                let held =
+                                    span_holds(&band.source_columns, at, g.width, problem.border());
+                                assert!(held, "{problem}: column {at} of {band:?}");
+                            }
+                        }
+                    }
+                }
+            }
+            assert!(seen.iter().all(|n| *n == 1), "{problem} in {bytes} bytes");
+        }
+        assert!(cuts > 5, "{problem}: only {cuts} bands");
+    }
+}
+
+#[test]
+fn bands_start_at_whole_words() {
+    let conv = Conv2d::new(kernel(3, 3, 1));
+    let odd = problem(&conv, [9, 50, 33, 3], U8, U8);
+    let limits = GpuLimits { max_binding: 1 << 15, ..GpuLimits::webgpu_defaults() };
+    let machine = Machine::Gpu(limits, Residence::Device);
+    let plan = choose(&odd, &machine, Algorithm::Auto).unwrap();
+    let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+    assert!(launch.bands.len() > 1);
+    let image = odd.geometry().out_image();
+    for band in &launch.bands {
+        assert_eq!((band.images.start * image + band.rows.start * 99) % 4, 0, "{band:?}");
+    }
+}
+
+#[test]
+fn a_pixel_that_does_not_fit_is_refused_with_its_size() {
+    let conv = Conv2d::new(kernel(101, 101, 1));
+    let limits = GpuLimits { max_binding: 1 << 20, ..GpuLimits::webgpu_defaults() };
+    let machine = Machine::Gpu(limits, Residence::Host);
+    let error = choose(&problem(&conv, [1, 200, 200, 300], F32, F32), &machine, Algorithm::Auto)
+        .unwrap_err();
+    assert!(matches!(error, Error::TooLarge { limit: 1_048_576, .. }), "{error}");
+}
+
+#[test]
+fn work_is_split_before_a_watchdog_bites() {
+    let conv = Conv2d::new(kernel(63, 63, 1));
+    let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Host);
+    let big = problem(&conv, [1, 2000, 2000, 3], F32, F32);
+    let plan = choose(&big, &machine, Algorithm::Auto).unwrap();
+    let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+    let most = GpuLimits::webgpu_defaults().max_work();
+    assert!(launch.bands.len() as u64 >= big.multiply_adds() / most, "{plan}");
+}

@@ -1,0 +1,527 @@
+//! Devices: low limits, bands, the caller's buffers, loss. On whatever adapter the environment
+//! names, software included.
+
+mod common;
+
+use channelwise::wgpu::{self, BufferUsages};
+use channelwise::{
+    Activation, Algorithm, Border, BufferRange, Conv2d, Element, ElementType, Engine, Error, Gpu,
+    GpuOptions, GpuPrepared, Kernel, Layout, Padding, Pointwise, Problem, Shape, adapters,
+    reference,
+};
+use ndarray::{Array3, Array4};
+use pollster::block_on;
+
+/// A device with these limits, or `None` where there is no adapter.
+fn gpu_with(limits: Option<wgpu::Limits>) -> Option<Gpu> {
+    gpu_available().then(|| {
+        let mut options = GpuOptions::new();
+        if let Some(limits) = limits {
+            options = options.limits(limits);
+        }
+        block_on(Gpu::request(&options)).unwrap()
+    })
+}
+
+/// Whether there is an adapter; `common` says so, and refuses where one is required.
+fn gpu_available() -> bool {
+    common::engines().iter().any(|backend| backend.kind != common::Kind::Cpu)
+}
+
+/// Pseudo-random elements, never all alike.
+fn noise<T: Element>(len: usize, seed: u64) -> Vec<T> {
+    let mut rng = common::Rng::new(seed);
+    let (lo, hi) = if T::TYPE == ElementType::U8 { (0.0, 256.0) } else { (-1.0, 1.0) };
+    (0..len).map(|_| T::from_f32(rng.uniform(lo, hi))).collect()
+}
+
+fn kernel(h: usize, w: usize, f: usize) -> Kernel {
+    Kernel::with_filters(h, w, f, noise(h * w * f, 77)).unwrap()
+}
+
+fn run<T: Element, U: Element>(engine: &Engine, conv: &Conv2d, shape: [usize; 4]) -> Vec<U> {
+    let x = Array4::from_shape_vec(shape, noise::<T>(shape.iter().product(), 5)).unwrap();
+    let y: Array4<U> = engine.run_as(conv, &x).unwrap();
+    y.into_raw_vec_and_offset().0
+}
+
+/// Equal to the bit; NaN counts as itself.
+fn assert_same<U: Element>(got: &[U], want: &[U], what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let bytes = |x: &U| bytemuck::bytes_of(x).to_vec();
+    let differ = (0..got.len()).filter(|i| bytes(&got[*i]) != bytes(&want[*i])).count();
+    let first = (0..got.len()).find(|i| bytes(&got[*i]) != bytes(&want[*i]));
+    assert!(differ == 0, "{what}: {differ} of {} differ, first at {first:?}", got.len());
+}
+
+fn bands_of(
+    engine: &Engine,
+    conv: &Conv2d,
+    shape: [usize; 4],
+    from: ElementType,
+    to: ElementType,
+) -> usize {
+    let plan = match (from, to) {
+        (ElementType::F32, ElementType::F32) => {
+            engine.prepare::<f32, f32>(conv, shape).unwrap().plan().clone()
+        }
+        (ElementType::U8, ElementType::U8) => {
+            engine.prepare::<u8, u8>(conv, shape).unwrap().plan().clone()
+        }
+        other => panic!("{other:?}"),
+    };
+    match plan.launch() {
+        channelwise::plan::Launch::Gpu(launch) => launch.bands.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// WebGPU's default limits, with bindings of 1 MiB.
+fn one_mebibyte() -> wgpu::Limits {
+    wgpu::Limits {
+        max_storage_buffer_binding_size: 1 << 20,
+        max_buffer_size: 1 << 21,
+        ..wgpu::Limits::downlevel_defaults()
+    }
+}
+
+#[test]
+fn bands_do_not_show() {
+    let Some(whole) = gpu_with(None) else { return };
+    let small = gpu_with(Some(one_mebibyte())).unwrap();
+    let two = kernel(4, 3, 2);
+    let mix = Pointwise::new(2, 3, vec![0.5, -1.0, 2.0, 1.0, 0.25, -0.5]).unwrap();
+    let mut cases: Vec<(String, Conv2d, [usize; 4])> = Vec::new();
+    for border in [
+        Border::ZERO,
+        Border::Constant(0.3),
+        Border::Replicate,
+        Border::Reflect,
+        Border::Reflect101,
+        Border::Wrap,
+    ] {
+        let same = Conv2d::new(kernel(5, 5, 1)).border(border);
+        cases.push((format!("{border}, rows"), same.clone(), [2, 300, 400, 3]));
+        cases.push((format!("{border}, images"), same.clone(), [40, 50, 60, 4]));
+        // Rows of 600 kB: five of them do not fit, so columns are cut.
+        cases.push((format!("{border}, columns"), same.clone(), [1, 4, 2000, 75]));
+        cases.push((
+            format!("{border}, far"),
+            same.clone().padding(Padding::all(150)),
+            [1, 60, 70, 8],
+        ));
+        cases.push((
+            format!("{border}, stride"),
+            same.clone().stride(2, 3).dilation(3, 2),
+            [1, 300, 400, 4],
+        ));
+        let planes = Conv2d::new(two.clone()).border(border).layout(Layout::Nchw);
+        let planes = planes.activation(Activation::Relu).pointwise(mix.clone());
+        cases.push((format!("{border}, planes"), planes, [2, 3, 301, 303]));
+    }
+    for algorithm in [Algorithm::Auto, Algorithm::Direct] {
+        let (whole, small) = (Engine::from(whole.clone()), Engine::from(small.clone()));
+        let (whole, small) = (whole.with_algorithm(algorithm), small.with_algorithm(algorithm));
+        for (name, conv, shape) in &cases {
+            // The plain path is slow on software adapters; one border shows as much as six.
+            if algorithm == Algorithm::Direct && !name.starts_with("wrap") {
+                continue;
+            }
+            let bands = bands_of(&small, conv, *shape, ElementType::F32, ElementType::F32);
+            assert!(bands > 1, "{name}: {bands} band");
+            let what = format!("{name}, {algorithm}, {bands} bands");
+            assert_same(
+                &run::<f32, f32>(&small, conv, *shape),
+                &run::<f32, f32>(&whole, conv, *shape),
+                &what,
+            );
+        }
+    }
+}
+
+#[test]
+fn bands_of_bytes_do_not_show() {
+    let Some(whole) = gpu_with(None) else { return };
+    let small = Engine::from(gpu_with(Some(one_mebibyte())).unwrap());
+    let whole = Engine::from(whole);
+    for border in [Border::Constant(99.5), Border::Reflect101, Border::Wrap] {
+        let conv = Conv2d::new(Kernel::gaussian(7, 2.0).unwrap()).border(border);
+        for (name, shape) in [
+            ("rows", [1, 901, 1203, 3]),
+            ("images", [9, 401, 333, 3]),
+            ("columns", [1, 3, 9003, 61]),
+        ] {
+            let bands = bands_of(&small, &conv, shape, ElementType::U8, ElementType::U8);
+            assert!(bands > 1, "{name}: {bands} band");
+            let what = format!("{border}, {name}, {bands} bands");
+            assert_same(
+                &run::<u8, u8>(&small, &conv, shape),
+                &run::<u8, u8>(&whole, &conv, shape),
+                &what,
+            );
+        }
+    }
+}
+
+#[test]
+fn default_limits_hold_a_hyperspectral_cube() {
+    let Some(gpu) = gpu_with(Some(wgpu::Limits::downlevel_defaults())) else { return };
+    let engine = Engine::from(gpu);
+    let shape = [1, 512, 512, 224];
+    let conv = Conv2d::new(kernel(3, 3, 1)).border(Border::Wrap);
+    let bands = bands_of(&engine, &conv, shape, ElementType::F32, ElementType::F32);
+    assert!(bands > 1, "{bands}");
+    let x = noise::<f32>(shape.iter().product(), 5);
+    let got = run::<f32, f32>(&engine, &conv, shape);
+    let problem = Problem::new(&conv, shape, ElementType::F32, ElementType::F32).unwrap();
+    // Evenly spread, and every channel of the corners.
+    let len = got.len();
+    let corners = (0..224).chain(len - 224..len);
+    for index in (0..len).step_by(9973).chain(corners) {
+        let want = reference::at(&problem, &x, index);
+        assert!(want.accepts(got[index]), "{index}: {} for {want:?}", got[index]);
+    }
+}
+
+#[test]
+fn grids_beyond_the_limit_are_folded() {
+    let Some(gpu) = gpu_with(None) else { return };
+    let engine = Engine::from(gpu);
+    let conv = Conv2d::new(kernel(3, 3, 1)).border(Border::Reflect);
+    // More than 65 535 workgroups along x, y and z.
+    for (algorithm, shape) in [
+        (Algorithm::Direct, [1, 2, 3, 70_001]),
+        (Algorithm::Direct, [1, 70_001, 2, 3]),
+        (Algorithm::Flat, [1, 300_001, 2, 1]),
+        (Algorithm::Flat, [70_001, 2, 3, 4]),
+        (Algorithm::Flat, [1, 1, 1_500_001, 3]),
+    ] {
+        let engine = engine.with_algorithm(algorithm);
+        let got = run::<f32, f32>(&engine, &conv, shape);
+        let want = run::<f32, f32>(&Engine::cpu(), &conv, shape);
+        let far = got.iter().zip(&want).filter(|(a, b)| (**a - **b).abs() > 1e-5).count();
+        assert_eq!(far, 0, "{algorithm} {shape:?}");
+    }
+}
+
+/// Uploads `x` at `offset` of a buffer, filters it into another at an offset, and reads all of
+/// that back.
+struct OnDevice {
+    gpu: Gpu,
+    prepared: GpuPrepared,
+}
+
+const FENCE: u8 = 0xA5;
+
+impl OnDevice {
+    fn new(
+        gpu: &Gpu,
+        conv: &Conv2d,
+        shape: impl Into<Shape>,
+        from: ElementType,
+        to: ElementType,
+        algorithm: Algorithm,
+    ) -> Self {
+        let problem = Problem::new(conv, shape, from, to).unwrap();
+        Self { gpu: gpu.clone(), prepared: gpu.prepare(&problem, algorithm).unwrap() }
+    }
+
+    fn buffer(&self, size: u64, usage: BufferUsages) -> wgpu::Buffer {
+        let buffer = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage: usage | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.gpu.queue().write_buffer(&buffer, 0, &vec![FENCE; size as usize]);
+        buffer
+    }
+
+    /// The destination's bytes, fences at both sides cut off after a look at them.
+    fn run<T: Element, U: Element>(&self, x: &[T], offsets: (u64, u64)) -> Vec<U> {
+        let problem = self.prepared.problem();
+        let words =
+            |len: usize, element: ElementType| ((len * element.bytes()) as u64).next_multiple_of(4);
+        let (src_size, dst_size) = (
+            words(problem.input_len(), problem.input_type()),
+            words(problem.output_len(), problem.output_type()),
+        );
+        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
+        let src = self.buffer(offsets.0 + src_size + 64, usage);
+        let dst = self.buffer(offsets.1 + dst_size + 64, usage);
+        let mut bytes = bytemuck::cast_slice::<T, u8>(x).to_vec();
+        bytes.resize(src_size as usize, 0);
+        self.gpu.queue().write_buffer(&src, offsets.0, &bytes);
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let source = BufferRange { buffer: &src, offset: offsets.0, size: src_size };
+        let destination = BufferRange { buffer: &dst, offset: offsets.1, size: dst_size };
+        self.prepared.encode(&mut encoder, &source, &destination).unwrap();
+        self.gpu.queue().submit([encoder.finish()]);
+        let all = self.read(&dst);
+        let end = (offsets.1 + dst_size) as usize;
+        assert!(
+            all[..offsets.1 as usize].iter().chain(&all[end..]).all(|b| *b == FENCE),
+            "wrote outside of its range"
+        );
+        let len = problem.output_len() * U::TYPE.bytes();
+        bytemuck::pod_collect_to_vec(&all[offsets.1 as usize..offsets.1 as usize + len])
+    }
+
+    fn read(&self, buffer: &wgpu::Buffer) -> Vec<u8> {
+        let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: buffer.size(),
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
+        self.gpu.queue().submit([encoder.finish()]);
+        staging.map_async(wgpu::MapMode::Read, .., |_| {});
+        self.gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        let view = staging.get_mapped_range(..).unwrap();
+        view.to_vec()
+    }
+}
+
+#[test]
+fn encode_works_at_any_word_of_the_callers_buffers() {
+    let Some(gpu) = gpu_with(None) else { return };
+    let engine = Engine::from(gpu.clone());
+    for (shape, border) in [
+        ([2, 13, 17, 3], Border::Reflect),
+        ([1, 12, 16, 4], Border::Wrap),
+        ([3, 9, 11, 5], Border::ZERO),
+    ] {
+        let conv = Conv2d::new(kernel(3, 5, 1)).border(border);
+        let len = shape.iter().product();
+        for algorithm in [Algorithm::Direct, Algorithm::Flat] {
+            let forced = engine.with_algorithm(algorithm);
+            let floats =
+                OnDevice::new(&gpu, &conv, shape, ElementType::F32, ElementType::F32, algorithm);
+            for offsets in [(0, 0), (4, 8), (260, 512), (1024, 300)] {
+                let got: Vec<f32> = floats.run(&noise::<f32>(len, 5), offsets);
+                assert_same(
+                    &got,
+                    &run::<f32, f32>(&forced, &conv, shape),
+                    &format!("{shape:?} {algorithm} {offsets:?}"),
+                );
+            }
+        }
+        let bytes =
+            OnDevice::new(&gpu, &conv, shape, ElementType::U8, ElementType::U8, Algorithm::Auto);
+        for offsets in [(0, 0), (4, 8), (1028, 260)] {
+            let got: Vec<u8> = bytes.run(&noise::<u8>(len, 5), offsets);
+            assert_same(
+                &got,
+                &run::<u8, u8>(&engine, &conv, shape),
+                &format!("{shape:?} bytes {offsets:?}"),
+            );
+        }
+    }
+}
+
+#[test]
+fn encode_splits_what_cannot_be_bound() {
+    let Some(whole) = gpu_with(None) else { return };
+    let whole = Engine::from(whole);
+    // Buffers may be larger than what can be bound of them.
+    let limits = wgpu::Limits {
+        max_storage_buffer_binding_size: 1 << 20,
+        max_buffer_size: 1 << 28,
+        ..wgpu::Limits::downlevel_defaults()
+    };
+    let gpu = gpu_with(Some(limits)).unwrap();
+    for border in [Border::ZERO, Border::Reflect101, Border::Wrap] {
+        let conv = Conv2d::new(kernel(5, 5, 1)).border(border);
+        for shape in [[2, 300, 400, 3], [1, 4, 2000, 76], [40, 50, 60, 4]] {
+            let there = OnDevice::new(
+                &gpu,
+                &conv,
+                shape,
+                ElementType::F32,
+                ElementType::F32,
+                Algorithm::Auto,
+            );
+            let got: Vec<f32> = there.run(&noise::<f32>(shape.iter().product(), 5), (8, 256));
+            assert_same(
+                &got,
+                &run::<f32, f32>(&whole, &conv, shape),
+                &format!("{border} {shape:?}"),
+            );
+        }
+        let planes = Conv2d::new(kernel(3, 3, 2)).border(border).layout(Layout::Nchw);
+        let shape = [2, 3, 301, 304];
+        let there = OnDevice::new(
+            &gpu,
+            &planes,
+            shape,
+            ElementType::F32,
+            ElementType::F32,
+            Algorithm::Auto,
+        );
+        let got: Vec<f32> = there.run(&noise::<f32>(shape.iter().product(), 5), (0, 0));
+        assert_same(&got, &run::<f32, f32>(&whole, &planes, shape), &format!("{border} planes"));
+    }
+}
+
+#[test]
+fn encode_works_within_one_buffer_but_not_in_place() {
+    let Some(gpu) = gpu_with(None) else { return };
+    let conv = Conv2d::new(kernel(3, 3, 1));
+    let shape = [1, 8, 8, 4];
+    let there =
+        OnDevice::new(&gpu, &conv, shape, ElementType::F32, ElementType::F32, Algorithm::Auto);
+    let buffer = there.buffer(4096, BufferUsages::STORAGE | BufferUsages::COPY_SRC);
+    let x = noise::<f32>(256, 5);
+    gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&x));
+    let range = |offset| BufferRange { buffer: &buffer, offset, size: 1024 };
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    for offset in [0, 4, 1020] {
+        let error = there.prepared.encode(&mut encoder, &range(0), &range(offset)).unwrap_err();
+        assert!(matches!(error, Error::Buffer { which: "destination", .. }), "{error}");
+        assert!(error.to_string().contains("overlap"), "{error}");
+    }
+    there.prepared.encode(&mut encoder, &range(0), &range(1024)).unwrap();
+    gpu.queue().submit([encoder.finish()]);
+    let got: Vec<f32> = bytemuck::pod_collect_to_vec(&there.read(&buffer)[1024..2048]);
+    assert_same(&got, &run::<f32, f32>(&Engine::from(gpu), &conv, shape), "one buffer");
+}
+
+#[test]
+fn encode_refuses_ranges_that_cannot_serve() {
+    let Some(gpu) = gpu_with(None) else { return };
+    let conv = Conv2d::new(kernel(3, 3, 1));
+    let there = OnDevice::new(
+        &gpu,
+        &conv,
+        [1, 8, 8, 4],
+        ElementType::F32,
+        ElementType::F32,
+        Algorithm::Auto,
+    );
+    let good = there.buffer(1024, BufferUsages::STORAGE);
+    let uniform = there.buffer(1024, BufferUsages::UNIFORM);
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let whole = BufferRange::whole(&good);
+    for (source, part) in [
+        (BufferRange::whole(&uniform), "lacks STORAGE"),
+        (BufferRange { offset: 2, size: 1020, ..whole }, "offset 2 is not a multiple of 4"),
+        (BufferRange { offset: 4, size: 1024, ..whole }, "beyond the buffer's 1024 bytes"),
+        (BufferRange { size: 1020, ..whole }, "size 1020 is below the 1024 bytes"),
+        (BufferRange { offset: u64::MAX - 3, size: 1024, ..whole }, "beyond"),
+    ] {
+        let other = there.buffer(1024, BufferUsages::STORAGE);
+        let error =
+            there.prepared.encode(&mut encoder, &source, &BufferRange::whole(&other)).unwrap_err();
+        assert!(matches!(error, Error::Buffer { which: "source", .. }), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+        let error =
+            there.prepared.encode(&mut encoder, &BufferRange::whole(&other), &source).unwrap_err();
+        assert!(matches!(error, Error::Buffer { which: "destination", .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_borrowed_device_serves() {
+    let Some(own) = gpu_with(None) else { return };
+    let gpu =
+        Gpu::from_device(own.adapter_info().clone(), own.device().clone(), own.queue().clone())
+            .unwrap();
+    let conv = Conv2d::new(kernel(3, 3, 1));
+    let shape = [1, 20, 30, 3];
+    assert_same(
+        &run::<f32, f32>(&Engine::from(gpu), &conv, shape),
+        &run::<f32, f32>(&Engine::from(own), &conv, shape),
+        "borrowed",
+    );
+}
+
+#[test]
+fn a_device_below_what_is_needed_is_refused() {
+    if !gpu_available() {
+        return;
+    }
+    let limits = wgpu::Limits {
+        max_storage_buffers_per_shader_stage: 2,
+        ..wgpu::Limits::downlevel_defaults()
+    };
+    let error = block_on(Gpu::request(&GpuOptions::new().limits(limits))).unwrap_err();
+    assert!(matches!(error, Error::Device { .. }), "{error}");
+    assert!(
+        error.to_string().contains("max_storage_buffers_per_shader_stage is 2, at least 3"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_lost_device_is_an_error_and_a_new_one_works() {
+    let conv = Conv2d::new(kernel(3, 3, 1));
+    let x = Array3::from_elem((20, 30, 3), 0.5f32);
+    for borrowed in [false, true] {
+        let Some(mut gpu) = gpu_with(None) else { return };
+        if borrowed {
+            gpu = Gpu::from_device(
+                gpu.adapter_info().clone(),
+                gpu.device().clone(),
+                gpu.queue().clone(),
+            )
+            .unwrap();
+        }
+        let engine = Engine::from(gpu.clone());
+        let before = engine.run(&conv, &x).unwrap();
+        let prepared = engine.prepare::<f32, f32>(&conv, [20, 30, 3]).unwrap();
+        gpu.device().destroy();
+        for attempt in
+            [prepared.run(&x), engine.run(&conv, &x), engine.run(&conv.clone().stride(2, 2), &x)]
+        {
+            let error = attempt.unwrap_err();
+            assert!(matches!(error, Error::DeviceLost { .. }), "borrowed {borrowed}: {error:?}");
+            assert!(!error.is_usage());
+        }
+        let after = Engine::from(gpu_with(None).unwrap()).run(&conv, &x).unwrap();
+        assert_eq!(before, after);
+    }
+}
+
+#[test]
+fn no_adapter_is_an_error_that_says_what_is_there() {
+    let error = block_on(Gpu::request(&GpuOptions::new().name("no such adapter"))).unwrap_err();
+    let Error::NoAdapter { wanted, found } = &error else { panic!("{error:?}") };
+    assert!(wanted.contains("no such adapter"), "{error}");
+    for info in block_on(adapters()) {
+        assert!(found.contains(&info.name), "{error}");
+    }
+    let nowhere = GpuOptions::new().backends(wgpu::Backends::empty());
+    assert!(matches!(block_on(Gpu::request(&nowhere)), Err(Error::NoAdapter { .. })));
+}
+
+#[test]
+fn auto_takes_no_software_adapter_unasked() {
+    let engine = Engine::auto();
+    let asked = std::env::var("WGPU_ADAPTER_NAME").is_ok_and(|name| !name.is_empty());
+    if let Some(gpu) = engine.as_gpu() {
+        assert!(asked || !gpu.is_software(), "{engine}");
+    }
+    assert!(engine.to_string().contains("[auto: "), "{engine}");
+}
+
+#[test]
+fn threads_share_an_engine() {
+    let Some(gpu) = gpu_with(None) else { return };
+    let engine = Engine::from(gpu);
+    let conv = Conv2d::new(kernel(5, 5, 1));
+    let want = run::<f32, f32>(&engine, &conv, [1, 64, 64, 3]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    assert_same(&run::<f32, f32>(&engine, &conv, [1, 64, 64, 3]), &want, "shared");
+                }
+            });
+        }
+    });
+    let x = Array4::from_shape_vec([1, 64, 64, 3], noise::<f32>(64 * 64 * 3, 5)).unwrap();
+    let y: Array4<f32> = block_on(engine.run_async(&conv, &x)).unwrap();
+    assert_same(y.as_slice().unwrap(), &want, "async");
+}
