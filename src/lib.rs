@@ -1,4 +1,57 @@
-//! One 2-D kernel applied to every channel of an NHWC tensor, channels never mixed.
+//! One 2-D kernel applied to **every** channel of an NHWC tensor, channels never mixed: on any GPU
+//! through [wgpu](https://docs.rs/wgpu), and on the CPU.
+//!
+//! ```
+//! use channelwise::{Conv2d, Engine, Kernel};
+//! use ndarray::Array4;
+//!
+//! # fn main() -> channelwise::Result<()> {
+//! let engine = Engine::auto();
+//! let x = Array4::<f32>::ones((1, 10, 10, 3));
+//! // One filter: what split, conv2d per channel and concat give in TensorFlow.
+//! let y = engine.run(&Conv2d::like_tensorflow(Kernel::sobel_x()), &x)?;
+//! assert_eq!(y.dim(), (1, 8, 8, 3));
+//! // Two filters per channel: output channel `c * 2 + f`.
+//! let both = Kernel::stack(&[Kernel::sobel_x(), Kernel::sobel_y()])?;
+//! let y = engine.run(&Conv2d::like_tensorflow(both), &x)?;
+//! assert_eq!(y.dim(), (1, 8, 8, 6));
+//! # Ok(()) }
+//! ```
+//!
+//! - What to compute: [`Kernel`], [`Conv2d`] with its [`Border`], [`Padding`], [`Activation`],
+//!   [`Pointwise`] and [`Layout`].
+//! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape. Data that
+//!   lies in buffers of your device: [`Gpu`] and [`GpuPrepared::encode`].
+//! - How, and why so: [`Plan`], from [`Prepared::plan`].
+//! - Whether it is right: [`mod@reference`].
+//!
+//! # When not to use it
+//!
+//! A kernel *per channel* (a trained depthwise layer) and kernels that mix channels are not this
+//! operation. On small images a GPU loses to the CPU by the time a transfer takes.
+//!
+//! # Map of the code
+//!
+//! Imports go downwards only; `tests/layering.rs` holds them to it.
+//!
+//! ```text
+//! engine               the front door; ndarray stops here
+//!   cpu/   gpu/        what runs plans; they do not know each other. wgpu only in gpu/
+//!     plan/            choosing, explaining, bands: pure
+//!       problem        every check a caller can fail, all arithmetic of shapes
+//!         conv kernel/ what the user asks for
+//!           border element activation shape error
+//! reference            the definition in f64; used by tests and the program only
+//! shaders/*.wgsl       listed in gpu/shaders
+//! ```
+//!
+//! # Features
+//!
+//! - `wgpu-default` (on): wgpu's own default back ends. Without it an app picks them on its own
+//!   wgpu dependency.
+//! - `cli`: the program `channelwise`.
+
+#![forbid(unsafe_code)]
 
 mod activation;
 mod border;
@@ -19,7 +72,7 @@ pub use border::Border;
 pub use conv::{Conv2d, Padding, Pointwise};
 pub use cpu::Cpu;
 pub use element::{Element, ElementType};
-pub use engine::{Engine, Prepared, Timings};
+pub use engine::{Axes, Engine, Prepared, Timings};
 pub use error::{Error, Result};
 pub use gpu::{BufferRange, Gpu, GpuOptions, GpuPrepared, adapters};
 pub use kernel::Kernel;
@@ -29,3 +82,8 @@ pub use shape::{Layout, Shape};
 
 pub use ndarray;
 pub use wgpu;
+
+/// The README's code, compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

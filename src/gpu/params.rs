@@ -123,7 +123,7 @@ pub(super) fn params(
     let wanted = pass.grid(problem, launch, band);
     let inner = match pass {
         Pass::Direct => 0..0,
-        Pass::Flat | Pass::FlatEdge => plan::inner(problem, band),
+        Pass::Flat | Pass::FlatEdge => plan::inner(problem, band.columns.clone()),
     };
     let (grid, folded) = plan::fold(wanted, max_workgroups);
     let (_, activation_a, activation_b) = activation_code(weights.activation);

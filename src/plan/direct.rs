@@ -1,5 +1,6 @@
 //! `direct`: tap by tap; takes every option on every engine.
 
+use super::cost::{self, GpuCost};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
 use super::{Band, CpuLaunch, GpuLaunch, Offer};
 use crate::{ElementType, Problem};
@@ -9,22 +10,17 @@ pub(crate) const CPU_ROWS: usize = 4;
 
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     let g = problem.geometry();
-    // One fused multiply-add per lane and half a cycle or so, at some 3 GHz, and half of it lost
-    // to loads; memory at 8 GB/s a thread.
-    let per_us = limits.lanes as f64 * 3000.0;
-    let compute = problem.multiply_adds() as f64 / per_us;
-    let memory = problem.bytes() as f64 / 8000.0;
-    let one_thread = compute.max(memory) + 0.5;
+    let one_thread = cost::cpu_direct(problem, limits);
     let rows = g.images * g.out_height;
-    // Waking a thread costs some 10 us; below twice that it never pays.
-    let threads = if one_thread < 40.0 { 1 } else { limits.threads.max(1) };
+    // Not worth it where waking the threads takes as long as the work.
+    let threads = if one_thread < 4.0 * cost::WAKE { 1 } else { limits.threads.max(1) };
     // Several tasks a thread even out cores of different speed; a task re-reads its halo.
     let halo = g.extent().0;
     let tasks = if threads == 1 { 1 } else { threads * 4 };
     let rows_per_task = rows.div_ceil(tasks).max(halo.min(32)).max(1);
     Ok((
         CpuLaunch { rows_per_task: rows_per_task.min(g.out_height.max(1)), rows_at_once: CPU_ROWS },
-        one_thread / threads as f64 + if threads > 1 { 10.0 } else { 0.0 },
+        one_thread / threads as f64 + if threads > 1 { cost::WAKE } else { 0.0 },
     ))
 }
 
@@ -50,15 +46,8 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
         pitch: super::pitch(residence),
         bands: Vec::new(),
     };
-    // Loads of one scalar a tap, neighbouring invocations `channels` apart: `loads_per_us` is
-    // measured on llvmpipe (2 cores) and an estimate from the makers' figures elsewhere.
-    let loads_per_us = match limits.class {
-        AdapterClass::Discrete => 400_000.0,
-        AdapterClass::Integrated | AdapterClass::Unknown => 40_000.0,
-        AdapterClass::Software => 700.0,
-    };
-    let us = problem.multiply_adds() as f64 / loads_per_us;
-    Ok((launch, us + super::flat::overhead(problem, limits)))
+    let cost = GpuCost::of(limits);
+    Ok((launch, problem.multiply_adds() as f64 / cost.taps + cost.pass(problem)))
 }
 
 /// Invocations for `band`: one for each word of output.

@@ -1,9 +1,10 @@
 //! `flat`: several neighbouring scalars of some flat rows per invocation.
 
-use super::limits::{AdapterClass, GpuLimits, Residence};
-use super::{Band, GpuLaunch, Offer};
 use std::ops::Range;
 
+use super::cost::GpuCost;
+use super::limits::{AdapterClass, GpuLimits, Residence};
+use super::{Band, GpuLaunch, Offer};
 use crate::{ElementType, Problem};
 
 /// Invocations of a workgroup of the edges: few vectors along a row, many rows.
@@ -57,12 +58,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
         pitch: super::pitch(residence),
         bands: Vec::new(),
     };
-    // Vector loads: each serves `rows` rows. Constants as in `direct`.
-    let vectors_per_us = match limits.class {
-        AdapterClass::Discrete => 400_000.0,
-        AdapterClass::Integrated | AdapterClass::Unknown => 40_000.0,
-        AdapterClass::Software => 500.0,
-    };
+    let cost = GpuCost::of(limits);
     let vectors =
         (problem.output_len() / g.outputs).div_ceil(4) as f64 * (g.kernel.0 * g.kernel.1) as f64;
     let source_rows = ((rows as usize - 1) * g.stride.0 + (kh - 1) * g.dilation.0 + 1) as f64;
@@ -70,29 +66,22 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let follow = problem.weights().follow.as_ref().map_or(0, |f| f.weights.len());
     let sums =
         vectors * (0.2 * filters as f64) + problem.output_len() as f64 * follow as f64 * 0.05;
-    let us = (vectors * shared + sums) / vectors_per_us;
-    Ok((launch, us + overhead(problem, limits)))
+    let inside = (vectors * shared + sums) / cost.vectors;
+    // Places near the left and right edge are done as `direct` does them.
+    let places = (g.out_width * g.channels).max(1);
+    let edges = 1.0 - inner(problem, 0..g.out_width).len() as f64 / places as f64;
+    let beside = problem.multiply_adds() as f64 / cost.taps;
+    Ok((launch, inside * (1.0 - edges) + beside * edges + cost.pass(problem)))
 }
 
-/// What any pass costs: its launch, and its bytes once. Bandwidth as in `direct`'s constants.
-pub(super) fn overhead(problem: &Problem, limits: &GpuLimits) -> f64 {
-    let (launch, bytes_per_us) = match limits.class {
-        AdapterClass::Discrete => (10.0, 300_000.0),
-        AdapterClass::Integrated | AdapterClass::Unknown => (20.0, 30_000.0),
-        AdapterClass::Software => (30.0, 8_000.0),
-    };
-    launch + problem.bytes() as f64 / bytes_per_us
-}
-
-/// The places of a band's flat rows, from its first column on, that one invocation after the other
-/// can make without meeting an edge: whole vectors whose taps all lie inside.
-pub(crate) fn inner(problem: &Problem, band: &Band) -> Range<usize> {
+/// The places of flat rows of these output columns, counted from the first of them, that can be made
+/// without meeting an edge: whole vectors whose taps all lie inside.
+pub(crate) fn inner(problem: &Problem, columns: Range<usize>) -> Range<usize> {
     let g = problem.geometry();
     let inside = |q: usize| {
         let first = g.first_column(q);
         first >= 0 && first + g.extent().1 as isize <= g.width as isize
     };
-    let columns = band.columns.clone();
     // Columns whose taps lie inside are a run.
     let from = columns.start.max(g.left.div_ceil(g.stride.1));
     let fits = (g.width + g.left).checked_sub(g.extent().1).map_or(0, |n| n / g.stride.1 + 1);
@@ -108,14 +97,14 @@ pub(crate) fn inner(problem: &Problem, band: &Band) -> Range<usize> {
 
 /// Invocations for the inner places of `band`.
 pub(super) fn grid(problem: &Problem, launch: &GpuLaunch, band: &Band) -> [usize; 3] {
-    let inner = inner(problem, band).len();
+    let inner = inner(problem, band.columns.clone()).len();
     let rows = band.rows.len().div_ceil(launch.rows as usize);
     [inner / 4, rows, band.images.len()]
 }
 
 /// Invocations for the other places of `band`, four each.
 pub(super) fn edge_grid(problem: &Problem, band: &Band) -> [usize; 3] {
-    let inner = inner(problem, band);
+    let inner = inner(problem, band.columns.clone());
     let places = band.columns.len() * problem.geometry().channels;
     let vectors = inner.start / 4 + (places - inner.end).div_ceil(4);
     [vectors, band.rows.len(), band.images.len()]

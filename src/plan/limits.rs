@@ -67,6 +67,13 @@ impl GpuLimits {
         self.max_binding.min(self.max_buffer).min(counted) / 16 * 16
     }
 
+    /// The same for bands that are uploaded and downloaded: smaller where a device could hold
+    /// more, so that transfers overlap with computing and two bands in flight need little memory.
+    #[must_use]
+    pub fn max_host_range(&self) -> u64 {
+        self.max_range().min(256 << 20)
+    }
+
     /// Multiply-adds in one submission. Windows resets a GPU that does not answer for two
     /// seconds; a slow integrated GPU does some 2e11 multiply-adds a second at best and a tenth of
     /// that on a poor kernel, so this is far below it.

@@ -5,6 +5,7 @@
 //! No device, thread, clock or environment is touched here.
 
 mod bands;
+mod cost;
 mod direct;
 mod flat;
 mod limits;
@@ -225,7 +226,10 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
     };
     if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, machine) {
         let budget = bands::Budget {
-            bytes: limits.max_range(),
+            bytes: match residence {
+                Residence::Host => limits.max_host_range(),
+                Residence::Device => limits.max_range(),
+            },
             work: limits.max_work(),
             pitch: launch.pitch,
             granule: granule(problem, *residence),

@@ -1,35 +1,25 @@
 //! The front door: an engine, problems prepared for it, and ndarray on both sides.
 
+mod arrays;
+mod prepared;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use ndarray::{Array, ArrayD, ArrayRef, Dimension, Ix2, Ix3, Ix4, IxDyn};
+use ndarray::{Array, ArrayRef};
 
-use crate::gpu::{Clock, Wait};
-use crate::plan::{self, Launch, Machine, Plan};
-use crate::{
-    Algorithm, Conv2d, Cpu, Element, Error, Gpu, GpuOptions, GpuPrepared, Problem, Result, Shape,
-};
+pub use arrays::Axes;
+pub use prepared::{Prepared, Timings};
+
+use crate::plan::{self, Machine};
+use crate::{Algorithm, Conv2d, Cpu, Element, Gpu, GpuOptions, Problem, Result, Shape};
+use arrays::shape_of;
+use prepared::Ready;
 
 /// Problems an engine remembers, so that repeated calls plan and compile once.
 const REMEMBERED: usize = 16;
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for ndarray::Ix2 {}
-    impl Sealed for ndarray::Ix3 {}
-    impl Sealed for ndarray::Ix4 {}
-}
-
-/// The number of axes of a tensor: two (`[height, width]`), three (with channels) or four (with
-/// batch and channels).
-pub trait Axes: Dimension + sealed::Sealed {}
-impl Axes for Ix2 {}
-impl Axes for Ix3 {}
-impl Axes for Ix4 {}
 
 /// What runs plans: the CPU or a GPU. Cloning is cheap and shares everything.
 ///
@@ -64,46 +54,6 @@ struct Shared {
 enum Backend {
     Cpu(Cpu),
     Gpu(Gpu),
-}
-
-/// A problem and how an engine will do it.
-#[derive(Debug)]
-enum Ready {
-    Cpu { problem: Problem, plan: Plan },
-    Gpu(GpuPrepared),
-}
-
-impl Ready {
-    fn problem(&self) -> &Problem {
-        match self {
-            Self::Cpu { problem, .. } => problem,
-            Self::Gpu(prepared) => prepared.problem(),
-        }
-    }
-
-    fn plan(&self) -> &Plan {
-        match self {
-            Self::Cpu { plan, .. } => plan,
-            Self::Gpu(prepared) => prepared.plan(),
-        }
-    }
-}
-
-/// Time on the host that the parts of a call took.
-///
-/// On a GPU bands overlap, so the parts are what the host waited for each. In browsers, which
-/// have no clock here, all are zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Timings {
-    /// Copying the input to the device.
-    pub upload: Duration,
-    /// Computing.
-    pub compute: Duration,
-    /// Copying the output back.
-    pub download: Duration,
-    /// Everything.
-    pub total: Duration,
 }
 
 impl Engine {
@@ -144,14 +94,14 @@ impl Engine {
     /// [`Gpu::request`] and [`Gpu::from_device`].
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] where there is none, [`Error::Device`] where it gives no device.
+    /// [`Error::NoAdapter`](crate::Error::NoAdapter) where there is none, [`Error::Device`](crate::Error::Device) where it gives no device.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn gpu() -> Result<Self> {
         pollster::block_on(Gpu::request(&GpuOptions::new())).map(Self::from)
     }
 
     /// The same engine with `algorithm` forced. Results stay within the stated bound; what the
-    /// algorithm cannot do becomes [`Error::NotApplicable`].
+    /// algorithm cannot do becomes [`Error::NotApplicable`](crate::Error::NotApplicable).
     #[must_use]
     pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
         Self {
@@ -228,7 +178,7 @@ impl Engine {
     /// Applies `conv` to `input` and writes into `output`.
     ///
     /// # Errors
-    /// Those of [`Engine::run`], and [`Error::ShapeMismatch`] where `output` has another shape.
+    /// Those of [`Engine::run`], and [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where `output` has another shape.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_into<T: Element, U: Element, D: Axes>(
         &self,
@@ -268,7 +218,7 @@ impl Engine {
     /// Checks, plans and (on a GPU) compiles for inputs of one shape.
     ///
     /// # Errors
-    /// Those of [`Problem::new`]; [`Error::NotApplicable`] for an algorithm that was forced; what
+    /// Those of [`Problem::new`]; [`Error::NotApplicable`](crate::Error::NotApplicable) for an algorithm that was forced; what
     /// the device says.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn prepare<T: Element, U: Element>(
@@ -305,7 +255,7 @@ impl Engine {
                 ready
             }
         };
-        Ok(Prepared { engine: self.clone(), ready, types: PhantomData })
+        Ok(Prepared { ready, types: PhantomData })
     }
 
     async fn make_ready(&self, problem: Problem) -> Result<Ready> {
@@ -313,7 +263,7 @@ impl Engine {
         Ok(match &self.shared.backend {
             Backend::Cpu(cpu) => {
                 let plan = plan::choose(&problem, &Machine::Cpu(cpu.limits()), algorithm)?;
-                Ready::Cpu { problem, plan }
+                Ready::Cpu { cpu: cpu.clone(), problem, plan }
             }
             Backend::Gpu(gpu) => Ready::Gpu(gpu.prepare_host(&problem, algorithm).await?),
         })
@@ -358,191 +308,16 @@ impl fmt::Display for Engine {
     }
 }
 
-/// A problem that was checked, planned and compiled for an engine: `T` in, `U` out.
-///
-/// ```
-/// use channelwise::{Conv2d, Engine, Kernel};
-/// use ndarray::Array3;
-/// # fn main() -> channelwise::Result<()> {
-/// let blur = Engine::cpu().prepare::<u8, u8>(&Conv2d::new(Kernel::gaussian(5, 1.0)?), [48, 64, 3])?;
-/// let mut out = Array3::zeros((48, 64, 3));
-/// for value in [10, 20, 30] {
-///     blur.run_into(&Array3::from_elem((48, 64, 3), value), &mut out)?;
-///     assert_eq!(out[[20, 30, 1]], value);
-/// }
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Prepared<T, U> {
-    engine: Engine,
-    ready: Arc<Ready>,
-    types: PhantomData<fn(T) -> U>,
-}
-
-impl<T: Element, U: Element> Prepared<T, U> {
-    /// How it will be computed, and why so.
-    #[must_use]
-    pub fn plan(&self) -> &Plan {
-        self.ready.plan()
-    }
-
-    /// What will be computed.
-    #[must_use]
-    pub fn problem(&self) -> &Problem {
-        self.ready.problem()
-    }
-
-    /// Computes into a new array.
-    ///
-    /// # Errors
-    /// [`Error::ShapeMismatch`] where `input` has another shape than was prepared for;
-    /// [`Error::OutOfMemory`]; what the device runs into.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn run<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
-        pollster::block_on(self.run_new(input, Wait::Here))
-    }
-
-    /// Computes into `output`.
-    ///
-    /// # Errors
-    /// Those of [`Prepared::run`], also for the shape of `output`.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn run_into<D: Axes>(
-        &self,
-        input: &ArrayRef<T, D>,
-        output: &mut ArrayRef<U, D>,
-    ) -> Result<()> {
-        self.run_into_timed(input, output).map(drop)
-    }
-
-    /// [`Prepared::run_into`], telling where the time went.
-    ///
-    /// # Errors
-    /// Those of [`Prepared::run_into`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn run_into_timed<D: Axes>(
-        &self,
-        input: &ArrayRef<T, D>,
-        output: &mut ArrayRef<U, D>,
-    ) -> Result<Timings> {
-        pollster::block_on(self.run_arrays(input, output, Wait::Here))
-    }
-
-    /// [`Prepared::run`] without blocking.
-    ///
-    /// # Errors
-    /// Those of [`Prepared::run`].
-    pub async fn run_async<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
-        self.run_new(input, Wait::Elsewhere).await
-    }
-
-    /// [`Prepared::run_into`] without blocking.
-    ///
-    /// # Errors
-    /// Those of [`Prepared::run_into`].
-    pub async fn run_into_async<D: Axes>(
-        &self,
-        input: &ArrayRef<T, D>,
-        output: &mut ArrayRef<U, D>,
-    ) -> Result<Timings> {
-        self.run_arrays(input, output, Wait::Elsewhere).await
-    }
-
-    async fn run_new<D: Axes>(&self, input: &ArrayRef<T, D>, wait: Wait) -> Result<Array<U, D>> {
-        let shape = self.problem().output_shape();
-        let len = self.problem().output_len();
-        let out = bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::OutOfMemory {
-            place: "host",
-            what: "the output",
-            bytes: (len * U::TYPE.bytes()) as u64,
-        })?;
-        let out = ArrayD::from_shape_vec(IxDyn(shape.dims()), out);
-        let out = out.and_then(ArrayD::into_dimensionality::<D>);
-        let mut out = out.map_err(|_| mismatch("output", shape, input.shape()))?;
-        self.run_arrays(input, &mut out, wait).await?;
-        Ok(out)
-    }
-
-    async fn run_arrays<D: Axes>(
-        &self,
-        input: &ArrayRef<T, D>,
-        output: &mut ArrayRef<U, D>,
-        wait: Wait,
-    ) -> Result<Timings> {
-        let mut clock = Clock::start();
-        let problem = self.problem();
-        if shape_of(input)? != problem.input_shape() {
-            return Err(mismatch("input", problem.input_shape(), input.shape()));
-        }
-        if shape_of(output)? != problem.output_shape() {
-            return Err(mismatch("output", problem.output_shape(), output.shape()));
-        }
-        let input = input.as_standard_layout();
-        // A standard layout is always a slice.
-        let src = input.as_slice().unwrap_or_default();
-        let mut timings = match output.as_slice_mut() {
-            Some(dst) => self.run_slices(src, dst, wait).await?,
-            None => {
-                let mut whole = Array::from_elem(output.raw_dim(), U::default());
-                let timings =
-                    self.run_slices(src, whole.as_slice_mut().unwrap_or_default(), wait).await?;
-                output.assign(&whole);
-                timings
-            }
-        };
-        timings.total = clock.lap();
-        Ok(timings)
-    }
-
-    /// `src` and `dst` hold whole tensors.
-    async fn run_slices(&self, src: &[T], dst: &mut [U], wait: Wait) -> Result<Timings> {
-        let mut clock = Clock::start();
-        match (&*self.ready, &self.engine.shared.backend) {
-            (Ready::Cpu { problem, plan }, Backend::Cpu(cpu)) => {
-                if let Launch::Cpu(launch) = plan.launch() {
-                    cpu.run(problem, launch, src, dst);
-                }
-                Ok(Timings { compute: clock.lap(), ..Timings::default() })
-            }
-            (Ready::Gpu(prepared), _) => {
-                let src = bytemuck::cast_slice(src);
-                let parts = prepared.run(src, bytemuck::cast_slice_mut(dst), wait).await?;
-                Ok(Timings {
-                    upload: parts.upload,
-                    compute: parts.compute,
-                    download: parts.download,
-                    ..Timings::default()
-                })
-            }
-            // An engine makes only its own kind ready.
-            (Ready::Cpu { plan, .. }, Backend::Gpu(_)) => Err(Error::NotApplicable {
-                algorithm: plan.algorithm(),
-                engine: "gpu",
-                reason: "it was planned for the CPU".into(),
-            }),
-        }
-    }
-}
-
-fn shape_of<T, D: Axes>(array: &ArrayRef<T, D>) -> Result<Shape> {
-    Shape::from_dims(array.shape())
-        .ok_or_else(|| Error::argument("number of axes", array.ndim(), "a tensor has two to four"))
-}
-
-fn mismatch(what: &'static str, expected: Shape, found: &[usize]) -> Error {
-    Error::ShapeMismatch { what, expected: expected.dims().to_vec(), found: found.to_vec() }
-}
-
 /// Compile-time check: on native, handles may be shared between threads and the futures sent.
 #[cfg(not(target_arch = "wasm32"))]
 const _: () = {
     const fn shareable<T: Send + Sync>() {}
     shareable::<Engine>();
     shareable::<Prepared<f32, u8>>();
-    shareable::<GpuPrepared>();
+    shareable::<crate::GpuPrepared>();
     const fn sendable<F: std::future::Future + Send>(_: &F) {}
     #[expect(dead_code, reason = "only its types are checked")]
-    fn futures(engine: &Engine, conv: &Conv2d, input: &Array<f32, Ix4>) {
+    fn futures(engine: &Engine, conv: &Conv2d, input: &ndarray::Array4<f32>) {
         sendable(&engine.run_async::<f32, u8, _>(conv, input));
         sendable(&Engine::auto_async());
     }

@@ -1,0 +1,59 @@
+//! Where ndarray stops: arrays as shapes and slices.
+
+use ndarray::{Array, ArrayD, ArrayRef, Dimension, Ix2, Ix3, Ix4, IxDyn};
+
+use crate::{Element, Error, Result, Shape};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for ndarray::Ix2 {}
+    impl Sealed for ndarray::Ix3 {}
+    impl Sealed for ndarray::Ix4 {}
+}
+
+/// The number of axes of a tensor: two (`[height, width]`), three (with channels) or four (with
+/// batch and channels).
+pub trait Axes: Dimension + sealed::Sealed {}
+impl Axes for Ix2 {}
+impl Axes for Ix3 {}
+impl Axes for Ix4 {}
+
+/// `len` elements, where there is memory for them.
+fn zeroed<T: Element>(what: &'static str, len: usize) -> Result<Vec<T>> {
+    bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::OutOfMemory {
+        place: "host",
+        what,
+        bytes: (len as u64).saturating_mul(T::TYPE.bytes() as u64),
+    })
+}
+
+/// An array of the shape of `like` in standard layout.
+pub(super) fn standard<T: Element, D: Axes>(
+    what: &'static str,
+    like: &ArrayRef<T, D>,
+) -> Result<Array<T, D>> {
+    let shape = shape_of(like)?;
+    Array::from_shape_vec(like.raw_dim(), zeroed(what, like.len())?)
+        .map_err(|_| mismatch(what, shape, like.shape()))
+}
+
+/// A new array of this shape.
+pub(super) fn of_shape<T: Element, D: Axes>(
+    what: &'static str,
+    shape: Shape,
+) -> Result<Array<T, D>> {
+    let len = shape.elements().unwrap_or(usize::MAX);
+    ArrayD::from_shape_vec(IxDyn(shape.dims()), zeroed(what, len)?)
+        .and_then(ArrayD::into_dimensionality::<D>)
+        // Outputs have as many axes as inputs.
+        .map_err(|_| mismatch(what, shape, &[]))
+}
+
+pub(super) fn shape_of<T, D: Axes>(array: &ArrayRef<T, D>) -> Result<Shape> {
+    Shape::from_dims(array.shape())
+        .ok_or_else(|| Error::argument("number of axes", array.ndim(), "a tensor has two to four"))
+}
+
+pub(super) fn mismatch(what: &'static str, expected: Shape, found: &[usize]) -> Error {
+    Error::ShapeMismatch { what, expected: expected.dims().to_vec(), found: found.to_vec() }
+}

@@ -1,0 +1,217 @@
+//! A problem made ready for an engine.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ndarray::{Array, ArrayRef};
+
+use super::arrays::{Axes, mismatch, of_shape, shape_of, standard};
+use crate::gpu::{Clock, Wait};
+use crate::plan::{Launch, Plan};
+use crate::{Cpu, Element, GpuPrepared, Problem, Result};
+
+/// A problem and what will do it.
+#[derive(Debug)]
+pub(super) enum Ready {
+    Cpu { cpu: Cpu, problem: Problem, plan: Plan },
+    Gpu(GpuPrepared),
+}
+
+impl Ready {
+    pub(super) fn problem(&self) -> &Problem {
+        match self {
+            Self::Cpu { problem, .. } => problem,
+            Self::Gpu(prepared) => prepared.problem(),
+        }
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        match self {
+            Self::Cpu { plan, .. } => plan,
+            Self::Gpu(prepared) => prepared.plan(),
+        }
+    }
+}
+
+/// Time on the host that the parts of a call took.
+///
+/// On a GPU bands overlap, so the parts are what the host waited for each. In browsers, which
+/// have no clock here, all are zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timings {
+    /// Copying the input to the device.
+    pub upload: Duration,
+    /// Computing.
+    pub compute: Duration,
+    /// Copying the output back.
+    pub download: Duration,
+    /// Everything.
+    pub total: Duration,
+}
+
+/// A problem that was checked, planned and compiled for an engine: `T` in, `U` out.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// use ndarray::Array3;
+/// # fn main() -> channelwise::Result<()> {
+/// let blur = Engine::cpu().prepare::<u8, u8>(&Conv2d::new(Kernel::gaussian(5, 1.0)?), [48, 64, 3])?;
+/// let mut out = Array3::zeros((48, 64, 3));
+/// for value in [10, 20, 30] {
+///     blur.run_into(&Array3::from_elem((48, 64, 3), value), &mut out)?;
+///     assert_eq!(out[[20, 30, 1]], value);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Prepared<T, U> {
+    pub(super) ready: Arc<Ready>,
+    pub(super) types: PhantomData<fn(T) -> U>,
+}
+
+impl<T: Element, U: Element> Prepared<T, U> {
+    /// How it will be computed, and why so.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        self.ready.plan()
+    }
+
+    /// What will be computed.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        self.ready.problem()
+    }
+
+    /// Computes into a new array.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where `input` has another shape than was prepared for;
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory); what the device runs into.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
+        pollster::block_on(self.run_new(input, Wait::Here))
+    }
+
+    /// Computes into `output`.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::run`], also for the shape of `output`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_into<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output: &mut ArrayRef<U, D>,
+    ) -> Result<()> {
+        self.run_into_timed(input, output).map(drop)
+    }
+
+    /// [`Prepared::run_into`], telling where the time went.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::run_into`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_into_timed<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output: &mut ArrayRef<U, D>,
+    ) -> Result<Timings> {
+        pollster::block_on(self.run_arrays(input, output, Wait::Here))
+    }
+
+    /// [`Prepared::run`] without blocking.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::run`].
+    pub async fn run_async<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
+        self.run_new(input, Wait::Elsewhere).await
+    }
+
+    /// [`Prepared::run_into`] without blocking.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::run_into`].
+    pub async fn run_into_async<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output: &mut ArrayRef<U, D>,
+    ) -> Result<Timings> {
+        self.run_arrays(input, output, Wait::Elsewhere).await
+    }
+
+    async fn run_new<D: Axes>(&self, input: &ArrayRef<T, D>, wait: Wait) -> Result<Array<U, D>> {
+        self.check_input(input)?;
+        let mut out = of_shape("the output", self.problem().output_shape())?;
+        self.run_arrays(input, &mut out, wait).await?;
+        Ok(out)
+    }
+
+    fn check_input<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<()> {
+        let expected = self.problem().input_shape();
+        if shape_of(input)? == expected {
+            return Ok(());
+        }
+        Err(mismatch("input", expected, input.shape()))
+    }
+
+    async fn run_arrays<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output: &mut ArrayRef<U, D>,
+        wait: Wait,
+    ) -> Result<Timings> {
+        let mut clock = Clock::start();
+        let problem = self.problem();
+        self.check_input(input)?;
+        if shape_of(output)? != problem.output_shape() {
+            return Err(mismatch("output", problem.output_shape(), output.shape()));
+        }
+        let copy;
+        let src = match input.as_slice() {
+            Some(src) => src,
+            None => {
+                let mut whole = standard("a copy of the input", input)?;
+                whole.assign(input);
+                copy = whole;
+                // A standard layout is always a slice.
+                copy.as_slice().unwrap_or_default()
+            }
+        };
+        let mut timings = match output.as_slice_mut() {
+            Some(dst) => self.run_slices(src, dst, wait).await?,
+            None => {
+                let mut whole = standard("a copy of the output", output)?;
+                let timings =
+                    self.run_slices(src, whole.as_slice_mut().unwrap_or_default(), wait).await?;
+                output.assign(&whole);
+                timings
+            }
+        };
+        timings.total = clock.lap();
+        Ok(timings)
+    }
+
+    /// `src` and `dst` hold whole tensors.
+    async fn run_slices(&self, src: &[T], dst: &mut [U], wait: Wait) -> Result<Timings> {
+        let mut clock = Clock::start();
+        match &*self.ready {
+            Ready::Cpu { cpu, problem, plan } => {
+                if let Launch::Cpu(launch) = plan.launch() {
+                    cpu.run(problem, launch, src, dst);
+                }
+                Ok(Timings { compute: clock.lap(), ..Timings::default() })
+            }
+            Ready::Gpu(prepared) => {
+                let src = bytemuck::cast_slice(src);
+                let parts = prepared.run(src, bytemuck::cast_slice_mut(dst), wait).await?;
+                Ok(Timings {
+                    upload: parts.upload,
+                    compute: parts.compute,
+                    download: parts.download,
+                    ..Timings::default()
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A [`Conv2d`] that met a shape: every check a caller can fail, and all arithmetic of shapes.
+
+mod axis;
+mod geometry;
+mod options;
+mod weights;
+
+use std::fmt;
+
+use axis::Axis;
+pub(crate) use geometry::Geometry;
+pub(crate) use weights::{Follow, Weights};
+
+use crate::{Border, Conv2d, ElementType, Error, Layout, Padding, Result, Shape};
+
+/// The largest coordinate on any axis: shaders count in 32-bit integers.
+const MAX_COORDINATE: u64 = i32::MAX as u64;
+
+/// What is to be computed, checked.
+///
+/// ```
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+/// let conv = Conv2d::new(Kernel::sobel_x()).stride(2, 2);
+/// let problem = Problem::new(&conv, [8, 224, 224, 64], ElementType::U8, ElementType::F32)?;
+/// assert_eq!(problem.output_shape().dims(), [8, 112, 112, 64]);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    conv: Conv2d,
+    input_shape: Shape,
+    output_shape: Shape,
+    input_type: ElementType,
+    output_type: ElementType,
+    geometry: Geometry,
+    weights: Weights,
+}
+
+impl Problem {
+    /// Checks `conv` against an input of this shape and these element types.
+    ///
+    /// # Errors
+    /// Every error a caller can cause: options out of range ([`Error::Argument`]), lengths that
+    /// do not fit together ([`Error::ShapeMismatch`]), an output without elements
+    /// ([`Error::EmptyOutput`]), sizes that cannot be counted ([`Error::TooLarge`]).
+    pub fn new(
+        conv: &Conv2d,
+        input_shape: impl Into<Shape>,
+        input_type: ElementType,
+        output_type: ElementType,
+    ) -> Result<Self> {
+        let input_shape = input_shape.into();
+        options::check_options(conv, output_type)?;
+        let [batch, height, width, channels] = input_shape.to_nhwc(conv.layout);
+        let kernel = (conv.kernel.height(), conv.kernel.width());
+        let anchor = conv.anchor.map_or((None, None), |(r, c)| (Some(r), Some(c)));
+        let explicit = match conv.padding {
+            Padding::Explicit { top, bottom, left, right } => ((top, bottom), (left, right)),
+            Padding::Valid | Padding::Same | Padding::Full => ((0, 0), (0, 0)),
+        };
+        let rows = Axis {
+            name: "height",
+            input: height,
+            kernel: kernel.0,
+            stride: conv.stride.0,
+            dilation: conv.dilation.0,
+            anchor: anchor.0,
+            explicit: explicit.0,
+        }
+        .solve(conv.padding)?;
+        let columns = Axis {
+            name: "width",
+            input: width,
+            kernel: kernel.1,
+            stride: conv.stride.1,
+            dilation: conv.dilation.1,
+            anchor: anchor.1,
+            explicit: explicit.1,
+        }
+        .solve(conv.padding)?;
+
+        let weights = Weights::new(conv);
+        let outputs = conv.pointwise.as_ref().map_or(conv.kernel.filters(), |p| p.outputs());
+        let out_channels = checked("output channels", &[channels, outputs], MAX_COORDINATE)?;
+        let filtered =
+            checked("filters times channels", &[channels, weights.filters], MAX_COORDINATE)?;
+        checked("input row", &[columns.padded, channels], MAX_COORDINATE)?;
+        checked("output row", &[columns.out, out_channels.max(filtered)], MAX_COORDINATE)?;
+        let output_shape = input_shape
+            .with_nhwc(conv.layout, [batch, rows.out, columns.out, out_channels])
+            .ok_or_else(|| {
+                Error::argument(
+                    "filters",
+                    outputs,
+                    format!(
+                        "input {input_shape} has no channel axis, so only 1 output per channel fits"
+                    ),
+                )
+            })?;
+        for (what, shape, kind) in
+            [("input", input_shape, input_type), ("output", output_shape, output_type)]
+        {
+            // As ndarray counts: an axis of size 0 does not excuse the others.
+            let mut bytes: Vec<usize> = shape.dims().iter().map(|n| (*n).max(1)).collect();
+            bytes.push(kind.bytes());
+            checked(what, &bytes, isize::MAX as u64)?;
+        }
+
+        let planar = conv.layout == Layout::Nchw;
+        let geometry = Geometry {
+            images: if planar { batch * channels } else { batch },
+            height,
+            width,
+            channels: if planar { 1 } else { channels },
+            out_height: rows.out,
+            out_width: columns.out,
+            outputs,
+            planar,
+            kernel,
+            stride: conv.stride,
+            dilation: conv.dilation,
+            top: rows.before,
+            left: columns.before,
+        };
+        Ok(Self {
+            conv: conv.clone(),
+            input_shape,
+            output_shape,
+            input_type,
+            output_type,
+            geometry,
+            weights,
+        })
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn conv(&self) -> &Conv2d {
+        &self.conv
+    }
+
+    /// Shape of the input.
+    #[must_use]
+    pub fn input_shape(&self) -> Shape {
+        self.input_shape
+    }
+
+    /// Shape of the output: the same axes; channel `c` and filter `f` at `c * F + f`.
+    #[must_use]
+    pub fn output_shape(&self) -> Shape {
+        self.output_shape
+    }
+
+    /// Element type of the input.
+    #[must_use]
+    pub fn input_type(&self) -> ElementType {
+        self.input_type
+    }
+
+    /// Element type of the output.
+    #[must_use]
+    pub fn output_type(&self) -> ElementType {
+        self.output_type
+    }
+
+    /// Number of input elements.
+    #[must_use]
+    pub fn input_len(&self) -> usize {
+        self.geometry.images * self.geometry.image()
+    }
+
+    /// Number of output elements.
+    #[must_use]
+    pub fn output_len(&self) -> usize {
+        self.geometry.images * self.geometry.out_image()
+    }
+
+    /// Multiply-adds of the direct method, the pointwise step included.
+    #[must_use]
+    pub fn multiply_adds(&self) -> u64 {
+        let g = &self.geometry;
+        let places = (g.images * g.out_height * g.out_width * g.channels) as u64;
+        let taps = self.weights.taps.len();
+        let follow = self.weights.follow.as_ref().map_or(0, |f| f.weights.len());
+        places.saturating_mul((taps + follow) as u64)
+    }
+
+    /// Bytes any method has to move: the input once and the output once.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        (self.input_len() * self.input_type.bytes()) as u64
+            + (self.output_len() * self.output_type.bytes()) as u64
+    }
+
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    pub(crate) fn border(&self) -> Border {
+        self.conv.border
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} -> {} {}, kernel {}",
+            self.input_shape,
+            self.input_type,
+            self.output_shape,
+            self.output_type,
+            self.conv.kernel
+        )?;
+        let Conv2d { stride, dilation, border, .. } = &self.conv;
+        if *stride != (1, 1) {
+            write!(f, ", stride {},{}", stride.0, stride.1)?;
+        }
+        if *dilation != (1, 1) {
+            write!(f, ", dilation {},{}", dilation.0, dilation.1)?;
+        }
+        write!(f, ", border {border}")
+    }
+}
+
+/// The product, unless it passes `limit`.
+fn checked(what: &'static str, factors: &[usize], limit: u64) -> Result<usize> {
+    factors
+        .iter()
+        .try_fold(1usize, |product, n| product.checked_mul(*n))
+        .filter(|n| *n as u64 <= limit)
+        .ok_or_else(|| Error::TooLarge {
+            what,
+            value: factors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" * "),
+            limit,
+        })
+}

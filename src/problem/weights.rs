@@ -1,0 +1,80 @@
+//! The weights as the engines use them.
+
+use crate::{Activation, Conv2d};
+
+/// The numbers of the kernel as the engines use them: flipped, and with a linear pointwise step
+/// folded in.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Weights {
+    pub filters: usize,
+    /// `[filters, kernel height, kernel width]`.
+    pub taps: Vec<f32>,
+    /// `[filters]`.
+    pub bias: Vec<f32>,
+    pub activation: Activation,
+    pub follow: Option<Follow>,
+}
+
+/// A pointwise step that could not be folded.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Follow {
+    /// `[filters, outputs]`.
+    pub weights: Vec<f32>,
+    /// `[outputs]`.
+    pub bias: Vec<f32>,
+    pub activation: Activation,
+}
+
+impl Weights {
+    pub(super) fn new(conv: &Conv2d) -> Self {
+        let kernel = if conv.flip { conv.kernel.flipped() } else { conv.kernel.clone() };
+        let filters = kernel.filters();
+        let own_bias = |f: usize| conv.bias.get(f).copied().unwrap_or(0.0);
+        let plain = Self {
+            filters,
+            taps: (0..filters).flat_map(|f| kernel.filter(f)).collect(),
+            bias: (0..filters).map(own_bias).collect(),
+            activation: conv.activation,
+            follow: None,
+        };
+        let Some(p) = &conv.pointwise else {
+            return plain;
+        };
+        let outputs = p.outputs();
+        let follow_bias = |g: usize| p.bias_values().get(g).copied().unwrap_or(0.0);
+        let taps = kernel.height() * kernel.width();
+        // Folding does `outputs` kernels in place of `filters` and a small product.
+        let folds = conv.activation == Activation::None
+            && outputs * taps <= filters * taps + filters * outputs;
+        if !folds {
+            return Self {
+                follow: Some(Follow {
+                    weights: p.weights().to_vec(),
+                    bias: (0..outputs).map(follow_bias).collect(),
+                    activation: p.activation_kind(),
+                }),
+                ..plain
+            };
+        }
+        let mixed = |g: usize, value: &dyn Fn(usize) -> f32| {
+            let sum: f64 = (0..filters)
+                .map(|f| f64::from(p.weights()[f * outputs + g]) * f64::from(value(f)))
+                .sum();
+            sum
+        };
+        let mut folded = Self {
+            filters: outputs,
+            taps: Vec::with_capacity(outputs * taps),
+            bias: Vec::with_capacity(outputs),
+            activation: p.activation_kind(),
+            follow: None,
+        };
+        for g in 0..outputs {
+            for tap in 0..taps {
+                folded.taps.push(mixed(g, &|f| plain.taps[f * taps + tap]) as f32);
+            }
+            folded.bias.push((mixed(g, &|f| plain.bias[f]) + f64::from(follow_bias(g))) as f32);
+        }
+        folded
+    }
+}
