@@ -1,0 +1,202 @@
+//! The command line as clap reads it.
+
+use std::path::PathBuf;
+
+use channelwise::{Activation, Algorithm, Border, ElementType, Kernel, Layout, Padding};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+use crate::{presets, values};
+
+const EXAMPLES: &str = "\
+Examples:
+  Blur a photo
+    channelwise run photo.jpg -o blurred.png --kernel gaussian:9,2 --border reflect101
+
+  A kernel of your own over a batch from NumPy, as tf.nn.depthwise_conv2d would with it repeated
+    channelwise run x.npy -o y.npy --kernel-file k.npy --padding valid --stride 2
+
+  On the GPU, held against the definition, as one line of JSON
+    channelwise run x.npy --kernel sobel-x --engine gpu --verify --json";
+
+const AFTER_RUN: &str = "\
+Files:
+  .npy files hold float32 or uint8 in any byte order, C or Fortran order, with the axes [N,H,W,C],
+  [H,W,C] or [H,W] (--layout nchw: [N,C,H,W], [C,H,W] or [H,W]). Images are png, jpeg, tiff, webp
+  (written lossless) or bmp, in grey or RGB, with or without alpha; they are taken as [H,W,C] of
+  uint8, upright as their Exif data says, the first of several pages or frames. 16-bit images are
+  read as round(v / 257), with a note. Profiles and other metadata are not kept.
+  Alpha is filtered like any other channel. An image gets the results rounded to 0..255, so floats
+  that go to 1 come out black. The output is written whole or not at all.
+
+Channels:
+  Channel c and filter f give output channel c*F + f. With --pointwise the F outputs of a channel
+  become G.
+
+Exit status:
+  0 done; 1 the work failed (files, memory, device, or --verify found an error above its
+  allowance); 2 the request is at fault.";
+
+/// One 2-D kernel applied to every channel of an image or tensor, channels never mixed: on any GPU
+/// through wgpu, and on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "channelwise", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = false)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Filter a file
+    #[command(
+        override_usage = "channelwise run INPUT [-o OUTPUT] (--kernel NAME[:ARGS] | \
+                          --kernel-file K.npy) [OPTIONS]",
+        after_help = EXAMPLES,
+        after_long_help = format!("{EXAMPLES}\n\n{AFTER_RUN}"),
+        group(ArgGroup::new("weights").required(true).args(["kernel", "kernel_file"])),
+    )]
+    Run(Box<RunArgs>),
+    /// Show adapters, limits, features and SIMD level, and which engine `auto` takes
+    Info,
+    /// Show the kernels known by name, with their arguments and a small picture of each
+    Kernels,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// Image (png, jpeg, tiff, webp, bmp) or .npy file (float32 or uint8)
+    pub(crate) input: PathBuf,
+
+    /// Where the result goes: an image or .npy file by its extension; without it, nothing is
+    /// written
+    #[arg(short, long, value_name = "OUTPUT")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// A kernel by name, as in `gaussian:5,1.2` or `gaussian:sigma=1.2`; `channelwise kernels`
+    /// shows all
+    #[arg(short, long, value_name = "NAME[:ARGS]", value_parser = presets::parse, help_heading = "Kernel")]
+    pub(crate) kernel: Option<Kernel>,
+
+    /// Weights from a file: [kh,kw], [kh,kw,F] or [kh,kw,1,F]
+    #[arg(long, value_name = "K.npy", help_heading = "Kernel")]
+    pub(crate) kernel_file: Option<PathBuf>,
+
+    /// Divide each filter by its sum, so that flat areas keep their value
+    #[arg(long, help_heading = "Kernel")]
+    pub(crate) normalize: bool,
+
+    /// Turn the kernel by 180 degrees: convolution in place of correlation
+    #[arg(long, help_heading = "Kernel")]
+    pub(crate) flip: bool,
+
+    /// Take every SH-th row and SW-th column; one number means both
+    #[arg(long, value_name = "SH,SW", default_value = "1", value_parser = values::pair, allow_negative_numbers = true, help_heading = "Geometry")]
+    pub(crate) stride: (usize, usize),
+
+    /// Space the taps DH rows and DW columns apart; one number means both
+    #[arg(long, value_name = "DH,DW", default_value = "1", value_parser = values::pair, allow_negative_numbers = true, help_heading = "Geometry")]
+    pub(crate) dilation: (usize, usize),
+
+    /// `same` (as TensorFlow), `valid`, `full`, one number for all sides, or
+    /// top,bottom,left,right
+    #[arg(long, value_name = "PADDING", default_value = "same", value_parser = values::padding, allow_negative_numbers = true, help_heading = "Geometry")]
+    pub(crate) padding: Padding,
+
+    /// The tap (row,column) that lies on the output's own place, with padding `same`
+    #[arg(long, value_name = "R,C", value_parser = values::pair, allow_negative_numbers = true, help_heading = "Geometry")]
+    pub(crate) anchor: Option<(usize, usize)>,
+
+    /// What lies beyond the edges: `zero`, `constant:V`, `replicate` (aaa|abcd|ddd), `reflect`
+    /// (cba|abcd|dcb), `reflect101` (dcb|abcd|cba) or `wrap` (bcd|abcd|abc)
+    #[arg(long, value_name = "BORDER", default_value = "zero", value_parser = values::border, help_heading = "Geometry")]
+    pub(crate) border: Border,
+
+    /// Order of the axes in .npy files: `nhwc` or `nchw`; images are always HWC
+    #[arg(long, value_name = "LAYOUT", default_value = "nhwc", value_parser = values::layout, help_heading = "Geometry")]
+    pub(crate) layout: Layout,
+
+    /// Added to the outputs of each filter: [F]
+    #[arg(long, value_name = "B.npy", help_heading = "After the kernel")]
+    pub(crate) bias: Option<PathBuf>,
+
+    /// Applied after the bias: `none`, `relu`, `relu6`, `leaky[:A]` (slope A, 0.01 unless given),
+    /// `sigmoid`, `tanh`, `gelu` or `clamp:LO,HI`
+    #[arg(long, value_name = "NAME[:ARGS]", default_value = "none", value_parser = values::activation, help_heading = "After the kernel")]
+    pub(crate) activation: Activation,
+
+    /// A 1x1 step after bias and activation, shared by all channels: [F,G] or [1,1,F,G]
+    #[arg(long, value_name = "P.npy", help_heading = "After the kernel")]
+    pub(crate) pointwise: Option<PathBuf>,
+
+    /// Type of the results. Unless given that of the input, but u8 into images and f32 after
+    /// sigmoid, tanh and gelu. u8 is rounded half to even and saturated
+    #[arg(long, value_name = "TYPE", ignore_case = true, help_heading = "After the kernel")]
+    pub(crate) out_type: Option<OutType>,
+
+    /// Who computes: `gpu` takes software adapters too, `auto` only hardware, and else the CPU;
+    /// `reference` is the definition as plain loops in f64
+    #[arg(
+        long,
+        value_enum,
+        value_name = "ENGINE",
+        default_value = "auto",
+        ignore_case = true,
+        help_heading = "Engine"
+    )]
+    pub(crate) engine: EngineName,
+
+    #[arg(long, value_name = "ALGORITHM", default_value = "auto", value_parser = values::algorithm, help = algorithm_help(), help_heading = "Engine")]
+    pub(crate) algorithm: Algorithm,
+
+    /// Print how it is computed and why so
+    #[arg(long, help_heading = "Report")]
+    pub(crate) explain: bool,
+
+    /// Hold a sample of at least 4096 outputs, or all, against the definition
+    #[arg(long, help_heading = "Report")]
+    pub(crate) verify: bool,
+
+    /// Print one line of JSON in place of the summary; --explain goes to stderr
+    #[arg(long, help_heading = "Report")]
+    pub(crate) json: bool,
+}
+
+fn algorithm_help() -> String {
+    format!("How: {}; not every one can do every problem", values::algorithm_names())
+}
+
+/// `--engine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineName {
+    Auto,
+    Cpu,
+    Gpu,
+    Reference,
+}
+
+/// `--out-type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutType {
+    F32,
+    U8,
+}
+
+impl From<OutType> for ElementType {
+    fn from(kind: OutType) -> Self {
+        match kind {
+            OutType::F32 => Self::F32,
+            OutType::U8 => Self::U8,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,221 @@
+//! Images: their formats, which channels each can hold, and pixels in and out.
+
+use std::io::{Cursor, Seek, Write};
+use std::path::Path;
+
+use channelwise::ndarray::Array3;
+use image::codecs::{bmp, jpeg, png, tiff, webp};
+use image::metadata::Orientation;
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat,
+    ImageReader, ImageResult, Limits,
+};
+
+use crate::failure::{Failure, Result, say};
+
+/// The most memory that an image may ask of its decoder.
+const MAX_BYTES: u64 = 8 << 30;
+
+/// jpeg's default of 75 would add more error than most filters.
+const JPEG_QUALITY: u8 = 95;
+
+/// A format for output.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Format {
+    format: ImageFormat,
+    pub(crate) name: &'static str,
+    pub(crate) extensions: &'static [&'static str],
+    /// How many channels it can hold.
+    pub(crate) channels: &'static [usize],
+}
+
+/// Every format. What the encoders cannot hold they would drop (alpha) or refuse.
+pub(crate) const FORMATS: &[Format] = &[
+    Format { format: ImageFormat::Png, name: "png", extensions: &["png"], channels: &[1, 2, 3, 4] },
+    Format {
+        format: ImageFormat::Jpeg,
+        name: "jpeg",
+        extensions: &["jpg", "jpeg"],
+        channels: &[1, 3],
+    },
+    Format {
+        format: ImageFormat::Tiff,
+        name: "tiff",
+        extensions: &["tif", "tiff"],
+        channels: &[1, 3, 4],
+    },
+    Format {
+        format: ImageFormat::WebP,
+        name: "webp",
+        extensions: &["webp"],
+        channels: &[1, 2, 3, 4],
+    },
+    Format { format: ImageFormat::Bmp, name: "bmp", extensions: &["bmp"], channels: &[1, 3, 4] },
+];
+
+/// The pixels `[height, width, channels]`, upright.
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Array3<u8>> {
+    let failed = |error: ImageError| Failure::reading(path, describe(&error));
+    let reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| Failure::reading(path, error))?;
+    let Some(format) = reader.format() else {
+        return Err(Failure::reading(path, "it is neither a .npy file nor a known kind of image"));
+    };
+    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
+        return Err(Failure::reading(path, "the file is truncated"));
+    }
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_BYTES);
+    limits.reserve(decoder.total_bytes()).map_err(failed)?;
+    decoder.set_limits(limits).map_err(failed)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    image.apply_orientation(orientation);
+
+    let channels = usize::from(image.color().channel_count());
+    let shape = (image.height() as usize, image.width() as usize, channels);
+    let pixels = match image {
+        DynamicImage::ImageLuma8(x) => x.into_raw(),
+        DynamicImage::ImageLumaA8(x) => x.into_raw(),
+        DynamicImage::ImageRgb8(x) => x.into_raw(),
+        DynamicImage::ImageRgba8(x) => x.into_raw(),
+        DynamicImage::ImageLuma16(x) => to_bytes(path, x.as_raw()),
+        DynamicImage::ImageLumaA16(x) => to_bytes(path, x.as_raw()),
+        DynamicImage::ImageRgb16(x) => to_bytes(path, x.as_raw()),
+        DynamicImage::ImageRgba16(x) => to_bytes(path, x.as_raw()),
+        other => {
+            let kind = other.color();
+            return Err(Failure::reading(
+                path,
+                format!("its pixels are {kind:?}; 8 and 16 bits are supported, floats as .npy"),
+            ));
+        }
+    };
+    Array3::from_shape_vec(shape, pixels).map_err(|error| Failure::reading(path, error))
+}
+
+fn to_bytes(path: &Path, pixels: &[u16]) -> Vec<u8> {
+    say(&format!("note: {} has 16 bits, which are read as round(v / 257)", path.display()));
+    pixels.iter().map(|v| ((u32::from(*v) + 128) / 257) as u8).collect()
+}
+
+/// Whether the end marker is there. The decoder fills what is missing with grey instead of
+/// failing.
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    loop {
+        // Between segments, and in the coded pixels, everything that is not a marker is skipped.
+        // Markers are 0xff and a code; 0xff 0x00 is a coded 0xff.
+        let Some(skip) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b == 0xff))
+        else {
+            return false;
+        };
+        at += skip + 1;
+        match bytes.get(at) {
+            Some(0xd9) => return true,
+            // No length follows: a coded 0xff, fill bytes, TEM, restarts, SOI.
+            Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 1,
+            Some(0xff) => {}
+            Some(_) => {
+                let Some(&[high, low]) = bytes.get(at + 1..at + 3) else { return false };
+                at += 1 + usize::from(u16::from_be_bytes([high, low])).max(2);
+            }
+            None => return false,
+        }
+    }
+}
+
+/// Writes pixels `[height, width, channels]`; the channels are among the format's.
+pub(crate) fn write<W: Write + Seek>(
+    format: &Format,
+    y: &Array3<u8>,
+    to: &mut W,
+) -> ImageResult<()> {
+    let (height, width, channels) = y.dim();
+    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let color = match channels {
+        1 => ExtendedColorType::L8,
+        2 => ExtendedColorType::La8,
+        3 => ExtendedColorType::Rgb8,
+        _ => ExtendedColorType::Rgba8,
+    };
+    let y = y.as_standard_layout();
+    let (pixels, width, height) = (y.as_slice().unwrap_or_default(), side(width), side(height));
+    match format.format {
+        ImageFormat::Jpeg => jpeg::JpegEncoder::new_with_quality(to, JPEG_QUALITY)
+            .write_image(pixels, width, height, color),
+        ImageFormat::Tiff => tiff::TiffEncoder::new(to).write_image(pixels, width, height, color),
+        ImageFormat::WebP => {
+            webp::WebPEncoder::new_lossless(to).write_image(pixels, width, height, color)
+        }
+        ImageFormat::Bmp => bmp::BmpEncoder::new(to).write_image(pixels, width, height, color),
+        _ => png::PngEncoder::new(to).write_image(pixels, width, height, color),
+    }
+}
+
+/// What an image library's error says, for people.
+pub(crate) fn describe(error: &ImageError) -> String {
+    match error {
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the file is truncated".into()
+        }
+        ImageError::IoError(error) => error.to_string(),
+        ImageError::Limits(_) => format!("it needs more than {} GiB", MAX_BYTES >> 30),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_comes_back() {
+        for format in FORMATS {
+            for &channels in format.channels {
+                let y = Array3::from_shape_fn((5, 7, channels), |(r, q, c)| {
+                    (r * 30 + q * 5 + c * 20) as u8
+                });
+                let mut file = Cursor::new(Vec::new());
+                write(format, &y, &mut file).unwrap();
+                let back = read(Path::new("x"), file.get_ref()).unwrap();
+                if format.name == "jpeg" {
+                    assert_eq!(back.dim(), y.dim());
+                    continue;
+                }
+                // webp keeps grey as RGB and bmp as a palette, which read as RGB.
+                let as_written = |c: usize| match (channels, back.dim().2) {
+                    (1, 3) => 0,
+                    (2, 4) => usize::from(c == 3),
+                    _ => c,
+                };
+                for ((r, q, c), value) in back.indexed_iter() {
+                    let c = as_written(c);
+                    assert_eq!(*value, y[[r, q, c]], "{} {channels}", format.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn truncated_images_are_refused() {
+        let y = Array3::from_shape_fn((40, 40, 3), |(r, q, c)| (r * 91 ^ q * 57 ^ c * 133) as u8);
+        for format in FORMATS {
+            let mut file = Cursor::new(Vec::new());
+            write(format, &y, &mut file).unwrap();
+            let whole = file.into_inner();
+            for part in [2, 3, 10] {
+                let result = read(Path::new("x"), &whole[..whole.len() * (part - 1) / part]);
+                assert!(matches!(result, Err(Failure::Work(_))), "{} {part}", format.name);
+            }
+        }
+    }
+
+    #[test]
+    fn sixteen_bits_round() {
+        let bytes = to_bytes(Path::new("x"), &[0, 128, 129, 257, 385, 386, 65_535]);
+        assert_eq!(bytes, [0, 0, 1, 1, 1, 2, 255]);
+    }
+}

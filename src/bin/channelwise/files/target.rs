@@ -1,0 +1,131 @@
+//! Where the result goes: which kind of file, what it can hold, and writing it whole or not at all.
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use channelwise::ndarray::Ix3;
+use tempfile::{Builder, NamedTempFile};
+
+use super::{Tensor, extension, npy, picture};
+use crate::failure::{Failure, Result};
+
+/// A file to be written.
+#[derive(Debug)]
+pub(crate) struct Target {
+    path: PathBuf,
+    /// `None`: `.npy`.
+    image: Option<&'static picture::Format>,
+}
+
+impl Target {
+    /// Checks all that can be known before the work: the extension, the directory, leave to write.
+    pub(crate) fn new(path: &Path) -> Result<Self> {
+        let found = extension(path);
+        let image = picture::FORMATS.iter().find(|f| f.extensions.contains(&found.as_str()));
+        if image.is_none() && found != "npy" {
+            let known: Vec<_> =
+                picture::FORMATS.iter().flat_map(|format| format.extensions).copied().collect();
+            return Err(Failure::usage(format!(
+                "output {}: its extension is none of npy, {}",
+                path.display(),
+                known.join(", ")
+            )));
+        }
+        // A link stays one, and what it points to is replaced.
+        let path = if path.is_symlink() {
+            fs::canonicalize(path).unwrap_or_else(|_| path.into())
+        } else {
+            path.into()
+        };
+        if path.is_dir() {
+            return Err(Failure::writing(&path, "it is a directory"));
+        }
+        // Renaming would pass over this.
+        if fs::metadata(&path).is_ok_and(|there| there.permissions().readonly()) {
+            return Err(Failure::writing(&path, "the file there is read-only"));
+        }
+        let target = Self { path, image };
+        target.temporary()?;
+        Ok(target)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it holds 8-bit pixels rather than a tensor.
+    pub(crate) fn is_image(&self) -> bool {
+        self.image.is_some()
+    }
+
+    /// Whether an output of this shape (batch and channels of it) fits the kind of file.
+    pub(crate) fn check(&self, batch: usize, channels: usize) -> Result<()> {
+        let Some(format) = self.image else { return Ok(()) };
+        if batch != 1 {
+            return Err(Failure::usage(format!(
+                "the output has {batch} images and a {} file holds one; write .npy",
+                format.name
+            )));
+        }
+        if !format.channels.contains(&channels) {
+            let held: Vec<_> = format.channels.iter().map(ToString::to_string).collect();
+            let hint = match channels {
+                2 | 4 => ", as alpha counts as one; write .png or .npy",
+                _ => "; write .npy",
+            };
+            return Err(Failure::usage(format!(
+                "the output has {channels} channels and a {} file can hold {}{hint}",
+                format.name,
+                held.join(", ")
+            )));
+        }
+        Ok(())
+    }
+
+    /// Writes beside the target first and renames at the end. A failure, or a panic, removes what
+    /// was begun; only a kill during the write itself (Ctrl-C too) can leave `.channelwise-*.tmp`.
+    pub(crate) fn write(&self, tensor: Tensor) -> Result<()> {
+        let failed = |why: String| Failure::writing(&self.path, why);
+        let mut file = self.temporary()?;
+        let mut to = BufWriter::new(file.as_file_mut());
+        match (self.image, tensor) {
+            (Some(format), Tensor::U8(y)) => {
+                let y =
+                    y.into_dimensionality::<Ix3>().map_err(|error| failed(error.to_string()))?;
+                picture::write(format, &y, &mut to)
+                    .map_err(|error| failed(picture::describe(&error)))?;
+            }
+            (Some(_), Tensor::F32(_)) => return Err(failed("images hold no floats".into())),
+            (None, tensor) => {
+                npy::write(&tensor, &mut to).map_err(|error| failed(error.to_string()))?;
+            }
+        }
+        to.flush().map_err(|error| failed(error.to_string()))?;
+        drop(to);
+        if let Ok(there) = fs::metadata(&self.path) {
+            file.as_file()
+                .set_permissions(there.permissions())
+                .map_err(|error| failed(error.to_string()))?;
+        }
+        file.persist(&self.path).map_err(|error| failed(error.error.to_string()))?;
+        Ok(())
+    }
+
+    fn temporary(&self) -> Result<NamedTempFile> {
+        let directory = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let mut builder = Builder::new();
+        builder.prefix(".channelwise-").suffix(".tmp");
+        // As files are made by default, the umask taken off, and not for the owner alone.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        // The error's text would name the temporary file.
+        builder.tempfile_in(directory).map_err(|error| Failure::writing(&self.path, error.kind()))
+    }
+}

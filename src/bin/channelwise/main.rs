@@ -1,0 +1,64 @@
+//! The `channelwise` program: one kernel applied to every channel of a file, and what this machine
+//! offers for it.
+//!
+//! ```text
+//! args ── values, presets        what was asked for
+//!   │
+//!  run ── files ── compute ── verify ── report
+//!  info, kernels                 the other two commands
+//! ```
+
+mod args;
+mod compute;
+mod failure;
+mod files;
+mod info;
+mod kernels;
+mod presets;
+mod progress;
+mod report;
+mod run;
+mod values;
+mod verify;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use failure::{Failure, say};
+
+fn main() -> ExitCode {
+    // A defect, ours or a decoder's, still ends in one line and unwinds, so that no temporary file
+    // stays behind.
+    panic::set_hook(Box::new(|defect| say(&format!("internal error: {defect}"))));
+    match panic::catch_unwind(AssertUnwindSafe(start)) {
+        Ok(code) => code,
+        Err(_) => ExitCode::from(1),
+    }
+}
+
+fn start() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+        {
+            // Nobody may be reading any more.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return Failure::from(error).tell(),
+    };
+    let done = match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Info => info::info(),
+        Command::Kernels => kernels::kernels(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}

@@ -1,0 +1,143 @@
+//! What was done: a few lines for people, or one line of JSON.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use channelwise::Timings;
+use serde::Serialize;
+
+use crate::failure::{Failure, Result};
+use crate::verify::Verdict;
+
+/// All there is to tell of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// `cpu`, `gpu` or `reference`.
+    pub(crate) engine: &'static str,
+    /// Name of the GPU.
+    pub(crate) adapter: Option<String>,
+    /// The engine in full, and why it was taken.
+    pub(crate) engine_info: String,
+    pub(crate) algorithm: String,
+    pub(crate) shapes: Shapes,
+    pub(crate) input_type: String,
+    pub(crate) output_type: String,
+    pub(crate) milliseconds: Milliseconds,
+    pub(crate) verify: Option<Verdict>,
+    /// Where the result was written.
+    pub(crate) output: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Shapes {
+    pub(crate) input: Vec<usize>,
+    /// Height, width, filters.
+    pub(crate) kernel: [usize; 3],
+    pub(crate) output: Vec<usize>,
+}
+
+/// Files are not in them, nor finding the engine.
+#[derive(Debug, Serialize)]
+pub(crate) struct Milliseconds {
+    plan: f64,
+    upload: f64,
+    compute: f64,
+    download: f64,
+    total: f64,
+}
+
+impl Milliseconds {
+    pub(crate) fn new(plan: Duration, run: Timings) -> Self {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        Self {
+            plan: ms(plan),
+            upload: ms(run.upload),
+            compute: ms(run.compute),
+            download: ms(run.download),
+            total: ms(plan + run.total),
+        }
+    }
+}
+
+impl Report {
+    pub(crate) fn print(&self, json: bool) -> Result<()> {
+        if json {
+            let line = serde_json::to_string(self);
+            let line = line.map_err(|error| Failure::work(error.to_string()))?;
+            print(&(line + "\n"))
+        } else {
+            print(&self.text())
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: String| {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{name:<10} {value}");
+        };
+        let Shapes { input, kernel: [h, w, filters], output } = &self.shapes;
+        line("engine", self.engine_info.clone());
+        line("algorithm", self.algorithm.clone());
+        line("input", format!("{} {}", times(input), self.input_type));
+        let plural = if *filters == 1 { "" } else { "s" };
+        line("kernel", format!("{h}x{w}, {filters} filter{plural}"));
+        line("output", format!("{} {}", times(output), self.output_type));
+        let Milliseconds { plan, upload, compute, download, total } = self.milliseconds;
+        line(
+            "time",
+            format!(
+                "plan {plan:.3} ms, upload {upload:.3} ms, compute {compute:.3} ms, \
+                 download {download:.3} ms, total {total:.3} ms"
+            ),
+        );
+        if let Some(verdict) = &self.verify {
+            line("verify", verdict.to_string());
+        }
+        if let Some(path) = &self.output {
+            line("wrote", path.clone());
+        }
+        text
+    }
+}
+
+fn times(dims: &[usize]) -> String {
+    dims.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.passed {
+            write!(f, "passed: {} of {} outputs checked", self.checked, self.outputs)?;
+        } else {
+            write!(
+                f,
+                "FAILED: {} of {} checked outputs are beyond their allowance",
+                self.failed, self.checked
+            )?;
+        }
+        let Some(worst) = &self.worst else { return Ok(()) };
+        if worst.error == 0.0 {
+            return write!(f, ", none off by more than rounding");
+        }
+        write!(
+            f,
+            ", worst error {:.2e} with {:.2e} allowed (output {}: {} for {})",
+            worst.error, worst.allowance, worst.index, worst.found, worst.expected
+        )
+    }
+}
+
+/// Text on stdout. Where nobody reads it any more, as in `channelwise kernels | head -1`, that is
+/// no failure.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::writing(Path::new("stdout"), error))
+        }
+        _ => Ok(()),
+    }
+}

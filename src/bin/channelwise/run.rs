@@ -1,0 +1,239 @@
+//! `channelwise run`: read, compute, verify, write, report; what can be refused is refused first.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use channelwise::ndarray::{ArrayD, Ix1, Ix2, Ix3, Ix4};
+use channelwise::{Conv2d, ElementType, Kernel, Layout, Pointwise, Problem, Timings};
+
+use crate::args::{OutType, RunArgs};
+use crate::compute::{self, Computer, Made, four};
+use crate::failure::{Failure, Result, say};
+use crate::files::{self, Input, Sample, Target, Tensor};
+use crate::progress::Progress;
+use crate::report::{self, Milliseconds, Report, Shapes};
+use crate::verify::{self, Verdict};
+
+pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    let target = args.output.as_deref().map(Target::new).transpose()?;
+    if args.layout == Layout::Nchw && target.as_ref().is_some_and(Target::is_image) {
+        return Err(Failure::usage("images are always HWC: --layout nchw is for .npy files"));
+    }
+    let conv = conv(args)?;
+    let progress = Progress::new(args.json);
+    let reading = progress.spinner("reading");
+    let input = files::read(&args.input)?;
+    drop(reading);
+    if args.layout == Layout::Nchw && input.is_image {
+        return Err(Failure::usage("images are always HWC: --layout nchw is for .npy files"));
+    }
+    let out_type = out_type(args, &input, target.as_ref());
+    let job = Job { args, conv, target, progress };
+    match (input.tensor, out_type) {
+        (Tensor::F32(x), OutType::F32) => job.run::<f32, f32>(x),
+        (Tensor::F32(x), OutType::U8) => job.run::<f32, u8>(x),
+        (Tensor::U8(x), OutType::F32) => job.run::<u8, f32>(x),
+        (Tensor::U8(x), OutType::U8) => job.run::<u8, u8>(x),
+    }
+}
+
+/// The options as the library's request.
+fn conv(args: &RunArgs) -> Result<Conv2d> {
+    let kernel = match (&args.kernel, &args.kernel_file) {
+        (Some(kernel), _) => kernel.clone(),
+        (None, Some(path)) => kernel_from(path)?,
+        // Clap asks for one of the two.
+        (None, None) => return Err(Failure::usage("--kernel or --kernel-file is needed")),
+    };
+    let kernel = if args.normalize { kernel.normalized()? } else { kernel };
+    let mut conv = Conv2d::new(kernel)
+        .stride(args.stride.0, args.stride.1)
+        .dilation(args.dilation.0, args.dilation.1)
+        .padding(args.padding)
+        .border(args.border)
+        .layout(args.layout)
+        .activation(args.activation);
+    if let Some((row, column)) = args.anchor {
+        conv = conv.anchor(row, column);
+    }
+    if args.flip {
+        conv = conv.flip();
+    }
+    if let Some(path) = &args.bias {
+        let bias = files::read_numbers(path)?;
+        let shape = bias.shape().to_vec();
+        let bias = bias
+            .into_dimensionality::<Ix1>()
+            .map_err(|_| wrong_shape("--bias", path, &shape, "[F]"))?;
+        if bias.is_empty() {
+            return Err(wrong_shape("--bias", path, &shape, "[F]"));
+        }
+        conv = conv.bias(bias.to_vec());
+    }
+    if let Some(path) = &args.pointwise {
+        conv = conv.pointwise(pointwise_from(path)?);
+    }
+    Ok(conv)
+}
+
+fn wrong_shape(option: &str, path: &Path, found: &[usize], needed: &str) -> Failure {
+    Failure::usage(format!(
+        "{option} {}: its shape is {found:?}, and {needed} is needed",
+        path.display()
+    ))
+}
+
+fn kernel_from(path: &Path) -> Result<Kernel> {
+    const NEEDED: &str = "[kh,kw], [kh,kw,F] or [kh,kw,1,F]";
+    let weights = files::read_numbers(path)?;
+    let shape = weights.shape().to_vec();
+    let wrong = |_| wrong_shape("--kernel-file", path, &shape, NEEDED);
+    Ok(match shape[..] {
+        [_, _] => Kernel::from_array2(&weights.into_dimensionality::<Ix2>().map_err(wrong)?)?,
+        [_, _, _] => Kernel::from_array3(&weights.into_dimensionality::<Ix3>().map_err(wrong)?)?,
+        [_, _, 1, _] => Kernel::from_array4(&weights.into_dimensionality::<Ix4>().map_err(wrong)?)?,
+        _ => return Err(wrong_shape("--kernel-file", path, &shape, NEEDED)),
+    })
+}
+
+fn pointwise_from(path: &Path) -> Result<Pointwise> {
+    let weights = files::read_numbers(path)?;
+    match *weights.shape() {
+        [filters, outputs] | [1, 1, filters, outputs] => {
+            // Logical order, whatever the file's.
+            Ok(Pointwise::new(filters, outputs, weights.iter().copied().collect())?)
+        }
+        _ => Err(wrong_shape("--pointwise", path, weights.shape(), "[F,G] or [1,1,F,G]")),
+    }
+}
+
+/// Images hold bytes. Elsewhere the type asked for, or f32 where the last step makes fractions, or
+/// that of the input.
+fn out_type(args: &RunArgs, input: &Input, target: Option<&Target>) -> OutType {
+    let into_image = target.is_some_and(Target::is_image);
+    match args.out_type {
+        _ if into_image => {
+            if args.out_type == Some(OutType::F32) {
+                say("note: images hold 8 bits, so the results are rounded to u8");
+            }
+            OutType::U8
+        }
+        Some(asked) => asked,
+        None if args.activation.needs_float() && args.pointwise.is_none() => OutType::F32,
+        None if input.tensor.kind() == ElementType::U8 => OutType::U8,
+        None => OutType::F32,
+    }
+}
+
+/// A run whose files are read.
+struct Job<'a> {
+    args: &'a RunArgs,
+    conv: Conv2d,
+    target: Option<Target>,
+    progress: Progress,
+}
+
+impl Job<'_> {
+    fn run<T: Sample, U: Sample>(self, x: ArrayD<T>) -> Result<()> {
+        let Self { args, conv, target, progress } = &self;
+        let axes = x.shape().to_vec();
+        // With all four axes, so that channels may become several whatever the file had.
+        let x = files::four_axes(x, args.layout)?;
+        let problem = Problem::new(conv, four(x.shape()), T::TYPE, U::TYPE)?;
+        let shape = four(problem.output_shape().dims());
+        let [batch, _, _, channels] = problem.output_shape().to_nhwc(args.layout);
+        if let Some(target) = target {
+            target.check(batch, channels)?;
+        }
+
+        let working = progress.spinner("preparing");
+        let computer = Computer::new(args.engine, args.algorithm)?;
+        let start = Instant::now();
+        let (algorithm, plan, made) = match &computer {
+            Computer::Engine(engine) => {
+                let prepared = engine.prepare::<T, U>(conv, four(x.shape()))?;
+                let plan = start.elapsed();
+                working.set_message("computing");
+                let made = compute::run(&prepared, &x)?;
+                drop(working);
+                self.explain(&prepared.plan().explain())?;
+                (prepared.plan().algorithm().to_string(), plan, made)
+            }
+            Computer::Reference => {
+                drop(working);
+                let plan = start.elapsed();
+                let (output, compute) = compute::run_reference(&problem, &x, *progress)?;
+                self.explain(&format!("reference: {problem}\n  plain loops in f64, no plan\n"))?;
+                let mut timings = Timings::default();
+                (timings.compute, timings.total) = (compute, compute);
+                ("reference".into(), plan, Made { output, timings })
+            }
+        };
+
+        let input = x.as_slice().unwrap_or_default();
+        let output = made.output.as_slice().unwrap_or_default();
+        let verify = args.verify.then(|| self.verify(&problem, input, output));
+        let broken = verify.as_ref().filter(|verdict| !verdict.passed).map(ToString::to_string);
+
+        let out_axes = files::axes_like(&axes, shape, args.layout);
+        let mut wrote = None;
+        if let (Some(target), None) = (target, &broken) {
+            let writing = progress.spinner("writing");
+            let y = if target.is_image() { shape[1..].to_vec() } else { out_axes.clone() };
+            target.write(U::tensor(files::reshaped(made.output, &y)?))?;
+            drop(writing);
+            wrote = Some(target.path().display().to_string());
+        }
+
+        let kernel = conv.kernel();
+        Report {
+            engine: computer.name(),
+            adapter: computer.adapter(),
+            engine_info: computer.describe(),
+            algorithm,
+            shapes: Shapes {
+                input: axes,
+                kernel: [kernel.height(), kernel.width(), kernel.filters()],
+                output: out_axes,
+            },
+            input_type: T::TYPE.to_string(),
+            output_type: U::TYPE.to_string(),
+            milliseconds: Milliseconds::new(plan, made.timings),
+            verify,
+            output: wrote,
+        }
+        .print(args.json)?;
+        match broken {
+            None => Ok(()),
+            Some(why) => Err(Failure::work(format!("verify {why}; nothing is written"))),
+        }
+    }
+
+    fn verify<T: Sample, U: Sample>(&self, problem: &Problem, x: &[T], y: &[U]) -> Verdict {
+        let (args, kernel) = (self.args, self.conv.kernel());
+        let reach = |k: usize, dilation: usize, stride: usize| {
+            ((k - 1).saturating_mul(dilation) + 1).div_ceil(stride)
+        };
+        let reach = (
+            reach(kernel.height(), args.dilation.0, args.stride.0),
+            reach(kernel.width(), args.dilation.1, args.stride.1),
+        );
+        let shape = problem.output_shape().to_nhwc(args.layout);
+        let places = verify::places(shape, args.layout, reach);
+        let bar = self.progress.bar(places.len(), "verifying");
+        verify::check(problem, x, y, &places, &bar)
+    }
+
+    /// `--explain`; beside JSON it goes to stderr, so that stdout stays one line.
+    fn explain(&self, text: &str) -> Result<()> {
+        if !self.args.explain {
+            return Ok(());
+        }
+        if self.args.json {
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            return Ok(());
+        }
+        report::print(text)
+    }
+}
