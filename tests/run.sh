@@ -1,0 +1,54 @@
+#!/bin/sh
+# Runs every test with every feature, on the CPU and on a GPU. Where there is no Vulkan driver it
+# installs Mesa's software one (Debian, Ubuntu: as root or through sudo) and says what to install
+# elsewhere. The adapter can be chosen by WGPU_ADAPTER_NAME and WGPU_BACKEND.
+#
+#   sh tests/run.sh [what to hand to `cargo test`]
+set -eu
+cd "$(dirname "$0")/.."
+
+has_vulkan() {
+    [ -n "${VK_ICD_FILENAMES:-}${VK_DRIVER_FILES:-}" ] && return 0
+    for folder in /usr/share/vulkan/icd.d /usr/local/share/vulkan/icd.d /etc/vulkan/icd.d \
+        "${XDG_DATA_HOME:-$HOME/.local/share}/vulkan/icd.d"; do
+        for file in "$folder"/*.json; do
+            [ -e "$file" ] && return 0
+        done
+    done
+    return 1
+}
+
+install_mesa() {
+    if ! command -v apt-get >/dev/null; then
+        echo "No Vulkan driver was found. Install one and run this again; a software one is in the" >&2
+        echo "package mesa-vulkan-drivers (Fedora), vulkan-swrast (Arch), mesa-vulkan-swrast (Alpine)." >&2
+        exit 1
+    fi
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || {
+            echo "No Vulkan driver was found. As root: apt-get install mesa-vulkan-drivers" >&2
+            exit 1
+        }
+        as_root=sudo
+    fi
+    echo "No Vulkan driver was found: installing Mesa's software one."
+    $as_root apt-get update -q
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -q -y --no-install-recommends \
+        mesa-vulkan-drivers libvulkan1
+}
+
+# macOS has Metal and Windows has DX12; only elsewhere a driver may be missing.
+case "$(uname -s)" in
+Darwin | MINGW* | MSYS* | CYGWIN*) ;;
+*) has_vulkan || install_mesa ;;
+esac
+
+# Without it a layer of Mesa complains about a missing Wayland display on every start.
+if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
+    XDG_RUNTIME_DIR=$(mktemp -d)
+    export XDG_RUNTIME_DIR
+    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
+fi
+
+CHANNELWISE_REQUIRE_GPU=1 cargo test --all-features "$@"
