@@ -131,7 +131,8 @@ fn failed_work() {
     ] {
         println!("{input}");
         room.run(&format!("run {input} -o y.npy --kernel sharpen --engine cpu")).failed(1, part);
-        if input.ends_with(".npy") {
+        // Weights may be of NumPy's default types.
+        if input.ends_with(".npy") && input != "f64.npy" {
             for option in
                 ["--kernel-file", "--kernel sharpen --bias", "--kernel sharpen --pointwise"]
             {

@@ -78,7 +78,8 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "NAME[:ARGS]", value_parser = presets::parse, help_heading = "Kernel")]
     pub(crate) kernel: Option<Kernel>,
 
-    /// Weights from a file: [kh,kw], [kh,kw,F] or [kh,kw,1,F]
+    /// Weights from a file: [kh,kw], [kh,kw,F] or [kh,kw,1,F]; float64 and integers are rounded to
+    /// float32
     #[arg(long, value_name = "K.npy", help_heading = "Kernel")]
     pub(crate) kernel_file: Option<PathBuf>,
 

@@ -61,12 +61,9 @@ pub(crate) fn read(path: &Path) -> Result<Input> {
     Ok(Input { tensor: Tensor::U8(picture::read(path, &bytes)?.into_dyn()), is_image: true })
 }
 
-/// Reads numbers from a `.npy` file.
+/// Reads weights from a `.npy` file.
 pub(crate) fn read_numbers(path: &Path) -> Result<ArrayD<f32>> {
-    Ok(match npy::read(path, &bytes(path)?)? {
-        Tensor::F32(x) => x,
-        Tensor::U8(x) => x.mapv(f32::from),
-    })
+    npy::read_weights(path, &bytes(path)?)
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {

@@ -6,7 +6,6 @@
 use std::io::Write;
 use std::path::Path;
 
-use channelwise::Element;
 use channelwise::ndarray::ArrayD;
 use ndarray_npy::{ReadNpyExt, ReadableElement, WriteNpyError, WriteNpyExt};
 
@@ -25,19 +24,77 @@ pub(crate) fn is_npy(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
+/// A tensor to filter: float32 or uint8.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
-    let data = data_start(bytes).map_err(|why| Failure::reading(path, why))?;
-    let header = String::from_utf8_lossy(&bytes[..data]);
-    let (Some(kind), Some(shape)) = (type_code(&header), shape(&header)) else {
-        return Err(Failure::reading(path, "its header tells no type and shape"));
-    };
-    match kind {
-        "<f4" | ">f4" => array::<f32>(path, bytes, data, &shape).map(Tensor::F32),
-        "|u1" | "u1" | "B" => array::<u8>(path, bytes, data, &shape).map(Tensor::U8),
-        other => Err(Failure::reading(
-            path,
-            format!("its elements are {}; float32 and uint8 are supported", type_name(other)),
-        )),
+    let file = File::open(path, bytes)?;
+    match file.kind.as_str() {
+        "<f4" | ">f4" => file.array::<f32>().map(Tensor::F32),
+        "|u1" | "u1" | "B" => file.array::<u8>().map(Tensor::U8),
+        _ => Err(file.unsupported("float32 and uint8")),
+    }
+}
+
+/// Weights: also NumPy's default types, rounded to f32.
+pub(crate) fn read_weights(path: &Path, bytes: &[u8]) -> Result<ArrayD<f32>> {
+    let file = File::open(path, bytes)?;
+    match file.kind.as_str() {
+        "<f4" | ">f4" => file.array(),
+        "<f8" | ">f8" => Ok(file.array::<f64>()?.mapv(|v| v as f32)),
+        "<i8" | ">i8" => Ok(file.array::<i64>()?.mapv(|v| v as f32)),
+        "<i4" | ">i4" => Ok(file.array::<i32>()?.mapv(|v| v as f32)),
+        "|u1" | "u1" | "B" => Ok(file.array::<u8>()?.mapv(f32::from)),
+        _ => Err(file.unsupported("float32, float64, int32, int64 and uint8")),
+    }
+}
+
+/// A file whose header is read.
+struct File<'a> {
+    path: &'a Path,
+    bytes: &'a [u8],
+    /// Where the data begins.
+    data: usize,
+    /// The type's code.
+    kind: String,
+    shape: Vec<usize>,
+}
+
+impl<'a> File<'a> {
+    fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        let data = data_start(bytes).map_err(|why| Failure::reading(path, why))?;
+        let header = String::from_utf8_lossy(&bytes[..data]);
+        let (Some(kind), Some(shape)) = (type_code(&header), shape(&header)) else {
+            return Err(Failure::reading(path, "its header tells no type and shape"));
+        };
+        Ok(Self { path, bytes, data, kind: kind.to_string(), shape })
+    }
+
+    fn unsupported(&self, supported: &str) -> Failure {
+        let found = type_name(&self.kind);
+        Failure::reading(self.path, format!("its elements are {found}; {supported} are supported"))
+    }
+
+    fn array<T: ReadableElement>(&self) -> Result<ArrayD<T>> {
+        let Self { path, bytes, data, ref shape, .. } = *self;
+        // The product without the zeros too: arrays of no elements must be countable as well.
+        let counted = |zeros: bool| {
+            let axes = shape.iter().filter(|n| zeros || **n != 0);
+            axes.copied().try_fold(size_of::<T>(), usize::checked_mul)
+        };
+        let (Some(needed), Some(true)) =
+            (counted(true), counted(false).map(|n| n <= isize::MAX as usize))
+        else {
+            return Err(Failure::reading(path, format!("its shape {shape:?} cannot be counted")));
+        };
+        let there = bytes.len() - data;
+        if there != needed {
+            let what =
+                if there < needed { "the file is truncated" } else { "bytes follow the data" };
+            return Err(Failure::reading(
+                path,
+                format!("{what}: shape {shape:?} needs {needed} bytes of data, {there} are there"),
+            ));
+        }
+        ArrayD::read_npy(bytes).map_err(|error| Failure::reading(path, error))
     }
 }
 
@@ -97,33 +154,6 @@ fn data_start(bytes: &[u8]) -> Result<usize, &'static str> {
         }
     }
     Ok(start + length)
-}
-
-fn array<T: Element + ReadableElement>(
-    path: &Path,
-    bytes: &[u8],
-    data: usize,
-    shape: &[usize],
-) -> Result<ArrayD<T>> {
-    // The product without the zeros too: arrays of no elements must be countable as well.
-    let counted = |zeros: bool| {
-        let axes = shape.iter().filter(|n| zeros || **n != 0);
-        axes.copied().try_fold(T::TYPE.bytes(), usize::checked_mul)
-    };
-    let (Some(needed), Some(true)) =
-        (counted(true), counted(false).map(|n| n <= isize::MAX as usize))
-    else {
-        return Err(Failure::reading(path, format!("its shape {shape:?} cannot be counted")));
-    };
-    let there = bytes.len() - data;
-    if there != needed {
-        let what = if there < needed { "the file is truncated" } else { "bytes follow the data" };
-        return Err(Failure::reading(
-            path,
-            format!("{what}: shape {shape:?} needs {needed} bytes of data, {there} are there"),
-        ));
-    }
-    ArrayD::read_npy(bytes).map_err(|error| Failure::reading(path, error))
 }
 
 /// NumPy's name for a type, beside its code.
@@ -201,6 +231,19 @@ mod tests {
                 assert_eq!(x[&at[..]], 2.0, "{descr} {order}");
             }
         }
+    }
+
+    #[test]
+    fn weights_come_in_numpys_default_types() {
+        let path = Path::new("k.npy");
+        let floats = file("<f8", "False", "(2,)", &[0.1f64, -2.0].map(f64::to_le_bytes).concat());
+        assert_eq!(read_weights(path, &floats).unwrap().as_slice(), Some(&[0.1f32, -2.0][..]));
+        let whole = file(">i8", "False", "(2,)", &[7i64, -2].map(i64::to_be_bytes).concat());
+        assert_eq!(read_weights(path, &whole).unwrap().as_slice(), Some(&[7.0f32, -2.0][..]));
+        let odd = file("<u2", "False", "(1,)", &[0, 0]);
+        assert!(
+            matches!(read_weights(path, &odd), Err(Failure::Work(text)) if text.contains("uint16"))
+        );
     }
 
     #[test]
