@@ -437,6 +437,32 @@ fn a_borrowed_device_serves() {
     );
 }
 
+/// Plans for other kinds of adapters read and group differently. They run on this one when it
+/// passes for one of those.
+#[test]
+fn plans_for_every_kind_of_adapter_give_the_same_bits() {
+    let Some(own) = gpu_with(None) else { return };
+    let as_is = Engine::from(own.clone());
+    for kind in
+        [wgpu::DeviceType::DiscreteGpu, wgpu::DeviceType::IntegratedGpu, wgpu::DeviceType::Other]
+    {
+        let mut info = own.adapter_info().clone();
+        (info.name, info.device_type) = ("another".into(), kind);
+        let gpu = Gpu::from_device(info, own.device().clone(), own.queue().clone()).unwrap();
+        assert!(!gpu.is_software());
+        let pretended = Engine::from(gpu);
+        for channels in [1, 2, 3, 4, 5, 6, 7, 8] {
+            for algorithm in [Algorithm::Direct, Algorithm::Flat] {
+                let conv = Conv2d::new(kernel(3, 5, 1)).border(Border::Reflect);
+                let shape = [2, 13, 23, channels];
+                let got = run::<f32, f32>(&pretended.with_algorithm(algorithm), &conv, shape);
+                let want = run::<f32, f32>(&as_is.with_algorithm(algorithm), &conv, shape);
+                assert_same(&got, &want, &format!("{kind:?}, {algorithm}, {channels} channels"));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_device_below_what_is_needed_is_refused() {
     if !gpu_available() {

@@ -64,19 +64,21 @@ impl Pipelines {
             return Ok(pipeline);
         }
         let compiled = checked(device, loss, "compiling a shader", || {
-            let mut modules = lock(&self.modules);
-            let module = modules.entry(shader.label).or_insert_with(|| {
-                device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                    label: Some(shader.label),
-                    source: wgpu::ShaderSource::Wgsl(shader.wgsl.into()),
+            let module = lock(&self.modules)
+                .entry(shader.label)
+                .or_insert_with(|| {
+                    device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                        label: Some(shader.label),
+                        source: wgpu::ShaderSource::Wgsl(shader.wgsl.into()),
+                    })
                 })
-            });
+                .clone();
             let constants: Vec<(&str, f64)> =
                 constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
             device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(shader.label),
                 layout: Some(&self.layout),
-                module,
+                module: &module,
                 entry_point: Some(ENTRY),
                 compilation_options: wgpu::PipelineCompilationOptions {
                     constants: &constants,

@@ -60,8 +60,10 @@ fn problems(shader: &Shader) -> Vec<Problem> {
     .collect()
 }
 
+type Constants = Vec<(&'static str, u32)>;
+
 /// The constants that the plans of [`problems`] give a shader, each with its launch's workgroup.
-fn specialisations(shader: &Shader) -> Vec<(Vec<(&'static str, u32)>, [u32; 2])> {
+fn specialisations(shader: &Shader) -> Vec<(Constants, [u32; 2])> {
     let limits = plan::GpuLimits::webgpu_defaults();
     let mut all = Vec::new();
     for problem in problems(shader) {

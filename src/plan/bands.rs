@@ -49,6 +49,9 @@ pub(super) struct Budget {
     pub granule: usize,
 }
 
+/// Most bands of a plan: a plan lists them, and each costs a submission.
+const MAX_BANDS: usize = 1 << 16;
+
 /// The bands of `problem` within `budget`, in the order of the output.
 pub(super) fn cut(problem: &Problem, budget: Budget) -> Result<Vec<Band>> {
     let g = problem.geometry();
@@ -61,11 +64,20 @@ pub(super) fn cut(problem: &Problem, budget: Budget) -> Result<Vec<Band>> {
     if cutter.fits(&whole) {
         let together =
             cutter.step(g.images, |n| cutter.fits(&Band { images: 0..n, ..whole.clone() }));
+        let count = g.images.div_ceil(together);
+        if count > MAX_BANDS {
+            return Err(too_many(count as u64));
+        }
         for first in (0..g.images).step_by(together) {
             let images = first..(first + together).min(g.images);
             bands.push(Band { images, ..whole.clone() });
         }
         return Ok(bands);
+    }
+    // What lies ahead is counted before it is listed.
+    let count = cutter.at_least();
+    if count > MAX_BANDS as u64 {
+        return Err(too_many(count));
     }
     for image in 0..g.images {
         let mut row = 0;
@@ -80,9 +92,20 @@ pub(super) fn cut(problem: &Problem, budget: Budget) -> Result<Vec<Band>> {
                 cutter.columns(image, rows.clone(), &mut bands)?;
             }
             row = rows.end;
+            if bands.len() > MAX_BANDS {
+                return Err(too_many(bands.len() as u64));
+            }
         }
     }
     Ok(bands)
+}
+
+fn too_many(count: u64) -> Error {
+    Error::TooLarge {
+        what: "number of bands that fit the device",
+        value: format!("{count} or more"),
+        limit: MAX_BANDS as u64,
+    }
 }
 
 /// The largest `n` in `1..=most` that fits, taking `fits` to be monotone; 1 if none does.
@@ -131,8 +154,17 @@ impl Cutter<'_> {
             }
             bands.push(band);
             column += take;
+            if bands.len() > MAX_BANDS {
+                return Err(too_many(bands.len() as u64));
+            }
         }
         Ok(())
+    }
+
+    /// Fewer bands than this cannot hold the outputs.
+    fn at_least(&self) -> u64 {
+        let bytes = self.problem.output_len() as u64 * self.problem.output_type().bytes() as u64;
+        (bytes / self.budget.bytes.max(1)).max(self.g.images as u64)
     }
 
     fn band(&self, images: Range<usize>, rows: Range<usize>, columns: Range<usize>) -> Band {
