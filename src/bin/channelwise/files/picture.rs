@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn truncated_images_are_refused() {
-        let y = Array3::from_shape_fn((40, 40, 3), |(r, q, c)| ((r * 91) ^ (q * 57) ^ (c * 133)) as u8);
+        let y =
+            Array3::from_shape_fn((40, 40, 3), |(r, q, c)| ((r * 91) ^ (q * 57) ^ (c * 133)) as u8);
         for format in FORMATS {
             let mut file = Cursor::new(Vec::new());
             write(format, &y, &mut file).unwrap();
