@@ -165,7 +165,7 @@ fn bands_of_bytes_do_not_show() {
 
 #[test]
 fn default_limits_hold_a_hyperspectral_cube() {
-    let Some(gpu) = gpu_with(Some(wgpu::Limits::downlevel_defaults())) else { return };
+    let Some(gpu) = gpu_with(Some(wgpu::Limits::defaults())) else { return };
     let engine = Engine::from(gpu);
     let shape = [1, 512, 512, 224];
     let conv = Conv2d::new(kernel(3, 3, 1)).border(Border::Wrap);

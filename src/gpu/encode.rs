@@ -78,7 +78,9 @@ impl<'a> Bound<'a> {
 
 impl GpuPrepared {
     /// Records the work into `encoder`, reading `source` and writing `destination`. Nothing is
-    /// submitted or waited for.
+    /// submitted or waited for. All bands land in the one submission the caller makes of it; where
+    /// a watchdog resets GPUs that are silent for long (Windows: two seconds), split very large
+    /// work into several problems.
     ///
     /// Bands that do not lie in one piece in the caller's buffers (a border that wraps, planes,
     /// columns of a row too large to bind) and a source that shares its buffer with the

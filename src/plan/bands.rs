@@ -62,15 +62,24 @@ pub(super) fn cut(problem: &Problem, budget: Budget) -> Result<Vec<Band>> {
     }
     let whole = cutter.band(0..1, 0..g.out_height, 0..g.out_width);
     if cutter.fits(&whole) {
-        let together =
-            cutter.step(g.images, |n| cutter.fits(&Band { images: 0..n, ..whole.clone() }));
+        // Between images lie rows that no output needs, where a stride leaves some out.
+        let several = match whole.source_rows.continued {
+            true => whole.clone(),
+            false => Band {
+                source_rows: Span { first: 0, len: g.height, continued: false },
+                ..whole.clone()
+            },
+        };
+        let together = cutter
+            .step(g.images, |n| n == 1 || cutter.fits(&Band { images: 0..n, ..several.clone() }));
         let count = g.images.div_ceil(together);
         if count > MAX_BANDS {
             return Err(too_many(count as u64));
         }
+        let band = if together == 1 { whole } else { several };
         for first in (0..g.images).step_by(together) {
             let images = first..(first + together).min(g.images);
-            bands.push(Band { images, ..whole.clone() });
+            bands.push(Band { images, ..band.clone() });
         }
         return Ok(bands);
     }

@@ -170,6 +170,12 @@ fn awkward() -> Vec<Problem> {
         let same = Conv2d::new(kernel(5, 3, 1)).border(border);
         all.push(problem(&same, [3, 37, 29, 3], F32, F32));
         all.push(problem(&same.clone().stride(3, 2).dilation(2, 3), [2, 37, 29, 4], F32, U8));
+        all.push(problem(
+            &same.clone().stride(20, 1).padding(Padding::Valid),
+            [9, 37, 8, 1],
+            F32,
+            F32,
+        ));
         all.push(problem(&same.clone().padding(Padding::all(40)), [1, 9, 7, 2], F32, F32));
         all.push(problem(&same.clone().layout(Layout::Nchw), [2, 3, 30, 20], U8, U8));
         let two = Conv2d::new(kernel(4, 4, 2)).border(border).layout(Layout::Nchw);
@@ -202,6 +208,14 @@ fn bands_cover_every_output_once_and_hold_what_it_needs() {
             let budget = Budget { bytes, work: 1 << 20, pitch: 4, granule: 1 };
             let Ok(bands) = cut(&problem, budget) else { continue };
             cuts = cuts.max(bands.len());
+            for band in &bands {
+                // In the caller's buffer a band is bound from its first row to its last.
+                let rows = &band.source_rows;
+                let span = (band.images.len() - 1) * g.image() + rows.len * g.row();
+                let span = (span * problem.input_type().bytes()) as u64;
+                let whole = band.source_columns.len == g.width && !rows.continued;
+                assert!(!whole || span <= bytes, "{problem}: {span} bytes for {band:?}");
+            }
             let mut seen = vec![0u8; g.images * g.out_height * g.out_width];
             for band in &bands {
                 for image in band.images.clone() {
