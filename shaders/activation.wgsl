@@ -13,6 +13,11 @@ fn clip(x: f32, lo: f32, hi: f32) -> f32 {
     return select(above, hi, above > hi);
 }
 
+// `y`, or `x` where that is a NaN: some drivers' exp and tanh lose it.
+fn keep_nan(x: f32, y: f32) -> f32 {
+    return select(y, x, x != x);
+}
+
 fn activate(kind: u32, x: f32, a: f32, b: f32) -> f32 {
     switch kind {
         case 1u: { // relu
@@ -22,13 +27,13 @@ fn activate(kind: u32, x: f32, a: f32, b: f32) -> f32 {
             return select(x, a * x, x < 0.0);
         }
         case 3u: { // sigmoid
-            return 1.0 / (1.0 + exp(-x));
+            return keep_nan(x, 1.0 / (1.0 + exp(-x)));
         }
         case 4u: { // tanh, constant in f32 well before it could overflow
-            return tanh(clip(x, -15.0, 15.0));
+            return keep_nan(x, tanh(clip(x, -15.0, 15.0)));
         }
         case 5u: { // gelu
-            return 0.5 * x * (1.0 + erf(x * 0.70710678));
+            return keep_nan(x, 0.5 * x * (1.0 + erf(x * 0.70710678)));
         }
         case 6u: { // clamp to a..b (relu6 too)
             return clip(x, a, b);

@@ -10,10 +10,11 @@ const BORDER_WRAP: u32 = 5u;
 // run both sides of a branch, and integer division is slow on most GPUs.
 override FAR: bool = true;
 
-// `at` modulo `n`, never negative. WGSL's % takes the sign of the dividend.
+// `at` modulo `n`, never negative. The remainder is taken of a number that is not negative, since
+// GLSL leaves the others undefined.
 fn modulo(at: i32, n: i32) -> i32 {
-    let m = at % n;
-    return select(m, m + n, m < 0);
+    let m = select(at, -1 - at, at < 0) % n;
+    return select(m, n - 1 - m, at < 0);
 }
 
 // Where in 0..n position `at` of the continued axis is read; -1 for the constant.
