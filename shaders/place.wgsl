@@ -1,6 +1,13 @@
 // One output by the formula, with every option: the whole of `direct`, and what `flat` does near
 // the left and right edges.
 
+// What tap column j of a source row (-1 for the constant) meets.
+fn value(row: i32, row_base: u32, first_column: i32, j: u32) -> f32 {
+    let column = source_column(first_column + i32(j * dilation_columns()));
+    let inside = load1(row_base + u32(max(column, 0)) * channels());
+    return select(inside, p.fill, min(row, column) < 0);
+}
+
 // Filter f at one place: sum, bias, activation. `r` and `q` count in the whole output, `image` in
 // the band.
 fn filtered(image: u32, r: u32, q: u32, c: u32, f: u32) -> f32 {
@@ -12,11 +19,20 @@ fn filtered(image: u32, r: u32, q: u32, c: u32, f: u32) -> f32 {
     for (var i = 0u; i < kernel_height(); i++) {
         let row = source_row(first_row + i32(i * dilation_rows()));
         let row_base = image_base + u32(max(row, 0)) * p.src_pitch;
-        for (var j = 0u; j < kernel_width(); j++) {
-            let column = source_column(first_column + i32(j * dilation_columns()));
-            let inside = load1(row_base + u32(max(column, 0)) * channels());
-            let x = select(inside, p.fill, min(row, column) < 0);
-            sum = fma(weights[taps + i * kernel_width() + j], x, sum);
+        let at = taps + i * kernel_width();
+        // Four taps a turn: a turn costs as much as a tap, and one driver allows only so many
+        // (`max_iterations` in src/plan/limits.rs).
+        for (var j = 0u; j < kernel_width(); j += 4u) {
+            sum = fma(weights[at + j], value(row, row_base, first_column, j), sum);
+            if j + 1u < kernel_width() {
+                sum = fma(weights[at + j + 1u], value(row, row_base, first_column, j + 1u), sum);
+            }
+            if j + 2u < kernel_width() {
+                sum = fma(weights[at + j + 2u], value(row, row_base, first_column, j + 2u), sum);
+            }
+            if j + 3u < kernel_width() {
+                sum = fma(weights[at + j + 3u], value(row, row_base, first_column, j + 3u), sum);
+            }
         }
     }
     let bias = weights[p.filters * kernel_height() * kernel_width() + f];

@@ -12,17 +12,9 @@ use channelwise::{
     Problem, Shape,
 };
 use common::{
-    Case, F32, Outcome, Rng, Tally, U8, compare, dims, engines, run_dirty, small_devices,
+    BORDERS, Case, F32, Outcome, Rng, Tally, U8, compare, dims, engines, run_dirty, small_devices,
 };
 
-const BORDERS: [Border; 6] = [
-    Border::ZERO,
-    Border::Constant(0.7),
-    Border::Replicate,
-    Border::Reflect,
-    Border::Reflect101,
-    Border::Wrap,
-];
 const TYPES: [(ElementType, ElementType); 4] = [(F32, F32), (U8, U8), (U8, F32), (F32, U8)];
 const LAYOUTS: [Layout; 2] = [Layout::Nhwc, Layout::Nchw];
 /// Around the widths of vectors, workgroups and tiles.
@@ -268,6 +260,46 @@ fn pointwise_steps() {
         }
     }
     tally.finish(18);
+}
+
+/// Taps much farther apart than the input is long, and columns between them that no output needs:
+/// neither memory nor time may grow with the distance.
+#[test]
+fn far_taps() {
+    let mut tally = Tally::new("far taps");
+    let mut rng = Rng::new(21);
+    let far = [(1_000_000, 1), (1, 20_000_000), (1 << 27, 1 << 27), (70_000, 2)];
+    let apart = [(1, 9), (1, 21), (2, 40), (3, 64)];
+    for border in BORDERS {
+        for (dilation, shape) in
+            far.iter().map(|d| (d, [1, 8, 64, 4])).chain(apart.iter().map(|d| (d, [1, 5, 90, 4])))
+        {
+            for stride in [(1, 1), (1, 2), (2, 3)] {
+                let conv = Conv2d::new(rng.kernel(3, 4, 1)).border(border);
+                let conv = conv.dilation(dilation.0, dilation.1).stride(stride.0, stride.1);
+                tally.case(&Case::new(conv, shape));
+            }
+        }
+    }
+    tally.finish(144);
+}
+
+/// Old llvmpipe ends an invocation after 65 535 loop iterations, which kernels like these passed.
+#[test]
+fn large_kernels() {
+    let mut tally = Tally::new("large kernels");
+    let mut rng = Rng::new(22);
+    for (kernel, types) in [
+        ((129, 129, 1), (U8, U8)),
+        ((257, 255, 1), (F32, F32)),
+        ((127, 127, 4), (F32, F32)),
+        ((1, 4097, 2), (F32, U8)),
+        ((3001, 3, 1), (F32, F32)),
+    ] {
+        let conv = Conv2d::new(rng.kernel(kernel.0, kernel.1, kernel.2)).border(Border::Wrap);
+        tally.case(&Case::new(conv, [1, 3, 10, 4]).types(types));
+    }
+    tally.finish(2);
 }
 
 /// Infinities and NaNs: `0 * inf` is a NaN on every engine, for no tap is skipped.

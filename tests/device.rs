@@ -192,6 +192,7 @@ fn grids_beyond_the_limit_are_folded() {
     for (algorithm, shape) in [
         (Algorithm::Direct, [1, 2, 3, 70_001]),
         (Algorithm::Direct, [1, 70_001, 2, 3]),
+        (Algorithm::Direct, [2, 66_002, 70, 1]),
         (Algorithm::Flat, [1, 300_001, 2, 1]),
         (Algorithm::Flat, [70_001, 2, 3, 4]),
         (Algorithm::Flat, [1, 1, 1_500_001, 3]),
@@ -435,6 +436,30 @@ fn a_borrowed_device_serves() {
         &run::<f32, f32>(&Engine::from(own), &conv, shape),
         "borrowed",
     );
+}
+
+/// More taps than old llvmpipe loops over: right, or refused with the reason, never wrong.
+#[test]
+fn a_driver_that_counts_iterations_is_not_believed() {
+    let Some(gpu) = gpu_with(None) else { return };
+    let counts = gpu.limits().max_iterations < u64::MAX;
+    // All positive, so that taps that are left out show beside the allowance of so many.
+    let (conv, shape) =
+        (Conv2d::new(Kernel::box_blur(601, 601).unwrap()).border(Border::Reflect), [1, 2, 3, 1]);
+    let x = Array4::from_shape_vec(shape, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0f32]).unwrap();
+    match Engine::from(gpu).run(&conv, &x) {
+        Err(error) => {
+            assert!(counts && matches!(error, Error::NotApplicable { .. }), "{error}");
+            assert!(error.to_string().contains("silently stops at 65535"), "{error}");
+        }
+        Ok(y) => {
+            assert!(!counts);
+            let problem = Problem::new(&conv, shape, ElementType::F32, ElementType::F32).unwrap();
+            for (got, want) in y.iter().zip(reference::run(&problem, x.as_slice().unwrap())) {
+                assert!(want.accepts(*got), "{got} for {want:?}");
+            }
+        }
+    }
 }
 
 /// Plans for other kinds of adapters read and group differently. They run on this one when it

@@ -35,14 +35,7 @@ struct Setup {
 
 fn setups() -> impl Strategy<Value = Setup> {
     let input = (1..3usize, 1..20usize, 1..28usize, 1..6usize);
-    let borders = vec![
-        Border::ZERO,
-        Border::Constant(0.7),
-        Border::Replicate,
-        Border::Reflect,
-        Border::Reflect101,
-        Border::Wrap,
-    ];
+    let borders = common::BORDERS.to_vec();
     (
         input,
         select(vec![(1, 1), (3, 3), (2, 4), (5, 3)]),

@@ -7,7 +7,7 @@ use super::Task;
 use super::rows::{Lines, Scratch};
 use crate::plan::CpuLaunch;
 use crate::problem::{Follow, Geometry};
-use crate::{Activation, Element, Problem};
+use crate::{Activation, Element, ElementType, Problem};
 
 /// Most output rows of a block.
 const ROWS: usize = crate::plan::CPU_ROWS;
@@ -33,7 +33,7 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
     for first in (0..g.out_width).step_by(tile) {
         let columns = first..(first + tile).min(g.out_width);
         let places = columns.len() * g.channels;
-        let count = at_once * g.kernel.0;
+        let count = (at_once * g.kernel.0).min((at_once - 1) * g.stride.0 + g.extent().0);
         let slack = VECTORS * S::f32s::LEN;
         let Scratch { lines, held, sums, outputs } = &mut *scratch;
         let mut lines = Lines::new(problem, src, columns.clone(), count, slack, lines, held);
@@ -251,15 +251,11 @@ impl<U: Element> Store<'_, '_, U> {
     #[inline(always)]
     fn in_place(&mut self) -> Option<Vec<&mut [f32]>> {
         let weights = self.problem.weights();
-        if weights.filters != 1 || weights.follow.is_some() {
+        if U::TYPE != ElementType::F32 || weights.filters != 1 || weights.follow.is_some() {
             return None;
         }
         let row = self.problem.geometry().out_row();
         let rows = bytemuck::try_cast_slice_mut::<U, f32>(self.planes.first_mut()?).ok()?;
-        // A u8 slice casts to f32 where its address and length happen to fit.
-        if U::TYPE != crate::ElementType::F32 {
-            return None;
-        }
         let rows = &mut rows[self.first_row * row..(self.first_row + self.rows) * row];
         Some(rows.chunks_mut(row).map(|row| &mut row[self.from..self.from + self.places]).collect())
     }

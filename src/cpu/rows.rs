@@ -3,7 +3,8 @@
 //! A line holds what the output columns of a tile need of one input row. With a stride of `s`
 //! along the row, column `x` lies in phase `x % s`, and the phases lie one after the other: then
 //! neighbouring outputs read neighbouring scalars whatever stride, dilation and channels are, and
-//! a tap is a fixed offset.
+//! a tap is a fixed offset. Columns between far taps that no output needs are left out, so a line
+//! is never longer than the tile times the taps.
 //!
 //! ```text
 //! stride 1, 3 channels, left 1:   [ border rgb | rgb rgb rgb ... rgb | border rgb | slack ]
@@ -28,6 +29,25 @@ pub(super) struct Scratch {
     pub outputs: Vec<f32>,
 }
 
+/// Columns of a line that follow each other at the distance of the stride.
+#[derive(Debug)]
+struct Segment {
+    /// The first of them, counted from where tap column 0 of the tile's first output lies.
+    first: usize,
+    /// How many.
+    len: usize,
+    /// Where they start in a line, in scalars.
+    start: usize,
+}
+
+impl Segment {
+    /// How many columns of this segment's phase lie before column `at`, if it is of that phase.
+    fn behind(&self, at: usize, stride: usize) -> Option<usize> {
+        let distance = at.checked_sub(self.first)?;
+        distance.is_multiple_of(stride).then_some(distance / stride)
+    }
+}
+
 /// The lines of one tile.
 pub(super) struct Lines<'a, T> {
     src: &'a [T],
@@ -37,8 +57,7 @@ pub(super) struct Lines<'a, T> {
     columns: Range<usize>,
     /// Where each tap column starts in a line.
     offsets: Vec<usize>,
-    /// For each phase in use: its number, where it starts in a line, its columns.
-    phases: Vec<(usize, usize, usize)>,
+    segments: Vec<Segment>,
     /// Scalars from line to line.
     pitch: usize,
     lines: &'a mut Vec<f32>,
@@ -59,28 +78,33 @@ impl<'a, T: Element> Lines<'a, T> {
     ) -> Self {
         let g = problem.geometry();
         let (stride, dilation) = (g.stride.1, g.dilation.1);
-        let taps = (0..g.kernel.1).map(|j| (j * dilation % stride, j * dilation / stride));
-        let mut phases: Vec<(usize, usize, usize)> = Vec::new();
-        for (phase, behind) in taps.clone() {
-            let needed = columns.len() + behind;
-            match phases.iter_mut().find(|(p, ..)| *p == phase) {
-                Some((.., len)) => *len = needed.max(*len),
-                None => phases.push((phase, 0, needed)),
+        let mut segments: Vec<Segment> = Vec::new();
+        // For each tap column, its segment and how far into it.
+        let mut taps = Vec::with_capacity(g.kernel.1);
+        for tap in (0..g.kernel.1).map(|j| j * dilation) {
+            // Taps come in order, so one whose columns meet a segment only makes it longer.
+            let meets = |s: &Segment| s.behind(tap, stride).filter(|behind| *behind <= s.len);
+            let met = segments.iter().enumerate().find_map(|(at, s)| Some((at, meets(s)?)));
+            let (at, behind) = met.unwrap_or((segments.len(), 0));
+            if at == segments.len() {
+                segments.push(Segment { first: tap, len: 0, start: 0 });
             }
+            segments[at].len = behind + columns.len();
+            taps.push((at, behind));
         }
         let mut end = 0;
-        for (_, start, len) in &mut phases {
-            *start = end;
-            end += *len * g.channels;
+        for segment in &mut segments {
+            segment.start = end;
+            end += segment.len * g.channels;
         }
-        let start_of = |phase| phases.iter().find(|(p, ..)| *p == phase).map_or(0, |p| p.1);
-        let offsets = taps.map(|(phase, behind)| start_of(phase) + behind * g.channels).collect();
+        let offsets =
+            taps.into_iter().map(|(at, behind)| segments[at].start + behind * g.channels).collect();
         let pitch = end + slack;
         lines.clear();
         lines.resize(pitch * count, 0.0);
         held.clear();
         held.resize(count, None);
-        Self { src, g, border: problem.border(), columns, offsets, phases, pitch, lines, held }
+        Self { src, g, border: problem.border(), columns, offsets, segments, pitch, lines, held }
     }
 
     /// Where each tap column starts in a line.
@@ -127,9 +151,9 @@ impl<'a, T: Element> Lines<'a, T> {
         };
         let source = &self.src[row * g.row()..(row + 1) * g.row()];
         let first = g.first_column(self.columns.start);
-        for (phase, start, len) in &self.phases {
+        for Segment { first: tap, len, start } in &self.segments {
             let out = &mut out[*start..*start + *len * g.channels];
-            let first = first + *phase as isize;
+            let first = first + *tap as isize;
             let column = |k: usize| first + (k * g.stride.1) as isize;
             // The run of k whose columns lie inside: everything between needs no border.
             let inside_from = (0..*len).find(|k| column(*k) >= 0).unwrap_or(*len);

@@ -31,6 +31,8 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
         ElementType::F32 => true,
         ElementType::U8 => !g.planar && (g.channels * g.outputs).is_multiple_of(4),
     };
+    let lanes = 4 / problem.output_type().bytes() as u64;
+    limits.check_iterations(lanes * (place_iterations(problem) + 1))?;
     let side = if limits.max_invocations >= 256 { 16 } else { 8 };
     let workgroup = match (sliced, limits.class) {
         (false, _) => [64, 1],
@@ -48,6 +50,14 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     };
     let cost = GpuCost::of(limits);
     Ok((launch, problem.multiply_adds() as f64 / cost.taps + cost.pass(problem)))
+}
+
+/// Loop iterations of `place` in `shaders/place.wgsl`.
+pub(super) fn place_iterations(problem: &Problem) -> u64 {
+    let (kh, kw) = problem.geometry().kernel;
+    let weights = problem.weights();
+    let filters = if weights.follow.is_some() { weights.filters as u64 } else { 1 };
+    filters * (kh as u64 * (kw.div_ceil(4) as u64 + 1) + 1)
 }
 
 /// Invocations for `band`: one for each word of output.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::cost::GpuCost;
 use super::limits::{AdapterClass, GpuLimits, Residence};
-use super::{Band, GpuLaunch, Offer};
+use super::{Band, GpuLaunch, Offer, direct};
 use crate::{ElementType, Problem};
 
 /// Invocations of a workgroup of the edges: few vectors along a row, many rows.
@@ -47,6 +47,11 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
         2 => 2,
         _ => 1,
     };
+    let source_rows = (rows as usize - 1) * g.stride.0 + kh;
+    let inner_loops = source_rows as u64 * (g.kernel.1 as u64 + 1);
+    let edge_loops = 4 * g.outputs as u64 * (direct::place_iterations(problem) + 1);
+    // What follows the sums loops over a few rows, filters and outputs.
+    limits.check_iterations(inner_loops.max(edge_loops) + 256)?;
     let x = if limits.class == AdapterClass::Software { 16 } else { 64 };
     let launch = GpuLaunch {
         workgroup: [x.min(limits.max_invocations), 1],
@@ -61,8 +66,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let cost = GpuCost::of(limits);
     let vectors =
         (problem.output_len() / g.outputs).div_ceil(4) as f64 * (g.kernel.0 * g.kernel.1) as f64;
-    let source_rows = ((rows as usize - 1) * g.stride.0 + (kh - 1) * g.dilation.0 + 1) as f64;
-    let shared = source_rows / (rows as usize * kh) as f64;
+    let shared = source_rows as f64 / (rows as usize * kh) as f64;
     let follow = problem.weights().follow.as_ref().map_or(0, |f| f.weights.len());
     let sums =
         vectors * (0.2 * filters as f64) + problem.output_len() as f64 * follow as f64 * 0.05;

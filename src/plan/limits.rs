@@ -43,6 +43,9 @@ pub struct GpuLimits {
     pub max_invocations: u32,
     /// `min_storage_buffer_offset_alignment`, bytes.
     pub offset_alignment: u32,
+    /// Loop iterations after which the driver ends an invocation, its work undone; `u64::MAX`
+    /// except for one driver.
+    pub max_iterations: u64,
 }
 
 impl GpuLimits {
@@ -56,6 +59,7 @@ impl GpuLimits {
             max_workgroups: 65_535,
             max_invocations: 256,
             offset_alignment: 256,
+            max_iterations: u64::MAX,
         }
     }
 
@@ -72,6 +76,17 @@ impl GpuLimits {
     #[must_use]
     pub fn max_host_range(&self) -> u64 {
         self.max_range().min(256 << 20)
+    }
+
+    /// Refuses an invocation of so many loop iterations where the driver would end it early.
+    pub(super) fn check_iterations(&self, iterations: u64) -> Result<(), String> {
+        if iterations <= self.max_iterations {
+            return Ok(());
+        }
+        Err(format!(
+            "an invocation would loop {iterations} times, and this driver silently stops at {}",
+            self.max_iterations
+        ))
     }
 
     /// Multiply-adds in one submission. Windows resets a GPU that does not answer for two

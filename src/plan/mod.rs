@@ -217,12 +217,16 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
     };
     let not_applicable =
         |algorithm, reason: String| Error::NotApplicable { algorithm, engine, reason };
-    let taken =
-        offers.into_iter().find(|(algorithm, _)| wanted == Algorithm::Auto || *algorithm == wanted);
-    let (algorithm, mut launch) = match taken {
+    let taken = match wanted {
+        // Where nothing applies, the reason against the last resort is the one to tell.
+        Algorithm::Auto if offers.iter().all(|(_, offer)| offer.is_err()) => Algorithm::Direct,
+        Algorithm::Auto => offers[0].0,
+        named => named,
+    };
+    let (algorithm, mut launch) = match offers.into_iter().find(|(a, _)| *a == taken) {
         Some((algorithm, Ok((launch, _)))) => (algorithm, launch),
         Some((algorithm, Err(reason))) => return Err(not_applicable(algorithm, reason)),
-        None => return Err(not_applicable(wanted, "it is not known".into())),
+        None => return Err(not_applicable(taken, "it is not known".into())),
     };
     if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, machine) {
         let budget = bands::Budget {

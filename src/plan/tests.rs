@@ -19,6 +19,7 @@ fn devices() -> Vec<(&'static str, GpuLimits)> {
                 max_buffer: 1 << 31,
                 max_invocations: 1024,
                 offset_alignment: 16,
+                max_iterations: 65_535,
                 ..base
             },
         ),
@@ -42,6 +43,7 @@ fn devices() -> Vec<(&'static str, GpuLimits)> {
                 max_workgroups: 65_535,
                 max_invocations: 1024,
                 offset_alignment: 32,
+                max_iterations: u64::MAX,
             },
         ),
         (
@@ -118,6 +120,43 @@ fn bytes_whose_rows_share_words_are_left_to_direct_in_the_callers_buffers() {
 }
 
 #[test]
+fn a_driver_that_counts_iterations_gets_no_more() {
+    let limits = GpuLimits { max_iterations: 65_535, ..GpuLimits::webgpu_defaults() };
+    let machine = Machine::Gpu(limits, Residence::Host);
+    let taken = |side, filters, to| {
+        let conv = Conv2d::new(kernel(side, side, filters));
+        choose(&problem(&conv, [1, 600, 600, 3], F32, to), &machine, Algorithm::Auto)
+    };
+    assert_eq!(taken(127, 1, F32).unwrap().algorithm(), Algorithm::Flat);
+    assert_eq!(taken(127, 4, F32).unwrap().algorithm(), Algorithm::Direct);
+    assert_eq!(taken(300, 1, F32).unwrap().algorithm(), Algorithm::Direct);
+    let refused = taken(521, 1, F32).unwrap_err();
+    // The last resort's reason.
+    assert!(
+        matches!(refused, Error::NotApplicable { algorithm: Algorithm::Direct, .. }),
+        "{refused}"
+    );
+    assert!(taken(300, 1, U8).is_err());
+}
+
+/// Twin of the four sums and arrays of four in `shaders/flat.wgsl`.
+#[test]
+fn flat_keeps_no_more_than_the_shader_has_room_for() {
+    let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Host);
+    for filters in 1..=6 {
+        let conv = Conv2d::new(kernel(3, 3, filters));
+        let wanted = problem(&conv, [1, 30, 30, 3], F32, F32);
+        match choose(&wanted, &machine, Algorithm::Flat) {
+            Ok(plan) => {
+                let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+                assert!(filters * launch.rows as usize <= 4, "{plan}");
+            }
+            Err(error) => assert!(filters > 4, "{error}"),
+        }
+    }
+}
+
+#[test]
 fn small_work_wakes_no_thread() {
     let machine = Machine::Cpu(CpuLimits { threads: 8, lanes: 8 });
     let conv = Conv2d::new(kernel(3, 3, 1));
@@ -148,7 +187,7 @@ fn a_plan_explains_every_candidate() {
 fn grids_fold_without_losing_a_workgroup() {
     assert_eq!(fold([7, 8, 9], 65_535), ([7, 8, 9], false));
     assert_eq!(fold([70_000, 0, 9], 65_535), ([0; 3], false));
-    for grid in [[70_000, 1, 1], [1, 70_000, 3], [2, 3, 200_000], [65_536, 8_000, 1]] {
+    for grid in [[70_000, 1, 1], [1, 70_000, 3], [2, 3, 200_000], [65_536, 70_000, 1]] {
         let (folded, is) = fold(grid, 65_535);
         let count = |g: &[u64]| g.iter().product::<u64>();
         let launched = count(&folded.map(u64::from));

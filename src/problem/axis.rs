@@ -1,6 +1,6 @@
 //! The shape arithmetic of one axis.
 
-use super::MAX_COORDINATE;
+use super::MAX_AXIS;
 use crate::{Error, Padding, Result};
 
 /// One axis of the shape arithmetic.
@@ -35,19 +35,19 @@ impl Axis {
         let too_large = |value: String| Error::TooLarge {
             what: if name == "height" { "padded height" } else { "padded width" },
             value,
-            limit: MAX_COORDINATE,
+            limit: MAX_AXIS,
         };
         let extent = (self.kernel - 1)
             .checked_mul(self.dilation)
             .and_then(|n| n.checked_add(1))
-            .filter(|n| *n as u64 <= MAX_COORDINATE)
+            .filter(|n| *n as u64 <= MAX_AXIS)
             .ok_or_else(|| {
                 too_large(format!("kernel {} with dilation {}", self.kernel, self.dilation))
             })?;
-        if n as u64 > MAX_COORDINATE || self.stride as u64 > MAX_COORDINATE {
+        if n as u64 > MAX_AXIS || self.stride as u64 > MAX_AXIS {
             return Err(too_large(format!("size {n} with stride {}", self.stride)));
         }
-        // Everything below is small enough for 64-bit sums: each term is below 2^31, or checked.
+        // Everything below is small enough for 64-bit sums: each term is at most 2^30, or checked.
         let same_total = || {
             let out = n.div_ceil(self.stride);
             ((out - 1) as u64 * self.stride as u64 + extent as u64).saturating_sub(n as u64)
@@ -66,7 +66,7 @@ impl Axis {
         let total = before.checked_add(after);
         let padded = total
             .and_then(|t| t.checked_add(n))
-            .filter(|p| *p as u64 <= MAX_COORDINATE)
+            .filter(|p| *p as u64 <= MAX_AXIS)
             .ok_or_else(|| too_large(format!("{before} + {n} + {after}")))?;
         if padded < extent {
             return Err(Error::EmptyOutput { axis: name, input: n, padding: padded - n, extent });

@@ -13,8 +13,10 @@ pub(crate) use weights::{Follow, Weights};
 
 use crate::{Border, Conv2d, ElementType, Error, Layout, Padding, Result, Shape};
 
-/// The largest coordinate on any axis: shaders count in 32-bit integers.
+/// The largest coordinate in a flat row: shaders count in 32-bit integers.
 const MAX_COORDINATE: u64 = i32::MAX as u64;
+/// The longest padded axis and kernel: reflections double a length.
+const MAX_AXIS: u64 = 1 << 30;
 
 /// What is to be computed, checked.
 ///

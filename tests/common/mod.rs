@@ -11,11 +11,21 @@ use std::time::Instant;
 use channelwise::ndarray::{Array, ArrayView};
 use channelwise::reference::{self, Expected};
 use channelwise::{
-    Algorithm, Conv2d, Cpu, Element, ElementType, Engine, Error, Gpu, GpuOptions, Kernel, Layout,
-    Problem, Shape, wgpu,
+    Algorithm, Border, Conv2d, Cpu, Element, ElementType, Engine, Error, Gpu, GpuOptions, Kernel,
+    Layout, Problem, Shape, wgpu,
 };
 
 pub(crate) use ElementType::{F32, U8};
+
+/// Every border, and both kinds of constant.
+pub(crate) const BORDERS: [Border; 6] = [
+    Border::ZERO,
+    Border::Constant(0.7),
+    Border::Replicate,
+    Border::Reflect,
+    Border::Reflect101,
+    Border::Wrap,
+];
 
 /// Which code does the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
