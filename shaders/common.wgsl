@@ -54,9 +54,17 @@ struct Params {
     activation_b: f32,
     follow_a: f32,
     follow_b: f32,
-    // `flat`: the places of a flat row between these have all their taps inside.
-    inner_from: u32,
-    inner_to: u32,
+    // `flat`: distance of a block's rows and columns, taps between two that read the same, and sums of
+    // taps over as many planes of the source.
+    row_spacing: u32,
+    column_spacing: u32,
+    row_phases: u32,
+    column_phases: u32,
+    terms: u32,
+    src_term: u32,
+    // The last row and column, of the input continued by the border, that an output of the band needs.
+    last_row: i32,
+    last_column: i32,
     // The grid, in workgroups; `folded` where it was too long for one axis.
     groups_x: u32,
     groups_y: u32,

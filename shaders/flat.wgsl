@@ -1,69 +1,126 @@
 // Flat rows: a row of width * channels scalars, whose horizontal taps lie `channels * dilation`
-// apart. Neighbouring invocations read neighbouring scalars whatever the number of channels.
+// apart, so that RGB costs no more than RGBA. An invocation makes a block of outputs and keeps all
+// their sums in registers:
 //
-// One invocation makes ROWS rows of four neighbouring places of the flat row, with all filters and
-// outputs of each. Every vector it loads serves all rows and filters that need it. This pass makes
-// the places inner_from..inner_to, whose taps all lie between the left and right edge; `flat_edge`
-// makes the others (a software adapter would run both for every place if they were one shader).
-// Both sum in the order of `filtered`, so they give the same bits.
+//   VECTORS  vectors of four columns, a spacing apart; CHAINED: they go on from one another, and
+//            otherwise they belong to neighbouring scalars of the flat row (`units`), as many as
+//            fill words of a packed destination,
+//   ROWS     rows, a spacing apart,
+//   FILTERS  filters.
 //
-// Grid: x over vectors of inner places, y over blocks of rows, z over images.
-// Applies where the four places of a vector have neighbouring sources: stride_columns 1, or
-// channels a multiple of four.
+// The spacing is the least for which one output's tap meets what a neighbour's next tap met:
+// with s, d = stride and dilation of an axis, and g = gcd(s, d),
+//
+//   spacing = d / g,   phases = s / g,   spacing * s = phases * d.
+//
+// Tap j of output k reads where tap j - phases of output k + 1 reads. So for every phase (the taps
+// phase, phase + phases, ...) a window slides along the source: each step reads one scalar a unit,
+// and shifts. Where that relation is not wanted, a multiple of spacing and phases does as well.
+// The same holds for rows: each source row is read once and joins all rows of the block.
+//
+// The source may have several planes (`terms`), each with taps of its own: their sums are added.
+// Taps: [terms, filters, kernel_height, kernel_width].
+//
+// Grid: x over blocks of columns, and units within; y over blocks of rows; z over images.
 
-// Output rows of an invocation; above 1 only with dilation_rows 1.
-// Output rows of an invocation; above 1 only where dilation_rows is 1.
+override VECTORS: u32 = 1u;
+override CHAINED: bool = false;
 override ROWS: u32 = 1u;
 override FILTERS: u32 = 1u;
+override OUTPUTS: u32 = 1u;
+// Whether the units are read as one word of four.
+override WORDS: bool = false;
+// Sizes; 0 means: read it from the parameters.
+override ROW_SPACING: u32 = 0u;
+override ROW_PHASES: u32 = 0u;
+override COLUMN_SPACING: u32 = 0u;
+override COLUMN_PHASES: u32 = 0u;
+override TERMS: u32 = 0u;
 
-// The sums of an invocation. Sum m belongs to filter m / ROWS and row m % ROWS; FILTERS * ROWS is at
-// most 4. They are four fields and not an array, and the code for them stands four times, because
-// compilers keep an array in memory unless they unroll every loop over it.
+fn row_spacing() -> u32 { return select(ROW_SPACING, p.row_spacing, ROW_SPACING == 0u); }
+fn row_phases() -> u32 { return select(ROW_PHASES, p.row_phases, ROW_PHASES == 0u); }
+fn column_spacing() -> u32 { return select(COLUMN_SPACING, p.column_spacing, COLUMN_SPACING == 0u); }
+fn column_phases() -> u32 { return select(COLUMN_PHASES, p.column_phases, COLUMN_PHASES == 0u); }
+fn terms() -> u32 { return select(TERMS, p.terms, TERMS == 0u); }
+
+// Units of a block, and its columns.
+fn units() -> u32 { return select(VECTORS, 1u, CHAINED); }
+fn block_columns() -> u32 { return select(4u, 4u * VECTORS, CHAINED); }
+
+// Sum m belongs to vector m % VECTORS, row m / VECTORS % ROWS and filter m / VECTORS / ROWS. They are
+// fields and not an array, because compilers keep an array in memory unless they unroll every loop
+// over it. Twin of MAX_SUMS in src/plan/flat.rs.
 struct Sums {
-    s0: vec4<f32>,
-    s1: vec4<f32>,
-    s2: vec4<f32>,
-    s3: vec4<f32>,
+    s0: vec4<f32>, s1: vec4<f32>, s2: vec4<f32>, s3: vec4<f32>,
+    s4: vec4<f32>, s5: vec4<f32>, s6: vec4<f32>, s7: vec4<f32>,
+    s8: vec4<f32>, s9: vec4<f32>, s10: vec4<f32>, s11: vec4<f32>,
+    s12: vec4<f32>, s13: vec4<f32>, s14: vec4<f32>, s15: vec4<f32>,
 }
 
-fn row_of(m: u32) -> u32 { return m % ROWS; }
-fn used(m: u32) -> bool { return m < FILTERS * ROWS; }
+// What the columns of each vector meet.
+struct Window { u0: vec4<f32>, u1: vec4<f32>, u2: vec4<f32>, u3: vec4<f32> }
 
-// Which kernel row joins source row t of the block with sum m; the kernel's height for none.
-fn tap_row(t: u32, m: u32) -> u32 {
-    let below = t - row_of(m) * stride_rows();
-    let row = below / dilation_rows();
-    let joins = used(m) && t >= row_of(m) * stride_rows() && row * dilation_rows() == below;
-    return select(kernel_height(), row, joins && row < kernel_height());
+// Where the units of the block lie.
+struct Place {
+    // Source column of column 0 and tap 0, per unit; and the channel.
+    column: vec4<i32>,
+    channel: vec4<u32>,
 }
 
-// The weight of sum m at column 0 of kernel row i.
-fn tap_weight(m: u32, i: u32) -> u32 {
-    return (m / ROWS * kernel_height() + i) * kernel_width();
-}
-
-// `sums` with one tap of each that `joins` added; its weight stands `at` there.
-fn add_tap(sums: Sums, joins: vec4<bool>, at: vec4<u32>, value: vec4<f32>) -> Sums {
-    var s = sums;
-    if joins.x { s.s0 = fma(vec4(weights[at.x]), value, s.s0); }
-    if joins.y { s.s1 = fma(vec4(weights[at.y]), value, s.s1); }
-    if joins.z { s.s2 = fma(vec4(weights[at.z]), value, s.s2); }
-    if joins.w { s.s3 = fma(vec4(weights[at.w]), value, s.s3); }
-    return s;
-}
-
-// Four scalars of a source row, or the constant where it is -1.
-fn values(row: i32, at: u32) -> vec4<f32> {
-    return select(load4(at), vec4(p.fill), row < 0);
-}
-
-// Stores the only output of row y + r.
-fn finish(image: u32, y: u32, r: u32, x: u32, places: u32, sum: vec4<f32>) {
-    if y + r < p.rows {
-        let v = activate4(ACTIVATION, sum, p.activation_a, p.activation_b);
-        let at = p.dst_base + image * p.dst_plane + (y + r) * p.dst_pitch + x;
-        store4(at, v, 4u);
+// Units 0 to 3 of a source row (-1 for the constant), `steps` beyond the first column.
+fn units_at(row: i32, row_base: u32, place: Place, steps: u32) -> vec4<f32> {
+    let ahead = i32(steps * dilation_columns());
+    // What lies beyond the last column belongs to outputs beyond the last.
+    let at = min(place.column + ahead, vec4(p.last_column));
+    let x = source_column(at.x);
+    let scalar = row_base + u32(max(x, 0)) * channels() + place.channel.x;
+    var v: vec4<f32>;
+    if WORDS {
+        return select(load4(scalar), vec4(p.fill), min(row, x) < 0);
     }
+    v.x = select(load1(scalar), p.fill, min(row, x) < 0);
+    if units() > 1u { v.y = unit_at(row, row_base, at.y, place.channel.y); }
+    if units() > 2u { v.z = unit_at(row, row_base, at.z, place.channel.z); }
+    if units() > 3u { v.w = unit_at(row, row_base, at.w, place.channel.w); }
+    return v;
+}
+
+fn unit_at(row: i32, row_base: u32, at: i32, channel: u32) -> f32 {
+    let x = source_column(at);
+    return select(load1(row_base + u32(max(x, 0)) * channels() + channel), p.fill, min(row, x) < 0);
+}
+
+fn slide(w: Window, next: vec4<f32>) -> Window {
+    if CHAINED {
+        let enters = array(
+            select(w.u1.x, next.x, VECTORS == 1u), select(w.u2.x, next.x, VECTORS == 2u),
+            select(w.u3.x, next.x, VECTORS == 3u), next.x,
+        );
+        return Window(
+            vec4(w.u0.yzw, enters[0]), vec4(w.u1.yzw, enters[1]),
+            vec4(w.u2.yzw, enters[2]), vec4(w.u3.yzw, enters[3]),
+        );
+    }
+    return Window(
+        vec4(w.u0.yzw, next.x), vec4(w.u1.yzw, next.y), vec4(w.u2.yzw, next.z), vec4(w.u3.yzw, next.w),
+    );
+}
+
+// Sum m with the tap added by which step t of a phase joins it. `first` is the number of the term's
+// first tap plus the tap's column, `tap_row` the first row of the phase.
+fn join(sum: vec4<f32>, m: u32, t: u32, tap_row: u32, first: u32, w: Window) -> vec4<f32> {
+    let v = m % VECTORS;
+    let row = m / VECTORS % ROWS;
+    let f = m / VECTORS / ROWS;
+    var joined = sum;
+    let i = tap_row + (t - row) * row_phases();
+    if f < FILTERS && t >= row && i < kernel_height() {
+        let weight = vec4(weights[(f * kernel_height() + i) * kernel_width() + first]);
+        let low = select(w.u0, w.u1, v == 1u);
+        let high = select(w.u2, w.u3, v == 3u);
+        joined = fma(weight, select(low, high, v > 1u), sum);
+    }
+    return joined;
 }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
@@ -73,73 +130,97 @@ fn main(
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
     let at = grid_place(group, groups);
-    let x = p.inner_from + (at.x * WORKGROUP_X + local.x) * 4u;
-    let y = (at.y * WORKGROUP_Y + local.y) * ROWS;
+    let x = at.x * WORKGROUP_X + local.x;
+    let y = at.y * WORKGROUP_Y + local.y;
     let image = at.z;
-    if x >= p.inner_to || y >= p.rows || image >= p.images {
+    // Places of a flat row that repeat from column to column of a block, unit by unit.
+    let runs = column_spacing() * channels() / units();
+    let unit = x % runs * units();
+    let first_column = x / runs * (column_spacing() * block_columns());
+    let first_row = y / row_spacing() * (row_spacing() * ROWS) + y % row_spacing();
+    if first_column >= p.columns || first_row >= p.rows || image >= p.images {
         return;
     }
-    let places = p.columns * channels();
 
-    var s = Sums(vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
-    let step = dilation_columns() * channels();
-    let column = i32((p.out_column + x / channels()) * stride_columns()) - p.left - p.src_column;
-    let scalar = u32(column) * channels() + x % channels();
-    let base = p.src_base + image * p.src_image + scalar;
-    let first_row = i32((p.out_row + y) * stride_rows()) - p.top;
-    let source_rows = (ROWS - 1u) * stride_rows() + (kernel_height() - 1u) * dilation_rows() + 1u;
-    // Where rows are shared their taps lie close; otherwise no row between taps is looked at.
-    // Rows without a tap are passed over: those that share rows are not dilated.
-    for (var t = 0u; t < source_rows; t += dilation_rows()) {
-        let row = source_row(first_row + i32(t));
-        let row_base = base + u32(max(row, 0)) * p.src_pitch;
-        let i = vec4(tap_row(t, 0u), tap_row(t, 1u), tap_row(t, 2u), tap_row(t, 3u));
-        let joins = i < vec4(kernel_height());
-        let at = vec4(tap_weight(0u, i.x), tap_weight(1u, i.y), tap_weight(2u, i.z), tap_weight(3u, i.w));
-        // Four taps a turn, as in `filtered`.
-        for (var j = 0u; j < kernel_width(); j += 4u) {
-            let here = row_base + j * step;
-            s = add_tap(s, joins, at + j, values(row, here));
-            if j + 1u < kernel_width() {
-                s = add_tap(s, joins, at + j + 1u, values(row, here + step));
-            }
-            if j + 2u < kernel_width() {
-                s = add_tap(s, joins, at + j + 2u, values(row, here + 2u * step));
-            }
-            if j + 3u < kernel_width() {
-                s = add_tap(s, joins, at + j + 3u, values(row, here + 3u * step));
+    let scalars = vec4(unit) + vec4(0u, 1u, 2u, 3u);
+    let columns = vec4(p.out_column + first_column) + scalars / channels();
+    let place = Place(vec4<i32>(columns * stride_columns()) - p.left, scalars % channels());
+    let top = i32((p.out_row + first_row) * stride_rows()) - p.top;
+    let image_base = p.src_base + image * p.src_image;
+
+    let zero = vec4(0.0);
+    var s = Sums(
+        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero,
+    );
+    for (var term = 0u; term < terms(); term++) {
+        let first = term * FILTERS * kernel_height() * kernel_width();
+        for (var tap_row = 0u; tap_row < min(row_phases(), kernel_height()); tap_row++) {
+            // Taps of this phase, and all rows of the block.
+            let steps = (kernel_height() - 1u - tap_row) / row_phases() + ROWS;
+            for (var t = 0u; t < steps; t++) {
+                let ahead = i32((tap_row + t * row_phases()) * dilation_rows());
+                let row = source_row(min(top + ahead, p.last_row));
+                let base = image_base + term * p.src_term + u32(max(row, 0)) * p.src_pitch;
+                for (var phase = 0u; phase < min(column_phases(), kernel_width()); phase++) {
+                    var w = Window(zero, zero, zero, zero);
+                    let entering = block_columns() - 1u;
+                    for (var n = 0u; n < entering; n++) {
+                        w = slide(w, units_at(row, base, place, phase + n * column_phases()));
+                    }
+                    for (var tap = phase; tap < kernel_width(); tap += column_phases()) {
+                        w = slide(w, units_at(row, base, place, tap + entering * column_phases()));
+                        s.s0 = join(s.s0, 0u, t, tap_row, first + tap, w);
+                        s.s1 = join(s.s1, 1u, t, tap_row, first + tap, w);
+                        s.s2 = join(s.s2, 2u, t, tap_row, first + tap, w);
+                        s.s3 = join(s.s3, 3u, t, tap_row, first + tap, w);
+                        s.s4 = join(s.s4, 4u, t, tap_row, first + tap, w);
+                        s.s5 = join(s.s5, 5u, t, tap_row, first + tap, w);
+                        s.s6 = join(s.s6, 6u, t, tap_row, first + tap, w);
+                        s.s7 = join(s.s7, 7u, t, tap_row, first + tap, w);
+                        s.s8 = join(s.s8, 8u, t, tap_row, first + tap, w);
+                        s.s9 = join(s.s9, 9u, t, tap_row, first + tap, w);
+                        s.s10 = join(s.s10, 10u, t, tap_row, first + tap, w);
+                        s.s11 = join(s.s11, 11u, t, tap_row, first + tap, w);
+                        s.s12 = join(s.s12, 12u, t, tap_row, first + tap, w);
+                        s.s13 = join(s.s13, 13u, t, tap_row, first + tap, w);
+                        s.s14 = join(s.s14, 14u, t, tap_row, first + tap, w);
+                        s.s15 = join(s.s15, 15u, t, tap_row, first + tap, w);
+                    }
+                }
             }
         }
     }
 
-    let bias = FILTERS * kernel_height() * kernel_width();
-    if FILTERS == 1u && !FOLLOW {
-        let b = vec4(weights[bias]);
-        finish(image, y, 0u, x, places, s.s0 + b);
-        if ROWS > 1u { finish(image, y, 1u, x, places, s.s1 + b); }
-        if ROWS > 2u { finish(image, y, 2u, x, places, s.s2 + b); }
-        if ROWS > 3u { finish(image, y, 3u, x, places, s.s3 + b); }
-        return;
-    }
-
-    let sums = array(s.s0, s.s1, s.s2, s.s3);
+    let sums = array(
+        s.s0, s.s1, s.s2, s.s3, s.s4, s.s5, s.s6, s.s7,
+        s.s8, s.s9, s.s10, s.s11, s.s12, s.s13, s.s14, s.s15,
+    );
+    let bias = terms() * FILTERS * kernel_height() * kernel_width();
     let matrix = bias + FILTERS;
-    for (var r = 0u; r < min(ROWS, p.rows - y); r++) {
-        var outputs: array<vec4<f32>, 4>;
+    for (var r = 0u; r < ROWS; r++) {
+        // Outputs of this row: that of vector v and output g stands at g * VECTORS + v.
+        var y: array<vec4<f32>, 16>;
         for (var f = 0u; f < FILTERS; f++) {
-            let sum = sums[f * ROWS + r] + vec4(weights[bias + f]);
-            outputs[f] = activate4(ACTIVATION, sum, p.activation_a, p.activation_b);
+            for (var v = 0u; v < VECTORS; v++) {
+                let sum = sums[(f * ROWS + r) * VECTORS + v] + vec4(weights[bias + f]);
+                y[f * VECTORS + v] = activate4(ACTIVATION, sum, p.activation_a, p.activation_b);
+            }
         }
         if FOLLOW {
-            let filtered = outputs;
+            let filtered = y;
             for (var g = 0u; g < OUTPUTS; g++) {
-                var sum = vec4(weights[matrix + FILTERS * OUTPUTS + g]);
-                for (var f = 0u; f < FILTERS; f++) {
-                    sum = fma(vec4(weights[matrix + f * OUTPUTS + g]), filtered[f], sum);
+                for (var v = 0u; v < VECTORS; v++) {
+                    var sum = vec4(weights[matrix + FILTERS * OUTPUTS + g]);
+                    for (var f = 0u; f < FILTERS; f++) {
+                        sum = fma(vec4(weights[matrix + f * OUTPUTS + g]), filtered[f * VECTORS + v], sum);
+                    }
+                    y[g * VECTORS + v] = activate4(FOLLOW_ACTIVATION, sum, p.follow_a, p.follow_b);
                 }
-                outputs[g] = activate4(FOLLOW_ACTIVATION, sum, p.follow_a, p.follow_b);
             }
         }
-        store_places(image, y + r, x, places, outputs);
+        let row = first_row + r * row_spacing();
+        if row < p.rows {
+            store_block(image, row, first_column, unit, y);
+        }
     }
 }

@@ -7,12 +7,8 @@ fn load1(at: u32) -> f32 {
     return f32((src[at / 4u] >> (at % 4u * 8u)) & 255u);
 }
 
-// Scalars `at` to `at + 3`.
+// Scalars `at` to `at + 3`; `at` is a multiple of four.
 fn load4(at: u32) -> vec4<f32> {
-    let shift = at % 4u * 8u;
-    var word = src[at / 4u];
-    if shift != 0u {
-        word = (word >> shift) | (src[at / 4u + 1u] << (32u - shift));
-    }
+    let word = src[at / 4u];
     return vec4<f32>(vec4(word & 255u, (word >> 8u) & 255u, (word >> 16u) & 255u, word >> 24u));
 }

@@ -8,11 +8,3 @@ const LANES: u32 = 1u;
 fn store_word(at: u32, v: vec4<f32>) {
     dst[at] = v.x;
 }
-
-// Up to four scalars from scalar `at`.
-fn store4(at: u32, v: vec4<f32>, count: u32) {
-    dst[at] = v.x;
-    if count > 1u { dst[at + 1u] = v.y; }
-    if count > 2u { dst[at + 2u] = v.z; }
-    if count > 3u { dst[at + 3u] = v.w; }
-}

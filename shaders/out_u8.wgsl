@@ -13,8 +13,3 @@ fn to_byte(x: f32) -> u32 {
 fn store_word(at: u32, v: vec4<f32>) {
     dst[at / 4u] = to_byte(v.x) | (to_byte(v.y) << 8u) | (to_byte(v.z) << 16u) | (to_byte(v.w) << 24u);
 }
-
-// Up to four scalars from scalar `at`, a multiple of four; what the word holds beyond is padding.
-fn store4(at: u32, v: vec4<f32>, count: u32) {
-    store_word(at, v);
-}

@@ -154,6 +154,7 @@ pub struct Conv2d {
     pub(crate) bias: Vec<f32>,
     pub(crate) activation: Activation,
     pub(crate) pointwise: Option<Pointwise>,
+    pub(crate) finite: bool,
 }
 
 impl Conv2d {
@@ -172,6 +173,7 @@ impl Conv2d {
             bias: Vec::new(),
             activation: Activation::None,
             pointwise: None,
+            finite: false,
         }
     }
 
@@ -258,6 +260,18 @@ impl Conv2d {
     #[must_use]
     pub fn flip(mut self) -> Self {
         self.flip = !self.flip;
+        self
+    }
+
+    /// Promises that the input holds no infinities and no NaNs, and that errors may be relative to the
+    /// largest input instead of the inputs under the kernel
+    /// ([`Plan::accuracy`](crate::Plan::accuracy)). Algorithms that need this, and are faster for
+    /// large kernels, may then be taken.
+    ///
+    /// A promise that is not kept costs wrong results, never more.
+    #[must_use]
+    pub fn assume_finite(mut self) -> Self {
+        self.finite = true;
         self
     }
 

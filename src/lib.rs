@@ -51,7 +51,7 @@
 //!   wgpu dependency.
 //! - `cli`: the program `channelwise`.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod activation;
 mod border;
@@ -76,7 +76,7 @@ pub use engine::{Axes, Engine, Prepared, Timings};
 pub use error::{Error, Result};
 pub use gpu::{BufferRange, Gpu, GpuOptions, GpuPrepared, adapters};
 pub use kernel::Kernel;
-pub use plan::{Algorithm, Plan};
+pub use plan::{Accuracy, Algorithm, Plan};
 pub use problem::Problem;
 pub use shape::{Layout, Shape};
 

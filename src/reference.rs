@@ -80,6 +80,34 @@ impl Expected {
 /// If `input` is shorter than that or `index` is not below `problem.output_len()`.
 #[must_use]
 pub fn at<T: Element>(problem: &Problem, input: &[T], index: usize) -> Expected {
+    at_within(problem, input, index, 0.0)
+}
+
+/// [`run`] for a plan whose [`Accuracy`](crate::Accuracy) has this `spread`.
+///
+/// # Panics
+/// If `input` does not hold `problem.input_len()` elements.
+#[must_use]
+pub fn run_within<T: Element>(problem: &Problem, input: &[T], spread: f64) -> Vec<Expected> {
+    let extra = extra(problem, input, spread);
+    (0..problem.output_len()).map(|index| at_within(problem, input, index, extra)).collect()
+}
+
+/// By how much a plan whose [`Accuracy`](crate::Accuracy) has this `spread` may be further off on
+/// `input`.
+#[must_use]
+pub fn extra<T: Element>(problem: &Problem, input: &[T], spread: f64) -> f64 {
+    let fill = f64::from(problem.conv().border.constant().unwrap_or(0.0).abs());
+    let finite = input.iter().map(|x| f64::from(x.to_f32().abs())).filter(|x| x.is_finite());
+    spread * EPS * finite.fold(fill, f64::max)
+}
+
+/// [`at`] where each filter, and what is made of several, may be off by `extra` more.
+///
+/// # Panics
+/// As [`at`].
+#[must_use]
+pub fn at_within<T: Element>(problem: &Problem, input: &[T], index: usize, extra: f64) -> Expected {
     let conv = problem.conv();
     let nhwc = problem.input_shape().to_nhwc(conv.layout);
     let [_, oh, ow, oc] = problem.output_shape().to_nhwc(conv.layout);
@@ -90,7 +118,7 @@ pub fn at<T: Element>(problem: &Problem, input: &[T], index: usize) -> Expected 
     let outputs = problem.geometry().outputs;
     let (c, g) = (channel / outputs, channel % outputs);
     let filters = conv.kernel.filters();
-    let filtered = |f: usize| filter(problem, input, nhwc, [n, r, q, c], f);
+    let filtered = |f: usize| filter(problem, input, nhwc, [n, r, q, c], f, extra);
 
     let Some(p) = &conv.pointwise else {
         return rounded(filtered(g));
@@ -105,7 +133,7 @@ pub fn at<T: Element>(problem: &Problem, input: &[T], index: usize) -> Expected 
         sum.allowance += weight.abs() * y.allowance;
         size += (weight * y.value).abs();
     }
-    sum.allowance += 2.0 * (filters + 1) as f64 * EPS * size;
+    sum.allowance += 2.0 * (filters + 1) as f64 * EPS * size + extra;
     rounded(activated(p.activation_kind(), sum))
 }
 
@@ -125,6 +153,7 @@ fn filter<T: Element>(
     [_, h, w, channels]: [usize; 4],
     [n, r, q, c]: [usize; 4],
     f: usize,
+    extra: f64,
 ) -> Expected {
     let conv = problem.conv();
     let g = problem.geometry();
@@ -153,7 +182,7 @@ fn filter<T: Element>(
         }
     }
     let terms = (kh * kw + 1) as f64;
-    activated(conv.activation, Expected { value, allowance: 2.0 * terms * EPS * size })
+    activated(conv.activation, Expected { value, allowance: 2.0 * terms * EPS * size + extra })
 }
 
 fn activated(activation: crate::Activation, x: Expected) -> Expected {

@@ -22,6 +22,7 @@ pub struct GpuOptions {
     power: Option<PowerPreference>,
     hardware_only: bool,
     limits: Option<wgpu::Limits>,
+    specialise_from: Option<u64>,
 }
 
 impl GpuOptions {
@@ -64,6 +65,20 @@ impl GpuOptions {
     pub fn limits(mut self, limits: wgpu::Limits) -> Self {
         self.limits = Some(limits);
         self
+    }
+
+    /// Makes sizes constants of shaders for problems of so many multiply-adds and more
+    /// ([`GpuLimits::specialise_from`](crate::plan::GpuLimits::specialise_from)): 0 for the fastest
+    /// calls, `u64::MAX` for the fastest first call of each shape.
+    #[must_use]
+    pub fn specialise_from(mut self, multiply_adds: u64) -> Self {
+        self.specialise_from = Some(multiply_adds);
+        self
+    }
+
+    pub(super) fn specialised(&self, limits: GpuLimits) -> GpuLimits {
+        let specialise_from = self.specialise_from.unwrap_or(limits.specialise_from);
+        GpuLimits { specialise_from, ..limits }
     }
 
     pub(super) fn wanted_limits(&self) -> Option<wgpu::Limits> {
@@ -214,6 +229,7 @@ pub(super) fn limits(info: &AdapterInfo, device: &wgpu::Device) -> GpuLimits {
             .max_compute_invocations_per_workgroup
             .min(limits.max_compute_workgroup_size_x),
         offset_alignment: limits.min_storage_buffer_offset_alignment,
+        specialise_from: GpuLimits::SPECIALISE_FROM,
         max_iterations: max_iterations(info),
     }
 }

@@ -6,7 +6,7 @@ use super::device::checked;
 use super::params::{self, Placement};
 use super::transfer::{self, Piece};
 use super::{GpuPrepared, buffers};
-use crate::plan::{Band, GpuLaunch};
+use crate::plan::{Band, GpuLaunch, Pass};
 use crate::{ElementType, Error, Result};
 
 /// A part of a buffer that holds a tensor, its rows back to back.
@@ -203,11 +203,6 @@ impl GpuPrepared {
     ) -> Result<()> {
         let gpu = self.gpu();
         let launch = self.launch()?;
-        // A vector that is bound in part cannot be read, and where pixels fill vectors the shader
-        // takes the first one to start at one.
-        let fills = self.problem().geometry().channels.is_multiple_of(4);
-        let whole_vectors =
-            src.size.is_multiple_of(16) && (!fills || place.src_base.is_multiple_of(4));
         checked(gpu.device(), gpu.loss(), "recording a pass", || {
             let mut recording = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("channelwise.pass"),
@@ -220,6 +215,12 @@ impl GpuPrepared {
                 if grid.contains(&0) {
                     continue;
                 }
+                let between = self.between().map(own_bound);
+                let (reads, writes) = match (compiled.pass, &between) {
+                    (Pass::Across, Some(between)) => (src, between),
+                    (Pass::Down, Some(between)) => (between, dst),
+                    _ => (src, dst),
+                };
                 let params = bytemuck::bytes_of(&params);
                 let params =
                     gpu.constant_buffer("channelwise.params", params, BufferUsages::UNIFORM);
@@ -228,15 +229,15 @@ impl GpuPrepared {
                     layout: gpu.pipelines().bind_group_layout(),
                     entries: &[
                         wgpu::BindGroupEntry { binding: 0, resource: params.as_entire_binding() },
-                        src.entry(1),
-                        dst.entry(2),
+                        reads.entry(1),
+                        writes.entry(2),
                         wgpu::BindGroupEntry {
                             binding: 3,
-                            resource: self.weights().as_entire_binding(),
+                            resource: compiled.weights.as_entire_binding(),
                         },
                     ],
                 });
-                recording.set_pipeline(compiled.pipeline(whole_vectors));
+                recording.set_pipeline(&compiled.pipeline);
                 recording.set_bind_group(0, &group, &[]);
                 recording.dispatch_workgroups(grid[0], grid[1], grid[2]);
             }
@@ -255,10 +256,7 @@ impl GpuPrepared {
         let alignment = u64::from(self.gpu().limits().offset_alignment);
         let start = range.offset + first as u64;
         let offset = start / alignment * alignment;
-        let needed = (start - offset + len as u64).next_multiple_of(4);
-        // Whole vectors where the buffer has room for them.
-        let vectors = needed.next_multiple_of(16);
-        let size = if offset + vectors <= range.buffer.size() { vectors } else { needed };
+        let size = (start - offset + len as u64).next_multiple_of(4);
         Bound { buffer: range.buffer, offset, size, base: (start - offset) as usize / element }
     }
 

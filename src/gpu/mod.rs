@@ -7,6 +7,7 @@
 mod buffers;
 mod device;
 mod encode;
+mod module;
 mod params;
 mod pipelines;
 mod prepared;
@@ -78,7 +79,8 @@ impl Gpu {
         let (device, queue) =
             adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
         let loss = Loss::listen(&device);
-        Self::new(info, device, queue, loss)
+        let limits = options.specialised(device::limits(&info, &device));
+        Self::new(info, device, queue, loss, limits)
     }
 
     /// Works on a device of the caller's. No callbacks are installed on it.
@@ -86,11 +88,17 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where the device's limits are below what any pass needs.
     pub fn from_device(info: AdapterInfo, device: Device, queue: Queue) -> Result<Self> {
-        Self::new(info, device, queue, Loss::default())
+        let limits = device::limits(&info, &device);
+        Self::new(info, device, queue, Loss::default(), limits)
     }
 
-    fn new(info: AdapterInfo, device: Device, queue: Queue, loss: Loss) -> Result<Self> {
-        let limits = device::limits(&info, &device);
+    fn new(
+        info: AdapterInfo,
+        device: Device,
+        queue: Queue,
+        loss: Loss,
+        limits: GpuLimits,
+    ) -> Result<Self> {
         let all = device.limits();
         for (name, has, needs) in [
             (

@@ -2,8 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::shaders::Source;
-use crate::plan::{self, Band, GpuLaunch, Pass, Span};
+use crate::plan::{self, Band, GpuLaunch, Pass, Scheme, Span};
 use crate::problem::Problem;
 use crate::{Activation, Border};
 
@@ -59,8 +58,14 @@ params! {
     activation_b: f32,
     follow_a: f32,
     follow_b: f32,
-    inner_from: u32,
-    inner_to: u32,
+    row_spacing: u32,
+    column_spacing: u32,
+    row_phases: u32,
+    column_phases: u32,
+    terms: u32,
+    src_term: u32,
+    last_row: i32,
+    last_column: i32,
     groups_x: u32,
     groups_y: u32,
     groups_z: u32,
@@ -120,16 +125,14 @@ pub(super) fn params(
 ) -> (Params, [u32; 3]) {
     let g = problem.geometry();
     let weights = problem.weights();
+    let extent = g.extent();
+    let block = pass.block(launch);
     let wanted = pass.grid(problem, launch, band);
-    let inner = match pass {
-        Pass::Direct => 0..0,
-        Pass::Flat | Pass::FlatEdge => plan::inner(problem, band.columns.clone()),
-    };
     let (grid, folded) = plan::fold(wanted, max_workgroups);
     let (_, activation_a, activation_b) = activation_code(weights.activation);
     let (_, follow_a, follow_b) = activation_code(follow_activation(problem));
     let first = |span: &Span| span.first as i32;
-    let params = Params {
+    let mut params = Params {
         out_row: band.rows.start as u32,
         out_column: band.columns.start as u32,
         rows: band.rows.len() as u32,
@@ -164,13 +167,48 @@ pub(super) fn params(
         activation_b,
         follow_a,
         follow_b,
-        inner_from: inner.start as u32,
-        inner_to: inner.end as u32,
+        row_spacing: block.spacing.0,
+        column_spacing: block.spacing.1,
+        row_phases: block.phases.0,
+        column_phases: block.phases.1,
+        terms: 1,
+        src_term: 0,
+        last_row: (g.first_row(band.rows.end - 1) + extent.0 as isize - 1) as i32,
+        last_column: (g.first_column(band.columns.end - 1) + extent.1 as isize - 1) as i32,
         groups_x: wanted[0] as u32,
         groups_y: wanted[1] as u32,
         groups_z: wanted[2] as u32,
         folded: folded.into(),
     };
+    match (pass, &launch.scheme) {
+        // Every row the band needs, wherever it lies: the kernel's rows are left to the next pass.
+        (Pass::Across, Scheme::Separable { terms, .. }) => {
+            let rows = plan::rows_between(problem, band);
+            let pitch = band.columns.len() * g.channels;
+            params.out_row = 0;
+            params.rows = rows as u32;
+            (params.dst_base, params.dst_pitch) = (0, pitch as u32);
+            params.dst_plane = (rows * pitch) as u32;
+            (params.filters, params.outputs, params.planar) = (*terms as u32, *terms as u32, 1);
+            (params.kernel_height, params.stride_rows, params.dilation_rows) = (1, 1, 1);
+            params.top = -(g.first_row(band.rows.start) as i32);
+        }
+        // From between the passes, whose rows and columns are counted as the output's are.
+        (Pass::Down, Scheme::Separable { terms, .. }) => {
+            let pitch = band.columns.len() * g.channels;
+            let plane = plan::rows_between(problem, band) * pitch;
+            (params.src_base, params.src_pitch) = (0, pitch as u32);
+            (params.src_term, params.src_image) = (plane as u32, (plane * terms) as u32);
+            (params.rows_continued, params.columns_continued) = (1, 1);
+            params.src_row = g.first_row(band.rows.start) as i32;
+            params.src_column = band.columns.start as i32;
+            (params.kernel_width, params.stride_columns, params.dilation_columns) = (1, 1, 1);
+            params.left = 0;
+            params.last_column = band.columns.end as i32 - 1;
+            params.terms = *terms as u32;
+        }
+        _ => {}
+    }
     (params, grid)
 }
 
@@ -179,37 +217,64 @@ pub(super) fn constants(
     problem: &Problem,
     pass: Pass,
     launch: &GpuLaunch,
-    source: Source,
 ) -> Vec<(&'static str, u32)> {
     let g = problem.geometry();
     let [x, y] = pass.workgroup(launch);
+    let last = pass != Pass::Across;
+    let if_last = |code: u32| if last { code } else { 0 };
+    // The second of two passes meets no border.
+    let border = if pass == Pass::Down { Border::Replicate } else { problem.border() };
     let mut constants = vec![
         ("WORKGROUP_X", x),
         ("WORKGROUP_Y", y),
-        ("BORDER", border_code(problem.border())),
+        ("BORDER", border_code(border)),
         ("FAR", u32::from(reaches_far(problem))),
-        ("ACTIVATION", activation_code(problem.weights().activation).0),
-        ("FOLLOW", u32::from(problem.weights().follow.is_some())),
-        ("FOLLOW_ACTIVATION", activation_code(follow_activation(problem)).0),
+        ("ACTIVATION", if_last(activation_code(problem.weights().activation).0)),
+        ("FOLLOW", if_last(problem.weights().follow.is_some().into())),
+        ("FOLLOW_ACTIVATION", if_last(activation_code(follow_activation(problem)).0)),
     ];
-    match pass {
-        Pass::Direct => constants.push(("SLICED", launch.sliced.into())),
-        Pass::FlatEdge => constants.push(("OUTPUTS", g.outputs as u32)),
-        Pass::Flat => constants.extend([
-            ("ROWS", launch.rows),
-            ("FILTERS", problem.weights().filters as u32),
-            ("OUTPUTS", g.outputs as u32),
-            ("KERNEL_HEIGHT", g.kernel.0 as u32),
-            ("KERNEL_WIDTH", g.kernel.1 as u32),
-            ("CHANNELS", g.channels as u32),
-            ("DILATION_ROWS", g.dilation.0 as u32),
-            ("DILATION_COLUMNS", g.dilation.1 as u32),
-            ("STRIDE_ROWS", g.stride.0 as u32),
-            ("STRIDE_COLUMNS", g.stride.1 as u32),
-        ]),
+    if let Scheme::Direct { sliced, .. } = launch.scheme {
+        constants.push(("SLICED", sliced.into()));
+        return constants;
     }
-    if source == Source::F32x4 {
-        constants.push(("SHIFTED", u32::from(!g.channels.is_multiple_of(4))));
+    let block = pass.block(launch);
+    let (filters, outputs) = (problem.weights().filters as u32, g.outputs as u32);
+    let (rows, columns) = (
+        [g.kernel.0, g.dilation.0, g.stride.0].map(|n| n as u32),
+        [g.kernel.1, g.dilation.1, g.stride.1].map(|n| n as u32),
+    );
+    let (filters, outputs, terms, rows, columns) = match (pass, launch.scheme) {
+        (Pass::Across, Scheme::Separable { terms, .. }) => {
+            (terms as u32, terms as u32, 1, [1; 3], columns)
+        }
+        (Pass::Down, Scheme::Separable { terms, .. }) => {
+            (filters, outputs, terms as u32, rows, [1; 3])
+        }
+        _ => (filters, outputs, 1, rows, columns),
+    };
+    constants.extend([
+        ("VECTORS", block.vectors),
+        ("CHAINED", block.chained.into()),
+        ("WORDS", block.words.into()),
+        ("ROWS", block.rows),
+        ("FILTERS", filters),
+        ("OUTPUTS", outputs),
+    ]);
+    if block.specialised {
+        constants.extend([
+            ("ROW_SPACING", block.spacing.0),
+            ("ROW_PHASES", block.phases.0),
+            ("COLUMN_SPACING", block.spacing.1),
+            ("COLUMN_PHASES", block.phases.1),
+            ("TERMS", terms),
+            ("KERNEL_HEIGHT", rows[0]),
+            ("KERNEL_WIDTH", columns[0]),
+            ("CHANNELS", g.channels as u32),
+            ("DILATION_ROWS", rows[1]),
+            ("DILATION_COLUMNS", columns[1]),
+            ("STRIDE_ROWS", rows[2]),
+            ("STRIDE_COLUMNS", columns[2]),
+        ]);
     }
     constants
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::device::{Loss, checked};
+use super::module;
 use super::shaders::{ENTRY, Shader};
 use crate::Result;
 
@@ -66,12 +67,7 @@ impl Pipelines {
         let compiled = checked(device, loss, "compiling a shader", || {
             let module = lock(&self.modules)
                 .entry(shader.label)
-                .or_insert_with(|| {
-                    device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                        label: Some(shader.label),
-                        source: wgpu::ShaderSource::Wgsl(shader.wgsl.into()),
-                    })
-                })
+                .or_insert_with(|| module::create(device, shader))
                 .clone();
             let constants: Vec<(&str, f64)> =
                 constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();

@@ -9,7 +9,7 @@ use wgpu::{Buffer, BufferAsyncError, BufferUsages, ComputePipeline, PollType, Su
 use super::device::checked;
 use super::shaders::{self, Source};
 use super::{Gpu, params, transfer};
-use crate::plan::{self, Band, GpuLaunch, Launch, Machine, Pass, Plan, Residence};
+use crate::plan::{self, Band, GpuLaunch, Launch, Machine, Pass, Plan, Residence, Scheme};
 use crate::{Algorithm, ElementType, Error, Problem, Result};
 
 /// Bands in flight: one is uploaded while the one before it computes.
@@ -59,25 +59,17 @@ pub struct GpuPrepared {
     gpu: Gpu,
     problem: Problem,
     plan: Plan,
-    weights: Buffer,
     passes: Vec<Compiled>,
+    /// What one pass leaves for the next. Submissions of one queue run in order, so all share it.
+    between: Option<Buffer>,
 }
 
 /// A compiled pass.
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
     pub pass: Pass,
-    /// Reads f32 or bytes at any address.
-    any: ComputePipeline,
-    /// Reads f32 in vectors of four, where the plan wants it and there is such a shader.
-    vectors: Option<ComputePipeline>,
-}
-
-impl Compiled {
-    /// The pipeline for a source that is bound in whole vectors, or for any.
-    pub fn pipeline(&self, whole_vectors: bool) -> &ComputePipeline {
-        self.vectors.as_ref().filter(|_| whole_vectors).unwrap_or(&self.any)
-    }
+    pub pipeline: ComputePipeline,
+    pub weights: Buffer,
 }
 
 /// A band that was submitted.
@@ -112,29 +104,26 @@ impl GpuPrepared {
             return Err(missing(plan.algorithm()));
         };
         let mut passes = Vec::new();
-        for pass in Pass::of(plan.algorithm()) {
+        for pass in Pass::of(&launch.scheme) {
             passes.push(compile(gpu, problem, *pass, launch).await?);
         }
 
-        let contents = contents(problem);
-        let bytes: &[u8] = bytemuck::cast_slice(&contents);
-        if bytes.len() as u64 > gpu.limits().max_range() {
-            return Err(Error::TooLarge {
-                what: "bytes of the kernel",
-                value: bytes.len().to_string(),
-                limit: gpu.limits().max_range(),
-            });
-        }
-        let weights = checked(gpu.device(), gpu.loss(), "uploading the kernel", || {
-            gpu.constant_buffer("channelwise.weights", bytes, BufferUsages::STORAGE)
-        });
-        Ok(Self {
-            gpu: gpu.clone(),
-            problem: problem.clone(),
-            weights: weights.done().await?,
-            plan,
-            passes,
-        })
+        let size = match launch.scheme {
+            Scheme::Separable { terms, .. } => {
+                let all = launch.bands.iter().map(|band| plan::between(problem, band, terms));
+                all.max()
+            }
+            Scheme::Direct { .. } | Scheme::Flat(_) => None,
+        };
+        let between = match size {
+            Some(size) => {
+                let what = "making room between passes";
+                let usage = BufferUsages::STORAGE;
+                Some(gpu.pool().take(gpu.device(), gpu.loss(), what, size, usage).await?)
+            }
+            None => None,
+        };
+        Ok(Self { gpu: gpu.clone(), problem: problem.clone(), plan, passes, between })
     }
 
     /// The problem.
@@ -153,8 +142,8 @@ impl GpuPrepared {
         &self.gpu
     }
 
-    pub(super) fn weights(&self) -> &Buffer {
-        &self.weights
+    pub(super) fn between(&self) -> Option<&Buffer> {
+        self.between.as_ref()
     }
 
     pub(super) fn launch(&self) -> Result<&GpuLaunch> {
@@ -327,29 +316,48 @@ impl GpuPrepared {
 }
 
 async fn compile(gpu: &Gpu, problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Result<Compiled> {
-    let pipeline = async |source| match shaders::find(pass, source, problem.output_type()) {
-        Some(shader) => {
-            let constants = params::constants(problem, pass, launch, source);
-            gpu.pipeline(shader, &constants).await.map(Some)
-        }
-        None => Ok(None),
+    // Between two passes lie f32.
+    let (from, to) = match pass {
+        Pass::Direct | Pass::Flat => (problem.input_type(), problem.output_type()),
+        Pass::Across => (problem.input_type(), ElementType::F32),
+        Pass::Down => (ElementType::F32, problem.output_type()),
     };
-    let (any, vectors) = match problem.input_type() {
-        ElementType::F32 if launch.wide => (Source::F32, pipeline(Source::F32x4).await?),
-        ElementType::F32 => (Source::F32, None),
-        ElementType::U8 => (Source::U8, None),
+    let source = match from {
+        ElementType::F32 => Source::F32,
+        ElementType::U8 => Source::U8,
     };
-    Ok(Compiled {
-        pass,
-        any: pipeline(any).await?.ok_or_else(|| missing(Algorithm::Auto))?,
-        vectors,
-    })
+    let shader = shaders::find(pass, source, to).ok_or_else(|| missing(Algorithm::Auto))?;
+    let constants = params::constants(problem, pass, launch);
+    let contents = weights(problem, pass);
+    let bytes: &[u8] = bytemuck::cast_slice(&contents);
+    if bytes.len() as u64 > gpu.limits().max_range() {
+        return Err(Error::TooLarge {
+            what: "bytes of the kernel",
+            value: bytes.len().to_string(),
+            limit: gpu.limits().max_range(),
+        });
+    }
+    let weights = checked(gpu.device(), gpu.loss(), "uploading the kernel", || {
+        gpu.constant_buffer("channelwise.weights", bytes, BufferUsages::STORAGE)
+    });
+    let weights = weights.done().await?;
+    Ok(Compiled { pass, pipeline: gpu.pipeline(shader, &constants).await?, weights })
 }
 
-/// The weights buffer: taps, bias, and the pointwise step's matrix and bias.
-fn contents(problem: &Problem) -> Vec<f32> {
+/// The weights of a pass: taps, bias, and the pointwise step's matrix and bias.
+fn weights(problem: &Problem, pass: Pass) -> Vec<f32> {
     let weights = problem.weights();
-    let mut contents = [weights.taps.as_slice(), &weights.bias].concat();
+    // The plan found them.
+    let factors = || plan::found(problem).unwrap_or_default();
+    let taps = match pass {
+        Pass::Direct | Pass::Flat => weights.taps.clone(),
+        Pass::Across => {
+            let factors = factors();
+            return [factors.rows, vec![0.0; factors.terms]].concat();
+        }
+        Pass::Down => factors().columns,
+    };
+    let mut contents = [taps.as_slice(), &weights.bias].concat();
     if let Some(follow) = &weights.follow {
         contents.extend(&follow.weights);
         contents.extend(&follow.bias);

@@ -10,8 +10,6 @@ use crate::plan::Pass;
 pub(crate) enum Source {
     /// f32 at any address.
     F32,
-    /// f32 in vectors of four, whose addresses are multiples of four.
-    F32x4,
     /// Bytes.
     U8,
 }
@@ -54,19 +52,18 @@ pub(crate) const TABLE: &[Shader] = &[
     row!(Direct: "activation" "place" "direct"; F32 "in_f32" -> U8 "out_u8"),
     row!(Direct: "activation" "place" "direct"; U8 "in_u8" -> F32 "out_f32"),
     row!(Direct: "activation" "place" "direct"; U8 "in_u8" -> U8 "out_u8"),
-    row!(Flat: "activation" "store_places" "flat"; F32 "in_f32" -> F32 "out_f32"),
-    row!(Flat: "activation" "store_places" "flat"; F32 "in_f32" -> U8 "out_u8"),
-    row!(Flat: "activation" "store_places" "flat"; F32x4 "in_f32x4" -> F32 "out_f32"),
-    row!(Flat: "activation" "store_places" "flat"; F32x4 "in_f32x4" -> U8 "out_u8"),
-    row!(Flat: "activation" "store_places" "flat"; U8 "in_u8" -> F32 "out_f32"),
-    row!(Flat: "activation" "store_places" "flat"; U8 "in_u8" -> U8 "out_u8"),
-    row!(FlatEdge: "activation" "place" "store_places" "flat_edge"; F32 "in_f32" -> F32 "out_f32"),
-    row!(FlatEdge: "activation" "place" "store_places" "flat_edge"; F32 "in_f32" -> U8 "out_u8"),
-    row!(FlatEdge: "activation" "place" "store_places" "flat_edge"; U8 "in_u8" -> F32 "out_f32"),
-    row!(FlatEdge: "activation" "place" "store_places" "flat_edge"; U8 "in_u8" -> U8 "out_u8"),
+    row!(Flat: "activation" "store_f32" "flat"; F32 "in_f32" -> F32 "out_f32"),
+    row!(Flat: "activation" "store_u8" "flat"; F32 "in_f32" -> U8 "out_u8"),
+    row!(Flat: "activation" "store_f32" "flat"; U8 "in_u8" -> F32 "out_f32"),
+    row!(Flat: "activation" "store_u8" "flat"; U8 "in_u8" -> U8 "out_u8"),
 ];
 
 /// The row for a pass, if there is one.
 pub(crate) fn find(pass: Pass, source: Source, output: ElementType) -> Option<&'static Shader> {
+    // Two passes are made by the shader of one.
+    let pass = match pass {
+        Pass::Direct => Pass::Direct,
+        Pass::Flat | Pass::Across | Pass::Down => Pass::Flat,
+    };
     TABLE.iter().find(|s| (s.pass, s.source, s.output) == (pass, source, output))
 }

@@ -1,7 +1,10 @@
 //! The weights: one 2-D kernel, or several, shared by all channels.
 
+mod cross;
 mod factor;
 mod presets;
+
+pub(crate) use cross::{Factors, factors};
 
 use std::fmt;
 

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::separable;
 use crate::problem::Geometry;
 use crate::{Border, Error, Problem, Result};
 
@@ -36,6 +37,20 @@ pub struct Band {
     pub source_columns: Span,
 }
 
+impl Band {
+    /// All of `problem`.
+    pub(super) fn whole(problem: &Problem) -> Self {
+        let g = problem.geometry();
+        Self {
+            images: 0..g.images,
+            rows: 0..g.out_height,
+            columns: 0..g.out_width,
+            source_rows: Span { first: 0, len: g.height, continued: false },
+            source_columns: Span { first: 0, len: g.width, continued: false },
+        }
+    }
+}
+
 /// What one band may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
@@ -47,6 +62,8 @@ pub(super) struct Budget {
     pub pitch: usize,
     /// Rows or images by which a band must start.
     pub granule: usize,
+    /// Planes between two passes, 0 where there is one.
+    pub terms: usize,
 }
 
 /// Most bands of a plan: a plan lists them, and each costs a submission.
@@ -224,7 +241,11 @@ impl Cutter<'_> {
         // A single pixel is never cut for its work.
         let work = one_place || places.saturating_mul(per_place as u64) <= self.budget.work;
         // Bindings start at aligned offsets, and one end word may be added at each side.
-        source + 512 <= self.budget.bytes && out + 512 <= self.budget.bytes && work
+        let between = match self.budget.terms {
+            0 => 0,
+            terms => separable::between(self.problem, band, terms),
+        };
+        source.max(out).max(between) + 512 <= self.budget.bytes && work
     }
 }
 

@@ -11,8 +11,10 @@ use crate::Problem;
 pub(super) struct GpuCost {
     /// Taps of `direct`: loads of one scalar, neighbouring invocations `channels` apart.
     pub taps: f64,
-    /// Loads of four neighbouring scalars in `flat`.
-    pub vectors: f64,
+    /// Scalars that `flat` reads or writes: neighbouring invocations have neighbours.
+    pub loads: f64,
+    /// Multiply-adds of `flat`, in registers.
+    pub sums: f64,
     /// Bytes of memory.
     pub bytes: f64,
     /// Microseconds to launch a pass.
@@ -21,15 +23,16 @@ pub(super) struct GpuCost {
 
 impl GpuCost {
     pub(super) fn of(limits: &GpuLimits) -> Self {
-        let [taps, vectors, bytes, launch] = match limits.class {
-            AdapterClass::Discrete => [400_000.0, 400_000.0, 300_000.0, 10.0],
+        let [taps, loads, sums, bytes, launch] = match limits.class {
+            AdapterClass::Discrete => [400_000.0, 1_500_000.0, 8_000_000.0, 300_000.0, 10.0],
             AdapterClass::Integrated | AdapterClass::Unknown => {
-                [40_000.0, 40_000.0, 30_000.0, 20.0]
+                [40_000.0, 150_000.0, 800_000.0, 30_000.0, 20.0]
             }
-            // Between Mesa 22.3 (90 taps, 55 vectors) and Mesa 26 (260 and 350).
-            AdapterClass::Software => [150.0, 130.0, 8_000.0, 30.0],
+            // Mesa 26 on two cores with AVX2, from kernels of 3x3 to 31x31; Mesa 22.3 takes two to
+            // four times as long.
+            AdapterClass::Software => [360.0, 2_000.0, 7_300.0, 8_000.0, 30.0],
         };
-        Self { taps, vectors, bytes, launch }
+        Self { taps, loads, sums, bytes, launch }
     }
 
     /// What any pass costs: its launch, and its bytes once.

@@ -2,7 +2,7 @@
 
 use super::cost::{self, GpuCost};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
-use super::{Band, CpuLaunch, GpuLaunch, Offer};
+use super::{Band, CpuLaunch, GpuLaunch, Offer, Scheme};
 use crate::{ElementType, Problem};
 
 /// Output rows made at once on the CPU: each loaded vector then serves up to this many rows.
@@ -41,10 +41,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
         (true, _) => [side, side],
     };
     let launch = GpuLaunch {
-        workgroup,
-        rows: 1,
-        wide: false,
-        sliced,
+        scheme: Scheme::Direct { workgroup, sliced },
         pitch: super::pitch(residence),
         bands: Vec::new(),
     };
@@ -61,14 +58,14 @@ pub(super) fn place_iterations(problem: &Problem) -> u64 {
 }
 
 /// Invocations for `band`: one for each word of output.
-pub(super) fn grid(problem: &Problem, launch: &GpuLaunch, band: &Band) -> [usize; 3] {
+pub(super) fn grid(problem: &Problem, pitch: usize, sliced: bool, band: &Band) -> [usize; 3] {
     let g = problem.geometry();
     let lanes = 4 / problem.output_type().bytes();
     let (rows, columns, images) = (band.rows.len(), band.columns.len(), band.images.len());
-    if launch.sliced {
+    if sliced {
         return [columns, rows, images * (g.channels * g.outputs / lanes)];
     }
     let together = g.out_row() / g.out_width;
-    let plane = rows * (columns * together).next_multiple_of(launch.pitch);
+    let plane = rows * (columns * together).next_multiple_of(pitch);
     [(images * g.out_planes() * plane).div_ceil(lanes), 1, 1]
 }

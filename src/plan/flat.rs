@@ -1,115 +1,243 @@
-//! `flat`: several neighbouring scalars of some flat rows per invocation.
+//! `flat`: a block of rows and columns of flat rows per invocation.
 
-use std::ops::Range;
+use std::fmt;
 
 use super::cost::GpuCost;
-use super::limits::{AdapterClass, GpuLimits, Residence};
-use super::{Band, GpuLaunch, Offer, direct};
+use super::limits::{GpuLimits, Residence};
+use super::{GpuLaunch, Offer, Scheme};
 use crate::{ElementType, Problem};
-
-/// Invocations of a workgroup of the edges: few vectors along a row, many rows.
-pub(super) const EDGE_WORKGROUP: [u32; 2] = [4, 16];
 
 pub(super) const NOT_ON_CPU: &str = "the CPU's `direct` already works on flat rows in vectors";
 
-/// Most filters, and most outputs, that an invocation keeps in registers. Twin of the arrays of
-/// four in `shaders/flat.wgsl`.
-const MAX_OUTPUTS: usize = 4;
+/// Lanes of the shader's vectors: columns.
+const LANES: usize = 4;
+
+/// Most vectors of sums of a block. Twin of `Sums` in `shaders/flat.wgsl`.
+const MAX_SUMS: usize = 16;
+
+/// Vectors of sums of a block that shares what it reads: 32 registers of some 64 that leave enough
+/// invocations in flight. On a software adapter 4, 8 and 16 were equally fast.
+const SUMS: usize = 8;
+
+/// The block of outputs that one invocation of `flat` makes, with every filter.
+///
+/// Along an axis of stride `s` and dilation `d`, rows or columns of a block lie `d / gcd(s, d)`
+/// apart: the least distance at which one output's tap meets what its neighbour's next tap met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    /// Invocations of a workgroup along x and y.
+    pub workgroup: [u32; 2],
+    /// Vectors of four columns.
+    pub vectors: u32,
+    /// Whether the vectors go on from one another; otherwise they belong to neighbouring scalars of
+    /// the flat row.
+    pub chained: bool,
+    /// Whether neighbouring scalars are read as one word.
+    pub words: bool,
+    /// Output rows.
+    pub rows: u32,
+    /// Distance of the block's rows and columns.
+    pub spacing: (u32, u32),
+    /// Taps between two that read the same for neighbouring rows and columns.
+    pub phases: (u32, u32),
+    /// Whether sizes are constants of the shader.
+    pub specialised: bool,
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { workgroup: [x, y], rows, specialised, .. } = self;
+        let (columns, units) = (self.columns(), self.units());
+        write!(f, "workgroups of {x}x{y}, {rows}x{columns}x{units} outputs an invocation")?;
+        if *specialised { Ok(()) } else { write!(f, ", sizes read at run time") }
+    }
+}
+
+impl Block {
+    /// Columns of the block.
+    fn columns(&self) -> usize {
+        if self.chained { LANES * self.vectors as usize } else { LANES }
+    }
+
+    /// Neighbouring scalars of the flat row.
+    fn units(&self) -> usize {
+        if self.chained { 1 } else { self.vectors as usize }
+    }
+
+    /// Source rows an invocation goes through, phase by phase.
+    fn source_rows(&self, kernel_height: usize) -> usize {
+        kernel_height + (self.phases.0 as usize).min(kernel_height) * (self.rows as usize - 1)
+    }
+
+    /// Places of a source row it reads.
+    fn source_columns(&self, kernel_width: usize) -> usize {
+        kernel_width + (self.phases.1 as usize).min(kernel_width) * (self.columns() - 1)
+    }
+}
+
+/// What one pass of the shader computes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    pub kernel: (usize, usize),
+    pub stride: (usize, usize),
+    pub dilation: (usize, usize),
+    pub channels: usize,
+    /// Output rows and columns, and images.
+    pub out: (usize, usize),
+    pub images: usize,
+    pub filters: usize,
+    pub outputs: usize,
+    pub terms: usize,
+    pub bytes: bool,
+    /// Multiply-adds of the problem.
+    pub multiply_adds: u64,
+}
+
+impl Work {
+    /// All of `problem` in one pass.
+    pub fn of(problem: &Problem) -> Self {
+        let g = problem.geometry();
+        Self {
+            kernel: g.kernel,
+            stride: g.stride,
+            dilation: g.dilation,
+            channels: g.channels,
+            out: (g.out_height, g.out_width),
+            images: g.images,
+            filters: problem.weights().filters,
+            outputs: g.outputs,
+            terms: 1,
+            bytes: problem.output_type() == ElementType::U8,
+            multiply_adds: problem.multiply_adds(),
+        }
+    }
+
+    /// The block of an invocation, and the microseconds of the whole.
+    pub fn block(&self, limits: &GpuLimits) -> Offer<Block> {
+        let (row_spacing, row_phases) = spacing(self.stride.0, self.dilation.0);
+        let (mut column_spacing, mut column_phases) = spacing(self.stride.1, self.dilation.1);
+        // Bytes are stored in words, and no word may belong to two invocations: four neighbouring
+        // columns of few channels fill words, and otherwise four neighbouring scalars do.
+        let units = match self.channels {
+            _ if !self.bytes => 1,
+            few @ 1..4 if column_spacing == 1 => few,
+            channels => {
+                let times = 4 / gcd(column_spacing.saturating_mul(channels), 4);
+                column_spacing = column_spacing.saturating_mul(times);
+                column_phases = column_phases.saturating_mul(times);
+                4
+            }
+        };
+        let (kh, kw) = self.kernel;
+        let spread = self.filters.max(self.outputs);
+        if spread * units > MAX_SUMS {
+            return Err(format!(
+                "{} filters and {} outputs of {units} neighbouring scalars; it keeps at most {MAX_SUMS} sums in registers",
+                self.filters, self.outputs
+            ));
+        }
+        // What a block reaches beyond the output is counted before it is left out.
+        let reach = |spacing: usize, stride: usize, out: usize, kernel: usize, dilation: usize| {
+            let block = spacing.saturating_mul(LANES * 4);
+            block.saturating_add(out).saturating_mul(stride).saturating_add(kernel * dilation)
+        };
+        let furthest = reach(row_spacing, self.stride.0, self.out.0, kh, self.dilation.0)
+            .max(reach(column_spacing, self.stride.1, self.out.1, kw, self.dilation.1))
+            .max(column_spacing.saturating_mul(self.channels));
+        if furthest > 1 << 30 {
+            return Err(format!("a block of it would reach {furthest} places along an axis"));
+        }
+
+        // Further columns, and further rows, share what is read where one's taps meet another's
+        // source; columns first where there is one row of taps.
+        let room = SUMS / (units * spread);
+        let across = self.out.1.div_ceil(LANES * column_spacing);
+        let chain = match room {
+            _ if self.bytes || kw <= column_phases => 1,
+            4.. if kh <= row_phases => 4,
+            2.. => 2,
+            _ => 1,
+        };
+        let chain = chain.min(1 << across.max(1).ilog2());
+        let rows = if kh > row_phases { (room / chain).clamp(1, 8) } else { 1 };
+        let rows = 1 << rows.min(self.out.0.div_ceil(row_spacing).next_power_of_two()).ilog2();
+        let block = Block {
+            workgroup: [64.min(limits.max_invocations), 1],
+            vectors: (units * chain) as u32,
+            chained: !self.bytes,
+            words: units == 4 && self.channels.is_multiple_of(4),
+            rows,
+            spacing: (row_spacing as u32, column_spacing as u32),
+            phases: (row_phases as u32, column_phases as u32),
+            specialised: self.multiply_adds >= limits.specialise_from,
+        };
+
+        // Twin of the shader's loops.
+        let steps = block.source_rows(kh) * (block.columns() * (column_phases.min(kw) + 1) + kw)
+            + row_phases.min(kh);
+        let row_end =
+            (self.filters + 1) * (self.outputs + 1) * (block.vectors as usize) * (LANES + 2);
+        limits.check_iterations((self.terms * steps + rows as usize * row_end) as u64)?;
+
+        let cost = GpuCost::of(limits);
+        let [x, y, z] = self.invocations(&block, self.out, self.images).map(|n| n as f64);
+        let read = if block.words { 1 } else { units };
+        let loads = self.terms * block.source_rows(kh) * block.source_columns(kw) * read;
+        let lanes = rows as usize * block.vectors as usize * LANES;
+        let moved = loads + lanes * self.outputs;
+        let taps = self.filters * (self.terms * kh * kw + self.outputs);
+        let each = moved as f64 / cost.loads + (lanes * taps) as f64 / cost.sums;
+        Ok((block, x * y * z * each))
+    }
+
+    /// Invocations for so many rows and columns of output, and images.
+    pub fn invocations(
+        &self,
+        block: &Block,
+        (rows, columns): (usize, usize),
+        images: usize,
+    ) -> [usize; 3] {
+        // Whole blocks, and what of the last one's first rows or columns there is.
+        let along = |n: usize, spacing: usize, each: usize| {
+            let whole = (n - 1) / (spacing * each);
+            whole * spacing + spacing.min(n - whole * spacing * each)
+        };
+        let across = along(columns, block.spacing.1 as usize, block.columns());
+        let down = along(rows, block.spacing.0 as usize, block.rows as usize);
+        [(across * self.channels).div_ceil(block.units()), down, images]
+    }
+}
 
 pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
-    let g = problem.geometry();
-    let filters = problem.weights().filters;
-    if g.stride.1 != 1 && !g.channels.is_multiple_of(4) {
-        return Err(format!(
-            "stride {} along the row and {} channels: four neighbouring outputs have no neighbouring inputs",
-            g.stride.1, g.channels
-        ));
-    }
-    if filters.max(g.outputs) > MAX_OUTPUTS {
-        return Err(format!(
-            "{} filters and {} outputs; it keeps at most {MAX_OUTPUTS} of each in registers",
-            filters, g.outputs
-        ));
-    }
-    let packed_row = g.out_row().is_multiple_of(4);
-    if problem.output_type() == ElementType::U8 && residence == Residence::Device && !packed_row {
-        return Err(format!(
-            "rows of {} bytes do not fill words, so a word of the caller's buffer holds two rows",
-            g.out_row()
-        ));
-    }
-    // Rows share loads only where their taps meet the same input rows.
-    let (kh, _) = g.kernel;
-    let shares = g.dilation.0 == 1 && g.stride.0 < kh;
-    let rows = match filters {
-        _ if !shares => 1,
-        1 => 4,
-        2 => 2,
-        _ => 1,
-    };
-    let source_rows = (rows as usize - 1) * g.stride.0 + kh;
-    let inner_loops = source_rows as u64 * (g.kernel.1 as u64 + 1);
-    let edge_loops = 4 * g.outputs as u64 * (direct::place_iterations(problem) + 1);
-    // What follows the sums loops over a few rows, filters and outputs.
-    limits.check_iterations(inner_loops.max(edge_loops) + 256)?;
-    let x = if limits.class == AdapterClass::Software { 16 } else { 64 };
+    whole_words(problem, residence)?;
+    let (block, us) = Work::of(problem).block(limits)?;
     let launch = GpuLaunch {
-        workgroup: [x.min(limits.max_invocations), 1],
-        rows,
-        // Where rows of pixels fill vectors, or loads of single scalars are not cheaper: a software
-        // adapter pays for every scalar.
-        wide: g.channels.is_multiple_of(4) || limits.class != AdapterClass::Software,
-        sliced: false,
+        scheme: Scheme::Flat(block),
         pitch: super::pitch(residence),
         bands: Vec::new(),
     };
-    let cost = GpuCost::of(limits);
-    let vectors =
-        (problem.output_len() / g.outputs).div_ceil(4) as f64 * (g.kernel.0 * g.kernel.1) as f64;
-    let shared = source_rows as f64 / (rows as usize * kh) as f64;
-    let follow = problem.weights().follow.as_ref().map_or(0, |f| f.weights.len());
-    let sums =
-        vectors * (0.2 * filters as f64) + problem.output_len() as f64 * follow as f64 * 0.05;
-    let inside = (vectors * shared + sums) / cost.vectors;
-    // Places near the left and right edge are done as `direct` does them.
-    let places = (g.out_width * g.channels).max(1);
-    let edges = 1.0 - inner(problem, 0..g.out_width).len() as f64 / places as f64;
-    let beside = problem.multiply_adds() as f64 / cost.taps;
-    Ok((launch, inside * (1.0 - edges) + beside * edges + cost.pass(problem)))
+    Ok((launch, us + GpuCost::of(limits).pass(problem)))
 }
 
-/// The places of flat rows of these output columns, counted from the first of them, that can be made
-/// without meeting an edge: whole vectors whose taps all lie inside.
-pub(crate) fn inner(problem: &Problem, columns: Range<usize>) -> Range<usize> {
+/// Refuses bytes in the caller's buffers whose rows share words.
+pub(super) fn whole_words(problem: &Problem, residence: Residence) -> Result<(), String> {
     let g = problem.geometry();
-    let inside = |q: usize| {
-        let first = g.first_column(q);
-        first >= 0 && first + g.extent().1 as isize <= g.width as isize
-    };
-    // Columns whose taps lie inside are a run.
-    let from = columns.start.max(g.left.div_ceil(g.stride.1));
-    let fits = (g.width + g.left).checked_sub(g.extent().1).map_or(0, |n| n / g.stride.1 + 1);
-    let to = columns.end.min(fits);
-    if from >= to {
-        return 0..0;
+    let bytes = problem.output_type() == ElementType::U8;
+    if !bytes || residence == Residence::Host || g.out_row().is_multiple_of(4) {
+        return Ok(());
     }
-    debug_assert!(inside(from) && inside(to - 1));
-    let from = ((from - columns.start) * g.channels).next_multiple_of(4);
-    let vectors = ((to - columns.start) * g.channels).saturating_sub(from) / 4;
-    if vectors == 0 { 0..0 } else { from..from + vectors * 4 }
+    Err(format!(
+        "rows of {} bytes do not fill words, so a word of the caller's buffer holds two rows",
+        g.out_row()
+    ))
 }
 
-/// Invocations for the inner places of `band`.
-pub(super) fn grid(problem: &Problem, launch: &GpuLaunch, band: &Band) -> [usize; 3] {
-    let inner = inner(problem, band.columns.clone()).len();
-    let rows = band.rows.len().div_ceil(launch.rows as usize);
-    [inner / 4, rows, band.images.len()]
+/// Spacing and phases of an axis.
+fn spacing(stride: usize, dilation: usize) -> (usize, usize) {
+    let g = gcd(stride, dilation);
+    (dilation / g, stride / g)
 }
 
-/// Invocations for the other places of `band`, four each.
-pub(super) fn edge_grid(problem: &Problem, band: &Band) -> [usize; 3] {
-    let inner = inner(problem, band.columns.clone());
-    let places = band.columns.len() * problem.geometry().channels;
-    let vectors = inner.start / 4 + (places - inner.end).div_ceil(4);
-    [vectors, band.rows.len(), band.images.len()]
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -43,12 +43,18 @@ pub struct GpuLimits {
     pub max_invocations: u32,
     /// `min_storage_buffer_offset_alignment`, bytes.
     pub offset_alignment: u32,
+    /// Multiply-adds from which sizes are constants of the shader: compilers unroll its loops then,
+    /// but it is compiled anew for every shape (up to half a second on a software adapter).
+    pub specialise_from: u64,
     /// Loop iterations after which the driver ends an invocation, its work undone; `u64::MAX`
     /// except for one driver.
     pub max_iterations: u64,
 }
 
 impl GpuLimits {
+    /// The usual [`GpuLimits::specialise_from`]: some milliseconds of a slow device.
+    pub const SPECIALISE_FROM: u64 = 1 << 22;
+
     /// WebGPU's default limits, which every browser grants.
     #[must_use]
     pub const fn webgpu_defaults() -> Self {
@@ -59,6 +65,7 @@ impl GpuLimits {
             max_workgroups: 65_535,
             max_invocations: 256,
             offset_alignment: 256,
+            specialise_from: Self::SPECIALISE_FROM,
             max_iterations: u64::MAX,
         }
     }

@@ -9,12 +9,15 @@ mod cost;
 mod direct;
 mod flat;
 mod limits;
+mod separable;
 
 use std::fmt;
 
 pub use bands::{Band, Span};
 pub(crate) use direct::CPU_ROWS;
+pub use flat::Block;
 pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
+pub(crate) use separable::{between, found, rows as rows_between};
 
 use crate::{Error, Problem, Result};
 
@@ -31,13 +34,20 @@ pub enum Algorithm {
     /// Tap by tap. On the CPU over flat rows in vectors; on the GPU one 2-D grid of workgroups per
     /// channel slice. Takes every option.
     Direct,
-    /// GPU: each invocation makes several neighbouring scalars of some flat rows.
+    /// GPU: each invocation makes a block of outputs of some flat rows.
     Flat,
+    /// GPU: a pass along rows and one along columns, for kernels that are a sum of few columns times
+    /// rows (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where there is one
+    /// term, or where the input is known to be finite: it holds bytes, or
+    /// [`Conv2d::assume_finite`](crate::Conv2d::assume_finite) says so. Several terms may make NaNs
+    /// of infinities, and their rounding errors are relative to the largest input
+    /// ([`Plan::accuracy`]).
+    Separable,
 }
 
 impl Algorithm {
     /// All that can be taken, `Auto` left out.
-    pub const ALL: [Self; 2] = [Self::Flat, Self::Direct];
+    pub const ALL: [Self; 3] = [Self::Flat, Self::Separable, Self::Direct];
 }
 
 impl fmt::Display for Algorithm {
@@ -46,6 +56,7 @@ impl fmt::Display for Algorithm {
             Self::Auto => "auto",
             Self::Direct => "direct",
             Self::Flat => "flat",
+            Self::Separable => "separable",
         })
     }
 }
@@ -78,21 +89,39 @@ pub struct CpuLaunch {
     pub rows_at_once: usize,
 }
 
-/// Launch numbers of a GPU pass.
+/// Launch numbers of the GPU engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GpuLaunch {
-    /// Invocations of a workgroup along x and y.
-    pub workgroup: [u32; 2],
-    /// Output rows of one invocation.
-    pub rows: u32,
-    /// Whether f32 sources are read in vectors of four.
-    pub wide: bool,
-    /// `direct`: whether one grid works on one channel slice.
-    pub sliced: bool,
+    /// How a band is computed.
+    pub scheme: Scheme,
     /// Scalars that rows are rounded up to in device buffers of our own.
     pub pitch: usize,
     /// Parts that are uploaded, computed and downloaded one by one.
     pub bands: Vec<Band>,
+}
+
+/// How the GPU computes a band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// One invocation for each word of output.
+    Direct {
+        /// Invocations of a workgroup along x and y.
+        workgroup: [u32; 2],
+        /// Whether one grid works on one channel slice.
+        sliced: bool,
+    },
+    /// One invocation for a block of outputs of some flat rows.
+    Flat(Block),
+    /// Two passes.
+    Separable {
+        /// Along rows, every row factor a filter.
+        across: Block,
+        /// Along columns, adding up the terms.
+        down: Block,
+        /// Row factors.
+        terms: usize,
+    },
 }
 
 /// How a problem will be computed, and why so.
@@ -105,6 +134,20 @@ pub struct Plan {
     algorithm: Algorithm,
     candidates: Vec<Candidate>,
     launch: Launch,
+    accuracy: Accuracy,
+}
+
+/// How far a result may be from the exact value: with `n` taps (and the bias), `u` = 2^-24 the unit
+/// round-off of f32, and `X` the largest magnitude of the input and the border's constant,
+///
+/// `2 n u Σ|k x| + spread u X`.
+///
+/// The first part is twice the bound of a sum in any order. The second is 0 except for algorithms
+/// whose intermediate values may be larger than the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Accuracy {
+    /// The factor of the second part.
+    pub spread: f64,
 }
 
 impl Plan {
@@ -124,6 +167,12 @@ impl Plan {
     #[must_use]
     pub fn launch(&self) -> &Launch {
         &self.launch
+    }
+
+    /// How far results may be from the exact value.
+    #[must_use]
+    pub fn accuracy(&self) -> Accuracy {
+        self.accuracy
     }
 
     /// What was taken and why, with every candidate's predicted cost or the reason against it.
@@ -156,31 +205,33 @@ impl fmt::Display for Plan {
                 launch.rows_at_once, launch.rows_per_task
             )?,
             Launch::Gpu(launch) => {
-                let [x, y] = launch.workgroup;
-                writeln!(
-                    f,
-                    "  workgroups of {x}x{y}, {} output rows an invocation, {} band{}",
-                    launch.rows,
-                    launch.bands.len(),
-                    if launch.bands.len() == 1 { "" } else { "s" },
-                )?;
+                match &launch.scheme {
+                    Scheme::Direct { workgroup: [x, y], .. } => {
+                        write!(f, "  workgroups of {x}x{y}, a word of output an invocation")?
+                    }
+                    Scheme::Flat(block) => write!(f, "  {block}")?,
+                    Scheme::Separable { across, down, terms } => {
+                        let plural = if *terms == 1 { "" } else { "s" };
+                        write!(f, "  {terms} term{plural}; rows: {across}; columns: {down}")?
+                    }
+                }
+                let plural = if launch.bands.len() == 1 { "" } else { "s" };
+                writeln!(f, ", {} band{plural}", launch.bands.len())?;
             }
         }
         for candidate in &self.candidates {
             let taken = if candidate.algorithm == self.algorithm { "  <- taken" } else { "" };
             match &candidate.verdict {
                 Ok(us) if *us < 1000.0 => {
-                    writeln!(f, "  {:<8} {us:.1} us predicted{taken}", candidate.algorithm)?
+                    writeln!(f, "  {:<9} {us:.1} us predicted{taken}", candidate.algorithm)?
                 }
                 Ok(us) => writeln!(
                     f,
-                    "  {:<8} {:.2} ms predicted{taken}",
+                    "  {:<9} {:.2} ms predicted{taken}",
                     candidate.algorithm,
                     us / 1000.0
                 )?,
-                Err(reason) => {
-                    writeln!(f, "  {:<8} does not apply: {reason}", candidate.algorithm)?
-                }
+                Err(reason) => writeln!(f, "  {:<9} not taken: {reason}", candidate.algorithm)?,
             }
         }
         Ok(())
@@ -200,6 +251,16 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
         .into_iter()
         .map(|algorithm| (algorithm, offer(algorithm, problem, machine)))
         .collect();
+    // What keeps less than the others is left to those who ask for it.
+    if wanted == Algorithm::Auto {
+        for (_, offer) in &mut offers {
+            if let Ok((launch, _)) = offer
+                && let Some(reason) = caveat(problem, launch)
+            {
+                *offer = Err(reason);
+            }
+        }
+    }
     let cost = |o: &(Algorithm, Offer<Launch>)| o.1.as_ref().map_or(f64::INFINITY, |(_, us)| *us);
     // Stable: among equals the order of `ALL` holds.
     offers.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
@@ -237,10 +298,29 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
             work: limits.max_work(),
             pitch: launch.pitch,
             granule: granule(problem, *residence),
+            terms: match launch.scheme {
+                Scheme::Separable { terms, .. } => terms,
+                Scheme::Direct { .. } | Scheme::Flat(_) => 0,
+            },
         };
         launch.bands = bands::cut(problem, budget)?;
     }
-    Ok(Plan { title: problem.to_string(), machine: *machine, algorithm, candidates, launch })
+    let accuracy = match algorithm {
+        Algorithm::Separable => separable::accuracy(problem),
+        Algorithm::Auto | Algorithm::Direct | Algorithm::Flat => Accuracy::default(),
+    };
+    let title = problem.to_string();
+    Ok(Plan { title, machine: *machine, algorithm, candidates, launch, accuracy })
+}
+
+/// Why a launch is not taken unasked.
+fn caveat(problem: &Problem, launch: &Launch) -> Option<String> {
+    match launch {
+        Launch::Gpu(GpuLaunch { scheme: Scheme::Separable { terms, .. }, .. }) => {
+            separable::caveat(problem, *terms)
+        }
+        Launch::Gpu(_) | Launch::Cpu(_) => None,
+    }
 }
 
 fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<Launch> {
@@ -249,11 +329,15 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
     match (algorithm, machine) {
         (Algorithm::Direct, Machine::Cpu(limits)) => direct::cpu(problem, limits).map(cpu),
         (Algorithm::Flat, Machine::Cpu(_)) => Err(flat::NOT_ON_CPU.into()),
+        (Algorithm::Separable, Machine::Cpu(_)) => Err(separable::NOT_ON_CPU.into()),
         (Algorithm::Direct, Machine::Gpu(limits, residence)) => {
             direct::gpu(problem, limits, *residence).map(gpu)
         }
         (Algorithm::Flat, Machine::Gpu(limits, residence)) => {
             flat::gpu(problem, limits, *residence).map(gpu)
+        }
+        (Algorithm::Separable, Machine::Gpu(limits, residence)) => {
+            separable::gpu(problem, limits, *residence).map(gpu)
         }
         (Algorithm::Auto, _) => Err("it is not an algorithm of its own".into()),
     }
@@ -283,43 +367,63 @@ fn pitch(residence: Residence) -> usize {
 pub(crate) enum Pass {
     /// Everything, one word an invocation.
     Direct,
-    /// The places of flat rows whose taps all lie between the left and right edge.
+    /// A block of outputs an invocation.
     Flat,
-    /// The other places of flat rows.
-    FlatEdge,
+    /// The same shader along rows, into a buffer between the passes.
+    Across,
+    /// The same shader along columns, from there.
+    Down,
 }
 
 impl Pass {
-    /// The passes of an algorithm, in the order in which they run.
-    pub fn of(algorithm: Algorithm) -> &'static [Self] {
-        match algorithm {
-            Algorithm::Auto | Algorithm::Direct => &[Self::Direct],
-            Algorithm::Flat => &[Self::Flat, Self::FlatEdge],
+    /// The passes of a scheme, in the order in which they run.
+    pub fn of(scheme: &Scheme) -> &'static [Self] {
+        match scheme {
+            Scheme::Direct { .. } => &[Self::Direct],
+            Scheme::Flat(_) => &[Self::Flat],
+            Scheme::Separable { .. } => &[Self::Across, Self::Down],
+        }
+    }
+
+    /// The block of an invocation; that of `direct` is of no use.
+    pub fn block(self, launch: &GpuLaunch) -> Block {
+        match launch.scheme {
+            Scheme::Direct { .. } => Block::default(),
+            Scheme::Flat(block) => block,
+            Scheme::Separable { across, .. } if self == Self::Across => across,
+            Scheme::Separable { down, .. } => down,
         }
     }
 
     /// Invocations of a workgroup along x and y.
     pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
-        match self {
-            Self::Direct | Self::Flat => launch.workgroup,
-            Self::FlatEdge => flat::EDGE_WORKGROUP,
+        match (&launch.scheme, self.block(launch)) {
+            (Scheme::Direct { workgroup, .. }, _) => *workgroup,
+            (_, block) => block.workgroup,
         }
     }
 
     /// The grid for `band` in workgroups, before folding; empty where there is nothing to do.
     pub fn grid(self, problem: &Problem, launch: &GpuLaunch, band: &Band) -> [u64; 3] {
-        let invocations = match self {
-            Self::Direct => direct::grid(problem, launch, band),
-            Self::Flat => flat::grid(problem, launch, band),
-            Self::FlatEdge => flat::edge_grid(problem, band),
+        let size = (band.rows.len(), band.columns.len());
+        let invocations = match &launch.scheme {
+            Scheme::Direct { sliced, .. } => direct::grid(problem, launch.pitch, *sliced, band),
+            Scheme::Flat(block) => {
+                flat::Work::of(problem).invocations(block, size, band.images.len())
+            }
+            Scheme::Separable { across, terms, .. } if self == Self::Across => {
+                let work = separable::across(problem, band, *terms);
+                work.invocations(across, work.out, work.images)
+            }
+            Scheme::Separable { down, terms, .. } => {
+                separable::down(problem, *terms).invocations(down, size, band.images.len())
+            }
         };
         let [wx, wy] = self.workgroup(launch);
         let groups = |n: usize, size: u32| (n as u64).div_ceil(u64::from(size));
         [groups(invocations[0], wx), groups(invocations[1], wy), invocations[2] as u64]
     }
 }
-
-pub(crate) use flat::inner;
 
 /// The grid as dispatched where an axis holds at most `most` workgroups, and whether it had to be
 /// folded. A folded grid may hold a few workgroups too many; they find nothing to do.

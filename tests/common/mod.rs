@@ -33,6 +33,7 @@ pub(crate) enum Kind {
     Cpu,
     GpuDirect,
     GpuFlat,
+    GpuSeparable,
 }
 
 /// An engine with its algorithm forced.
@@ -68,6 +69,7 @@ pub(crate) fn engines() -> &'static [Backend] {
                 for (name, kind, algorithm) in [
                     ("gpu direct", Kind::GpuDirect, Algorithm::Direct),
                     ("gpu flat", Kind::GpuFlat, Algorithm::Flat),
+                    ("gpu separable", Kind::GpuSeparable, Algorithm::Separable),
                 ] {
                     let engine = gpu.with_algorithm(algorithm);
                     all.push(Backend { name: name.into(), kind, engine });
@@ -83,30 +85,48 @@ pub(crate) fn engines() -> &'static [Backend] {
     })
 }
 
+impl Kind {
+    /// Whether it cannot do everything.
+    pub(crate) fn may_refuse(self) -> bool {
+        matches!(self, Self::GpuFlat | Self::GpuSeparable)
+    }
+}
+
+/// GPU engines whose shaders have every size as a constant. None where [`engines`] has no GPU.
+pub(crate) fn specialised_devices() -> &'static [Backend] {
+    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
+    ENGINES.get_or_init(|| gpus(&GpuOptions::new().specialise_from(0), "specialised "))
+}
+
+/// The algorithms of a GPU made with `options`. None where [`engines`] has no GPU.
+fn gpus(options: &GpuOptions, name: &str) -> Vec<Backend> {
+    if engines().iter().all(|b| b.kind == Kind::Cpu) {
+        return Vec::new();
+    }
+    let gpu = Engine::from(pollster::block_on(Gpu::request(options)).unwrap());
+    let algorithms = [
+        ("gpu direct", Kind::GpuDirect, Algorithm::Direct),
+        ("gpu flat", Kind::GpuFlat, Algorithm::Flat),
+        ("gpu separable", Kind::GpuSeparable, Algorithm::Separable),
+    ];
+    let backend = |(algorithm_name, kind, algorithm)| Backend {
+        name: format!("{name}{algorithm_name}"),
+        kind,
+        engine: gpu.with_algorithm(algorithm),
+    };
+    algorithms.map(backend).into()
+}
+
 /// GPU engines whose device binds no more than 64 KiB at once, so that nearly everything is cut
 /// into bands. None where [`engines`] has no GPU.
 pub(crate) fn small_devices() -> &'static [Backend] {
     static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
     ENGINES.get_or_init(|| {
-        if engines().iter().all(|b| b.kind == Kind::Cpu) {
-            return Vec::new();
-        }
         let limits = wgpu::Limits {
             max_storage_buffer_binding_size: 1 << 16,
             ..wgpu::Limits::downlevel_defaults()
         };
-        let options = GpuOptions::new().limits(limits);
-        let gpu = Engine::from(pollster::block_on(Gpu::request(&options)).unwrap());
-        [
-            ("small gpu direct", Kind::GpuDirect, Algorithm::Direct),
-            ("small gpu flat", Kind::GpuFlat, Algorithm::Flat),
-        ]
-        .map(|(name, kind, algorithm)| Backend {
-            name: name.into(),
-            kind,
-            engine: gpu.with_algorithm(algorithm),
-        })
-        .into()
+        gpus(&GpuOptions::new().limits(limits), "small ")
     })
 }
 
@@ -415,6 +435,11 @@ impl Tally {
         Self::of(test, small_devices().iter().collect())
     }
 
+    /// On [`specialised_devices`].
+    pub(crate) fn specialised(test: &'static str) -> Self {
+        Self::of(test, specialised_devices().iter().collect())
+    }
+
     fn of(test: &'static str, engines: Vec<&'static Backend>) -> Self {
         let n = engines.len();
         Self {
@@ -452,22 +477,34 @@ impl Tally {
         );
         let want = reference::run(&problem, &input);
         let mut excused = 0;
-        self.each(case, |engine| match run_dirty::<T, U>(engine, &case.conv, case.shape, &input) {
-            Outcome::Done(mut got) => {
-                if !keeps_non_finite(engine) {
-                    for (got, want) in got.iter_mut().zip(&want) {
-                        if !want.value.is_finite() && !want.accepts(*got) {
-                            *got = want.nearest();
-                            excused += 1;
+        self.each(case, |engine| {
+            let spread = match engine.prepare::<T, U>(&case.conv, case.shape) {
+                Ok(prepared) => prepared.plan().accuracy().spread,
+                Err(Error::NotApplicable { reason, .. }) => return Outcome::NotApplicable(reason),
+                Err(error) => return Outcome::Failed(error.to_string()),
+            };
+            if spread > 0.0 && case.non_finite {
+                return Outcome::NotApplicable("it promises nothing of what is not finite".into());
+            }
+            let within = (spread > 0.0).then(|| reference::run_within(&problem, &input, spread));
+            let want = within.as_ref().unwrap_or(&want);
+            match run_dirty::<T, U>(engine, &case.conv, case.shape, &input) {
+                Outcome::Done(mut got) => {
+                    if !keeps_non_finite(engine) {
+                        for (got, want) in got.iter_mut().zip(want) {
+                            if !want.value.is_finite() && !want.accepts(*got) {
+                                *got = want.nearest();
+                                excused += 1;
+                            }
                         }
                     }
+                    match compare(&got, want, problem.output_shape()) {
+                        Ok(()) => Outcome::Done(got),
+                        Err(text) => Outcome::Failed(text),
+                    }
                 }
-                match compare(&got, &want, problem.output_shape()) {
-                    Ok(()) => Outcome::Done(got),
-                    Err(text) => Outcome::Failed(text),
-                }
+                other => other,
             }
-            other => other,
         });
         self.excused += excused;
     }
@@ -482,7 +519,7 @@ impl Tally {
         for (i, backend) in self.engines.iter().enumerate() {
             match run(&backend.engine) {
                 Outcome::Done(_) => self.covered[i] += 1,
-                Outcome::NotApplicable(_) if backend.kind == Kind::GpuFlat => {
+                Outcome::NotApplicable(_) if backend.kind.may_refuse() => {
                     self.not_applicable[i] += 1;
                 }
                 // `direct` takes everything.
@@ -491,6 +528,12 @@ impl Tally {
                 }
             }
         }
+    }
+
+    /// Cases that the engine of this kind did; `None` where there is no such engine.
+    pub(crate) fn covered_by(&self, kind: Kind) -> Option<usize> {
+        let at = self.engines.iter().position(|b| b.kind == kind)?;
+        Some(self.covered[at])
     }
 
     /// Tells the counts; fails if anything failed, an engine was left out, or `flat` applied to
@@ -515,7 +558,12 @@ impl Tally {
         say(text.trim_end_matches(','));
         refuse(self.test, &self.failures);
         for (i, backend) in self.engines.iter().enumerate() {
-            let least = if backend.kind == Kind::GpuFlat { flat } else { self.cases };
+            let least = match backend.kind {
+                Kind::GpuFlat => flat,
+                // Few kernels are separable: `separable_kernels` sees to those.
+                Kind::GpuSeparable => 0,
+                Kind::Cpu | Kind::GpuDirect => self.cases,
+            };
             assert!(
                 self.covered[i] >= least,
                 "{} was covered by {} cases, at least {least} are wanted",

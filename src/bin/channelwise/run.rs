@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use channelwise::ndarray::{ArrayD, Ix1, Ix2, Ix3, Ix4};
-use channelwise::{Conv2d, ElementType, Kernel, Layout, Pointwise, Problem, Timings};
+use channelwise::{Conv2d, ElementType, Kernel, Layout, Pointwise, Problem, Timings, reference};
 
 use crate::args::{OutType, RunArgs};
 use crate::compute::{self, Computer, Made, four};
@@ -150,7 +150,7 @@ impl Job<'_> {
         let working = progress.spinner("preparing");
         let computer = Computer::new(args.engine, args.algorithm)?;
         let start = Instant::now();
-        let (algorithm, plan, made) = match &computer {
+        let (algorithm, plan, spread, made) = match &computer {
             Computer::Engine(engine) => {
                 let prepared = engine.prepare::<T, U>(conv, four(x.shape()))?;
                 let plan = start.elapsed();
@@ -158,7 +158,8 @@ impl Job<'_> {
                 let made = compute::run(&prepared, &x)?;
                 drop(working);
                 self.explain(&prepared.plan().explain())?;
-                (prepared.plan().algorithm().to_string(), plan, made)
+                let taken = prepared.plan();
+                (taken.algorithm().to_string(), plan, taken.accuracy().spread, made)
             }
             Computer::Reference => {
                 drop(working);
@@ -167,13 +168,13 @@ impl Job<'_> {
                 self.explain(&format!("reference: {problem}\n  plain loops in f64, no plan\n"))?;
                 let mut timings = Timings::default();
                 (timings.compute, timings.total) = (compute, compute);
-                ("reference".into(), plan, Made { output, timings })
+                ("reference".into(), plan, 0.0, Made { output, timings })
             }
         };
 
         let input = x.as_slice().unwrap_or_default();
         let output = made.output.as_slice().unwrap_or_default();
-        let verify = args.verify.then(|| self.verify(&problem, input, output));
+        let verify = args.verify.then(|| self.verify(&problem, input, output, spread));
         let broken = verify.as_ref().filter(|verdict| !verdict.passed).map(ToString::to_string);
 
         let out_axes = files::axes_like(&axes, shape, args.layout);
@@ -210,7 +211,13 @@ impl Job<'_> {
         }
     }
 
-    fn verify<T: Sample, U: Sample>(&self, problem: &Problem, x: &[T], y: &[U]) -> Verdict {
+    fn verify<T: Sample, U: Sample>(
+        &self,
+        problem: &Problem,
+        x: &[T],
+        y: &[U],
+        spread: f64,
+    ) -> Verdict {
         let (args, kernel) = (self.args, self.conv.kernel());
         let reach = |k: usize, dilation: usize, stride: usize| {
             ((k - 1).saturating_mul(dilation) + 1).div_ceil(stride)
@@ -222,7 +229,8 @@ impl Job<'_> {
         let shape = problem.output_shape().to_nhwc(args.layout);
         let places = verify::places(shape, args.layout, reach);
         let bar = self.progress.bar(places.len(), "verifying");
-        verify::check(problem, x, y, &places, &bar)
+        let extra = reference::extra(problem, x, spread);
+        verify::check(problem, x, y, &places, extra, &bar)
     }
 
     /// `--explain`; beside JSON it goes to stderr, so that stdout stays one line.

@@ -64,18 +64,19 @@ impl Worst {
     }
 }
 
-/// Holds the outputs at `places` against the definition.
+/// Holds the outputs at `places` against the definition; `extra` is what the plan may be further off.
 pub(crate) fn check<T: Element, U: Element>(
     problem: &Problem,
     input: &[T],
     output: &[U],
     places: &[usize],
+    extra: f64,
     bar: &ProgressBar,
 ) -> Verdict {
     let judged: Vec<Worst> = places
         .par_iter()
         .map(|&index| {
-            let expected = reference::at(problem, input, index);
+            let expected = reference::at_within(problem, input, index, extra);
             bar.inc(1);
             Worst::new(index, output[index], &expected)
         })
@@ -164,11 +165,11 @@ mod tests {
         let floats = problem(ElementType::F32);
         let exact = reference::run(&floats, &input);
         let mut y: Vec<f32> = exact.iter().map(Expected::nearest).collect();
-        let verdict = check(&floats, &input, &y, &all, &bar);
+        let verdict = check(&floats, &input, &y, &all, 0.0, &bar);
         assert!(verdict.passed && verdict.worst.is_some_and(|w| w.ratio <= 1.0), "{verdict:?}");
         for wrong in [y[100] + 2.0 * exact[100].allowance as f32, f32::NAN, f32::INFINITY] {
             let right = std::mem::replace(&mut y[100], wrong);
-            let verdict = check(&floats, &input, &y, &all, &bar);
+            let verdict = check(&floats, &input, &y, &all, 0.0, &bar);
             y[100] = right;
             let worst = verdict.worst.unwrap();
             assert!(!verdict.passed && verdict.failed == 1, "{wrong}");
@@ -177,9 +178,9 @@ mod tests {
 
         let bytes = problem(ElementType::U8);
         let mut y: Vec<u8> = exact.iter().map(Expected::nearest).collect();
-        assert!(check(&bytes, &input, &y, &all, &bar).passed);
+        assert!(check(&bytes, &input, &y, &all, 0.0, &bar).passed);
         y[7] ^= 1;
-        let verdict = check(&bytes, &input, &y, &all, &bar);
+        let verdict = check(&bytes, &input, &y, &all, 0.0, &bar);
         assert_eq!((verdict.passed, verdict.failed, verdict.worst.unwrap().index), (false, 1, 7));
     }
 

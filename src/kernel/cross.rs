@@ -1,0 +1,193 @@
+//! Filters as sums of separable ones: a column times a row each.
+//!
+//! By cross approximation with complete pivoting (Gaussian elimination that stops early: Townsend
+//! and Trefethen, SIAM J. Sci. Comput. 35, 2013, C495) and not by the SVD. A term is a column and a
+//! row of the filter itself, so that each weight of a separable filter comes out with a small
+//! *relative* error, also those far out in the tail of a Gaussian, which singular vectors lose beside
+//! the largest weight. The bound of a result is stated per weight.
+
+/// Unit round-off of f32.
+const UNIT: f64 = f32::EPSILON as f64 / 2.0;
+
+/// Filters as sums of terms: `k[f][i][j] = Σ_t columns[t][f][i] * rows[t][j]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Factors {
+    /// `[terms, width]`.
+    pub rows: Vec<f32>,
+    /// `[terms, filters, height]`; zeros where a filter does not use a term.
+    pub columns: Vec<f32>,
+    /// Number of terms.
+    pub terms: usize,
+    /// The sum over a filter's weights by which `Σ_t |columns * rows|` passes `|k|`, the largest of
+    /// any filter: rounding errors of terms that cancel. 0 for filters of one term each.
+    pub excess: f64,
+}
+
+/// The factors of `taps` `[filters, height, width]`, or `None` where more than `most` terms are
+/// needed or a weight is not finite.
+///
+/// They give every weight to within `height * width / 2` units of round-off of its terms' magnitudes,
+/// a quarter of what a sum of so many taps may be off.
+pub(crate) fn factors(
+    taps: &[f32],
+    (filters, height, width): (usize, usize, usize),
+    most: usize,
+) -> Option<Factors> {
+    if taps.iter().any(|w| !w.is_finite()) {
+        return None;
+    }
+    let allowed = (height * width) as f64 / 2.0 * UNIT;
+    // Per term: its row, and its column for each filter.
+    let mut rows: Vec<Vec<f32>> = Vec::new();
+    let mut columns: Vec<Vec<Vec<f32>>> = Vec::new();
+    let mut excess = 0.0f64;
+    for (f, filter) in taps.chunks_exact(height * width).enumerate() {
+        let mut rest: Vec<f64> = filter.iter().map(|w| f64::from(*w)).collect();
+        let mut size = vec![0.0f64; rest.len()];
+        loop {
+            let good = rest.iter().zip(&size).all(|(r, s)| r.abs() <= allowed * s);
+            if good {
+                break;
+            }
+            let at = (0..rest.len()).max_by(|a, b| rest[*a].abs().total_cmp(&rest[*b].abs()))?;
+            let (i, j) = (at / width, at % width);
+            let pivot = rest[at];
+            let row: Vec<f32> = rest[i * width..][..width].iter().map(|w| *w as f32).collect();
+            let mut column: Vec<f32> =
+                (0..height).map(|i| (rest[i * width + j] / pivot) as f32).collect();
+            // A row that another filter has already, up to its scale, serves both.
+            let known = rows.iter().position(|known| scale(known, &row, j).is_some());
+            let term = match known.and_then(|t| Some((t, scale(&rows[t], &row, j)?))) {
+                Some((t, by)) if columns[t][f].iter().all(|c| *c == 0.0) => {
+                    column.iter_mut().for_each(|c| *c = (f64::from(*c) * by) as f32);
+                    t
+                }
+                _ => {
+                    rows.push(row);
+                    columns.push(vec![vec![0.0; height]; filters]);
+                    rows.len() - 1
+                }
+            };
+            if rows.len() > most {
+                return None;
+            }
+            for i in 0..height {
+                for j in 0..width {
+                    let product = f64::from(column[i]) * f64::from(rows[term][j]);
+                    rest[i * width + j] -= product;
+                    size[i * width + j] += product.abs();
+                }
+            }
+            columns[term][f] = column;
+        }
+        let beyond = size.iter().zip(filter).map(|(s, w)| (s - f64::from(w.abs())).max(0.0));
+        let beyond: f64 = beyond.sum();
+        // What rounding the factors adds is no cancellation.
+        let whole: f64 = filter.iter().map(|w| f64::from(w.abs())).sum();
+        if beyond > 2.0 * allowed * whole {
+            excess = excess.max(beyond);
+        }
+    }
+    Some(Factors {
+        terms: rows.len(),
+        rows: rows.concat(),
+        columns: columns.into_iter().flatten().flatten().collect(),
+        excess,
+    })
+}
+
+/// `s` with `row = s * known` to within a few units of round-off, by their weights at `pivot`.
+fn scale(known: &[f32], row: &[f32], pivot: usize) -> Option<f64> {
+    let by = f64::from(row[pivot]) / f64::from(known[pivot]);
+    let same = known.iter().zip(row).all(|(k, r)| {
+        let wanted = f64::from(*k) * by;
+        (wanted - f64::from(*r)).abs() <= 4.0 * UNIT * f64::from(r.abs())
+    });
+    (by.is_finite() && by != 0.0 && same).then_some(by)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kernel, Result};
+
+    fn of(kernel: &Kernel, most: usize) -> Option<Factors> {
+        let taps: Vec<f32> = (0..kernel.filters()).flat_map(|f| kernel.filter(f)).collect();
+        factors(&taps, (kernel.filters(), kernel.height(), kernel.width()), most)
+    }
+
+    /// The largest error of a weight, in units of round-off of the magnitudes of its terms.
+    fn error(kernel: &Kernel, factors: &Factors) -> f64 {
+        let (h, w, filters) = (kernel.height(), kernel.width(), kernel.filters());
+        let mut worst = 0.0f64;
+        for f in 0..filters {
+            for (at, weight) in kernel.filter(f).enumerate() {
+                let products = (0..factors.terms).map(|t| {
+                    f64::from(factors.columns[(t * filters + f) * h + at / w])
+                        * f64::from(factors.rows[t * w + at % w])
+                });
+                let (sum, size) =
+                    products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()));
+                let off = (sum - f64::from(weight)).abs();
+                if off > 0.0 {
+                    worst = worst.max(off / (UNIT * size));
+                }
+            }
+        }
+        worst
+    }
+
+    #[test]
+    fn presets_take_as_many_terms_as_their_rank() -> Result<()> {
+        for kernel in [
+            Kernel::gaussian(31, 2.0)?,
+            Kernel::gaussian(31, 5.0)?,
+            Kernel::box_blur(5, 9)?,
+            Kernel::sobel_x(),
+            Kernel::scharr_y(),
+            Kernel::laplacian4(),
+            Kernel::log(9, 1.4)?,
+            Kernel::sharpen(),
+            Kernel::unsharp(9, 2.0, 1.0)?,
+            Kernel::emboss(),
+            Kernel::disk(5.0)?,
+        ] {
+            let found = of(&kernel, 64).expect("finite");
+            assert_eq!(found.terms, kernel.rank(), "{kernel:?}");
+            let allowed = (kernel.height() * kernel.width()) as f64 / 2.0;
+            assert!(error(&kernel, &found) <= allowed, "{kernel:?}");
+            assert_eq!(found.excess > 0.0, found.terms > 1, "{kernel:?} {found:?}");
+        }
+        Ok(())
+    }
+
+    /// A tail of 1e-24 of the largest weight keeps its relative error.
+    #[test]
+    fn small_weights_keep_their_digits() -> Result<()> {
+        let kernel = Kernel::gaussian(31, 2.0)?;
+        let found = of(&kernel, 1).expect("separable");
+        assert!(error(&kernel, &found) < 8.0, "{}", error(&kernel, &found));
+        Ok(())
+    }
+
+    #[test]
+    fn filters_share_rows() -> Result<()> {
+        let smooth = Kernel::new(3, 3, vec![1.0, 2.0, 1.0, 3.0, 6.0, 3.0, 1.0, 2.0, 1.0])?;
+        let both = Kernel::stack(&[Kernel::sobel_y(), smooth, Kernel::sobel_x()])?;
+        let found = of(&both, 8).expect("finite");
+        assert_eq!(found.terms, 2);
+        assert_eq!(error(&both, &found), 0.0);
+        assert_eq!(found.excess, 0.0);
+        Ok(())
+    }
+
+    #[test]
+    fn what_takes_too_many_terms_or_is_not_finite_is_left_alone() -> Result<()> {
+        assert_eq!(of(&Kernel::disk(5.0)?, 4), None);
+        let mut weights = vec![1.0; 9];
+        weights[3] = f32::NAN;
+        assert_eq!(of(&Kernel::new(3, 3, weights)?, 9), None);
+        assert_eq!(of(&Kernel::new(2, 2, vec![0.0; 4])?, 2).map(|f| f.terms), Some(0));
+        Ok(())
+    }
+}
