@@ -142,9 +142,12 @@ fn main(
         return;
     }
 
-    let scalars = vec4(unit) + vec4(0u, 1u, 2u, 3u);
-    let columns = vec4(p.out_column + first_column) + scalars / channels();
-    let place = Place(vec4<i32>(columns * stride_columns()) - p.left, scalars % channels());
+    // One by one: naga divides vectors in a way that newer HLSL refuses.
+    let c = channels();
+    let beyond = vec4(unit / c, (unit + 1u) / c, (unit + 2u) / c, (unit + 3u) / c);
+    let columns = vec4(p.out_column + first_column) + beyond;
+    let channel = vec4(unit, unit + 1u, unit + 2u, unit + 3u) - beyond * c;
+    let place = Place(vec4<i32>(columns * stride_columns()) - p.left, channel);
     let top = i32((p.out_row + first_row) * stride_rows()) - p.top;
     let image_base = p.src_base + image * p.src_image;
 

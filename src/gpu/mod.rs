@@ -10,6 +10,7 @@ mod encode;
 mod module;
 mod params;
 mod pipelines;
+mod planned;
 mod prepared;
 mod shaders;
 mod transfer;
@@ -32,6 +33,7 @@ use shaders::Shader;
 pub(crate) use device::describe;
 pub use device::{GpuOptions, adapters};
 pub use encode::BufferRange;
+pub use planned::PlannedShader;
 pub use prepared::GpuPrepared;
 pub(crate) use prepared::{Clock, Wait};
 

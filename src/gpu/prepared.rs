@@ -7,10 +7,9 @@ use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use wgpu::{Buffer, BufferAsyncError, BufferUsages, ComputePipeline, PollType, SubmissionIndex};
 
 use super::device::checked;
-use super::shaders::{self, Source};
-use super::{Gpu, params, transfer};
+use super::{Gpu, params, shaders, transfer};
 use crate::plan::{self, Band, GpuLaunch, Launch, Machine, Pass, Plan, Residence, Scheme};
-use crate::{Algorithm, ElementType, Error, Problem, Result};
+use crate::{Algorithm, Error, Problem, Result};
 
 /// Bands in flight: one is uploaded while the one before it computes.
 const IN_FLIGHT: usize = 2;
@@ -316,17 +315,7 @@ impl GpuPrepared {
 }
 
 async fn compile(gpu: &Gpu, problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Result<Compiled> {
-    // Between two passes lie f32.
-    let (from, to) = match pass {
-        Pass::Direct | Pass::Flat => (problem.input_type(), problem.output_type()),
-        Pass::Across => (problem.input_type(), ElementType::F32),
-        Pass::Down => (ElementType::F32, problem.output_type()),
-    };
-    let source = match from {
-        ElementType::F32 => Source::F32,
-        ElementType::U8 => Source::U8,
-    };
-    let shader = shaders::find(pass, source, to).ok_or_else(|| missing(Algorithm::Auto))?;
+    let shader = shaders::of_pass(problem, pass).ok_or_else(|| missing(Algorithm::Auto))?;
     let constants = params::constants(problem, pass, launch);
     let contents = weights(problem, pass);
     let bytes: &[u8] = bytemuck::cast_slice(&contents);

@@ -2,8 +2,8 @@
 //!
 //! A shader is a list of files from `shaders/`, joined. Numbers go in as `override` constants.
 
-use crate::ElementType;
 use crate::plan::Pass;
+use crate::{ElementType, Problem};
 
 /// How a pass reads its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,12 +58,17 @@ pub(crate) const TABLE: &[Shader] = &[
     row!(Flat: "activation" "store_u8" "flat"; U8 "in_u8" -> U8 "out_u8"),
 ];
 
-/// The row for a pass, if there is one.
-pub(crate) fn find(pass: Pass, source: Source, output: ElementType) -> Option<&'static Shader> {
-    // Two passes are made by the shader of one.
-    let pass = match pass {
-        Pass::Direct => Pass::Direct,
-        Pass::Flat | Pass::Across | Pass::Down => Pass::Flat,
+/// The shader of a pass, if there is one.
+pub(crate) fn of_pass(problem: &Problem, pass: Pass) -> Option<&'static Shader> {
+    // Between two passes lie f32. Both are made by the shader of one.
+    let (shader, from, to) = match pass {
+        Pass::Direct | Pass::Flat => (pass, problem.input_type(), problem.output_type()),
+        Pass::Across => (Pass::Flat, problem.input_type(), ElementType::F32),
+        Pass::Down => (Pass::Flat, ElementType::F32, problem.output_type()),
     };
-    TABLE.iter().find(|s| (s.pass, s.source, s.output) == (pass, source, output))
+    let source = match from {
+        ElementType::F32 => Source::F32,
+        ElementType::U8 => Source::U8,
+    };
+    TABLE.iter().find(|s| (s.pass, s.source, s.output) == (shader, source, to))
 }

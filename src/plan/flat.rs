@@ -64,6 +64,11 @@ impl Block {
         if self.chained { 1 } else { self.vectors as usize }
     }
 
+    /// Places it makes the outputs of.
+    pub(crate) fn places(&self) -> usize {
+        self.rows as usize * self.columns() * self.units()
+    }
+
     /// Source rows an invocation goes through, phase by phase.
     fn source_rows(&self, kernel_height: usize) -> usize {
         kernel_height + (self.phases.0 as usize).min(kernel_height) * (self.rows as usize - 1)

@@ -395,6 +395,19 @@ impl Pass {
         }
     }
 
+    /// Outputs of one invocation.
+    pub fn outputs(self, problem: &Problem, launch: &GpuLaunch) -> usize {
+        match launch.scheme {
+            Scheme::Direct { .. } => 4 / problem.output_type().bytes(),
+            Scheme::Separable { terms, .. } if self == Self::Across => {
+                self.block(launch).places() * terms
+            }
+            Scheme::Flat(_) | Scheme::Separable { .. } => {
+                self.block(launch).places() * problem.geometry().outputs
+            }
+        }
+    }
+
     /// Invocations of a workgroup along x and y.
     pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
         match (&launch.scheme, self.block(launch)) {

@@ -1,0 +1,119 @@
+//! Our engines on the cases of `benches/cases.json`.
+//!
+//! ```text
+//! cargo bench --bench engines                                   everything, as a table
+//! cargo bench --bench engines -- --case rgb3 --engine cpu --threads 1
+//! cargo bench --bench engines -- --engine gpu --resident --json a line of JSON for each row
+//! cargo bench --bench engines -- --shaders DIR                  what benches/isa compiles
+//! ```
+//!
+//! Inputs and kernels are random, never zeros, and a sample of each answer is held against the
+//! reference before anything is timed. Ratios within one run are what counts.
+
+mod cases;
+mod run;
+mod shaders;
+
+use std::path::PathBuf;
+
+use channelwise::{Algorithm, Cpu, Engine};
+use clap::Parser;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Times our engines.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Cases, by name [default: all].
+    #[arg(long)]
+    case: Vec<String>,
+    /// Engines: cpu, gpu [default: both].
+    #[arg(long)]
+    engine: Vec<String>,
+    /// Threads of the CPU [default: 1 and all].
+    #[arg(long)]
+    threads: Vec<usize>,
+    /// Algorithms to force, and `auto` [default: auto].
+    #[arg(long)]
+    algorithm: Vec<String>,
+    /// Data lies in buffers of the GPU; otherwise up- and download count.
+    #[arg(long)]
+    resident: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// Seconds a row is repeated for.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Writes the shaders planned for every case and kind of adapter here, and times nothing.
+    #[arg(long)]
+    shaders: Option<PathBuf>,
+    /// What cargo hands to every bench.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<(), Failure> {
+    let args = Args::parse();
+    let mut cases = cases::all()?;
+    if let Some(unknown) = args.case.iter().find(|name| cases.iter().all(|c| c.name != **name)) {
+        return Err(format!("no case {unknown}").into());
+    }
+    cases.retain(|case| args.case.is_empty() || args.case.contains(&case.name));
+    if let Some(folder) = &args.shaders {
+        return shaders::write(&cases, folder);
+    }
+    let algorithms = algorithms(&args.algorithm)?;
+    let engines = engines(&args)?;
+    for case in &cases {
+        for (threads, engine) in &engines {
+            for algorithm in &algorithms {
+                let engine = engine.with_algorithm(*algorithm);
+                let resident = args.resident && engine.as_gpu().is_some();
+                match run::row(case, &engine, *threads, resident, args.seconds) {
+                    Ok(row) if args.json => println!("{}", serde_json::to_string(&row)?),
+                    Ok(row) => println!("{row}"),
+                    Err(reason) => eprintln!("{} {algorithm}: {reason}", case.name),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, Failure> {
+    if names.is_empty() {
+        return Ok(vec![Algorithm::Auto]);
+    }
+    let known = || Algorithm::ALL.into_iter().chain([Algorithm::Auto]);
+    let find = |name: &String| {
+        let found = known().find(|a| a.to_string() == *name);
+        found.ok_or_else(|| format!("no algorithm {name}").into())
+    };
+    names.iter().map(find).collect()
+}
+
+/// Engines with the threads they use; a GPU's count as none.
+fn engines(args: &Args) -> Result<Vec<(usize, Engine)>, Failure> {
+    let wanted = |name: &str| args.engine.is_empty() || args.engine.iter().any(|e| e == name);
+    let mut all: Vec<(usize, Engine)> = Vec::new();
+    if wanted("cpu") {
+        let most = Cpu::new().limits().threads;
+        let counts = if args.threads.is_empty() { vec![1, most] } else { args.threads.clone() };
+        for threads in counts {
+            all.push((threads, Cpu::with_threads(threads)?.into()));
+        }
+    }
+    if wanted("gpu") {
+        match Engine::gpu() {
+            Ok(gpu) => all.push((0, gpu)),
+            // Asked for by name it has to be there.
+            Err(reason) if !args.engine.is_empty() => return Err(reason.into()),
+            Err(reason) => eprintln!("no GPU here: {reason}"),
+        }
+    }
+    for (_, engine) in &all {
+        eprintln!("{engine}");
+    }
+    Ok(all)
+}

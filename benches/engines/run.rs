@@ -1,0 +1,150 @@
+//! One row: an answer that is checked, then timed.
+
+use std::fmt;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use channelwise::wgpu::{BufferDescriptor, BufferUsages, PollType};
+use channelwise::{BufferRange, Element, Engine, reference};
+use ndarray::Array4;
+use serde::Serialize;
+
+use crate::Failure;
+use crate::cases::{Case, Noise};
+
+/// A row of the table; peers print the same.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    case: String,
+    row: String,
+    engine: &'static str,
+    algorithm: String,
+    threads: usize,
+    median_ms: f64,
+    min_ms: f64,
+    p90_ms: f64,
+    gb_per_s: f64,
+    gflop_per_s: f64,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { case, row, algorithm, median_ms, min_ms, p90_ms, .. } = self;
+        write!(f, "{case:<8} {row:<24} {algorithm:<10} {median_ms:>10.4} ms")?;
+        write!(f, " ({min_ms:.4} to {p90_ms:.4})")?;
+        write!(f, " {:>8.2} GB/s {:>8.2} GFLOP/s", self.gb_per_s, self.gflop_per_s)
+    }
+}
+
+pub(crate) fn row(
+    case: &Case,
+    engine: &Engine,
+    threads: usize,
+    resident: bool,
+    seconds: f64,
+) -> Result<Row, Failure> {
+    if case.bytes() {
+        typed::<u8>(case, engine, threads, resident, seconds)
+    } else {
+        typed::<f32>(case, engine, threads, resident, seconds)
+    }
+}
+
+fn typed<T: Element>(
+    case: &Case,
+    engine: &Engine,
+    threads: usize,
+    resident: bool,
+    seconds: f64,
+) -> Result<Row, Failure> {
+    let conv = case.conv()?;
+    let mut noise = Noise(11);
+    let scale = if case.bytes() { 255.0 } else { 1.0 };
+    let x = Array4::from_shape_simple_fn(case.shape, || T::from_f32(noise.next() * scale));
+    let prepared = engine.prepare::<T, T>(&conv, case.shape)?;
+    let mut y = prepared.run(&x)?;
+    verify(prepared.problem(), prepared.plan().accuracy().spread, &x, &y)?;
+
+    let plan;
+    let (kind, times) = match engine.as_gpu() {
+        Some(gpu) if resident => {
+            let algorithm = prepared.plan().algorithm();
+            let prepared = gpu.prepare(prepared.problem(), algorithm)?;
+            let buffer = |elements: usize| {
+                gpu.device().create_buffer(&BufferDescriptor {
+                    label: Some("bench"),
+                    size: ((elements * T::TYPE.bytes()) as u64).next_multiple_of(4),
+                    usage: BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC,
+                    mapped_at_creation: false,
+                })
+            };
+            let (from, to) = (buffer(x.len()), buffer(y.len()));
+            gpu.queue().write_buffer(&from, 0, bytemuck::cast_slice(x.as_slice().unwrap_or(&[])));
+            plan = prepared.plan().clone();
+            let times = repeat(seconds, || {
+                let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                let (from, to) = (BufferRange::whole(&from), BufferRange::whole(&to));
+                prepared.encode(&mut encoder, &from, &to)?;
+                gpu.queue().submit([encoder.finish()]);
+                gpu.device().poll(PollType::wait_indefinitely())?;
+                Ok(())
+            })?;
+            ("gpu r", times)
+        }
+        gpu => {
+            plan = prepared.plan().clone();
+            let times = repeat(seconds, || Ok(prepared.run_into(black_box(&x), &mut y)?))?;
+            (if gpu.is_some() { "gpu e" } else { "cpu" }, times)
+        }
+    };
+    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64();
+    let problem = prepared.problem();
+    Ok(Row {
+        case: case.name.clone(),
+        row: format!("channelwise {kind}"),
+        engine: if engine.as_gpu().is_some() { "gpu" } else { "cpu" },
+        algorithm: plan.algorithm().to_string(),
+        threads,
+        median_ms: at(0.5) * 1e3,
+        min_ms: at(0.0) * 1e3,
+        p90_ms: at(0.9) * 1e3,
+        gb_per_s: problem.bytes() as f64 / at(0.5) / 1e9,
+        gflop_per_s: 2.0 * problem.multiply_adds() as f64 / at(0.5) / 1e9,
+    })
+}
+
+/// Sorted times of `work`, after one that does not count: at least five, for so many seconds.
+fn repeat(
+    seconds: f64,
+    mut work: impl FnMut() -> Result<(), Failure>,
+) -> Result<Vec<Duration>, Failure> {
+    work()?;
+    let started = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < 5 || started.elapsed().as_secs_f64() < seconds {
+        let start = Instant::now();
+        work()?;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    Ok(times)
+}
+
+/// A sample from everywhere; corners and edges are among it.
+fn verify<T: Element>(
+    problem: &channelwise::Problem,
+    spread: f64,
+    x: &Array4<T>,
+    y: &Array4<T>,
+) -> Result<(), Failure> {
+    let (x, y) = (x.as_slice().unwrap_or_default(), y.as_slice().unwrap_or_default());
+    let extra = reference::extra(problem, x, spread);
+    let last = y.len() - 1;
+    for index in (0..y.len()).step_by(y.len() / 500 + 1).chain([last]) {
+        let want = reference::at_within(problem, x, index, extra);
+        if !want.accepts(y[index]) {
+            return Err(format!("wrong answer at {index}: {:?} for {want:?}", y[index]).into());
+        }
+    }
+    Ok(())
+}
