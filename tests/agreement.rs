@@ -12,7 +12,8 @@ use channelwise::{
     Problem, Shape,
 };
 use common::{
-    BORDERS, Case, F32, Outcome, Rng, Tally, U8, compare, dims, engines, run_dirty, small_devices,
+    BORDERS, Case, F32, Kind, Outcome, Rng, Tally, U8, compare, dims, engines, run_dirty,
+    small_devices,
 };
 
 const TYPES: [(ElementType, ElementType); 4] = [(F32, F32), (U8, U8), (U8, F32), (F32, U8)];
@@ -280,8 +281,14 @@ fn separable_kernels() {
     };
     for (mut tally, borders) in [
         (Tally::new("separable kernels"), &BORDERS[..]),
-        (Tally::small("separable kernels on small devices"), &BORDERS[1..3]),
-        (Tally::specialised("separable kernels as constants"), &BORDERS[4..]),
+        (
+            Tally::small("separable kernels on small devices").only(Kind::GpuSeparable),
+            &BORDERS[1..3],
+        ),
+        (
+            Tally::specialised("separable kernels as constants").only(Kind::GpuSeparable),
+            &BORDERS[4..],
+        ),
     ] {
         let mut rng = Rng::new(31);
         let mut types = TYPES.iter().cycle();
@@ -298,7 +305,7 @@ fn separable_kernels() {
                 }
             }
         }
-        let taken = tally.covered_by(common::Kind::GpuSeparable);
+        let taken = tally.covered_by(Kind::GpuSeparable);
         let cases = 12 * borders.len();
         tally.finish(cases);
         assert!(taken.is_none_or(|n| n == cases), "`separable` took only {taken:?} cases");
@@ -308,7 +315,7 @@ fn separable_kernels() {
 /// Strides, dilations, channels, filters and element types with every size a constant of the shader.
 #[test]
 fn constant_sizes() {
-    let mut tally = Tally::specialised("constant sizes");
+    let mut tally = Tally::specialised("constant sizes").only(Kind::GpuFlat);
     let mut rng = Rng::new(32);
     for i in 0..24 {
         let filters = *rng.pick(&[1, 1, 2, 3, 5]);
@@ -443,7 +450,7 @@ fn bands_on_small_devices() {
         let conv = Conv2d::new(rng.kernel(5, 3, 2)).border(border).layout(layout);
         tally.case(&Case::new(conv, [2, 3, 120, 90]).types((U8, U8)));
     }
-    for backend in small_devices().iter().filter(|b| b.kind != common::Kind::GpuSeparable) {
+    for backend in small_devices().iter().filter(|b| b.kind != Kind::GpuSeparable) {
         let conv = Conv2d::new(rng.kernel(3, 3, 1));
         let prepared = backend.engine.prepare::<f32, f32>(&conv, [1, 5, 23_000, 3]).unwrap();
         let Launch::Gpu(launch) = prepared.plan().launch() else { panic!("not a GPU") };

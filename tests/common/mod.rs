@@ -440,6 +440,11 @@ impl Tally {
         Self::of(test, specialised_devices().iter().collect())
     }
 
+    /// The same without engines of another kind.
+    pub(crate) fn only(self, kind: Kind) -> Self {
+        Self::of(self.test, self.engines.into_iter().filter(|b| b.kind == kind).collect())
+    }
+
     fn of(test: &'static str, engines: Vec<&'static Backend>) -> Self {
         let n = engines.len();
         Self {
