@@ -1,5 +1,4 @@
-// One output by the formula, with every option: the whole of `direct`, and what `flat` does near
-// the left and right edges.
+// One output by the formula, with every option.
 
 // What tap column j of a source row (-1 for the constant) meets.
 fn value(row: i32, row_base: u32, first_column: i32, j: u32) -> f32 {

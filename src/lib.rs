@@ -75,7 +75,7 @@ pub use element::{Element, ElementType};
 pub use engine::{Axes, Engine, Prepared, Timings};
 pub use error::{Error, Result};
 pub use gpu::{BufferRange, Gpu, GpuOptions, GpuPrepared, PlannedShader, adapters};
-pub use kernel::Kernel;
+pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, Plan};
 pub use problem::Problem;
 pub use shape::{Layout, Shape};

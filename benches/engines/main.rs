@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use channelwise::{Algorithm, Cpu, Engine};
 use clap::Parser;
+use run::How;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -65,20 +66,29 @@ fn main() -> Result<(), Failure> {
     }
     let algorithms = algorithms(&args.algorithm)?;
     let engines = engines(&args)?;
+    let mut failed = 0;
     for case in &cases {
         for (threads, engine) in &engines {
             for algorithm in &algorithms {
                 let engine = engine.with_algorithm(*algorithm);
-                let resident = args.resident && engine.as_gpu().is_some();
-                match run::row(case, &engine, *threads, resident, args.seconds) {
+                let how = How { threads: *threads, resident: args.resident, seconds: args.seconds };
+                match run::row(case, &engine, how) {
                     Ok(row) if args.json => println!("{}", serde_json::to_string(&row)?),
                     Ok(row) => println!("{row}"),
-                    Err(reason) => eprintln!("{} {algorithm}: {reason}", case.name),
+                    Err(reason) => {
+                        eprintln!("{} {algorithm}: {reason}", case.name);
+                        // What was forced need not apply; all else has to work.
+                        let applies = !matches!(
+                            reason.downcast_ref(),
+                            Some(channelwise::Error::NotApplicable { .. })
+                        );
+                        failed += usize::from(applies);
+                    }
                 }
             }
         }
     }
-    Ok(())
+    if failed > 0 { Err(format!("{failed} rows failed").into()) } else { Ok(()) }
 }
 
 fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, Failure> {

@@ -36,27 +36,21 @@ impl fmt::Display for Row {
     }
 }
 
-pub(crate) fn row(
-    case: &Case,
-    engine: &Engine,
-    threads: usize,
-    resident: bool,
-    seconds: f64,
-) -> Result<Row, Failure> {
-    if case.bytes() {
-        typed::<u8>(case, engine, threads, resident, seconds)
-    } else {
-        typed::<f32>(case, engine, threads, resident, seconds)
-    }
+/// How rows are timed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// Threads of the engine, 0 for a GPU.
+    pub(crate) threads: usize,
+    /// Data lies in the GPU's buffers.
+    pub(crate) resident: bool,
+    pub(crate) seconds: f64,
 }
 
-fn typed<T: Element>(
-    case: &Case,
-    engine: &Engine,
-    threads: usize,
-    resident: bool,
-    seconds: f64,
-) -> Result<Row, Failure> {
+pub(crate) fn row(case: &Case, engine: &Engine, how: How) -> Result<Row, Failure> {
+    if case.bytes() { typed::<u8>(case, engine, how) } else { typed::<f32>(case, engine, how) }
+}
+
+fn typed<T: Element>(case: &Case, engine: &Engine, how: How) -> Result<Row, Failure> {
     let conv = case.conv()?;
     let mut noise = Noise(11);
     let scale = if case.bytes() { 255.0 } else { 1.0 };
@@ -67,7 +61,7 @@ fn typed<T: Element>(
 
     let plan;
     let (kind, times) = match engine.as_gpu() {
-        Some(gpu) if resident => {
+        Some(gpu) if how.resident => {
             let algorithm = prepared.plan().algorithm();
             let prepared = gpu.prepare(prepared.problem(), algorithm)?;
             let buffer = |elements: usize| {
@@ -81,7 +75,7 @@ fn typed<T: Element>(
             let (from, to) = (buffer(x.len()), buffer(y.len()));
             gpu.queue().write_buffer(&from, 0, bytemuck::cast_slice(x.as_slice().unwrap_or(&[])));
             plan = prepared.plan().clone();
-            let times = repeat(seconds, || {
+            let times = repeat(how.seconds, || {
                 let mut encoder = gpu.device().create_command_encoder(&Default::default());
                 let (from, to) = (BufferRange::whole(&from), BufferRange::whole(&to));
                 prepared.encode(&mut encoder, &from, &to)?;
@@ -93,7 +87,7 @@ fn typed<T: Element>(
         }
         gpu => {
             plan = prepared.plan().clone();
-            let times = repeat(seconds, || Ok(prepared.run_into(black_box(&x), &mut y)?))?;
+            let times = repeat(how.seconds, || Ok(prepared.run_into(black_box(&x), &mut y)?))?;
             (if gpu.is_some() { "gpu e" } else { "cpu" }, times)
         }
     };
@@ -104,7 +98,7 @@ fn typed<T: Element>(
         row: format!("channelwise {kind}"),
         engine: if engine.as_gpu().is_some() { "gpu" } else { "cpu" },
         algorithm: plan.algorithm().to_string(),
-        threads,
+        threads: how.threads,
         median_ms: at(0.5) * 1e3,
         min_ms: at(0.0) * 1e3,
         p90_ms: at(0.9) * 1e3,

@@ -10,8 +10,7 @@ set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lab.sh"
 [ $# -eq 1 ] || die "usage: sh fxc.sh FOLDER"
-[ "$(uname -sm)" = "Linux x86_64" ] && command -v apt-get >/dev/null ||
-    die "This runs on Debian or Ubuntu, x86_64."
+need_debian
 build_isa
 fetch_dawn
 

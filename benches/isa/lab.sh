@@ -8,6 +8,11 @@ export LAB
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 2; }
 
+need_debian() {
+    [ "$(uname -sm)" = "Linux x86_64" ] && command -v apt-get >/dev/null ||
+        die "This runs on Debian or Ubuntu, x86_64."
+}
+
 # Sets ISA to this folder's program, built if need be.
 build_isa() {
     export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$LAB/isa-target}"

@@ -12,8 +12,7 @@ set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lab.sh"
 [ $# -ge 1 ] || die "usage: sh run.sh FOLDER [--markdown FILE] [--only WORD]"
-[ "$(uname -sm)" = "Linux x86_64" ] && command -v apt-get >/dev/null ||
-    die "This runs on Debian or Ubuntu, x86_64."
+need_debian
 build_isa
 fetch_mesa
 export ISA_DRIVER="$HERE/driver.sh"

@@ -126,16 +126,18 @@ pub(super) fn params(
     let g = problem.geometry();
     let weights = problem.weights();
     let extent = g.extent();
-    let block = pass.block(launch);
+    let work = pass.work(problem, launch);
+    let block = pass.block(launch).copied().unwrap_or_default();
     let wanted = pass.grid(problem, launch, band);
     let (grid, folded) = plan::fold(wanted, max_workgroups);
     let (_, activation_a, activation_b) = activation_code(weights.activation);
     let (_, follow_a, follow_b) = activation_code(follow_activation(problem));
     let first = |span: &Span| span.first as i32;
+    let top_row = g.first_row(band.rows.start);
     let mut params = Params {
         out_row: band.rows.start as u32,
         out_column: band.columns.start as u32,
-        rows: band.rows.len() as u32,
+        rows: pass.rows(problem, band) as u32,
         columns: band.columns.len() as u32,
         images: band.images.len() as u32,
         src_base: place.src_base as u32,
@@ -150,16 +152,16 @@ pub(super) fn params(
         dst_plane: place.dst_plane as u32,
         height: g.height as u32,
         width: g.width as u32,
-        channels: g.channels as u32,
-        filters: weights.filters as u32,
-        outputs: g.outputs as u32,
+        channels: work.channels as u32,
+        filters: work.filters as u32,
+        outputs: work.outputs as u32,
         planar: g.planar.into(),
-        kernel_height: g.kernel.0 as u32,
-        kernel_width: g.kernel.1 as u32,
-        stride_rows: g.stride.0 as u32,
-        stride_columns: g.stride.1 as u32,
-        dilation_rows: g.dilation.0 as u32,
-        dilation_columns: g.dilation.1 as u32,
+        kernel_height: work.kernel.0 as u32,
+        kernel_width: work.kernel.1 as u32,
+        stride_rows: work.stride.0 as u32,
+        stride_columns: work.stride.1 as u32,
+        dilation_rows: work.dilation.0 as u32,
+        dilation_columns: work.dilation.1 as u32,
         top: g.top as i32,
         left: g.left as i32,
         fill: problem.border().constant().unwrap_or(0.0),
@@ -171,7 +173,7 @@ pub(super) fn params(
         column_spacing: block.spacing.1,
         row_phases: block.phases.0,
         column_phases: block.phases.1,
-        terms: 1,
+        terms: work.terms as u32,
         src_term: 0,
         last_row: (g.first_row(band.rows.end - 1) + extent.0 as isize - 1) as i32,
         last_column: (g.first_column(band.columns.end - 1) + extent.1 as isize - 1) as i32,
@@ -180,34 +182,24 @@ pub(super) fn params(
         groups_z: wanted[2] as u32,
         folded: folded.into(),
     };
-    match (pass, &launch.scheme) {
-        // Every row the band needs, wherever it lies: the kernel's rows are left to the next pass.
-        (Pass::Across, Scheme::Separable { terms, .. }) => {
-            let rows = plan::rows_between(problem, band);
-            let pitch = band.columns.len() * g.channels;
-            params.out_row = 0;
-            params.rows = rows as u32;
+    // Between two passes lie planes of f32, one for each image and term, of the band's columns and
+    // of every row it needs, wherever that lies.
+    let pitch = band.columns.len() * work.channels;
+    let plane = Pass::Across.rows(problem, band) * pitch;
+    match pass {
+        Pass::Direct | Pass::Flat => {}
+        Pass::Across => {
+            (params.out_row, params.top) = (0, -top_row as i32);
             (params.dst_base, params.dst_pitch) = (0, pitch as u32);
-            params.dst_plane = (rows * pitch) as u32;
-            (params.filters, params.outputs, params.planar) = (*terms as u32, *terms as u32, 1);
-            (params.kernel_height, params.stride_rows, params.dilation_rows) = (1, 1, 1);
-            params.top = -(g.first_row(band.rows.start) as i32);
+            (params.dst_plane, params.planar) = (plane as u32, 1);
         }
-        // From between the passes, whose rows and columns are counted as the output's are.
-        (Pass::Down, Scheme::Separable { terms, .. }) => {
-            let pitch = band.columns.len() * g.channels;
-            let plane = plan::rows_between(problem, band) * pitch;
+        Pass::Down => {
             (params.src_base, params.src_pitch) = (0, pitch as u32);
-            (params.src_term, params.src_image) = (plane as u32, (plane * terms) as u32);
+            (params.src_term, params.src_image) = (plane as u32, (plane * work.terms) as u32);
             (params.rows_continued, params.columns_continued) = (1, 1);
-            params.src_row = g.first_row(band.rows.start) as i32;
-            params.src_column = band.columns.start as i32;
-            (params.kernel_width, params.stride_columns, params.dilation_columns) = (1, 1, 1);
-            params.left = 0;
-            params.last_column = band.columns.end as i32 - 1;
-            params.terms = *terms as u32;
+            (params.src_row, params.src_column) = (top_row as i32, band.columns.start as i32);
+            (params.left, params.last_column) = (0, band.columns.end as i32 - 1);
         }
-        _ => {}
     }
     (params, grid)
 }
@@ -218,11 +210,9 @@ pub(super) fn constants(
     pass: Pass,
     launch: &GpuLaunch,
 ) -> Vec<(&'static str, u32)> {
-    let g = problem.geometry();
     let [x, y] = pass.workgroup(launch);
-    let last = pass != Pass::Across;
-    let if_last = |code: u32| if last { code } else { 0 };
-    // The second of two passes meets no border.
+    // What follows the sums is left to the last pass, and that one of two meets no border.
+    let if_last = |code: u32| if pass == Pass::Across { 0 } else { code };
     let border = if pass == Pass::Down { Border::Replicate } else { problem.border() };
     let mut constants = vec![
         ("WORKGROUP_X", x),
@@ -233,32 +223,18 @@ pub(super) fn constants(
         ("FOLLOW", if_last(problem.weights().follow.is_some().into())),
         ("FOLLOW_ACTIVATION", if_last(activation_code(follow_activation(problem)).0)),
     ];
-    if let Scheme::Direct { sliced, .. } = launch.scheme {
-        constants.push(("SLICED", sliced.into()));
-        return constants;
+    if let Scheme::Direct { sliced, .. } = &launch.scheme {
+        constants.push(("SLICED", u32::from(*sliced)));
     }
-    let block = pass.block(launch);
-    let (filters, outputs) = (problem.weights().filters as u32, g.outputs as u32);
-    let (rows, columns) = (
-        [g.kernel.0, g.dilation.0, g.stride.0].map(|n| n as u32),
-        [g.kernel.1, g.dilation.1, g.stride.1].map(|n| n as u32),
-    );
-    let (filters, outputs, terms, rows, columns) = match (pass, launch.scheme) {
-        (Pass::Across, Scheme::Separable { terms, .. }) => {
-            (terms as u32, terms as u32, 1, [1; 3], columns)
-        }
-        (Pass::Down, Scheme::Separable { terms, .. }) => {
-            (filters, outputs, terms as u32, rows, [1; 3])
-        }
-        _ => (filters, outputs, 1, rows, columns),
-    };
+    let Some(block) = pass.block(launch) else { return constants };
+    let work = pass.work(problem, launch);
     constants.extend([
         ("VECTORS", block.vectors),
         ("CHAINED", block.chained.into()),
         ("WORDS", block.words.into()),
         ("ROWS", block.rows),
-        ("FILTERS", filters),
-        ("OUTPUTS", outputs),
+        ("FILTERS", work.filters as u32),
+        ("OUTPUTS", work.outputs as u32),
     ]);
     if block.specialised {
         constants.extend([
@@ -266,14 +242,14 @@ pub(super) fn constants(
             ("ROW_PHASES", block.phases.0),
             ("COLUMN_SPACING", block.spacing.1),
             ("COLUMN_PHASES", block.phases.1),
-            ("TERMS", terms),
-            ("KERNEL_HEIGHT", rows[0]),
-            ("KERNEL_WIDTH", columns[0]),
-            ("CHANNELS", g.channels as u32),
-            ("DILATION_ROWS", rows[1]),
-            ("DILATION_COLUMNS", columns[1]),
-            ("STRIDE_ROWS", rows[2]),
-            ("STRIDE_COLUMNS", columns[2]),
+            ("TERMS", work.terms as u32),
+            ("KERNEL_HEIGHT", work.kernel.0 as u32),
+            ("KERNEL_WIDTH", work.kernel.1 as u32),
+            ("CHANNELS", work.channels as u32),
+            ("DILATION_ROWS", work.dilation.0 as u32),
+            ("DILATION_COLUMNS", work.dilation.1 as u32),
+            ("STRIDE_ROWS", work.stride.0 as u32),
+            ("STRIDE_COLUMNS", work.stride.1 as u32),
         ]);
     }
     constants

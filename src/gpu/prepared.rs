@@ -107,10 +107,10 @@ impl GpuPrepared {
             passes.push(compile(gpu, problem, *pass, launch).await?);
         }
 
-        let size = match launch.scheme {
-            Scheme::Separable { terms, .. } => {
-                let all = launch.bands.iter().map(|band| plan::between(problem, band, terms));
-                all.max()
+        let size = match &launch.scheme {
+            Scheme::Separable { factors, .. } => {
+                let bytes = |band| plan::between(problem, band, factors.terms());
+                launch.bands.iter().map(bytes).max()
             }
             Scheme::Direct { .. } | Scheme::Flat(_) => None,
         };
@@ -317,7 +317,7 @@ impl GpuPrepared {
 async fn compile(gpu: &Gpu, problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Result<Compiled> {
     let shader = shaders::of_pass(problem, pass).ok_or_else(|| missing(Algorithm::Auto))?;
     let constants = params::constants(problem, pass, launch);
-    let contents = weights(problem, pass);
+    let contents = weights(problem, pass, launch);
     let bytes: &[u8] = bytemuck::cast_slice(&contents);
     if bytes.len() as u64 > gpu.limits().max_range() {
         return Err(Error::TooLarge {
@@ -334,19 +334,16 @@ async fn compile(gpu: &Gpu, problem: &Problem, pass: Pass, launch: &GpuLaunch) -
 }
 
 /// The weights of a pass: taps, bias, and the pointwise step's matrix and bias.
-fn weights(problem: &Problem, pass: Pass) -> Vec<f32> {
+fn weights(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
     let weights = problem.weights();
-    // The plan found them.
-    let factors = || plan::found(problem).unwrap_or_default();
-    let taps = match pass {
-        Pass::Direct | Pass::Flat => weights.taps.clone(),
-        Pass::Across => {
-            let factors = factors();
-            return [factors.rows, vec![0.0; factors.terms]].concat();
+    let taps = match (pass, &launch.scheme) {
+        (Pass::Across, Scheme::Separable { factors, .. }) => {
+            return [factors.rows(), &vec![0.0; factors.terms()]].concat();
         }
-        Pass::Down => factors().columns,
+        (Pass::Down, Scheme::Separable { factors, .. }) => factors.columns(),
+        _ => weights.taps.as_slice(),
     };
-    let mut contents = [taps.as_slice(), &weights.bias].concat();
+    let mut contents = [taps, &weights.bias].concat();
     if let Some(follow) = &weights.follow {
         contents.extend(&follow.weights);
         contents.extend(&follow.bias);

@@ -9,18 +9,41 @@
 /// Unit round-off of f32.
 const UNIT: f64 = f32::EPSILON as f64 / 2.0;
 
-/// Filters as sums of terms: `k[f][i][j] = Σ_t columns[t][f][i] * rows[t][j]`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Factors {
-    /// `[terms, width]`.
-    pub rows: Vec<f32>,
-    /// `[terms, filters, height]`; zeros where a filter does not use a term.
-    pub columns: Vec<f32>,
-    /// Number of terms.
-    pub terms: usize,
-    /// The sum over a filter's weights by which `Σ_t |columns * rows|` passes `|k|`, the largest of
-    /// any filter: rounding errors of terms that cancel. 0 for filters of one term each.
-    pub excess: f64,
+/// Filters as sums of terms, each a column times a row:
+/// `k[f][i][j] = Σ_t columns[t][f][i] * rows[t][j]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Factors {
+    rows: Vec<f32>,
+    columns: Vec<f32>,
+    terms: usize,
+    excess: f64,
+}
+
+impl Factors {
+    /// Number of terms, which all filters share.
+    #[must_use]
+    pub fn terms(&self) -> usize {
+        self.terms
+    }
+
+    /// Rows, `[terms, kernel width]`.
+    #[must_use]
+    pub fn rows(&self) -> &[f32] {
+        &self.rows
+    }
+
+    /// Columns, `[terms, filters, kernel height]`; zeros where a filter does not use a term.
+    #[must_use]
+    pub fn columns(&self) -> &[f32] {
+        &self.columns
+    }
+
+    /// By how much `Σ_t |columns * rows|`, summed over a filter's weights, passes `Σ|k|`, the most
+    /// of any filter: the size of terms that cancel. 0 for filters of one term each.
+    #[must_use]
+    pub fn excess(&self) -> f64 {
+        self.excess
+    }
 }
 
 /// The factors of `taps` `[filters, height, width]`, or `None` where more than `most` terms are
@@ -80,12 +103,10 @@ pub(crate) fn factors(
             }
             columns[term][f] = column;
         }
-        let beyond = size.iter().zip(filter).map(|(s, w)| (s - f64::from(w.abs())).max(0.0));
-        let beyond: f64 = beyond.sum();
-        // What rounding the factors adds is no cancellation.
-        let whole: f64 = filter.iter().map(|w| f64::from(w.abs())).sum();
-        if beyond > 2.0 * allowed * whole {
-            excess = excess.max(beyond);
+        // A single term cancels nothing: it differs from the weight by what is allowed.
+        if columns.iter().filter(|term| term[f].iter().any(|c| *c != 0.0)).count() > 1 {
+            let beyond = size.iter().zip(filter).map(|(s, w)| (s - f64::from(w.abs())).max(0.0));
+            excess = excess.max(beyond.sum());
         }
     }
     Some(Factors {
@@ -153,7 +174,7 @@ mod tests {
             Kernel::disk(5.0)?,
         ] {
             let found = of(&kernel, 64).expect("finite");
-            assert_eq!(found.terms, kernel.rank(), "{kernel:?}");
+            assert_eq!(found.terms(), kernel.rank(), "{kernel:?}");
             let allowed = (kernel.height() * kernel.width()) as f64 / 2.0;
             assert!(error(&kernel, &found) <= allowed, "{kernel:?}");
             assert_eq!(found.excess > 0.0, found.terms > 1, "{kernel:?} {found:?}");
@@ -175,9 +196,27 @@ mod tests {
         let smooth = Kernel::new(3, 3, vec![1.0, 2.0, 1.0, 3.0, 6.0, 3.0, 1.0, 2.0, 1.0])?;
         let both = Kernel::stack(&[Kernel::sobel_y(), smooth, Kernel::sobel_x()])?;
         let found = of(&both, 8).expect("finite");
-        assert_eq!(found.terms, 2);
+        assert_eq!(found.terms(), 2);
         assert_eq!(error(&both, &found), 0.0);
         assert_eq!(found.excess, 0.0);
+        Ok(())
+    }
+
+    /// However small beside the other weights, and 0 only where each filter has one term.
+    #[test]
+    fn cancellation_is_stated() -> Result<()> {
+        // A Laplacian of 1e-6 in one corner, and a 1 in the other.
+        let mut weights = vec![0.0; 49];
+        for (at, w) in [(1, 1.0), (7, 1.0), (8, -4.0), (9, 1.0), (15, 1.0)] {
+            weights[at] = w * 1e-6;
+        }
+        weights[48] = 1.0;
+        let found = of(&Kernel::new(7, 7, weights)?, 7).expect("finite");
+        assert_eq!(found.terms(), 3);
+        // Two terms of a quarter cancel in each of four weights.
+        assert!((found.excess() / 2e-6 - 1.0).abs() < 1e-3, "{found:?}");
+        let apart = of(&Kernel::new(2, 2, vec![1.0, 1.0, 1.0, 0.0])?, 2).expect("finite");
+        assert_eq!((apart.terms(), apart.excess()), (2, 0.0));
         Ok(())
     }
 

@@ -4,7 +4,8 @@ mod cross;
 mod factor;
 mod presets;
 
-pub(crate) use cross::{Factors, factors};
+pub use cross::Factors;
+pub(crate) use cross::factors;
 
 use std::fmt;
 

@@ -37,20 +37,6 @@ pub struct Band {
     pub source_columns: Span,
 }
 
-impl Band {
-    /// All of `problem`.
-    pub(super) fn whole(problem: &Problem) -> Self {
-        let g = problem.geometry();
-        Self {
-            images: 0..g.images,
-            rows: 0..g.out_height,
-            columns: 0..g.out_width,
-            source_rows: Span { first: 0, len: g.height, continued: false },
-            source_columns: Span { first: 0, len: g.width, continued: false },
-        }
-    }
-}
-
 /// What one band may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
@@ -66,6 +52,8 @@ pub(super) struct Budget {
     pub terms: usize,
 }
 
+/// Bindings start at aligned offsets, and one end word may be added at each side.
+pub(super) const SLACK: u64 = 512;
 /// Most bands of a plan: a plan lists them, and each costs a submission.
 const MAX_BANDS: usize = 1 << 16;
 
@@ -240,12 +228,11 @@ impl Cutter<'_> {
         let one_place = places <= self.g.channels as u64;
         // A single pixel is never cut for its work.
         let work = one_place || places.saturating_mul(per_place as u64) <= self.budget.work;
-        // Bindings start at aligned offsets, and one end word may be added at each side.
         let between = match self.budget.terms {
             0 => 0,
             terms => separable::between(self.problem, band, terms),
         };
-        source.max(out).max(between) + 512 <= self.budget.bytes && work
+        source.max(out).max(between).saturating_add(SLACK) <= self.budget.bytes && work
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
 }
 
 /// Loop iterations of `place` in `shaders/place.wgsl`.
-pub(super) fn place_iterations(problem: &Problem) -> u64 {
+fn place_iterations(problem: &Problem) -> u64 {
     let (kh, kw) = problem.geometry().kernel;
     let weights = problem.weights();
     let filters = if weights.follow.is_some() { weights.filters as u64 } else { 1 };

@@ -82,21 +82,21 @@ impl Block {
 
 /// What one pass of the shader computes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Work {
+pub(crate) struct Work {
     pub kernel: (usize, usize),
     pub stride: (usize, usize),
     pub dilation: (usize, usize),
     pub channels: usize,
-    /// Output rows and columns, and images.
-    pub out: (usize, usize),
-    pub images: usize,
     pub filters: usize,
     pub outputs: usize,
+    /// Planes of the source, each with taps of its own.
     pub terms: usize,
+    /// Whether bytes are stored.
     pub bytes: bool,
-    /// Multiply-adds of the problem.
-    pub multiply_adds: u64,
 }
+
+/// Output rows and columns, and images.
+pub(crate) type Size = [usize; 3];
 
 impl Work {
     /// All of `problem` in one pass.
@@ -107,18 +107,16 @@ impl Work {
             stride: g.stride,
             dilation: g.dilation,
             channels: g.channels,
-            out: (g.out_height, g.out_width),
-            images: g.images,
             filters: problem.weights().filters,
             outputs: g.outputs,
             terms: 1,
             bytes: problem.output_type() == ElementType::U8,
-            multiply_adds: problem.multiply_adds(),
         }
     }
 
     /// The block of an invocation, and the microseconds of the whole.
-    pub fn block(&self, limits: &GpuLimits) -> Offer<Block> {
+    pub(super) fn block(&self, size: Size, specialised: bool, limits: &GpuLimits) -> Offer<Block> {
+        let [out_rows, out_columns, _] = size;
         let (row_spacing, row_phases) = spacing(self.stride.0, self.dilation.0);
         let (mut column_spacing, mut column_phases) = spacing(self.stride.1, self.dilation.1);
         // Bytes are stored in words, and no word may belong to two invocations: four neighbouring
@@ -146,8 +144,8 @@ impl Work {
             let block = spacing.saturating_mul(LANES * 4);
             block.saturating_add(out).saturating_mul(stride).saturating_add(kernel * dilation)
         };
-        let furthest = reach(row_spacing, self.stride.0, self.out.0, kh, self.dilation.0)
-            .max(reach(column_spacing, self.stride.1, self.out.1, kw, self.dilation.1))
+        let furthest = reach(row_spacing, self.stride.0, out_rows, kh, self.dilation.0)
+            .max(reach(column_spacing, self.stride.1, out_columns, kw, self.dilation.1))
             .max(column_spacing.saturating_mul(self.channels));
         if furthest > 1 << 30 {
             return Err(format!("a block of it would reach {furthest} places along an axis"));
@@ -156,7 +154,7 @@ impl Work {
         // Further columns, and further rows, share what is read where one's taps meet another's
         // source; columns first where there is one row of taps.
         let room = SUMS / (units * spread);
-        let across = self.out.1.div_ceil(LANES * column_spacing);
+        let across = out_columns.div_ceil(LANES * column_spacing);
         let chain = match room {
             _ if self.bytes || kw <= column_phases => 1,
             4.. if kh <= row_phases => 4,
@@ -165,7 +163,7 @@ impl Work {
         };
         let chain = chain.min(1 << across.max(1).ilog2());
         let rows = if kh > row_phases { (room / chain).clamp(1, 8) } else { 1 };
-        let rows = 1 << rows.min(self.out.0.div_ceil(row_spacing).next_power_of_two()).ilog2();
+        let rows = 1 << rows.min(out_rows.div_ceil(row_spacing).next_power_of_two()).ilog2();
         let block = Block {
             workgroup: [64.min(limits.max_invocations), 1],
             vectors: (units * chain) as u32,
@@ -174,7 +172,7 @@ impl Work {
             rows,
             spacing: (row_spacing as u32, column_spacing as u32),
             phases: (row_phases as u32, column_phases as u32),
-            specialised: self.multiply_adds >= limits.specialise_from,
+            specialised,
         };
 
         // Twin of the shader's loops.
@@ -185,7 +183,7 @@ impl Work {
         limits.check_iterations((self.terms * steps + rows as usize * row_end) as u64)?;
 
         let cost = GpuCost::of(limits);
-        let [x, y, z] = self.invocations(&block, self.out, self.images).map(|n| n as f64);
+        let [x, y, z] = self.invocations(&block, size).map(|n| n as f64);
         let read = if block.words { 1 } else { units };
         let loads = self.terms * block.source_rows(kh) * block.source_columns(kw) * read;
         let lanes = rows as usize * block.vectors as usize * LANES;
@@ -195,13 +193,8 @@ impl Work {
         Ok((block, x * y * z * each))
     }
 
-    /// Invocations for so many rows and columns of output, and images.
-    pub fn invocations(
-        &self,
-        block: &Block,
-        (rows, columns): (usize, usize),
-        images: usize,
-    ) -> [usize; 3] {
+    /// Invocations along x, y and z.
+    pub(super) fn invocations(&self, block: &Block, [rows, columns, images]: Size) -> [usize; 3] {
         // Whole blocks, and what of the last one's first rows or columns there is.
         let along = |n: usize, spacing: usize, each: usize| {
             let whole = (n - 1) / (spacing * each);
@@ -215,13 +208,20 @@ impl Work {
 
 pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
     whole_words(problem, residence)?;
-    let (block, us) = Work::of(problem).block(limits)?;
+    let g = problem.geometry();
+    let size = [g.out_height, g.out_width, g.images];
+    let (block, us) = Work::of(problem).block(size, specialised(problem, limits), limits)?;
     let launch = GpuLaunch {
         scheme: Scheme::Flat(block),
         pitch: super::pitch(residence),
         bands: Vec::new(),
     };
     Ok((launch, us + GpuCost::of(limits).pass(problem)))
+}
+
+/// Whether the problem's sizes become constants of its shaders.
+pub(super) fn specialised(problem: &Problem, limits: &GpuLimits) -> bool {
+    problem.multiply_adds() >= limits.specialise_from
 }
 
 /// Refuses bytes in the caller's buffers whose rows share words.

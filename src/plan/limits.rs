@@ -85,6 +85,14 @@ impl GpuLimits {
         self.max_range().min(256 << 20)
     }
 
+    /// The largest range of a band of data that lies there.
+    pub(super) fn band_bytes(&self, residence: Residence) -> u64 {
+        match residence {
+            Residence::Host => self.max_host_range(),
+            Residence::Device => self.max_range(),
+        }
+    }
+
     /// Refuses an invocation of so many loop iterations where the driver would end it early.
     pub(super) fn check_iterations(&self, iterations: u64) -> Result<(), String> {
         if iterations <= self.max_iterations {

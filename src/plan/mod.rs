@@ -16,15 +16,17 @@ use std::fmt;
 pub use bands::{Band, Span};
 pub(crate) use direct::CPU_ROWS;
 pub use flat::Block;
+pub(crate) use flat::Work;
 pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
-pub(crate) use separable::{between, found, rows as rows_between};
+pub(crate) use separable::between;
 
-use crate::{Error, Problem, Result};
+use crate::{Error, Factors, Problem, Result};
 
 /// How outputs are computed. Results never differ by more than the stated bound.
 ///
-/// Both give the formula's IEEE results for non-finite input too (a tap of 0 on an infinity is a
-/// NaN), as far as the device's arithmetic does.
+/// `Direct` and `Flat` give the formula's IEEE results for non-finite input too (a tap of 0 on an
+/// infinity is a NaN), as far as the device's arithmetic does; `Separable` does with one term, where
+/// no sum along a row overflows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -90,7 +92,7 @@ pub struct CpuLaunch {
 }
 
 /// Launch numbers of the GPU engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GpuLaunch {
     /// How a band is computed.
     pub scheme: Scheme,
@@ -101,7 +103,7 @@ pub struct GpuLaunch {
 }
 
 /// How the GPU computes a band.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Scheme {
     /// One invocation for each word of output.
@@ -119,8 +121,8 @@ pub enum Scheme {
         across: Block,
         /// Along columns, adding up the terms.
         down: Block,
-        /// Row factors.
-        terms: usize,
+        /// What the kernel is a sum of.
+        factors: Factors,
     },
 }
 
@@ -210,8 +212,9 @@ impl fmt::Display for Plan {
                         write!(f, "  workgroups of {x}x{y}, a word of output an invocation")?
                     }
                     Scheme::Flat(block) => write!(f, "  {block}")?,
-                    Scheme::Separable { across, down, terms } => {
-                        let plural = if *terms == 1 { "" } else { "s" };
+                    Scheme::Separable { across, down, factors } => {
+                        let terms = factors.terms();
+                        let plural = if terms == 1 { "" } else { "s" };
                         write!(f, "  {terms} term{plural}; rows: {across}; columns: {down}")?
                     }
                 }
@@ -291,23 +294,22 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
     };
     if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, machine) {
         let budget = bands::Budget {
-            bytes: match residence {
-                Residence::Host => limits.max_host_range(),
-                Residence::Device => limits.max_range(),
-            },
+            bytes: limits.band_bytes(*residence),
             work: limits.max_work(),
             pitch: launch.pitch,
             granule: granule(problem, *residence),
-            terms: match launch.scheme {
-                Scheme::Separable { terms, .. } => terms,
+            terms: match &launch.scheme {
+                Scheme::Separable { factors, .. } => factors.terms(),
                 Scheme::Direct { .. } | Scheme::Flat(_) => 0,
             },
         };
         launch.bands = bands::cut(problem, budget)?;
     }
-    let accuracy = match algorithm {
-        Algorithm::Separable => separable::accuracy(problem),
-        Algorithm::Auto | Algorithm::Direct | Algorithm::Flat => Accuracy::default(),
+    let accuracy = match &launch {
+        Launch::Gpu(GpuLaunch { scheme: Scheme::Separable { factors, .. }, .. }) => {
+            separable::accuracy(problem, factors)
+        }
+        Launch::Gpu(_) | Launch::Cpu(_) => Accuracy::default(),
     };
     let title = problem.to_string();
     Ok(Plan { title, machine: *machine, algorithm, candidates, launch, accuracy })
@@ -316,8 +318,8 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
 /// Why a launch is not taken unasked.
 fn caveat(problem: &Problem, launch: &Launch) -> Option<String> {
     match launch {
-        Launch::Gpu(GpuLaunch { scheme: Scheme::Separable { terms, .. }, .. }) => {
-            separable::caveat(problem, *terms)
+        Launch::Gpu(GpuLaunch { scheme: Scheme::Separable { factors, .. }, .. }) => {
+            separable::caveat(problem, factors)
         }
         Launch::Gpu(_) | Launch::Cpu(_) => None,
     }
@@ -385,52 +387,63 @@ impl Pass {
         }
     }
 
-    /// The block of an invocation; that of `direct` is of no use.
-    pub fn block(self, launch: &GpuLaunch) -> Block {
-        match launch.scheme {
-            Scheme::Direct { .. } => Block::default(),
-            Scheme::Flat(block) => block,
-            Scheme::Separable { across, .. } if self == Self::Across => across,
-            Scheme::Separable { down, .. } => down,
+    /// The block of an invocation; none for `direct`.
+    pub fn block(self, launch: &GpuLaunch) -> Option<&Block> {
+        match &launch.scheme {
+            Scheme::Direct { .. } => None,
+            Scheme::Flat(block) => Some(block),
+            Scheme::Separable { across, .. } if self == Self::Across => Some(across),
+            Scheme::Separable { down, .. } => Some(down),
+        }
+    }
+
+    /// What it computes.
+    pub fn work(self, problem: &Problem, launch: &GpuLaunch) -> Work {
+        let work = Work::of(problem);
+        match &launch.scheme {
+            Scheme::Direct { .. } | Scheme::Flat(_) => work,
+            Scheme::Separable { factors, .. } if self == Self::Across => {
+                separable::across(work, factors.terms())
+            }
+            Scheme::Separable { factors, .. } => separable::down(work, factors.terms()),
+        }
+    }
+
+    /// Rows it makes for `band`.
+    pub fn rows(self, problem: &Problem, band: &Band) -> usize {
+        match self {
+            Self::Across => separable::rows(problem, band.rows.len()),
+            Self::Direct | Self::Flat | Self::Down => band.rows.len(),
         }
     }
 
     /// Outputs of one invocation.
     pub fn outputs(self, problem: &Problem, launch: &GpuLaunch) -> usize {
-        match launch.scheme {
-            Scheme::Direct { .. } => 4 / problem.output_type().bytes(),
-            Scheme::Separable { terms, .. } if self == Self::Across => {
-                self.block(launch).places() * terms
-            }
-            Scheme::Flat(_) | Scheme::Separable { .. } => {
-                self.block(launch).places() * problem.geometry().outputs
-            }
+        match self.block(launch) {
+            None => 4 / problem.output_type().bytes(),
+            Some(block) => block.places() * self.work(problem, launch).outputs,
         }
     }
 
     /// Invocations of a workgroup along x and y.
     pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
-        match (&launch.scheme, self.block(launch)) {
-            (Scheme::Direct { workgroup, .. }, _) => *workgroup,
-            (_, block) => block.workgroup,
+        match &launch.scheme {
+            Scheme::Direct { workgroup, .. } => *workgroup,
+            Scheme::Flat(block) => block.workgroup,
+            Scheme::Separable { across, .. } if self == Self::Across => across.workgroup,
+            Scheme::Separable { down, .. } => down.workgroup,
         }
     }
 
     /// The grid for `band` in workgroups, before folding; empty where there is nothing to do.
     pub fn grid(self, problem: &Problem, launch: &GpuLaunch, band: &Band) -> [u64; 3] {
-        let size = (band.rows.len(), band.columns.len());
+        let size = [self.rows(problem, band), band.columns.len(), band.images.len()];
+        let blocks = |block: &Block| self.work(problem, launch).invocations(block, size);
         let invocations = match &launch.scheme {
             Scheme::Direct { sliced, .. } => direct::grid(problem, launch.pitch, *sliced, band),
-            Scheme::Flat(block) => {
-                flat::Work::of(problem).invocations(block, size, band.images.len())
-            }
-            Scheme::Separable { across, terms, .. } if self == Self::Across => {
-                let work = separable::across(problem, band, *terms);
-                work.invocations(across, work.out, work.images)
-            }
-            Scheme::Separable { down, terms, .. } => {
-                separable::down(problem, *terms).invocations(down, size, band.images.len())
-            }
+            Scheme::Flat(block) => blocks(block),
+            Scheme::Separable { across, .. } if self == Self::Across => blocks(across),
+            Scheme::Separable { down, .. } => blocks(down),
         };
         let [wx, wy] = self.workgroup(launch);
         let groups = |n: usize, size: u32| (n as u64).div_ceil(u64::from(size));

@@ -7,16 +7,48 @@ use super::cost::GpuCost;
 use super::flat::{self, Work};
 use super::limits::{GpuLimits, Residence};
 use super::{Accuracy, Band, GpuLaunch, Offer, Scheme};
-use crate::kernel::{Factors, factors};
-use crate::{ElementType, Problem};
+use crate::kernel::factors;
+use crate::{ElementType, Factors, Problem};
 
 pub(super) const NOT_ON_CPU: &str = "the CPU has no two-pass form yet";
 
 /// Most row factors: the sums an invocation of the first pass keeps.
 const MAX_TERMS: usize = 16;
 
+pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
+    flat::whole_words(problem, residence)?;
+    let g = problem.geometry();
+    let factors = found(problem)?;
+    let terms = factors.terms();
+    // A band is one output pixel at least.
+    let pixel = scalars(problem, 1, 1, 1, terms).saturating_mul(ElementType::F32.bytes() as u64);
+    let most = limits.band_bytes(residence);
+    if pixel.saturating_add(super::bands::SLACK) > most {
+        return Err(format!(
+            "between the passes lie {pixel} bytes for one output pixel, and the limit is {most}"
+        ));
+    }
+    let work = Work::of(problem);
+    let specialised = flat::specialised(problem, limits);
+    let rows = rows(problem, g.out_height);
+    let (first, first_us) =
+        across(work, terms).block([rows, g.out_width, g.images], specialised, limits)?;
+    let (second, second_us) =
+        down(work, terms).block([g.out_height, g.out_width, g.images], specialised, limits)?;
+    let cost = GpuCost::of(limits);
+    // Written once and read once.
+    let between = scalars(problem, g.out_height, g.out_width, g.images, terms) as f64;
+    let moved = 2.0 * ElementType::F32.bytes() as f64 * between / cost.bytes;
+    let launch = GpuLaunch {
+        scheme: Scheme::Separable { across: first, down: second, factors },
+        pitch: super::pitch(residence),
+        bands: Vec::new(),
+    };
+    Ok((launch, first_us + second_us + cost.pass(problem) + cost.launch + moved))
+}
+
 /// The factors of the problem's kernel, where two passes do less than one.
-pub(crate) fn found(problem: &Problem) -> Result<Factors, String> {
+fn found(problem: &Problem) -> Result<Factors, String> {
     let (kh, kw) = problem.geometry().kernel;
     let weights = problem.weights();
     // So many that all terms together still take fewer taps, and that the rounding errors of two
@@ -28,84 +60,72 @@ pub(crate) fn found(problem: &Problem) -> Result<Factors, String> {
         return Err(format!("{kh}x{kw} taps are no more than those of two passes"));
     }
     match factors(&weights.taps, (weights.filters, kh, kw), most) {
-        Some(found) if found.terms > 0 => Ok(found),
+        Some(found) if found.terms() > 0 => Ok(found),
         Some(_) => Err("all weights are 0".into()),
         None => Err(format!("the kernel is no sum of {most} separable ones, or is not finite")),
     }
 }
 
-pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
-    flat::whole_words(problem, residence)?;
-    let found = found(problem)?;
-    let all = Band::whole(problem);
-    let across = across(problem, &all, found.terms);
-    let down = down(problem, found.terms);
-    let (first, first_us) = across.block(limits)?;
-    let (second, second_us) = down.block(limits)?;
-    let launch = GpuLaunch {
-        scheme: Scheme::Separable { across: first, down: second, terms: found.terms },
-        pitch: super::pitch(residence),
-        bands: Vec::new(),
-    };
-    let cost = GpuCost::of(limits);
-    let between =
-        2 * 4 * (across.out.0 * across.out.1 * across.channels * across.images) * found.terms;
-    let us = first_us + second_us + cost.pass(problem) + cost.launch + between as f64 / cost.bytes;
-    Ok((launch, us))
-}
-
-/// The first pass for `band`.
-pub(super) fn across(problem: &Problem, band: &Band, terms: usize) -> Work {
-    let whole = Work::of(problem);
+/// The first pass of the whole `work`.
+pub(super) fn across(work: Work, terms: usize) -> Work {
     Work {
-        kernel: (1, whole.kernel.1),
-        stride: (1, whole.stride.1),
-        dilation: (1, whole.dilation.1),
-        out: (rows(problem, band), band.columns.len()),
-        images: band.images.len(),
+        kernel: (1, work.kernel.1),
+        stride: (1, work.stride.1),
+        dilation: (1, work.dilation.1),
         filters: terms,
         outputs: terms,
         bytes: false,
-        ..whole
+        ..work
     }
 }
 
 /// The second pass.
-pub(super) fn down(problem: &Problem, terms: usize) -> Work {
-    let whole = Work::of(problem);
+pub(super) fn down(work: Work, terms: usize) -> Work {
     Work {
-        kernel: (whole.kernel.0, 1),
-        stride: (whole.stride.0, 1),
-        dilation: (whole.dilation.0, 1),
+        kernel: (work.kernel.0, 1),
+        stride: (work.stride.0, 1),
+        dilation: (work.dilation.0, 1),
         terms,
-        ..whole
+        ..work
     }
 }
 
-/// Rows that lie between the passes, of one image and row factor.
-pub(crate) fn rows(problem: &Problem, band: &Band) -> usize {
+/// Rows that lie between the passes for so many output rows.
+pub(super) fn rows(problem: &Problem, out_rows: usize) -> usize {
     let g = problem.geometry();
-    (band.rows.len() - 1) * g.stride.0 + g.extent().0
+    (out_rows - 1) * g.stride.0 + g.extent().0
 }
 
-/// Bytes that lie between the passes.
+/// Scalars that lie between the passes.
+fn scalars(
+    problem: &Problem,
+    out_rows: usize,
+    out_columns: usize,
+    images: usize,
+    terms: usize,
+) -> u64 {
+    [rows(problem, out_rows), out_columns, problem.geometry().channels, images, terms]
+        .iter()
+        .fold(1, |all, n| all.saturating_mul(*n as u64))
+}
+
+/// Bytes that lie between the passes of `band`.
 pub(crate) fn between(problem: &Problem, band: &Band, terms: usize) -> u64 {
-    let scalars = band.columns.len() * problem.geometry().channels;
-    let each = (rows(problem, band) * scalars * ElementType::F32.bytes()) as u64;
-    each * (band.images.len() * terms) as u64
+    let scalars = scalars(problem, band.rows.len(), band.columns.len(), band.images.len(), terms);
+    scalars.saturating_mul(ElementType::F32.bytes() as u64)
 }
 
 /// Why it is not taken unasked, where it keeps less than `direct` does.
-pub(super) fn caveat(problem: &Problem, terms: usize) -> Option<String> {
-    let whole = problem.input_type() == ElementType::F32 && !problem.conv().finite;
-    (whole && terms > 1).then(|| {
+pub(super) fn caveat(problem: &Problem, factors: &Factors) -> Option<String> {
+    let open = problem.input_type() == ElementType::F32 && !problem.conv().finite;
+    let terms = factors.terms();
+    (open && terms > 1).then(|| {
         format!("{terms} terms would turn infinities into NaNs; `assume_finite` allows it")
     })
 }
 
 /// Terms that cancel err by their own size, in both sums, and not by that of the weight they leave.
-pub(super) fn accuracy(problem: &Problem) -> Accuracy {
+pub(super) fn accuracy(problem: &Problem, factors: &Factors) -> Accuracy {
     let (kh, kw) = problem.geometry().kernel;
-    let excess = found(problem).map_or(0.0, |found| found.excess);
-    Accuracy { spread: 2.0 * (kh * kw + 1) as f64 * excess }
+    Accuracy { spread: 2.0 * (kh * kw + 1) as f64 * factors.excess() }
 }

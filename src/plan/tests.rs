@@ -132,6 +132,31 @@ fn separable_is_taken_where_it_keeps_the_promises() {
     assert_eq!(taken(Conv2d::new(Kernel::box_blur(3, 3).unwrap()), F32)[4], Algorithm::Flat);
 }
 
+/// What lies between two passes is counted as f32 and with its halo, also where it is far too much.
+#[test]
+fn separable_leaves_alone_what_does_not_fit_between_its_passes() {
+    let limits = GpuLimits { max_binding: 1 << 20, ..GpuLimits::webgpu_defaults() };
+    let machine = Machine::Gpu(limits, Residence::Host);
+    // 127 rows of 3000 scalars, of an input with 4.
+    let tall = Conv2d::new(Kernel::gaussian(127, 20.0).unwrap());
+    let wanted = problem(&tall, [1, 4, 2, 3000], F32, F32);
+    let refused = choose(&wanted, &machine, Algorithm::Separable).unwrap_err();
+    assert!(refused.to_string().contains("1524000 bytes for one output pixel"), "{refused}");
+    assert_eq!(choose(&wanted, &machine, Algorithm::Auto).unwrap().algorithm(), Algorithm::Flat);
+    // Rows so far apart that their bytes pass 64 bits.
+    let far = Conv2d::new(Kernel::gaussian(7, 1.0).unwrap()).dilation(1 << 26, 1);
+    let far =
+        far.padding(Padding::Explicit { top: 3 << 26, bottom: 3 << 26, left: 0, right: 1 << 28 });
+    let wanted = problem(&far, [256, 1, 1, 1], U8, U8);
+    assert_eq!(wanted.output_shape().dims(), [256, 1, (1 << 28) - 5, 1]);
+    let refused = choose(&wanted, &machine, Algorithm::Separable).unwrap_err();
+    assert!(refused.to_string().contains("bytes for one output pixel"), "{refused}");
+    let huge = GpuLimits { max_binding: u64::MAX, max_buffer: u64::MAX, ..limits };
+    let on_huge = Machine::Gpu(huge, Residence::Device);
+    let plan = choose(&wanted, &on_huge, Algorithm::Auto).unwrap();
+    assert_ne!(plan.algorithm(), Algorithm::Separable, "{plan}");
+}
+
 #[test]
 fn bytes_whose_rows_share_words_are_left_to_direct_in_the_callers_buffers() {
     let conv = Conv2d::new(kernel(3, 3, 1));
@@ -290,7 +315,8 @@ fn bands_cover_every_output_once_and_hold_what_it_needs() {
         let g = problem.geometry();
         let mut cuts = 0;
         for bytes in [800, 1200, 2000, 4000, 20_000, 1 << 20] {
-            let budget = Budget { bytes, work: 1 << 20, pitch: 4, granule: 1, terms: 0 };
+            let terms = (bytes % 3) as usize;
+            let budget = Budget { bytes, work: 1 << 20, pitch: 4, granule: 1, terms };
             let Ok(bands) = cut(&problem, budget) else { continue };
             cuts = cuts.max(bands.len());
             for band in &bands {
@@ -298,6 +324,7 @@ fn bands_cover_every_output_once_and_hold_what_it_needs() {
                 let rows = &band.source_rows;
                 let span = (band.images.len() - 1) * g.image() + rows.len * g.row();
                 let span = (span * problem.input_type().bytes()) as u64;
+                assert!(between(&problem, band, terms) <= bytes, "{problem}: {band:?}");
                 let whole = band.source_columns.len == g.width && !rows.continued;
                 assert!(!whole || span <= bytes, "{problem}: {span} bytes for {band:?}");
             }
