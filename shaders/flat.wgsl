@@ -123,6 +123,30 @@ fn join(sum: vec4<f32>, m: u32, t: u32, tap_row: u32, first: u32, w: Window) -> 
     return joined;
 }
 
+// Sum m. As with the fields, an array would lie in memory where the loop over rows is not unrolled.
+fn sum_of(s: Sums, m: u32) -> vec4<f32> {
+    var sum = s.s0;
+    switch m {
+        case 1u: { sum = s.s1; }
+        case 2u: { sum = s.s2; }
+        case 3u: { sum = s.s3; }
+        case 4u: { sum = s.s4; }
+        case 5u: { sum = s.s5; }
+        case 6u: { sum = s.s6; }
+        case 7u: { sum = s.s7; }
+        case 8u: { sum = s.s8; }
+        case 9u: { sum = s.s9; }
+        case 10u: { sum = s.s10; }
+        case 11u: { sum = s.s11; }
+        case 12u: { sum = s.s12; }
+        case 13u: { sum = s.s13; }
+        case 14u: { sum = s.s14; }
+        case 15u: { sum = s.s15; }
+        default: {}
+    }
+    return sum;
+}
+
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -194,10 +218,6 @@ fn main(
         }
     }
 
-    let sums = array(
-        s.s0, s.s1, s.s2, s.s3, s.s4, s.s5, s.s6, s.s7,
-        s.s8, s.s9, s.s10, s.s11, s.s12, s.s13, s.s14, s.s15,
-    );
     let bias = terms() * FILTERS * kernel_height() * kernel_width();
     let matrix = bias + FILTERS;
     for (var r = 0u; r < ROWS; r++) {
@@ -205,7 +225,7 @@ fn main(
         var y: array<vec4<f32>, 16>;
         for (var f = 0u; f < FILTERS; f++) {
             for (var v = 0u; v < VECTORS; v++) {
-                let sum = sums[(f * ROWS + r) * VECTORS + v] + vec4(weights[bias + f]);
+                let sum = sum_of(s, (f * ROWS + r) * VECTORS + v) + vec4(weights[bias + f]);
                 y[f * VECTORS + v] = activate4(ACTIVATION, sum, p.activation_a, p.activation_b);
             }
         }
