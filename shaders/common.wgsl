@@ -7,7 +7,7 @@
 //
 // with x continued by the border, and where a pointwise step follows, `follow` over all filters.
 //
-// Bind group 0: 0 params, 1 src (in_*.wgsl), 2 dst (out_*.wgsl), 3 weights.
+// Bind group 0: 0 params, 1 src (in_*.wgsl), 2 dst (out_*.wgsl), 3 weights (weights.wgsl, fft.wgsl).
 //
 // A dispatch works on one band: some images, or some rows (or columns of rows) of one image. All
 // output coordinates are global, so that an output is computed by the same instructions whatever
@@ -62,6 +62,15 @@ struct Params {
     column_phases: u32,
     terms: u32,
     src_term: u32,
+    // `fft`: points of a tile, its outputs of stride 1, tiles of an image, and planes (tiles of every
+    // channel and image).
+    tile_rows: u32,
+    tile_columns: u32,
+    valid_rows: u32,
+    valid_columns: u32,
+    tiles_down: u32,
+    tiles_across: u32,
+    planes: u32,
     // The last row and column, of the input continued by the border, that an output of the band needs.
     last_row: i32,
     last_column: i32,
@@ -73,10 +82,6 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-
-// taps [filters, kernel_height, kernel_width], bias [filters],
-// and where a pointwise step follows: weights [filters, outputs], bias [outputs].
-@group(0) @binding(3) var<storage, read> weights: array<f32>;
 
 override WORKGROUP_X: u32 = 8u;
 override WORKGROUP_Y: u32 = 8u;

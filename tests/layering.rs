@@ -49,6 +49,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("wgpu", &["gpu"]),
     ("ndarray", &["conv", "kernel", "engine", "bin"]),
     ("rayon", &["cpu", "bin"]),
+    ("rustfft", &["kernel"]),
     ("fearless_simd", &["cpu"]),
     ("pollster", &["engine", "gpu", "bin"]),
     ("naga", &[]),

@@ -132,8 +132,8 @@ fn law<S: Strategy<Value: Clone + Debug>>(
     holds: impl Fn(&Engine, S::Value) -> Result<(), Stop>,
 ) {
     let mut text = format!("{name}:");
-    // `separable` takes few kernels: `tests/agreement.rs` has those.
-    for backend in main_engines().filter(|b| b.kind != Kind::GpuSeparable) {
+    // The others are held against the reference, in `tests/agreement.rs`: laws are about exact sums.
+    for backend in main_engines().filter(|b| b.kind.is_exact()) {
         let cases = if backend.kind == Kind::Cpu { CPU_CASES } else { GPU_CASES };
         let config = Config { cases, failure_persistence: None, ..Config::default() };
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);

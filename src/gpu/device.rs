@@ -228,6 +228,7 @@ pub(super) fn limits(info: &AdapterInfo, device: &wgpu::Device) -> GpuLimits {
         max_invocations: limits
             .max_compute_invocations_per_workgroup
             .min(limits.max_compute_workgroup_size_x),
+        max_workgroup_memory: limits.max_compute_workgroup_storage_size,
         offset_alignment: limits.min_storage_buffer_offset_alignment,
         specialise_from: GpuLimits::SPECIALISE_FROM,
         max_iterations: max_iterations(info),

@@ -6,7 +6,7 @@ use super::device::checked;
 use super::params::{self, Placement};
 use super::transfer::{self, Piece};
 use super::{GpuPrepared, buffers};
-use crate::plan::{Band, GpuLaunch, Pass};
+use crate::plan::{Band, GpuLaunch, Place};
 use crate::{ElementType, Error, Result};
 
 /// A part of a buffer that holds a tensor, its rows back to back.
@@ -56,6 +56,7 @@ impl<'a> BufferRange<'a> {
 }
 
 /// A range as it is bound: its start aligned, and the scalars before the tensor's first.
+#[derive(Clone, Copy)]
 struct Bound<'a> {
     buffer: &'a Buffer,
     offset: u64,
@@ -215,12 +216,13 @@ impl GpuPrepared {
                 if grid.contains(&0) {
                     continue;
                 }
-                let between = self.between().map(own_bound);
-                let (reads, writes) = match (compiled.pass, &between) {
-                    (Pass::Across, Some(between)) => (src, between),
-                    (Pass::Down, Some(between)) => (between, dst),
-                    _ => (src, dst),
+                let bound = |place| match place {
+                    Place::Source => Some(*src),
+                    Place::Destination => Some(*dst),
+                    Place::Between(n) => self.between().get(n).map(own_bound),
                 };
+                let [from, to] = compiled.pass.way(&launch.scheme);
+                let (Some(reads), Some(writes)) = (bound(from), bound(to)) else { continue };
                 let params = bytemuck::bytes_of(&params);
                 let params =
                     gpu.constant_buffer("channelwise.params", params, BufferUsages::UNIFORM);

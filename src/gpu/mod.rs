@@ -14,6 +14,7 @@ mod planned;
 mod prepared;
 mod shaders;
 mod transfer;
+mod weights;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::plan::{self, Band, GpuLaunch, Pass, Scheme, Span};
+use crate::plan::{self, Band, GpuLaunch, Pass, Place, Scheme, Span, Tiles};
 use crate::problem::Problem;
 use crate::{Activation, Border};
 
@@ -64,6 +64,13 @@ params! {
     column_phases: u32,
     terms: u32,
     src_term: u32,
+    tile_rows: u32,
+    tile_columns: u32,
+    valid_rows: u32,
+    valid_columns: u32,
+    tiles_down: u32,
+    tiles_across: u32,
+    planes: u32,
     last_row: i32,
     last_column: i32,
     groups_x: u32,
@@ -174,29 +181,50 @@ pub(super) fn params(
         row_phases: block.phases.0,
         column_phases: block.phases.1,
         terms: work.terms as u32,
-        src_term: 0,
         last_row: (g.first_row(band.rows.end - 1) + extent.0 as isize - 1) as i32,
         last_column: (g.first_column(band.columns.end - 1) + extent.1 as isize - 1) as i32,
         groups_x: wanted[0] as u32,
         groups_y: wanted[1] as u32,
         groups_z: wanted[2] as u32,
         folded: folded.into(),
+        ..Params::default()
     };
-    // Between two passes lie planes of f32, one for each image and term, of the band's columns and
-    // of every row it needs, wherever that lies.
+    if let Scheme::Fft(tile) = &launch.scheme {
+        let tiles = Tiles::of(problem, tile, band);
+        (params.tile_rows, params.tile_columns) = tile.size;
+        (params.valid_rows, params.valid_columns) = tile.valid;
+        (params.tiles_down, params.tiles_across) = (tiles.down as u32, tiles.across as u32);
+        params.planes = tiles.planes as u32;
+    }
+    // Planes of f32 lie between passes, one for each image and term (or filter), of the band's columns;
+    // and for `separable` of every row it needs, wherever that lies.
     let pitch = band.columns.len() * work.channels;
-    let plane = Pass::Across.rows(problem, band) * pitch;
+    let [from, to] = pass.way(&launch.scheme);
+    let rows = match launch.scheme {
+        Scheme::Separable { .. } => Pass::Across.rows(problem, band),
+        Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Fft(_) => band.rows.len(),
+    };
+    let plane = rows * pitch;
+    if matches!(to, Place::Between(_)) {
+        (params.dst_base, params.dst_pitch) = (0, pitch as u32);
+        (params.dst_plane, params.planar) = (plane as u32, 1);
+    }
+    if matches!(from, Place::Between(_)) {
+        (params.src_base, params.src_pitch) = (0, pitch as u32);
+        (params.src_term, params.src_image) = (plane as u32, (plane * work.terms) as u32);
+        (params.rows_continued, params.columns_continued) = (1, 1);
+    }
     match pass {
-        Pass::Direct | Pass::Flat => {}
-        Pass::Across => {
-            (params.out_row, params.top) = (0, -top_row as i32);
-            (params.dst_base, params.dst_pitch) = (0, pitch as u32);
-            (params.dst_plane, params.planar) = (plane as u32, 1);
+        Pass::Direct | Pass::Flat | Pass::Forward | Pass::Multiply | Pass::Back => {}
+        Pass::Across => (params.out_row, params.top) = (0, -top_row as i32),
+        Pass::Finish => {
+            (params.out_row, params.out_column) = (0, 0);
+            (params.src_row, params.src_column) = (0, 0);
+            (params.top, params.left) = (0, 0);
+            (params.last_row, params.last_column) =
+                (band.rows.len() as i32 - 1, band.columns.len() as i32 - 1);
         }
         Pass::Down => {
-            (params.src_base, params.src_pitch) = (0, pitch as u32);
-            (params.src_term, params.src_image) = (plane as u32, (plane * work.terms) as u32);
-            (params.rows_continued, params.columns_continued) = (1, 1);
             (params.src_row, params.src_column) = (top_row as i32, band.columns.start as i32);
             (params.left, params.last_column) = (0, band.columns.end as i32 - 1);
         }
@@ -211,20 +239,32 @@ pub(super) fn constants(
     launch: &GpuLaunch,
 ) -> Vec<(&'static str, u32)> {
     let [x, y] = pass.workgroup(launch);
-    // What follows the sums is left to the last pass, and that one of two meets no border.
-    let if_last = |code: u32| if pass == Pass::Across { 0 } else { code };
-    let border = if pass == Pass::Down { Border::Replicate } else { problem.border() };
+    // What follows the sums is left to the pass that writes outputs, and where it reads what lies
+    // between passes it meets no border.
+    let [from, to] = pass.way(&launch.scheme);
+    let if_last = |code: u32| if to == Place::Destination { code } else { 0 };
+    let border = if from == Place::Source { problem.border() } else { Border::Replicate };
     let mut constants = vec![
         ("WORKGROUP_X", x),
         ("WORKGROUP_Y", y),
         ("BORDER", border_code(border)),
-        ("FAR", u32::from(reaches_far(problem))),
+        ("FAR", u32::from(from == Place::Source && reaches_far(problem))),
         ("ACTIVATION", if_last(activation_code(problem.weights().activation).0)),
         ("FOLLOW", if_last(problem.weights().follow.is_some().into())),
         ("FOLLOW_ACTIVATION", if_last(activation_code(follow_activation(problem)).0)),
     ];
     if let Scheme::Direct { sliced, .. } = &launch.scheme {
         constants.push(("SLICED", u32::from(*sliced)));
+    }
+    if let Scheme::Fft(tile) = &launch.scheme
+        && let Pass::Forward | Pass::Multiply | Pass::Back = pass
+    {
+        let (length, lines) = match pass {
+            Pass::Multiply => (tile.size.0, tile.lines().1),
+            _ => (tile.size.1, tile.lines().0),
+        };
+        let beside = u32::from(pass == Pass::Multiply);
+        constants.extend([("LENGTH", length), ("LINES", lines), ("BESIDE", beside)]);
     }
     let Some(block) = pass.block(launch) else { return constants };
     let work = pass.work(problem, launch);

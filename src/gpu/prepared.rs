@@ -7,8 +7,8 @@ use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use wgpu::{Buffer, BufferAsyncError, BufferUsages, ComputePipeline, PollType, SubmissionIndex};
 
 use super::device::checked;
-use super::{Gpu, params, shaders, transfer};
-use crate::plan::{self, Band, GpuLaunch, Launch, Machine, Pass, Plan, Residence, Scheme};
+use super::{Gpu, params, shaders, transfer, weights};
+use crate::plan::{self, Band, GpuLaunch, Launch, Machine, Pass, Plan, Residence};
 use crate::{Algorithm, Error, Problem, Result};
 
 /// Bands in flight: one is uploaded while the one before it computes.
@@ -59,8 +59,8 @@ pub struct GpuPrepared {
     problem: Problem,
     plan: Plan,
     passes: Vec<Compiled>,
-    /// What one pass leaves for the next. Submissions of one queue run in order, so all share it.
-    between: Option<Buffer>,
+    /// What passes leave for the next. Submissions of one queue run in order, so all share it.
+    between: Vec<Buffer>,
 }
 
 /// A compiled pass.
@@ -107,21 +107,14 @@ impl GpuPrepared {
             passes.push(compile(gpu, problem, *pass, launch).await?);
         }
 
-        let size = match &launch.scheme {
-            Scheme::Separable { factors, .. } => {
-                let bytes = |band| plan::between(problem, band, factors.terms());
-                launch.bands.iter().map(bytes).max()
-            }
-            Scheme::Direct { .. } | Scheme::Flat(_) => None,
-        };
-        let between = match size {
-            Some(size) => {
-                let what = "making room between passes";
-                let usage = BufferUsages::STORAGE;
-                Some(gpu.pool().take(gpu.device(), gpu.loss(), what, size, usage).await?)
-            }
-            None => None,
-        };
+        let sizes = launch.bands.iter().map(|band| launch.scheme.between(problem, band));
+        let largest = sizes.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a.max(b)).collect());
+        let mut between = Vec::new();
+        for size in largest.unwrap_or_default() {
+            let what = "making room between passes";
+            let usage = BufferUsages::STORAGE;
+            between.push(gpu.pool().take(gpu.device(), gpu.loss(), what, size, usage).await?);
+        }
         Ok(Self { gpu: gpu.clone(), problem: problem.clone(), plan, passes, between })
     }
 
@@ -141,8 +134,8 @@ impl GpuPrepared {
         &self.gpu
     }
 
-    pub(super) fn between(&self) -> Option<&Buffer> {
-        self.between.as_ref()
+    pub(super) fn between(&self) -> &[Buffer] {
+        &self.between
     }
 
     pub(super) fn launch(&self) -> Result<&GpuLaunch> {
@@ -317,7 +310,7 @@ impl GpuPrepared {
 async fn compile(gpu: &Gpu, problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Result<Compiled> {
     let shader = shaders::of_pass(problem, pass).ok_or_else(|| missing(Algorithm::Auto))?;
     let constants = params::constants(problem, pass, launch);
-    let contents = weights(problem, pass, launch);
+    let contents = weights::of_pass(problem, pass, launch);
     let bytes: &[u8] = bytemuck::cast_slice(&contents);
     if bytes.len() as u64 > gpu.limits().max_range() {
         return Err(Error::TooLarge {
@@ -331,24 +324,6 @@ async fn compile(gpu: &Gpu, problem: &Problem, pass: Pass, launch: &GpuLaunch) -
     });
     let weights = weights.done().await?;
     Ok(Compiled { pass, pipeline: gpu.pipeline(shader, &constants).await?, weights })
-}
-
-/// The weights of a pass: taps, bias, and the pointwise step's matrix and bias.
-fn weights(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
-    let weights = problem.weights();
-    let taps = match (pass, &launch.scheme) {
-        (Pass::Across, Scheme::Separable { factors, .. }) => {
-            return [factors.rows(), &vec![0.0; factors.terms()]].concat();
-        }
-        (Pass::Down, Scheme::Separable { factors, .. }) => factors.columns(),
-        _ => weights.taps.as_slice(),
-    };
-    let mut contents = [taps, &weights.bias].concat();
-    if let Some(follow) = &weights.follow {
-        contents.extend(&follow.weights);
-        contents.extend(&follow.bias);
-    }
-    contents
 }
 
 fn missing(algorithm: Algorithm) -> Error {

@@ -5,21 +5,30 @@
 use crate::plan::Pass;
 use crate::{ElementType, Problem};
 
-/// How a pass reads its source.
+/// What a pass reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Source {
-    /// f32 at any address.
+pub(crate) enum Data {
     F32,
-    /// Bytes.
     U8,
+    /// Pairs of f32, between passes.
+    Complex,
+}
+
+impl From<ElementType> for Data {
+    fn from(element: ElementType) -> Self {
+        match element {
+            ElementType::F32 => Self::F32,
+            ElementType::U8 => Self::U8,
+        }
+    }
 }
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shader {
     pub pass: Pass,
-    pub source: Source,
-    pub output: ElementType,
+    pub source: Data,
+    pub output: Data,
     pub label: &'static str,
     pub wgsl: &'static str,
 }
@@ -38,8 +47,8 @@ macro_rules! row {
     ($pass:ident: $($file:literal)*; $source:ident $in:literal -> $output:ident $out:literal) => {
         Shader {
             pass: Pass::$pass,
-            source: Source::$source,
-            output: ElementType::$output,
+            source: Data::$source,
+            output: Data::$output,
             label: concat!("channelwise.", stringify!($pass), ".", $in, ".", $out),
             wgsl: files!("common", "border", $in, $out, $($file),*),
         }
@@ -48,27 +57,31 @@ macro_rules! row {
 
 /// Every shader there is.
 pub(crate) const TABLE: &[Shader] = &[
-    row!(Direct: "activation" "place" "direct"; F32 "in_f32" -> F32 "out_f32"),
-    row!(Direct: "activation" "place" "direct"; F32 "in_f32" -> U8 "out_u8"),
-    row!(Direct: "activation" "place" "direct"; U8 "in_u8" -> F32 "out_f32"),
-    row!(Direct: "activation" "place" "direct"; U8 "in_u8" -> U8 "out_u8"),
-    row!(Flat: "activation" "store_f32" "flat"; F32 "in_f32" -> F32 "out_f32"),
-    row!(Flat: "activation" "store_u8" "flat"; F32 "in_f32" -> U8 "out_u8"),
-    row!(Flat: "activation" "store_f32" "flat"; U8 "in_u8" -> F32 "out_f32"),
-    row!(Flat: "activation" "store_u8" "flat"; U8 "in_u8" -> U8 "out_u8"),
+    row!(Direct: "weights" "activation" "place" "direct"; F32 "in_f32" -> F32 "out_f32"),
+    row!(Direct: "weights" "activation" "place" "direct"; F32 "in_f32" -> U8 "out_u8"),
+    row!(Direct: "weights" "activation" "place" "direct"; U8 "in_u8" -> F32 "out_f32"),
+    row!(Direct: "weights" "activation" "place" "direct"; U8 "in_u8" -> U8 "out_u8"),
+    row!(Flat: "weights" "activation" "store_f32" "flat"; F32 "in_f32" -> F32 "out_f32"),
+    row!(Flat: "weights" "activation" "store_u8" "flat"; F32 "in_f32" -> U8 "out_u8"),
+    row!(Flat: "weights" "activation" "store_f32" "flat"; U8 "in_u8" -> F32 "out_f32"),
+    row!(Flat: "weights" "activation" "store_u8" "flat"; U8 "in_u8" -> U8 "out_u8"),
+    row!(Forward: "fft" "fft_forward"; F32 "in_f32" -> Complex "out_complex"),
+    row!(Forward: "fft" "fft_forward"; U8 "in_u8" -> Complex "out_complex"),
+    row!(Multiply: "fft" "fft_multiply"; Complex "in_complex" -> Complex "out_complex"),
+    row!(Back: "activation" "fft" "fft_back"; Complex "in_complex" -> F32 "out_f32"),
 ];
 
 /// The shader of a pass, if there is one.
 pub(crate) fn of_pass(problem: &Problem, pass: Pass) -> Option<&'static Shader> {
-    // Between two passes lie f32. Both are made by the shader of one.
-    let (shader, from, to) = match pass {
-        Pass::Direct | Pass::Flat => (pass, problem.input_type(), problem.output_type()),
-        Pass::Across => (Pass::Flat, problem.input_type(), ElementType::F32),
-        Pass::Down => (Pass::Flat, ElementType::F32, problem.output_type()),
+    let (input, output) = (problem.input_type().into(), problem.output_type().into());
+    // Two passes, and the last of four, are made by the shader of one.
+    let (shader, source, output) = match pass {
+        Pass::Direct | Pass::Flat => (pass, input, output),
+        Pass::Across => (Pass::Flat, input, Data::F32),
+        Pass::Down | Pass::Finish => (Pass::Flat, Data::F32, output),
+        Pass::Forward => (pass, input, Data::Complex),
+        Pass::Multiply => (pass, Data::Complex, Data::Complex),
+        Pass::Back => (pass, Data::Complex, Data::F32),
     };
-    let source = match from {
-        ElementType::F32 => Source::F32,
-        ElementType::U8 => Source::U8,
-    };
-    TABLE.iter().find(|s| (s.pass, s.source, s.output) == (shader, source, to))
+    TABLE.iter().find(|s| (s.pass, s.source, s.output) == (shader, source, output))
 }

@@ -3,9 +3,11 @@
 mod cross;
 mod factor;
 mod presets;
+mod spectrum;
 
 pub use cross::Factors;
 pub(crate) use cross::factors;
+pub(crate) use spectrum::{spectrum, turns};
 
 use std::fmt;
 

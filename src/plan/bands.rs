@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::separable;
+use super::Scheme;
 use crate::problem::Geometry;
 use crate::{Border, Error, Problem, Result};
 
@@ -38,9 +38,9 @@ pub struct Band {
 }
 
 /// What one band may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Budget {
-    /// Bytes of the source range and of the destination range, each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget<'a> {
+    /// Bytes of the source range, of the destination range and of buffers between passes, each.
     pub bytes: u64,
     /// Multiply-adds.
     pub work: u64,
@@ -48,8 +48,8 @@ pub(super) struct Budget {
     pub pitch: usize,
     /// Rows or images by which a band must start.
     pub granule: usize,
-    /// Planes between two passes, 0 where there is one.
-    pub terms: usize,
+    /// What lies between passes depends on it.
+    pub scheme: &'a Scheme,
 }
 
 /// Bindings start at aligned offsets, and one end word may be added at each side.
@@ -58,7 +58,7 @@ pub(super) const SLACK: u64 = 512;
 const MAX_BANDS: usize = 1 << 16;
 
 /// The bands of `problem` within `budget`, in the order of the output.
-pub(super) fn cut(problem: &Problem, budget: Budget) -> Result<Vec<Band>> {
+pub(super) fn cut(problem: &Problem, budget: Budget<'_>) -> Result<Vec<Band>> {
     let g = problem.geometry();
     let cutter = Cutter { problem, g, budget };
     let mut bands = Vec::new();
@@ -139,7 +139,7 @@ fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
 struct Cutter<'a> {
     problem: &'a Problem,
     g: &'a Geometry,
-    budget: Budget,
+    budget: Budget<'a>,
 }
 
 impl Cutter<'_> {
@@ -228,10 +228,7 @@ impl Cutter<'_> {
         let one_place = places <= self.g.channels as u64;
         // A single pixel is never cut for its work.
         let work = one_place || places.saturating_mul(per_place as u64) <= self.budget.work;
-        let between = match self.budget.terms {
-            0 => 0,
-            terms => separable::between(self.problem, band, terms),
-        };
+        let between = self.budget.scheme.between(self.problem, band).into_iter().fold(0, u64::max);
         source.max(out).max(between).saturating_add(SLACK) <= self.budget.bytes && work
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct GpuCost {
     pub taps: f64,
     /// Scalars that `flat` reads or writes: neighbouring invocations have neighbours.
     pub loads: f64,
+    /// Scalars written to workgroup memory, or read from there.
+    pub exchanges: f64,
     /// Multiply-adds of `flat`, in registers.
     pub sums: f64,
     /// Bytes of memory.
@@ -23,16 +25,18 @@ pub(super) struct GpuCost {
 
 impl GpuCost {
     pub(super) fn of(limits: &GpuLimits) -> Self {
-        let [taps, loads, sums, bytes, launch] = match limits.class {
-            AdapterClass::Discrete => [400_000.0, 1_500_000.0, 8_000_000.0, 300_000.0, 10.0],
+        let [taps, loads, exchanges, sums, bytes, launch] = match limits.class {
+            AdapterClass::Discrete => {
+                [400_000.0, 1_500_000.0, 4_000_000.0, 8_000_000.0, 300_000.0, 10.0]
+            },
             AdapterClass::Integrated | AdapterClass::Unknown => {
-                [40_000.0, 150_000.0, 800_000.0, 30_000.0, 20.0]
+                [40_000.0, 150_000.0, 400_000.0, 800_000.0, 30_000.0, 20.0]
             }
             // Mesa 26 on two cores with AVX2, from kernels of 3x3 to 31x31; Mesa 22.3 takes two to
             // four times as long.
-            AdapterClass::Software => [360.0, 2_000.0, 7_300.0, 8_000.0, 30.0],
+            AdapterClass::Software => [360.0, 2_000.0, 1_200.0, 7_300.0, 8_000.0, 30.0],
         };
-        Self { taps, loads, sums, bytes, launch }
+        Self { taps, loads, exchanges, sums, bytes, launch }
     }
 
     /// What any pass costs: its launch, and its bytes once.

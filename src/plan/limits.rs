@@ -41,6 +41,8 @@ pub struct GpuLimits {
     pub max_workgroups: u32,
     /// `max_compute_invocations_per_workgroup`.
     pub max_invocations: u32,
+    /// `max_compute_workgroup_storage_size`, bytes.
+    pub max_workgroup_memory: u32,
     /// `min_storage_buffer_offset_alignment`, bytes.
     pub offset_alignment: u32,
     /// Multiply-adds from which sizes are constants of the shader: compilers unroll its loops then,
@@ -64,6 +66,7 @@ impl GpuLimits {
             max_buffer: 256 << 20,
             max_workgroups: 65_535,
             max_invocations: 256,
+            max_workgroup_memory: 16 << 10,
             offset_alignment: 256,
             specialise_from: Self::SPECIALISE_FROM,
             max_iterations: u64::MAX,

@@ -7,18 +7,22 @@
 mod bands;
 mod cost;
 mod direct;
+mod fft;
 mod flat;
 mod limits;
+mod pass;
 mod separable;
 
 use std::fmt;
 
 pub use bands::{Band, Span};
 pub(crate) use direct::CPU_ROWS;
+pub use fft::Tile;
+pub(crate) use fft::Tiles;
 pub use flat::Block;
 pub(crate) use flat::Work;
 pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
-pub(crate) use separable::between;
+pub(crate) use pass::{Pass, Place, fold};
 
 use crate::{Error, Factors, Problem, Result};
 
@@ -45,11 +49,16 @@ pub enum Algorithm {
     /// of infinities, and their rounding errors are relative to the largest input
     /// ([`Plan::accuracy`]).
     Separable,
+    /// GPU: transforms of tiles times the kernel's spectrum, for large kernels. Taken unasked where the
+    /// input is known to be finite, as with several terms of `Separable`: a value that is not may
+    /// spread over its tile, and rounding errors are relative to the largest input
+    /// ([`Plan::accuracy`]).
+    Fft,
 }
 
 impl Algorithm {
     /// All that can be taken, `Auto` left out.
-    pub const ALL: [Self; 3] = [Self::Flat, Self::Separable, Self::Direct];
+    pub const ALL: [Self; 4] = [Self::Flat, Self::Separable, Self::Fft, Self::Direct];
 }
 
 impl fmt::Display for Algorithm {
@@ -59,6 +68,7 @@ impl fmt::Display for Algorithm {
             Self::Direct => "direct",
             Self::Flat => "flat",
             Self::Separable => "separable",
+            Self::Fft => "fft",
         })
     }
 }
@@ -124,6 +134,38 @@ pub enum Scheme {
         /// What the kernel is a sum of.
         factors: Factors,
     },
+    /// Transforms of tiles, in three passes or four.
+    Fft(Tile),
+}
+
+impl Scheme {
+    /// Bytes of each buffer between the passes of `band`.
+    pub(crate) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
+        match self {
+            Self::Direct { .. } | Self::Flat(_) => Vec::new(),
+            Self::Separable { factors, .. } => {
+                vec![separable::between(problem, band, factors.terms())]
+            }
+            Self::Fft(tile) => tile.between(problem, band),
+        }
+    }
+
+    /// Why it is not taken unasked, where it keeps less than the others.
+    fn caveat(&self, problem: &Problem) -> Option<String> {
+        match self {
+            Self::Direct { .. } | Self::Flat(_) => None,
+            Self::Separable { factors, .. } => separable::caveat(problem, factors),
+            Self::Fft(_) => fft::caveat(problem),
+        }
+    }
+
+    fn accuracy(&self, problem: &Problem) -> Accuracy {
+        match self {
+            Self::Direct { .. } | Self::Flat(_) => Accuracy::default(),
+            Self::Separable { factors, .. } => separable::accuracy(problem, factors),
+            Self::Fft(tile) => fft::accuracy(problem, tile),
+        }
+    }
 }
 
 /// How a problem will be computed, and why so.
@@ -217,6 +259,7 @@ impl fmt::Display for Plan {
                         let plural = if terms == 1 { "" } else { "s" };
                         write!(f, "  {terms} term{plural}; rows: {across}; columns: {down}")?
                     }
+                    Scheme::Fft(tile) => write!(f, "  {tile}")?,
                 }
                 let plural = if launch.bands.len() == 1 { "" } else { "s" };
                 writeln!(f, ", {} band{plural}", launch.bands.len())?;
@@ -257,8 +300,8 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
     // What keeps less than the others is left to those who ask for it.
     if wanted == Algorithm::Auto {
         for (_, offer) in &mut offers {
-            if let Ok((launch, _)) = offer
-                && let Some(reason) = caveat(problem, launch)
+            if let Ok((Launch::Gpu(launch), _)) = offer
+                && let Some(reason) = launch.scheme.caveat(problem)
             {
                 *offer = Err(reason);
             }
@@ -298,31 +341,16 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
             work: limits.max_work(),
             pitch: launch.pitch,
             granule: granule(problem, *residence),
-            terms: match &launch.scheme {
-                Scheme::Separable { factors, .. } => factors.terms(),
-                Scheme::Direct { .. } | Scheme::Flat(_) => 0,
-            },
+            scheme: &launch.scheme,
         };
         launch.bands = bands::cut(problem, budget)?;
     }
     let accuracy = match &launch {
-        Launch::Gpu(GpuLaunch { scheme: Scheme::Separable { factors, .. }, .. }) => {
-            separable::accuracy(problem, factors)
-        }
-        Launch::Gpu(_) | Launch::Cpu(_) => Accuracy::default(),
+        Launch::Gpu(launch) => launch.scheme.accuracy(problem),
+        Launch::Cpu(_) => Accuracy::default(),
     };
     let title = problem.to_string();
     Ok(Plan { title, machine: *machine, algorithm, candidates, launch, accuracy })
-}
-
-/// Why a launch is not taken unasked.
-fn caveat(problem: &Problem, launch: &Launch) -> Option<String> {
-    match launch {
-        Launch::Gpu(GpuLaunch { scheme: Scheme::Separable { factors, .. }, .. }) => {
-            separable::caveat(problem, factors)
-        }
-        Launch::Gpu(_) | Launch::Cpu(_) => None,
-    }
 }
 
 fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<Launch> {
@@ -332,6 +360,7 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
         (Algorithm::Direct, Machine::Cpu(limits)) => direct::cpu(problem, limits).map(cpu),
         (Algorithm::Flat, Machine::Cpu(_)) => Err(flat::NOT_ON_CPU.into()),
         (Algorithm::Separable, Machine::Cpu(_)) => Err(separable::NOT_ON_CPU.into()),
+        (Algorithm::Fft, Machine::Cpu(_)) => Err(fft::NOT_ON_CPU.into()),
         (Algorithm::Direct, Machine::Gpu(limits, residence)) => {
             direct::gpu(problem, limits, *residence).map(gpu)
         }
@@ -340,6 +369,9 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
         }
         (Algorithm::Separable, Machine::Gpu(limits, residence)) => {
             separable::gpu(problem, limits, *residence).map(gpu)
+        }
+        (Algorithm::Fft, Machine::Gpu(limits, residence)) => {
+            fft::gpu(problem, limits, *residence).map(gpu)
         }
         (Algorithm::Auto, _) => Err("it is not an algorithm of its own".into()),
     }
@@ -362,111 +394,6 @@ fn pitch(residence: Residence) -> usize {
         Residence::Host => 4,
         Residence::Device => 1,
     }
-}
-
-/// One shader's work on a band.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Pass {
-    /// Everything, one word an invocation.
-    Direct,
-    /// A block of outputs an invocation.
-    Flat,
-    /// The same shader along rows, into a buffer between the passes.
-    Across,
-    /// The same shader along columns, from there.
-    Down,
-}
-
-impl Pass {
-    /// The passes of a scheme, in the order in which they run.
-    pub fn of(scheme: &Scheme) -> &'static [Self] {
-        match scheme {
-            Scheme::Direct { .. } => &[Self::Direct],
-            Scheme::Flat(_) => &[Self::Flat],
-            Scheme::Separable { .. } => &[Self::Across, Self::Down],
-        }
-    }
-
-    /// The block of an invocation; none for `direct`.
-    pub fn block(self, launch: &GpuLaunch) -> Option<&Block> {
-        match &launch.scheme {
-            Scheme::Direct { .. } => None,
-            Scheme::Flat(block) => Some(block),
-            Scheme::Separable { across, .. } if self == Self::Across => Some(across),
-            Scheme::Separable { down, .. } => Some(down),
-        }
-    }
-
-    /// What it computes.
-    pub fn work(self, problem: &Problem, launch: &GpuLaunch) -> Work {
-        let work = Work::of(problem);
-        match &launch.scheme {
-            Scheme::Direct { .. } | Scheme::Flat(_) => work,
-            Scheme::Separable { factors, .. } if self == Self::Across => {
-                separable::across(work, factors.terms())
-            }
-            Scheme::Separable { factors, .. } => separable::down(work, factors.terms()),
-        }
-    }
-
-    /// Rows it makes for `band`.
-    pub fn rows(self, problem: &Problem, band: &Band) -> usize {
-        match self {
-            Self::Across => separable::rows(problem, band.rows.len()),
-            Self::Direct | Self::Flat | Self::Down => band.rows.len(),
-        }
-    }
-
-    /// Outputs of one invocation.
-    pub fn outputs(self, problem: &Problem, launch: &GpuLaunch) -> usize {
-        match self.block(launch) {
-            None => 4 / problem.output_type().bytes(),
-            Some(block) => block.places() * self.work(problem, launch).outputs,
-        }
-    }
-
-    /// Invocations of a workgroup along x and y.
-    pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
-        match &launch.scheme {
-            Scheme::Direct { workgroup, .. } => *workgroup,
-            Scheme::Flat(block) => block.workgroup,
-            Scheme::Separable { across, .. } if self == Self::Across => across.workgroup,
-            Scheme::Separable { down, .. } => down.workgroup,
-        }
-    }
-
-    /// The grid for `band` in workgroups, before folding; empty where there is nothing to do.
-    pub fn grid(self, problem: &Problem, launch: &GpuLaunch, band: &Band) -> [u64; 3] {
-        let size = [self.rows(problem, band), band.columns.len(), band.images.len()];
-        let blocks = |block: &Block| self.work(problem, launch).invocations(block, size);
-        let invocations = match &launch.scheme {
-            Scheme::Direct { sliced, .. } => direct::grid(problem, launch.pitch, *sliced, band),
-            Scheme::Flat(block) => blocks(block),
-            Scheme::Separable { across, .. } if self == Self::Across => blocks(across),
-            Scheme::Separable { down, .. } => blocks(down),
-        };
-        let [wx, wy] = self.workgroup(launch);
-        let groups = |n: usize, size: u32| (n as u64).div_ceil(u64::from(size));
-        [groups(invocations[0], wx), groups(invocations[1], wy), invocations[2] as u64]
-    }
-}
-
-/// The grid as dispatched where an axis holds at most `most` workgroups, and whether it had to be
-/// folded. A folded grid may hold a few workgroups too many; they find nothing to do.
-pub(crate) fn fold(grid: [u64; 3], most: u32) -> ([u32; 3], bool) {
-    let most = u64::from(most);
-    if grid.contains(&0) {
-        return ([0; 3], false);
-    }
-    if grid.iter().all(|n| *n <= most) {
-        return (grid.map(|n| n as u32), false);
-    }
-    let total: u64 = grid.iter().product();
-    let x = total.min(most);
-    let rows = total.div_ceil(x);
-    let z = rows.div_ceil(most);
-    let y = rows.div_ceil(z);
-    ([x as u32, y as u32, z as u32], true)
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn scalars(
 }
 
 /// Bytes that lie between the passes of `band`.
-pub(crate) fn between(problem: &Problem, band: &Band, terms: usize) -> u64 {
+pub(super) fn between(problem: &Problem, band: &Band, terms: usize) -> u64 {
     let scalars = scalars(problem, band.rows.len(), band.columns.len(), band.images.len(), terms);
     scalars.saturating_mul(ElementType::F32.bytes() as u64)
 }

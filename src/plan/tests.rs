@@ -314,9 +314,19 @@ fn bands_cover_every_output_once_and_hold_what_it_needs() {
     for problem in awkward() {
         let g = problem.geometry();
         let mut cuts = 0;
+        let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Host);
+        let planned = |algorithm| choose(&problem, &machine, algorithm).ok();
+        let schemes: Vec<Scheme> = [Algorithm::Flat, Algorithm::Separable, Algorithm::Fft]
+            .into_iter()
+            .filter_map(planned)
+            .map(|plan| match plan.launch() {
+                Launch::Gpu(launch) => launch.scheme.clone(),
+                Launch::Cpu(_) => panic!("{plan}"),
+            })
+            .collect();
         for bytes in [800, 1200, 2000, 4000, 20_000, 1 << 20] {
-            let terms = (bytes % 3) as usize;
-            let budget = Budget { bytes, work: 1 << 20, pitch: 4, granule: 1, terms };
+            let scheme = &schemes[bytes as usize / 400 % schemes.len()];
+            let budget = Budget { bytes, work: 1 << 20, pitch: 4, granule: 1, scheme };
             let Ok(bands) = cut(&problem, budget) else { continue };
             cuts = cuts.max(bands.len());
             for band in &bands {
@@ -324,7 +334,9 @@ fn bands_cover_every_output_once_and_hold_what_it_needs() {
                 let rows = &band.source_rows;
                 let span = (band.images.len() - 1) * g.image() + rows.len * g.row();
                 let span = (span * problem.input_type().bytes()) as u64;
-                assert!(between(&problem, band, terms) <= bytes, "{problem}: {band:?}");
+                for between in scheme.between(&problem, band) {
+                    assert!(between <= bytes, "{problem}: {between} bytes for {band:?}");
+                }
                 let whole = band.source_columns.len == g.width && !rows.continued;
                 assert!(!whole || span <= bytes, "{problem}: {span} bytes for {band:?}");
             }

@@ -34,7 +34,16 @@ pub(crate) enum Kind {
     GpuDirect,
     GpuFlat,
     GpuSeparable,
+    GpuFft,
 }
+
+/// Every algorithm of a GPU.
+const GPU: [(&str, Kind, Algorithm); 4] = [
+    ("gpu direct", Kind::GpuDirect, Algorithm::Direct),
+    ("gpu flat", Kind::GpuFlat, Algorithm::Flat),
+    ("gpu separable", Kind::GpuSeparable, Algorithm::Separable),
+    ("gpu fft", Kind::GpuFft, Algorithm::Fft),
+];
 
 /// An engine with its algorithm forced.
 #[derive(Debug)]
@@ -66,11 +75,7 @@ pub(crate) fn engines() -> &'static [Backend] {
         match Engine::gpu() {
             Ok(gpu) => {
                 say(&format!("GPU covered: {gpu}"));
-                for (name, kind, algorithm) in [
-                    ("gpu direct", Kind::GpuDirect, Algorithm::Direct),
-                    ("gpu flat", Kind::GpuFlat, Algorithm::Flat),
-                    ("gpu separable", Kind::GpuSeparable, Algorithm::Separable),
-                ] {
+                for (name, kind, algorithm) in GPU {
                     let engine = gpu.with_algorithm(algorithm);
                     all.push(Backend { name: name.into(), kind, engine });
                 }
@@ -88,7 +93,12 @@ pub(crate) fn engines() -> &'static [Backend] {
 impl Kind {
     /// Whether it cannot do everything.
     pub(crate) fn may_refuse(self) -> bool {
-        matches!(self, Self::GpuFlat | Self::GpuSeparable)
+        matches!(self, Self::GpuFlat | Self::GpuSeparable | Self::GpuFft)
+    }
+
+    /// Whether sums that are exact in f32 come out exact, for any kernel.
+    pub(crate) fn is_exact(self) -> bool {
+        !matches!(self, Self::GpuSeparable | Self::GpuFft)
     }
 }
 
@@ -104,17 +114,12 @@ fn gpus(options: &GpuOptions, name: &str) -> Vec<Backend> {
         return Vec::new();
     }
     let gpu = Engine::from(pollster::block_on(Gpu::request(options)).unwrap());
-    let algorithms = [
-        ("gpu direct", Kind::GpuDirect, Algorithm::Direct),
-        ("gpu flat", Kind::GpuFlat, Algorithm::Flat),
-        ("gpu separable", Kind::GpuSeparable, Algorithm::Separable),
-    ];
     let backend = |(algorithm_name, kind, algorithm)| Backend {
         name: format!("{name}{algorithm_name}"),
         kind,
         engine: gpu.with_algorithm(algorithm),
     };
-    algorithms.map(backend).into()
+    GPU.map(backend).into()
 }
 
 /// GPU engines whose device binds no more than 64 KiB at once, so that nearly everything is cut
@@ -445,6 +450,11 @@ impl Tally {
         Self::of(self.test, self.engines.into_iter().filter(|b| b.kind == kind).collect())
     }
 
+    /// The same without engines whose sums are never exact.
+    pub(crate) fn exact(self) -> Self {
+        Self::of(self.test, self.engines.into_iter().filter(|b| b.kind.is_exact()).collect())
+    }
+
     fn of(test: &'static str, engines: Vec<&'static Backend>) -> Self {
         let n = engines.len();
         Self {
@@ -567,6 +577,8 @@ impl Tally {
                 Kind::GpuFlat => flat,
                 // Few kernels are separable: `separable_kernels` sees to those.
                 Kind::GpuSeparable => 0,
+                // It refuses what is not finite.
+                Kind::GpuFft => 0,
                 Kind::Cpu | Kind::GpuDirect => self.cases,
             };
             assert!(

@@ -1,0 +1,80 @@
+// `fft`, third pass: rows back to places, and outputs.
+//
+// The table goes on with the bias of every filter, each in the first half of an entry.
+//
+// src: [pair, filter, row of outputs that are kept, frequency along the row], swapped.
+// Grid: x over rows of a pair and filter, y over filters, z over pairs.
+
+// Where outputs of a plane go.
+struct Target { image: u32, channel: u32, first_column: u32, row: u32, there: bool }
+
+fn target_of(index: u32, kept_row: u32, there: bool) -> Target {
+    let channel = index % channels();
+    let tile = index / channels();
+    let down = tile / p.tiles_across % p.tiles_down;
+    let first_column = tile % p.tiles_across * (p.valid_columns / stride_columns());
+    let row = down * (p.valid_rows / stride_rows()) + kept_row;
+    let image = tile / p.tiles_across / p.tiles_down;
+    return Target(image, channel, first_column, row, there && index < p.planes && row < p.rows);
+}
+
+fn store(to: Target, f: u32, point: u32, sum: f32) {
+    let column = to.first_column + point / stride_columns();
+    if to.there && column < p.columns {
+        let plane = select(to.image, to.image * p.filters + f, p.planar != 0u) * p.dst_plane;
+        let place = column * channels() + to.channel;
+        let scalar = select(place * p.filters + f, place, p.planar != 0u);
+        let y = activate(ACTIVATION, sum, p.activation_a, p.activation_b);
+        store_word(p.dst_base + plane + to.row * p.dst_pitch + scalar, vec4(y, 0.0, 0.0, 0.0));
+    }
+}
+
+fn finish(a: Target, b: Target, f: u32, point: u32, swapped: vec2<f32>, bias: f32) {
+    if point < p.valid_columns && point % stride_columns() == 0u {
+        store(a, f, point, swapped.y + bias);
+        store(b, f, point, swapped.x + bias);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let at = grid_place(group, groups);
+    if at.z >= p.groups_z {
+        return;
+    }
+    let line = line_of(local);
+    let t = place_of(local);
+    let f = at.y;
+    let kept = p.valid_rows / stride_rows();
+    let row = at.x * LINES + line;
+    let base = ((at.z * p.filters + f) * kept + min(row, kept - 1u)) * LENGTH;
+    let y = transform(Points(
+        src[base + before(t, 0u)], src[base + before(t, 1u)], src[base + before(t, 2u)], src[base + before(t, 3u)],
+        src[base + before(t, 4u)], src[base + before(t, 5u)], src[base + before(t, 6u)], src[base + before(t, 7u)],
+        src[base + before(t, 8u)], src[base + before(t, 9u)], src[base + before(t, 10u)], src[base + before(t, 11u)],
+        src[base + before(t, 12u)], src[base + before(t, 13u)], src[base + before(t, 14u)], src[base + before(t, 15u)],
+    ), line, t);
+    let bias = table[LENGTH / 2u + f].x;
+    let a = target_of(2u * at.z, row, row < kept);
+    let b = target_of(2u * at.z + 1u, row, row < kept);
+    finish(a, b, f, after(t, 0u), y[0], bias);
+    finish(a, b, f, after(t, 1u), y[1], bias);
+    finish(a, b, f, after(t, 2u), y[2], bias);
+    finish(a, b, f, after(t, 3u), y[3], bias);
+    finish(a, b, f, after(t, 4u), y[4], bias);
+    finish(a, b, f, after(t, 5u), y[5], bias);
+    finish(a, b, f, after(t, 6u), y[6], bias);
+    finish(a, b, f, after(t, 7u), y[7], bias);
+    finish(a, b, f, after(t, 8u), y[8], bias);
+    finish(a, b, f, after(t, 9u), y[9], bias);
+    finish(a, b, f, after(t, 10u), y[10], bias);
+    finish(a, b, f, after(t, 11u), y[11], bias);
+    finish(a, b, f, after(t, 12u), y[12], bias);
+    finish(a, b, f, after(t, 13u), y[13], bias);
+    finish(a, b, f, after(t, 14u), y[14], bias);
+    finish(a, b, f, after(t, 15u), y[15], bias);
+}

@@ -1,0 +1,75 @@
+// `fft`, first pass: transforms of the rows of tiles.
+//
+// The band's outputs, were the strides 1, are cut into tiles of `valid_rows` x `valid_columns`; a tile
+// reads the tile_rows x tile_columns places of the input (continued by the border) from its first
+// output's first tap on (overlap-save). Planes are the tiles of every channel and image, and two of
+// them are the real and the imaginary part of a pair: the kernel is real, so they stay apart.
+//
+// dst: [pair, tile row, frequency along the row].
+// Grid: x over lines of a pair, z over pairs.
+
+// A row of a plane: its source row (-1 for the constant), where that begins, and its first column.
+struct Plane { row: i32, base: u32, column: i32 }
+
+fn plane(index: u32, tile_row: u32) -> Plane {
+    // The last pair may have one plane only.
+    let at = min(index, p.planes - 1u);
+    let channel = at % channels();
+    let tile = at / channels();
+    let down = tile / p.tiles_across % p.tiles_down;
+    let image = tile / p.tiles_across / p.tiles_down;
+    // What lies beyond the last place belongs to outputs beyond the last.
+    let place = i32(p.out_row * stride_rows() + down * p.valid_rows + tile_row) - p.top;
+    let row = source_row(min(place, p.last_row));
+    let column = i32(p.out_column * stride_columns() + tile % p.tiles_across * p.valid_columns) - p.left;
+    return Plane(row, p.src_base + image * p.src_image + u32(max(row, 0)) * p.src_pitch + channel, column);
+}
+
+fn value(its: Plane, point: u32) -> f32 {
+    let x = source_column(min(its.column + i32(point), p.last_column));
+    return select(load1(its.base + u32(max(x, 0)) * channels()), p.fill, min(its.row, x) < 0);
+}
+
+fn both(a: Plane, b: Plane, point: u32) -> vec2<f32> {
+    return vec2(value(a, point), value(b, point));
+}
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let at = grid_place(group, groups);
+    if at.z >= p.groups_z {
+        return;
+    }
+    let line = line_of(local);
+    let t = place_of(local);
+    let row = at.x * LINES + line;
+    let a = plane(2u * at.z, row);
+    let b = plane(2u * at.z + 1u, row);
+    let x = transform(Points(
+        both(a, b, before(t, 0u)), both(a, b, before(t, 1u)), both(a, b, before(t, 2u)), both(a, b, before(t, 3u)),
+        both(a, b, before(t, 4u)), both(a, b, before(t, 5u)), both(a, b, before(t, 6u)), both(a, b, before(t, 7u)),
+        both(a, b, before(t, 8u)), both(a, b, before(t, 9u)), both(a, b, before(t, 10u)), both(a, b, before(t, 11u)),
+        both(a, b, before(t, 12u)), both(a, b, before(t, 13u)), both(a, b, before(t, 14u)), both(a, b, before(t, 15u)),
+    ), line, t);
+    let base = (at.z * p.tile_rows + row) * LENGTH;
+    dst[base + after(t, 0u)] = x[0];
+    dst[base + after(t, 1u)] = x[1];
+    dst[base + after(t, 2u)] = x[2];
+    dst[base + after(t, 3u)] = x[3];
+    dst[base + after(t, 4u)] = x[4];
+    dst[base + after(t, 5u)] = x[5];
+    dst[base + after(t, 6u)] = x[6];
+    dst[base + after(t, 7u)] = x[7];
+    dst[base + after(t, 8u)] = x[8];
+    dst[base + after(t, 9u)] = x[9];
+    dst[base + after(t, 10u)] = x[10];
+    dst[base + after(t, 11u)] = x[11];
+    dst[base + after(t, 12u)] = x[12];
+    dst[base + after(t, 13u)] = x[13];
+    dst[base + after(t, 14u)] = x[14];
+    dst[base + after(t, 15u)] = x[15];
+}

@@ -1,0 +1,257 @@
+//! `fft`: products of spectra, tile by tile (overlap-save).
+//!
+//! Three passes: transforms of the rows of tiles, transforms of their columns times the kernel's
+//! spectrum and back, and rows back. The kernel is real and the same for all channels, so two planes
+//! (tiles of any channel and image) make one complex tile and come out apart.
+//!
+//! Bytes, and what is made of several filters, are left to a last pass, which is `flat` of one tap.
+
+use std::fmt;
+
+use super::bands::SLACK;
+use super::cost::GpuCost;
+use super::flat::{self, Block, Work};
+use super::limits::{AdapterClass, GpuLimits, Residence};
+use super::{Accuracy, Band, GpuLaunch, Offer, Scheme};
+use crate::{ElementType, Problem};
+
+pub(super) const NOT_ON_CPU: &str = "the CPU has no transforms yet";
+
+/// Points of an invocation. Twin of `Points` in `shaders/fft.wgsl`.
+pub(super) const POINTS: u32 = 16;
+/// Sizes of tiles, as powers of two: from two steps in workgroup memory to three.
+const SIZES: std::ops::RangeInclusive<u32> = 5..=12;
+/// Bytes of a complex number.
+const COMPLEX: u64 = 8;
+
+/// The tiles of `fft`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows and columns that it reads, powers of two.
+    pub size: (u32, u32),
+    /// Rows and columns of outputs that it makes, were the strides 1; multiples of the strides.
+    pub valid: (u32, u32),
+    /// Invocations of a workgroup of the passes over rows and of the one over columns.
+    pub workgroups: (u32, u32),
+    /// The last pass, where outputs need one of their own.
+    pub finish: Option<Block>,
+}
+
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, valid, workgroups, finish } = self;
+        write!(f, "tiles of {}x{} for {}x{} outputs", size.0, size.1, valid.0, valid.1)?;
+        write!(f, ", workgroups of {} for rows and {} for columns", workgroups.0, workgroups.1)?;
+        match finish {
+            Some(block) => write!(f, "; outputs: {block}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How many tiles a band takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tiles {
+    pub down: usize,
+    pub across: usize,
+    /// Tiles of every channel and image.
+    pub planes: usize,
+}
+
+impl Tiles {
+    fn new(problem: &Problem, tile: &Tile, [rows, columns, images]: [usize; 3]) -> Self {
+        let g = problem.geometry();
+        let down = rows.div_ceil(tile.valid.0 as usize / g.stride.0);
+        let across = columns.div_ceil(tile.valid.1 as usize / g.stride.1);
+        let planes = [down, across, g.channels].iter().fold(images, |n, m| n.saturating_mul(*m));
+        Self { down, across, planes }
+    }
+
+    /// Those of `band`.
+    pub fn of(problem: &Problem, tile: &Tile, band: &Band) -> Self {
+        Self::new(problem, tile, [band.rows.len(), band.columns.len(), band.images.len()])
+    }
+
+    pub fn pairs(&self) -> usize {
+        self.planes.div_ceil(2)
+    }
+}
+
+impl Tile {
+    /// Rows of outputs that are kept of a tile.
+    pub(crate) fn kept_rows(&self, problem: &Problem) -> usize {
+        self.valid.0 as usize / problem.geometry().stride.0
+    }
+
+    /// Lines of a workgroup of the passes over rows, and of the one over columns.
+    pub(crate) fn lines(&self) -> (u32, u32) {
+        (self.workgroups.0 * POINTS / self.size.1, self.workgroups.1 * POINTS / self.size.0)
+    }
+
+    /// Bytes of the two buffers between the passes of so many rows, columns and images.
+    fn bytes(&self, problem: &Problem, size: [usize; 3]) -> [u64; 2] {
+        let pairs = Tiles::new(problem, self, size).pairs() as u64;
+        let filters = problem.weights().filters as u64;
+        let row = pairs.saturating_mul(u64::from(self.size.1)).saturating_mul(COMPLEX);
+        let transformed = row.saturating_mul(u64::from(self.size.0));
+        let kept = row.saturating_mul(self.kept_rows(problem) as u64).saturating_mul(filters);
+        let g = problem.geometry();
+        let sums = match self.finish {
+            None => 0,
+            Some(_) => [g.channels as u64, filters, ElementType::F32.bytes() as u64]
+                .iter()
+                .chain(&size.map(|n| n as u64))
+                .fold(1, |all: u64, n| all.saturating_mul(*n)),
+        };
+        [transformed.max(sums), kept]
+    }
+
+    /// The same for `band`.
+    pub(super) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
+        let size = [band.rows.len(), band.columns.len(), band.images.len()];
+        self.bytes(problem, size).into()
+    }
+}
+
+pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
+    let g = problem.geometry();
+    let weights = problem.weights();
+    let size = [g.out_height, g.out_width, g.images];
+    let apart = problem.output_type() == ElementType::U8 || weights.follow.is_some();
+    let (finish, finish_us) = if apart {
+        flat::whole_words(problem, residence)?;
+        let specialised = flat::specialised(problem, limits);
+        let (block, us) = finishing(Work::of(problem)).block(size, specialised, limits)?;
+        (Some(block), us)
+    } else {
+        (None, 0.0)
+    };
+    if !weights.taps.iter().all(|k| k.is_finite()) {
+        return Err("the kernel is not finite".into());
+    }
+
+    let cost = GpuCost::of(limits);
+    let most = limits.band_bytes(residence).saturating_sub(SLACK);
+    let mut best: Option<(Tile, f64)> = None;
+    for rows in SIZES {
+        for columns in SIZES {
+            let Some(tile) = tile(problem, limits, (1 << rows, 1 << columns), finish) else {
+                continue;
+            };
+            // A band is one output pixel at least.
+            let pixel = tile.bytes(problem, [1, 1, 1]);
+            if pixel.iter().chain([&tile.table(problem)]).any(|bytes| *bytes > most) {
+                continue;
+            }
+            let us = microseconds(problem, &tile, &cost, size);
+            if best.as_ref().is_none_or(|(_, least)| us < *least) {
+                best = Some((tile, us));
+            }
+        }
+    }
+    let Some((tile, us)) = best else {
+        let (rows, columns) = g.extent();
+        let memory = limits.max_workgroup_memory;
+        return Err(format!(
+            "no tile of a power of two fits taps that reach over {rows}x{columns}, strides {:?}, \
+             {memory} bytes of workgroup memory and {most} bytes of a buffer",
+            g.stride
+        ));
+    };
+    let launch = GpuLaunch {
+        scheme: Scheme::Fft(tile),
+        pitch: super::pitch(residence),
+        bands: Vec::new(),
+    };
+    let passes = if apart { 3.0 } else { 2.0 };
+    Ok((launch, us + finish_us + cost.pass(problem) + passes * cost.launch))
+}
+
+/// The tile of that size, where it makes any output and the device has room for its lines.
+fn tile(
+    problem: &Problem,
+    limits: &GpuLimits,
+    size: (u32, u32),
+    finish: Option<Block>,
+) -> Option<Tile> {
+    let g = problem.geometry();
+    let valid = |points: u32, extent: usize, stride: usize| {
+        let places = (points as usize + 1).checked_sub(extent)?;
+        let whole = places / stride * stride;
+        (whole > 0).then_some(whole as u32)
+    };
+    let valid = (valid(size.0, g.extent().0, g.stride.0)?, valid(size.1, g.extent().1, g.stride.1)?);
+    // Neighbouring columns lie together: 16 of them fill 128 bytes, and workgroups of 128 the 16 KiB
+    // that every device has.
+    let usual = match limits.class {
+        AdapterClass::Software => 64,
+        AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => 128,
+    };
+    let fits = |invocations: u32| {
+        let bytes = u64::from(invocations * POINTS) * COMPLEX;
+        invocations <= limits.max_invocations && bytes <= u64::from(limits.max_workgroup_memory)
+    };
+    let workgroup = |points: u32, lines: u32| {
+        let least = points / POINTS;
+        let most = if fits(usual) { usual } else { usual / 2 };
+        fits(least).then_some(least.max(most.min(least * lines)))
+    };
+    let workgroups = (workgroup(size.1, size.0)?, workgroup(size.0, size.1)?);
+    Some(Tile { size, valid, workgroups, finish })
+}
+
+impl Tile {
+    /// Bytes of the table of the pass over columns.
+    fn table(&self, problem: &Problem) -> u64 {
+        let points = u64::from(self.size.0) * u64::from(self.size.1);
+        COMPLEX * points.saturating_mul(problem.weights().filters as u64 + 1)
+    }
+}
+
+/// What the three passes take.
+fn microseconds(problem: &Problem, tile: &Tile, cost: &GpuCost, size: [usize; 3]) -> f64 {
+    let filters = problem.weights().filters as f64;
+    let (rows, columns) = (f64::from(tile.size.0), f64::from(tile.size.1));
+    let points = Tiles::new(problem, tile, size).pairs() as f64 * rows * columns;
+    let kept = filters * tile.kept_rows(problem) as f64 / rows;
+    // Transforms of a point, along rows and along columns.
+    let transforms = (1.0 + kept, 1.0 + filters);
+    // Read and written, in scalars; the spectrum too.
+    let moved = points * (4.0 + (2.0 + 2.0 * filters + 2.0 * kept) + 4.0 * kept);
+    // Written to workgroup memory and read from there.
+    let trips = |points: f64| if points > 256.0 { 8.0 } else { 4.0 };
+    let exchanged = points * (transforms.0 * trips(columns) + transforms.1 * trips(rows));
+    let sums = points * (transforms.0 * columns.log2() + transforms.1 * rows.log2()) * 2.5;
+    moved / cost.loads + exchanged / cost.exchanges + sums / cost.sums + 4.0 * moved / cost.bytes
+}
+
+/// What the last pass computes: the sum of each filter, whose plane it reads.
+pub(super) fn finishing(work: Work) -> Work {
+    Work {
+        kernel: (1, 1),
+        stride: (1, 1),
+        dilation: (1, 1),
+        terms: work.filters,
+        ..work
+    }
+}
+
+/// Why it is not taken unasked.
+pub(super) fn caveat(problem: &Problem) -> Option<String> {
+    let open = problem.input_type() == ElementType::F32 && !problem.conv().finite;
+    open.then(|| "an infinity or NaN would spread over its tile; `assume_finite` allows it".into())
+}
+
+/// Errors of transforms are relative to a tile's largest values, not to those a place meets. A point
+/// goes through `levels` sums and turns, there and back; each rounds to about `u` of the root mean
+/// square (Schatzman 1996, "Accuracy of the discrete Fourier transform and the fast Fourier
+/// transform"), which is at most `Σ|k| X`. Errors add up like a random walk, to `sqrt(levels) u`; twice
+/// `levels` leaves room for the largest of many millions.
+pub(super) fn accuracy(problem: &Problem, tile: &Tile) -> Accuracy {
+    let weights = problem.weights();
+    let each = weights.taps.len() / weights.filters;
+    let sums = weights.taps.chunks(each).map(|k| k.iter().map(|w| f64::from(w.abs())).sum());
+    let largest = sums.fold(0.0, f64::max);
+    let levels = 2 * (tile.size.0.ilog2() + tile.size.1.ilog2());
+    Accuracy { spread: 2.0 * f64::from(levels) * largest }
+}

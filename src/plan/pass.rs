@@ -1,0 +1,170 @@
+//! The passes of a scheme: what each computes, from where to where, and on which grid.
+
+use super::{Band, Block, GpuLaunch, Scheme, Tiles, Work, direct, fft, separable};
+use crate::Problem;
+
+/// One shader's work on a band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Pass {
+    /// Everything, one word an invocation.
+    Direct,
+    /// A block of outputs an invocation.
+    Flat,
+    /// The same shader along rows, into a buffer between the passes.
+    Across,
+    /// The same shader along columns, from there.
+    Down,
+    /// Transforms of the rows of tiles.
+    Forward,
+    /// Transforms of their columns, times the spectrum of every filter, and back.
+    Multiply,
+    /// The rows back, and outputs.
+    Back,
+    /// The shader of `Flat` from the filters' sums to outputs, where `Back` cannot make them.
+    Finish,
+}
+
+/// What a pass reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Source,
+    /// A buffer between passes: its number in [`Scheme::between`].
+    Between(usize),
+    Destination,
+}
+
+impl Pass {
+    /// The passes of a scheme, in the order in which they run.
+    pub fn of(scheme: &Scheme) -> &'static [Self] {
+        match scheme {
+            Scheme::Direct { .. } => &[Self::Direct],
+            Scheme::Flat(_) => &[Self::Flat],
+            Scheme::Separable { .. } => &[Self::Across, Self::Down],
+            Scheme::Fft(tile) if tile.finish.is_none() => {
+                &[Self::Forward, Self::Multiply, Self::Back]
+            }
+            Scheme::Fft(_) => &[Self::Forward, Self::Multiply, Self::Back, Self::Finish],
+        }
+    }
+
+    /// From where it reads, and to where it writes.
+    pub fn way(self, scheme: &Scheme) -> [Place; 2] {
+        let last = *Self::of(scheme).last().unwrap_or(&self) == self;
+        match self {
+            Self::Direct | Self::Flat => [Place::Source, Place::Destination],
+            Self::Across | Self::Forward => [Place::Source, Place::Between(0)],
+            Self::Down | Self::Finish => [Place::Between(0), Place::Destination],
+            Self::Multiply => [Place::Between(0), Place::Between(1)],
+            Self::Back if last => [Place::Between(1), Place::Destination],
+            Self::Back => [Place::Between(1), Place::Between(0)],
+        }
+    }
+
+    /// The block of an invocation of `flat`'s shader.
+    pub fn block(self, launch: &GpuLaunch) -> Option<&Block> {
+        match (self, &launch.scheme) {
+            (Self::Flat, Scheme::Flat(block)) => Some(block),
+            (Self::Across, Scheme::Separable { across, .. }) => Some(across),
+            (Self::Down, Scheme::Separable { down, .. }) => Some(down),
+            (Self::Finish, Scheme::Fft(tile)) => tile.finish.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What it computes.
+    pub fn work(self, problem: &Problem, launch: &GpuLaunch) -> Work {
+        let work = Work::of(problem);
+        match (self, &launch.scheme) {
+            (Self::Across, Scheme::Separable { factors, .. }) => {
+                separable::across(work, factors.terms())
+            }
+            (Self::Down, Scheme::Separable { factors, .. }) => {
+                separable::down(work, factors.terms())
+            }
+            (Self::Finish, _) => fft::finishing(work),
+            _ => work,
+        }
+    }
+
+    /// Rows it makes for `band`.
+    pub fn rows(self, problem: &Problem, band: &Band) -> usize {
+        match self {
+            Self::Across => separable::rows(problem, band.rows.len()),
+            _ => band.rows.len(),
+        }
+    }
+
+    /// Values that one invocation makes.
+    pub fn outputs(self, problem: &Problem, launch: &GpuLaunch) -> usize {
+        match self {
+            Self::Direct => 4 / problem.output_type().bytes(),
+            // Real parts and imaginary parts.
+            Self::Forward | Self::Multiply | Self::Back => 2 * fft::POINTS as usize,
+            Self::Flat | Self::Across | Self::Down | Self::Finish => {
+                let places = self.block(launch).map_or(0, Block::places);
+                places * self.work(problem, launch).outputs
+            }
+        }
+    }
+
+    /// Invocations of a workgroup along x and y.
+    pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
+        match (self, &launch.scheme) {
+            (Self::Direct, Scheme::Direct { workgroup, .. }) => *workgroup,
+            (Self::Forward | Self::Back, Scheme::Fft(tile)) => [tile.workgroups.0, 1],
+            (Self::Multiply, Scheme::Fft(tile)) => [tile.workgroups.1, 1],
+            _ => self.block(launch).map_or([1, 1], |block| block.workgroup),
+        }
+    }
+
+    /// The grid for `band` in workgroups, before folding; empty where there is nothing to do.
+    pub fn grid(self, problem: &Problem, launch: &GpuLaunch, band: &Band) -> [u64; 3] {
+        let (wx, wy) = self.workgroup(launch).into();
+        let groups = |n: usize, size: u32| (n as u64).div_ceil(u64::from(size));
+        let [x, y, z] = match (self, &launch.scheme) {
+            (Self::Direct, Scheme::Direct { sliced, .. }) => {
+                direct::grid(problem, launch.pitch, *sliced, band)
+            }
+            (Self::Forward | Self::Multiply | Self::Back, Scheme::Fft(tile)) => {
+                let pairs = Tiles::of(problem, tile, band).pairs() as u64;
+                let (lines, columns) = tile.lines();
+                return match self {
+                    Self::Forward => [u64::from(tile.size.0 / lines), 1, pairs],
+                    Self::Multiply => [u64::from(tile.size.1 / columns), 1, pairs],
+                    _ => {
+                        let filters = problem.weights().filters as u64;
+                        [groups(tile.kept_rows(problem), lines), filters, pairs]
+                    }
+                };
+            }
+            _ => match self.block(launch) {
+                Some(block) => {
+                    let size =
+                        [self.rows(problem, band), band.columns.len(), band.images.len()];
+                    self.work(problem, launch).invocations(block, size)
+                }
+                None => [0; 3],
+            },
+        };
+        [groups(x, wx), groups(y, wy), z as u64]
+    }
+}
+
+/// The grid as dispatched where an axis holds at most `most` workgroups, and whether it had to be
+/// folded. A folded grid may hold a few workgroups too many; they find nothing to do.
+pub(crate) fn fold(grid: [u64; 3], most: u32) -> ([u32; 3], bool) {
+    let most = u64::from(most);
+    if grid.contains(&0) {
+        return ([0; 3], false);
+    }
+    if grid.iter().all(|n| *n <= most) {
+        return (grid.map(|n| n as u32), false);
+    }
+    let total: u64 = grid.iter().product();
+    let x = total.min(most);
+    let rows = total.div_ceil(x);
+    let z = rows.div_ceil(most);
+    let y = rows.div_ceil(z);
+    ([x as u32, y as u32, z as u32], true)
+}
+
