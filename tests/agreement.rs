@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use channelwise::ndarray::{Array, Array2, Array3, Array4, ArrayView4, s};
-use channelwise::plan::Launch;
+use channelwise::plan::{Launch, Scheme};
 use channelwise::reference::{self, Expected};
 use channelwise::{
     Activation, Border, Conv2d, Element, ElementType, Engine, Kernel, Layout, Padding, Pointwise,
@@ -314,6 +316,73 @@ fn separable_kernels() {
         let cases = 12 * borders.len() + borders.len().min(2);
         tally.finish(cases);
         assert!(taken.is_none_or(|n| n == cases), "`separable` took only {taken:?} cases");
+    }
+}
+
+/// Transforms of every length, and every option that meets tiles: several of them, cut off at the last
+/// row and column, with an odd number of planes, strides, dilations and filters; whole and in bands.
+#[test]
+fn fourier_tiles() {
+    let mut tally = Tally::new("fourier tiles").only(Kind::GpuFft);
+    let mut rng = Rng::new(33);
+    let mut lengths = [BTreeSet::new(), BTreeSet::new()];
+    let mut tiles = |tally: &Tally, case: &Case| {
+        for backend in tally.engines() {
+            let prepared = backend.engine.prepare::<f32, f32>(&case.conv, case.shape).unwrap();
+            let Launch::Gpu(launch) = prepared.plan().launch() else { panic!("not a GPU") };
+            let Scheme::Fft(tile) = launch.scheme else { panic!("{}", prepared.plan()) };
+            lengths[0].insert(tile.size.0);
+            lengths[1].insert(tile.size.1);
+        }
+    };
+    let sizes = [
+        (5, 155),
+        (21, 50),
+        (40, 85),
+        (90, 160),
+        (180, 330),
+        (360, 510),
+        (700, 1100),
+        (1300, 1450),
+    ];
+    for (i, (long, n)) in sizes.into_iter().enumerate() {
+        for turned in [false, true] {
+            let (kernel, shape) = match turned {
+                false => (rng.kernel(2, long, 1), [1, 3, n, 3]),
+                true => (rng.kernel(long, 3, 1), [3, n, 3, 1]),
+            };
+            let case = Case::new(Conv2d::new(kernel).border(BORDERS[i % 6]), shape);
+            tiles(&tally, &case);
+            tally.case(&case);
+        }
+    }
+    for (i, border) in BORDERS.into_iter().enumerate() {
+        for (stride, dilation) in [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((3, 1), (2, 4))] {
+            let filters = 1 + i % 3;
+            let conv = Conv2d::new(rng.kernel(7, 6, filters))
+                .border(border)
+                .stride(stride.0, stride.1)
+                .dilation(dilation.0, dilation.1)
+                .bias(rng.f32s(filters, -1.0, 1.0))
+                .activation(Activation::Leaky(0.1));
+            let layout = LAYOUTS[i % 2];
+            let case = Case::new(conv.layout(layout), dims([3, 61, 90, 3], layout));
+            tally.case(&case.types(TYPES[(i + stride.0) % 4]));
+        }
+    }
+    // Sums of several filters go through one more pass.
+    for outputs in 1..=3 {
+        let conv = Conv2d::new(rng.kernel(9, 9, 3)).activation(Activation::Relu);
+        let weights = rng.f32s(3 * outputs, -1.0, 1.0);
+        let conv = conv.pointwise(Pointwise::new(3, outputs, weights).unwrap());
+        tally.case(&Case::new(conv, [2, 40, 50, 3]));
+    }
+    let taken = tally.covered_by(Kind::GpuFft);
+    tally.finish(37);
+    assert!(taken.is_none_or(|n| n == 37), "`fft` took only {taken:?} cases");
+    if taken.is_some() {
+        let all: BTreeSet<u32> = (5..=11).map(|n| 1 << n).collect();
+        assert!(lengths.iter().all(|some| some.is_superset(&all)), "{lengths:?}");
     }
 }
 

@@ -40,6 +40,9 @@ struct Args {
     /// Data lies in buffers of the GPU; otherwise up- and download count.
     #[arg(long)]
     resident: bool,
+    /// Prints each row's plan on stderr.
+    #[arg(long)]
+    explain: bool,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -71,7 +74,12 @@ fn main() -> Result<(), Failure> {
         for (threads, engine) in &engines {
             for algorithm in &algorithms {
                 let engine = engine.with_algorithm(*algorithm);
-                let how = How { threads: *threads, resident: args.resident, seconds: args.seconds };
+                let how = How {
+                    threads: *threads,
+                    resident: args.resident,
+                    seconds: args.seconds,
+                    explain: args.explain,
+                };
                 match run::row(case, &engine, how) {
                     Ok(row) if args.json => println!("{}", serde_json::to_string(&row)?),
                     Ok(row) => println!("{row}"),

@@ -44,6 +44,8 @@ pub(crate) struct How {
     /// Data lies in the GPU's buffers.
     pub(crate) resident: bool,
     pub(crate) seconds: f64,
+    /// Whether the plan goes to stderr.
+    pub(crate) explain: bool,
 }
 
 pub(crate) fn row(case: &Case, engine: &Engine, how: How) -> Result<Row, Failure> {
@@ -91,6 +93,9 @@ fn typed<T: Element>(case: &Case, engine: &Engine, how: How) -> Result<Row, Fail
             (if gpu.is_some() { "gpu e" } else { "cpu" }, times)
         }
     };
+    if how.explain {
+        eprint!("{}", plan.explain());
+    }
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64();
     let problem = prepared.problem();
     Ok(Row {

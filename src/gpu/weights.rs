@@ -17,7 +17,8 @@ pub(super) fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<
         }
         // The sum of each filter goes to that filter.
         (Pass::Finish, _) => {
-            let places = (0..weights.filters).flat_map(|t| (0..weights.filters).map(move |f| (t, f)));
+            let places =
+                (0..weights.filters).flat_map(|t| (0..weights.filters).map(move |f| (t, f)));
             places.map(|(t, f)| f32::from(u8::from(t == f))).collect()
         }
         _ => weights.taps.clone(),

@@ -59,7 +59,10 @@ mod tests {
         for (row, [re, im]) in want.into_iter().enumerate() {
             for column in 0..2 {
                 let [a, b] = all[row * 2 + column];
-                assert!((a - re / 8.0).abs() < 1e-6 && (b - im / 8.0).abs() < 1e-6, "{row}: {a} {b}");
+                assert!(
+                    (a - re / 8.0).abs() < 1e-6 && (b - im / 8.0).abs() < 1e-6,
+                    "{row}: {a} {b}"
+                );
             }
         }
     }

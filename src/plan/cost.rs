@@ -28,13 +28,13 @@ impl GpuCost {
         let [taps, loads, exchanges, sums, bytes, launch] = match limits.class {
             AdapterClass::Discrete => {
                 [400_000.0, 1_500_000.0, 4_000_000.0, 8_000_000.0, 300_000.0, 10.0]
-            },
+            }
             AdapterClass::Integrated | AdapterClass::Unknown => {
                 [40_000.0, 150_000.0, 400_000.0, 800_000.0, 30_000.0, 20.0]
             }
             // Mesa 26 on two cores with AVX2, from kernels of 3x3 to 31x31; Mesa 22.3 takes two to
             // four times as long.
-            AdapterClass::Software => [360.0, 2_000.0, 1_200.0, 7_300.0, 8_000.0, 30.0],
+            AdapterClass::Software => [360.0, 2_000.0, 1_600.0, 7_300.0, 8_000.0, 30.0],
         };
         Self { taps, loads, exchanges, sums, bytes, launch }
     }

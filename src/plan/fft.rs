@@ -129,6 +129,9 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     if !weights.taps.iter().all(|k| k.is_finite()) {
         return Err("the kernel is not finite".into());
     }
+    if problem.border().constant().is_some_and(|value| !value.is_finite()) {
+        return Err("the border's constant is not finite".into());
+    }
 
     let cost = GpuCost::of(limits);
     let most = limits.band_bytes(residence).saturating_sub(SLACK);
@@ -158,11 +161,8 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
             g.stride
         ));
     };
-    let launch = GpuLaunch {
-        scheme: Scheme::Fft(tile),
-        pitch: super::pitch(residence),
-        bands: Vec::new(),
-    };
+    let launch =
+        GpuLaunch { scheme: Scheme::Fft(tile), pitch: super::pitch(residence), bands: Vec::new() };
     let passes = if apart { 3.0 } else { 2.0 };
     Ok((launch, us + finish_us + cost.pass(problem) + passes * cost.launch))
 }
@@ -180,7 +180,8 @@ fn tile(
         let whole = places / stride * stride;
         (whole > 0).then_some(whole as u32)
     };
-    let valid = (valid(size.0, g.extent().0, g.stride.0)?, valid(size.1, g.extent().1, g.stride.1)?);
+    let valid =
+        (valid(size.0, g.extent().0, g.stride.0)?, valid(size.1, g.extent().1, g.stride.1)?);
     // Neighbouring columns lie together: 16 of them fill 128 bytes, and workgroups of 128 the 16 KiB
     // that every device has.
     let usual = match limits.class {
@@ -227,18 +228,12 @@ fn microseconds(problem: &Problem, tile: &Tile, cost: &GpuCost, size: [usize; 3]
 
 /// What the last pass computes: the sum of each filter, whose plane it reads.
 pub(super) fn finishing(work: Work) -> Work {
-    Work {
-        kernel: (1, 1),
-        stride: (1, 1),
-        dilation: (1, 1),
-        terms: work.filters,
-        ..work
-    }
+    Work { kernel: (1, 1), stride: (1, 1), dilation: (1, 1), terms: work.filters, ..work }
 }
 
 /// Why it is not taken unasked.
 pub(super) fn caveat(problem: &Problem) -> Option<String> {
-    let open = problem.input_type() == ElementType::F32 && !problem.conv().finite;
+    let open = !problem.reads_finite();
     open.then(|| "an infinity or NaN would spread over its tile; `assume_finite` allows it".into())
 }
 

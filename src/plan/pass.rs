@@ -139,8 +139,7 @@ impl Pass {
             }
             _ => match self.block(launch) {
                 Some(block) => {
-                    let size =
-                        [self.rows(problem, band), band.columns.len(), band.images.len()];
+                    let size = [self.rows(problem, band), band.columns.len(), band.images.len()];
                     self.work(problem, launch).invocations(block, size)
                 }
                 None => [0; 3],
@@ -167,4 +166,3 @@ pub(crate) fn fold(grid: [u64; 3], most: u32) -> ([u32; 3], bool) {
     let y = rows.div_ceil(z);
     ([x as u32, y as u32, z as u32], true)
 }
-

@@ -117,9 +117,8 @@ pub(super) fn between(problem: &Problem, band: &Band, terms: usize) -> u64 {
 
 /// Why it is not taken unasked, where it keeps less than `direct` does.
 pub(super) fn caveat(problem: &Problem, factors: &Factors) -> Option<String> {
-    let open = problem.input_type() == ElementType::F32 && !problem.conv().finite;
     let terms = factors.terms();
-    (open && terms > 1).then(|| {
+    (!problem.reads_finite() && terms > 1).then(|| {
         format!("{terms} terms would turn infinities into NaNs; `assume_finite` allows it")
     })
 }

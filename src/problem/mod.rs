@@ -206,6 +206,12 @@ impl Problem {
     pub(crate) fn border(&self) -> Border {
         self.conv.border
     }
+
+    /// Whether infinities and NaNs are known to be none of what taps meet.
+    pub(crate) fn reads_finite(&self) -> bool {
+        let input = self.input_type == ElementType::U8 || self.conv.finite;
+        input && self.border().constant().is_none_or(f32::is_finite)
+    }
 }
 
 impl fmt::Display for Problem {
