@@ -2,14 +2,14 @@
 //
 //   X[f] = sum over n of x[n] * exp(-2 pi i n f / LENGTH)
 //
-// A workgroup has LINES lines of LENGTH points, a power of two from 32 on, and an invocation 16 points
-// of one line. One step makes transforms of 16 points in registers; with m = LENGTH / 16, n = t + m k
-// and f = q + 16 r (Cooley and Tukey 1965):
+// A workgroup has LINES lines of LENGTH points, a power of two, and an invocation POINTS (P) points of one
+// line. A step makes transforms of P points in registers; with m = LENGTH / P, n = t + m k and
+// f = q + P r (Cooley and Tukey 1965):
 //
-//   X[q + 16 r] = sum over t of exp(-2 pi i t r / m) * exp(-2 pi i t q / LENGTH) * x'[t, q]
-//   x'[t, q]    = sum over k of exp(-2 pi i k q / 16) * x[t + m k]
+//   X[q + P r] = sum over t of exp(-2 pi i t r / m) * exp(-2 pi i t q / LENGTH) * x'[t, q]
+//   x'[t, q]   = sum over k of exp(-2 pi i k q / P) * x[t + m k]
 //
-// The blocks q, transforms of m points, are left; from m = 32 on they take one more such step.
+// That leaves P blocks q, transforms of m points each, and so on until P points or less are left.
 //
 // An inverse transform is a transform with real and imaginary parts swapped before and after, but for
 // the factor 1 / LENGTH.
@@ -18,6 +18,10 @@
 
 override LENGTH: u32 = 256u;
 override LINES: u32 = 4u;
+// 8 or 16.
+override POINTS: u32 = 16u;
+// Points of the last step.
+override LAST: u32 = 16u;
 // Whether neighbouring invocations have neighbouring lines, or neighbouring points.
 override BESIDE: bool = false;
 
@@ -27,11 +31,11 @@ var<workgroup> exchange: array<vec2<f32>, LENGTH * LINES>;
 
 struct Four { a: vec2<f32>, b: vec2<f32>, c: vec2<f32>, d: vec2<f32> }
 
+// The values of an invocation. Where POINTS is 8, only the first 8 count.
 alias Points = array<vec2<f32>, 16>;
 
-// Invocations of a line, and points of the last transforms.
-fn invocations() -> u32 { return LENGTH / 16u; }
-fn last() -> u32 { return select(LENGTH / 16u, LENGTH / 256u, LENGTH > 256u); }
+// Invocations of a line.
+fn invocations() -> u32 { return LENGTH / POINTS; }
 
 // The invocation's line among those of the workgroup, and its place in the line.
 fn line_of(local: u32) -> u32 { return select(local / invocations(), local % LINES, BESIDE); }
@@ -40,7 +44,7 @@ fn place_of(local: u32) -> u32 { return select(local % invocations(), local / LI
 // Number of the point that is value i of invocation t, before a transform and after it.
 fn before(t: u32, i: u32) -> u32 { return t + invocations() * i; }
 fn after(t: u32, i: u32) -> u32 {
-    return t + invocations() * (i / last()) + LENGTH / last() * (i % last());
+    return t + invocations() * (i / LAST) + LENGTH / LAST * (i % LAST);
 }
 
 fn times(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
@@ -60,8 +64,10 @@ const W1 = vec2(0.923879532511286756, -0.382683432365089772);
 const W2 = vec2(0.707106781186547524, -0.707106781186547524);
 const W3 = vec2(0.382683432365089772, -0.923879532511286756);
 
-fn dft8(a: vec2<f32>, b: vec2<f32>, c: vec2<f32>, d: vec2<f32>,
-        e: vec2<f32>, f: vec2<f32>, g: vec2<f32>, h: vec2<f32>) -> array<vec2<f32>, 8> {
+fn dft8(
+    a: vec2<f32>, b: vec2<f32>, c: vec2<f32>, d: vec2<f32>,
+    e: vec2<f32>, f: vec2<f32>, g: vec2<f32>, h: vec2<f32>,
+) -> array<vec2<f32>, 8> {
     let u = dft4(a, c, e, g);
     let v = dft4(b, d, f, h);
     let vb = times(v.b, W2);
@@ -84,19 +90,25 @@ fn dft16(x: Points) -> Points {
     );
 }
 
-// Transforms of last() points each.
-fn dft_last(x: Points) -> Points {
-    if last() == 16u {
+// Transforms of `size` points each, of values that follow one another.
+fn dft(x: Points, size: u32) -> Points {
+    let zero = vec2(0.0);
+    if size == 16u {
         return dft16(x);
     }
-    if last() == 8u {
+    if size == 8u {
         let a = dft8(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
+        if POINTS == 8u {
+            return Points(
+                a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], zero, zero, zero, zero, zero, zero, zero, zero,
+            );
+        }
         let b = dft8(x[8], x[9], x[10], x[11], x[12], x[13], x[14], x[15]);
         return Points(
             a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7],
         );
     }
-    if last() == 4u {
+    if size == 4u {
         let a = dft4(x[0], x[1], x[2], x[3]);
         let b = dft4(x[4], x[5], x[6], x[7]);
         let c = dft4(x[8], x[9], x[10], x[11]);
@@ -112,19 +124,29 @@ fn dft_last(x: Points) -> Points {
     );
 }
 
-// Value q times exp(-2 pi i step q / LENGTH); step is below LENGTH / 16.
-fn turn(x: Points, step: u32) -> Points {
-    let w1 = table[step];
-    let w2 = table[2u * step];
-    let w4 = table[4u * step];
-    let w8 = table[8u * step];
+// Value q times exp(-2 pi i n q / LENGTH); n is below LENGTH / POINTS.
+fn turn(x: Points, n: u32) -> Points {
+    let w1 = table[n];
+    let w2 = table[2u * n];
+    let w4 = table[4u * n];
     let w3 = times(w1, w2);
     let w5 = times(w1, w4);
     let w6 = times(w2, w4);
     let w7 = times(w3, w4);
-    return Points(
+    let zero = vec2(0.0);
+    let low = array(
         x[0], times(x[1], w1), times(x[2], w2), times(x[3], w3),
         times(x[4], w4), times(x[5], w5), times(x[6], w6), times(x[7], w7),
+    );
+    if POINTS == 8u {
+        return Points(
+            low[0], low[1], low[2], low[3], low[4], low[5], low[6], low[7],
+            zero, zero, zero, zero, zero, zero, zero, zero,
+        );
+    }
+    let w8 = table[8u * n];
+    return Points(
+        low[0], low[1], low[2], low[3], low[4], low[5], low[6], low[7],
         times(x[8], w8), times(x[9], times(w1, w8)), times(x[10], times(w2, w8)), times(x[11], times(w3, w8)),
         times(x[12], times(w4, w8)), times(x[13], times(w5, w8)), times(x[14], times(w6, w8)),
         times(x[15], times(w7, w8)),
@@ -138,63 +160,82 @@ fn spot(line: u32, block: u32, size: u32, at: u32) -> u32 {
     return select(line * LENGTH + point, point * LINES + line, BESIDE);
 }
 
-// Value i becomes point `at` of block `first + step i`.
-fn put(x: Points, line: u32, first: u32, step: u32, size: u32, at: u32) {
+// Where something is put or taken: value i is point `at + every (i % points)` of block
+// `first + step (i / points)`, of blocks of `size` points.
+struct Spots { line: u32, first: u32, step: u32, size: u32, at: u32, every: u32, points: u32 }
+
+fn spot_of(spots: Spots, i: u32) -> u32 {
+    let block = spots.first + spots.step * (i / spots.points);
+    return spot(spots.line, block, spots.size, spots.at + spots.every * (i % spots.points));
+}
+
+fn put(x: Points, spots: Spots) {
     workgroupBarrier();
-    exchange[spot(line, first, size, at)] = x[0];
-    exchange[spot(line, first + step, size, at)] = x[1];
-    exchange[spot(line, first + step * 2u, size, at)] = x[2];
-    exchange[spot(line, first + step * 3u, size, at)] = x[3];
-    exchange[spot(line, first + step * 4u, size, at)] = x[4];
-    exchange[spot(line, first + step * 5u, size, at)] = x[5];
-    exchange[spot(line, first + step * 6u, size, at)] = x[6];
-    exchange[spot(line, first + step * 7u, size, at)] = x[7];
-    exchange[spot(line, first + step * 8u, size, at)] = x[8];
-    exchange[spot(line, first + step * 9u, size, at)] = x[9];
-    exchange[spot(line, first + step * 10u, size, at)] = x[10];
-    exchange[spot(line, first + step * 11u, size, at)] = x[11];
-    exchange[spot(line, first + step * 12u, size, at)] = x[12];
-    exchange[spot(line, first + step * 13u, size, at)] = x[13];
-    exchange[spot(line, first + step * 14u, size, at)] = x[14];
-    exchange[spot(line, first + step * 15u, size, at)] = x[15];
+    exchange[spot_of(spots, 0u)] = x[0];
+    exchange[spot_of(spots, 1u)] = x[1];
+    exchange[spot_of(spots, 2u)] = x[2];
+    exchange[spot_of(spots, 3u)] = x[3];
+    exchange[spot_of(spots, 4u)] = x[4];
+    exchange[spot_of(spots, 5u)] = x[5];
+    exchange[spot_of(spots, 6u)] = x[6];
+    exchange[spot_of(spots, 7u)] = x[7];
+    if POINTS > 8u {
+        exchange[spot_of(spots, 8u)] = x[8];
+        exchange[spot_of(spots, 9u)] = x[9];
+        exchange[spot_of(spots, 10u)] = x[10];
+        exchange[spot_of(spots, 11u)] = x[11];
+        exchange[spot_of(spots, 12u)] = x[12];
+        exchange[spot_of(spots, 13u)] = x[13];
+        exchange[spot_of(spots, 14u)] = x[14];
+        exchange[spot_of(spots, 15u)] = x[15];
+    }
     workgroupBarrier();
 }
 
-// Value i: point `at + every (i % points)` of block `first + step (i / points)`.
-struct Taking { line: u32, first: u32, step: u32, size: u32, at: u32, every: u32, points: u32 }
-
-fn taken(it: Taking, i: u32) -> vec2<f32> {
-    let block = it.first + it.step * (i / it.points);
-    return exchange[spot(it.line, block, it.size, it.at + it.every * (i % it.points))];
+fn taken(spots: Spots, i: u32) -> vec2<f32> {
+    if i >= POINTS {
+        return vec2(0.0);
+    }
+    return exchange[spot_of(spots, i)];
 }
 
-fn take(it: Taking) -> Points {
+fn take(spots: Spots) -> Points {
     return Points(
-        taken(it, 0u), taken(it, 1u), taken(it, 2u), taken(it, 3u),
-        taken(it, 4u), taken(it, 5u), taken(it, 6u), taken(it, 7u),
-        taken(it, 8u), taken(it, 9u), taken(it, 10u), taken(it, 11u),
-        taken(it, 12u), taken(it, 13u), taken(it, 14u), taken(it, 15u),
+        taken(spots, 0u), taken(spots, 1u), taken(spots, 2u), taken(spots, 3u),
+        taken(spots, 4u), taken(spots, 5u), taken(spots, 6u), taken(spots, 7u),
+        taken(spots, 8u), taken(spots, 9u), taken(spots, 10u), taken(spots, 11u),
+        taken(spots, 12u), taken(spots, 13u), taken(spots, 14u), taken(spots, 15u),
     );
+}
+
+// A step: from `blocks` blocks to POINTS times as many, and the values of the next step.
+fn step_from(x: Points, line: u32, t: u32, blocks: u32) -> Points {
+    let size = LENGTH / blocks / POINTS;
+    let at = t % size;
+    put(turn(dft(x, POINTS), blocks * at), Spots(line, t / size, blocks, size, at, 0u, 1u));
+    if size > POINTS {
+        let every = size / POINTS;
+        return take(Spots(line, t / every, 0u, size, t % every, every, POINTS));
+    }
+    return take(Spots(line, t, invocations(), LAST, 0u, 1u, LAST));
 }
 
 // The transform of a line, called by all invocations of the workgroup. Value i of invocation t is point
 // before(t, i), and in what it gives, after(t, i).
-fn transform(x: Points, line: u32, t: u32) -> Points {
-    let m = invocations();
-    put(turn(dft16(x), t), line, 0u, 1u, m, t);
-    if m > 16u {
-        let size = m / 16u;
-        let q = t / size;
-        let s = t % size;
-        let y = take(Taking(line, q, 0u, m, s, size, 16u));
-        put(turn(dft16(y), 16u * s), line, q, 16u, size, s);
+fn transform(start: Points, line: u32, t: u32) -> Points {
+    var x = step_from(start, line, t, 1u);
+    if LENGTH > POINTS * POINTS {
+        x = step_from(x, line, t, POINTS);
     }
-    return dft_last(take(Taking(line, t, m, last(), 0u, 1u, last())));
+    if LENGTH > POINTS * POINTS * POINTS {
+        x = step_from(x, line, t, POINTS * POINTS);
+    }
+    return dft(x, LAST);
 }
 
 // What a transform gave, in the order before one.
 fn in_order(x: Points, line: u32, t: u32) -> Points {
-    if last() == 16u {
+    if LAST == POINTS {
         return x;
     }
     workgroupBarrier();
@@ -206,14 +247,16 @@ fn in_order(x: Points, line: u32, t: u32) -> Points {
     exchange[spot(line, 0u, LENGTH, after(t, 5u))] = x[5];
     exchange[spot(line, 0u, LENGTH, after(t, 6u))] = x[6];
     exchange[spot(line, 0u, LENGTH, after(t, 7u))] = x[7];
-    exchange[spot(line, 0u, LENGTH, after(t, 8u))] = x[8];
-    exchange[spot(line, 0u, LENGTH, after(t, 9u))] = x[9];
-    exchange[spot(line, 0u, LENGTH, after(t, 10u))] = x[10];
-    exchange[spot(line, 0u, LENGTH, after(t, 11u))] = x[11];
-    exchange[spot(line, 0u, LENGTH, after(t, 12u))] = x[12];
-    exchange[spot(line, 0u, LENGTH, after(t, 13u))] = x[13];
-    exchange[spot(line, 0u, LENGTH, after(t, 14u))] = x[14];
-    exchange[spot(line, 0u, LENGTH, after(t, 15u))] = x[15];
+    if POINTS > 8u {
+        exchange[spot(line, 0u, LENGTH, after(t, 8u))] = x[8];
+        exchange[spot(line, 0u, LENGTH, after(t, 9u))] = x[9];
+        exchange[spot(line, 0u, LENGTH, after(t, 10u))] = x[10];
+        exchange[spot(line, 0u, LENGTH, after(t, 11u))] = x[11];
+        exchange[spot(line, 0u, LENGTH, after(t, 12u))] = x[12];
+        exchange[spot(line, 0u, LENGTH, after(t, 13u))] = x[13];
+        exchange[spot(line, 0u, LENGTH, after(t, 14u))] = x[14];
+        exchange[spot(line, 0u, LENGTH, after(t, 15u))] = x[15];
+    }
     workgroupBarrier();
-    return take(Taking(line, 0u, 0u, LENGTH, t, invocations(), 16u));
+    return take(Spots(line, 0u, 0u, LENGTH, t, invocations(), POINTS));
 }

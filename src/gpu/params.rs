@@ -256,15 +256,14 @@ pub(super) fn constants(
     if let Scheme::Direct { sliced, .. } = &launch.scheme {
         constants.push(("SLICED", u32::from(*sliced)));
     }
-    if let Scheme::Fft(tile) = &launch.scheme
-        && let Pass::Forward | Pass::Multiply | Pass::Back = pass
-    {
-        let (length, lines) = match pass {
-            Pass::Multiply => (tile.size.0, tile.lines().1),
-            _ => (tile.size.1, tile.lines().0),
-        };
-        let beside = u32::from(pass == Pass::Multiply);
-        constants.extend([("LENGTH", length), ("LINES", lines), ("BESIDE", beside)]);
+    if let Some(lines) = pass.lines(launch) {
+        constants.extend([
+            ("LENGTH", lines.length),
+            ("LINES", lines.count),
+            ("POINTS", lines.points),
+            ("LAST", lines.steps().1),
+            ("BESIDE", u32::from(pass == Pass::Multiply)),
+        ]);
     }
     let Some(block) = pass.block(launch) else { return constants };
     let work = pass.work(problem, launch);

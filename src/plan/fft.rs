@@ -17,8 +17,6 @@ use crate::{ElementType, Problem};
 
 pub(super) const NOT_ON_CPU: &str = "the CPU has no transforms yet";
 
-/// Points of an invocation. Twin of `Points` in `shaders/fft.wgsl`.
-pub(super) const POINTS: u32 = 16;
 /// Sizes of tiles, as powers of two: from two steps in workgroup memory to three.
 const SIZES: std::ops::RangeInclusive<u32> = 5..=12;
 /// Bytes of a complex number.
@@ -31,21 +29,83 @@ pub struct Tile {
     pub size: (u32, u32),
     /// Rows and columns of outputs that it makes, were the strides 1; multiples of the strides.
     pub valid: (u32, u32),
-    /// Invocations of a workgroup of the passes over rows and of the one over columns.
-    pub workgroups: (u32, u32),
+    /// Workgroups of the passes over rows, and of the one over columns.
+    pub lines: (Lines, Lines),
     /// The last pass, where outputs need one of their own.
     pub finish: Option<Block>,
 }
 
 impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, valid, workgroups, finish } = self;
+        let Self { size, valid, lines, finish } = self;
         write!(f, "tiles of {}x{} for {}x{} outputs", size.0, size.1, valid.0, valid.1)?;
-        write!(f, ", workgroups of {} for rows and {} for columns", workgroups.0, workgroups.1)?;
+        for (what, lines) in [("rows", &lines.0), ("columns", &lines.1)] {
+            write!(
+                f,
+                ", {} {what} and {} invocations a workgroup",
+                lines.count,
+                lines.workgroup()
+            )?;
+        }
         match finish {
             Some(block) => write!(f, "; outputs: {block}"),
             None => Ok(()),
         }
+    }
+}
+
+/// How a workgroup transforms the lines of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// Points of a line.
+    pub length: u32,
+    /// Lines of a workgroup.
+    pub count: u32,
+    /// Points of an invocation, 8 or 16. Twin of `POINTS` in `shaders/fft.wgsl`.
+    pub points: u32,
+}
+
+impl Lines {
+    /// Invocations of a workgroup.
+    #[must_use]
+    pub fn workgroup(&self) -> u32 {
+        self.length * self.count / self.points
+    }
+
+    /// How often a line goes through workgroup memory, and the points of the last step after that.
+    pub(crate) fn steps(&self) -> (u32, u32) {
+        let (mut steps, mut left) = (0, self.length);
+        while left > self.points {
+            left /= self.points;
+            steps += 1;
+        }
+        (steps, left)
+    }
+
+    /// Lines of `length` points, `among` of which are to be had.
+    fn new(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
+        // Points take registers, and 8 leave room for enough invocations in flight on any GPU (with 16
+        // some spill). A software adapter has memory for registers: there fewer steps count. Workgroups
+        // fill the 16 KiB that every device has; neighbouring columns lie together, so that many lines
+        // make long runs.
+        let (points, usual) = match limits.class {
+            AdapterClass::Software => {
+                let of = |points| Self { length, count: 1, points };
+                (if of(16).steps().0 < of(8).steps().0 { 16 } else { 8 }, 64)
+            }
+            AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => (8, 256),
+        };
+        let fits = |count: u32| {
+            let all = length * count;
+            let bytes = u64::from(all) * COMPLEX;
+            all / points <= limits.max_invocations
+                && bytes <= u64::from(limits.max_workgroup_memory)
+        };
+        let mut count = (usual * points / length).clamp(1, among);
+        while count > 1 && !fits(count) {
+            count /= 2;
+        }
+        fits(count).then_some(Self { length, count, points })
     }
 }
 
@@ -81,11 +141,6 @@ impl Tile {
     /// Rows of outputs that are kept of a tile.
     pub(crate) fn kept_rows(&self, problem: &Problem) -> usize {
         self.valid.0 as usize / problem.geometry().stride.0
-    }
-
-    /// Lines of a workgroup of the passes over rows, and of the one over columns.
-    pub(crate) fn lines(&self) -> (u32, u32) {
-        (self.workgroups.0 * POINTS / self.size.1, self.workgroups.1 * POINTS / self.size.0)
     }
 
     /// Bytes of the two buffers between the passes of so many rows, columns and images.
@@ -182,23 +237,8 @@ fn tile(
     };
     let valid =
         (valid(size.0, g.extent().0, g.stride.0)?, valid(size.1, g.extent().1, g.stride.1)?);
-    // Neighbouring columns lie together: 16 of them fill 128 bytes, and workgroups of 128 the 16 KiB
-    // that every device has.
-    let usual = match limits.class {
-        AdapterClass::Software => 64,
-        AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => 128,
-    };
-    let fits = |invocations: u32| {
-        let bytes = u64::from(invocations * POINTS) * COMPLEX;
-        invocations <= limits.max_invocations && bytes <= u64::from(limits.max_workgroup_memory)
-    };
-    let workgroup = |points: u32, lines: u32| {
-        let least = points / POINTS;
-        let most = if fits(usual) { usual } else { usual / 2 };
-        fits(least).then_some(least.max(most.min(least * lines)))
-    };
-    let workgroups = (workgroup(size.1, size.0)?, workgroup(size.0, size.1)?);
-    Some(Tile { size, valid, workgroups, finish })
+    let lines = (Lines::new(size.1, size.0, limits)?, Lines::new(size.0, size.1, limits)?);
+    Some(Tile { size, valid, lines, finish })
 }
 
 impl Tile {
@@ -220,8 +260,10 @@ fn microseconds(problem: &Problem, tile: &Tile, cost: &GpuCost, size: [usize; 3]
     // Read and written, in scalars; the spectrum too.
     let moved = points * (4.0 + (2.0 + 2.0 * filters + 2.0 * kept) + 4.0 * kept);
     // Written to workgroup memory and read from there.
-    let trips = |points: f64| if points > 256.0 { 8.0 } else { 4.0 };
-    let exchanged = points * (transforms.0 * trips(columns) + transforms.1 * trips(rows));
+    let trips = |lines: Lines| 4.0 * f64::from(lines.steps().0);
+    let (along_rows, along_columns) = tile.lines;
+    let exchanged =
+        points * (transforms.0 * trips(along_rows) + transforms.1 * trips(along_columns));
     let sums = points * (transforms.0 * columns.log2() + transforms.1 * rows.log2()) * 2.5;
     moved / cost.loads + exchanged / cost.exchanges + sums / cost.sums + 4.0 * moved / cost.bytes
 }

@@ -17,8 +17,8 @@ use std::fmt;
 
 pub use bands::{Band, Span};
 pub(crate) use direct::CPU_ROWS;
-pub use fft::Tile;
 pub(crate) use fft::Tiles;
+pub use fft::{Lines, Tile};
 pub use flat::Block;
 pub(crate) use flat::Work;
 pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};

@@ -1,6 +1,6 @@
 //! The passes of a scheme: what each computes, from where to where, and on which grid.
 
-use super::{Band, Block, GpuLaunch, Scheme, Tiles, Work, direct, fft, separable};
+use super::{Band, Block, GpuLaunch, Lines, Scheme, Tiles, Work, direct, fft, separable};
 use crate::Problem;
 
 /// One shader's work on a band.
@@ -71,6 +71,15 @@ impl Pass {
         }
     }
 
+    /// How it transforms, where it does.
+    pub fn lines(self, launch: &GpuLaunch) -> Option<&Lines> {
+        match (self, &launch.scheme) {
+            (Self::Forward | Self::Back, Scheme::Fft(tile)) => Some(&tile.lines.0),
+            (Self::Multiply, Scheme::Fft(tile)) => Some(&tile.lines.1),
+            _ => None,
+        }
+    }
+
     /// What it computes.
     pub fn work(self, problem: &Problem, launch: &GpuLaunch) -> Work {
         let work = Work::of(problem);
@@ -99,7 +108,9 @@ impl Pass {
         match self {
             Self::Direct => 4 / problem.output_type().bytes(),
             // Real parts and imaginary parts.
-            Self::Forward | Self::Multiply | Self::Back => 2 * fft::POINTS as usize,
+            Self::Forward | Self::Multiply | Self::Back => {
+                self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)
+            }
             Self::Flat | Self::Across | Self::Down | Self::Finish => {
                 let places = self.block(launch).map_or(0, Block::places);
                 places * self.work(problem, launch).outputs
@@ -111,9 +122,11 @@ impl Pass {
     pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
         match (self, &launch.scheme) {
             (Self::Direct, Scheme::Direct { workgroup, .. }) => *workgroup,
-            (Self::Forward | Self::Back, Scheme::Fft(tile)) => [tile.workgroups.0, 1],
-            (Self::Multiply, Scheme::Fft(tile)) => [tile.workgroups.1, 1],
-            _ => self.block(launch).map_or([1, 1], |block| block.workgroup),
+            _ => match (self.lines(launch), self.block(launch)) {
+                (Some(lines), _) => [lines.workgroup(), 1],
+                (None, Some(block)) => block.workgroup,
+                (None, None) => [1, 1],
+            },
         }
     }
 
@@ -127,13 +140,13 @@ impl Pass {
             }
             (Self::Forward | Self::Multiply | Self::Back, Scheme::Fft(tile)) => {
                 let pairs = Tiles::of(problem, tile, band).pairs() as u64;
-                let (lines, columns) = tile.lines();
+                let lines = [tile.lines.0.count, tile.lines.1.count];
                 return match self {
-                    Self::Forward => [u64::from(tile.size.0 / lines), 1, pairs],
-                    Self::Multiply => [u64::from(tile.size.1 / columns), 1, pairs],
+                    Self::Forward => [u64::from(tile.size.0 / lines[0]), 1, pairs],
+                    Self::Multiply => [u64::from(tile.size.1 / lines[1]), 1, pairs],
                     _ => {
                         let filters = problem.weights().filters as u64;
-                        [groups(tile.kept_rows(problem), lines), filters, pairs]
+                        [groups(tile.kept_rows(problem), lines[0]), filters, pairs]
                     }
                 };
             }
