@@ -8,6 +8,9 @@
 // parts swapped.
 // Grid: x over columns of a pair, z over pairs.
 
+// Whether there is one filter: what the loop needs no longer frees its registers then.
+override ONE: bool = false;
+
 fn load(base: u32, t: u32, i: u32) -> vec2<f32> {
     if i >= POINTS {
         return vec2(0.0);
@@ -52,7 +55,7 @@ fn main(
         load(base, t, 12u), load(base, t, 13u), load(base, t, 14u), load(base, t, 15u),
     ), line, t);
     let x = in_order(columns, line, t);
-    for (var f = 0u; f < p.filters; f++) {
+    for (var f = 0u; f < select(p.filters, 1u, ONE); f++) {
         let s = LENGTH / 2u + f * LENGTH * p.tile_columns + column;
         let y = transform(Points(
             multiplied(x[0], s, t, 0u), multiplied(x[1], s, t, 1u),
@@ -65,7 +68,7 @@ fn main(
             multiplied(x[14], s, t, 14u), multiplied(x[15], s, t, 15u),
         ), line, t);
         let kept = p.valid_rows / stride_rows();
-        let to = (at.z * p.filters + f) * kept * p.tile_columns + column;
+        let to = (at.z * select(p.filters, 1u, ONE) + f) * kept * p.tile_columns + column;
         keep(to, t, 0u, y[0]);
         keep(to, t, 1u, y[1]);
         keep(to, t, 2u, y[2]);

@@ -323,7 +323,16 @@ fn separable_kernels() {
 /// row and column, with an odd number of planes, strides, dilations and filters; whole and in bands.
 #[test]
 fn fourier_tiles() {
-    let mut tally = Tally::new("fourier tiles").only(Kind::GpuFft);
+    fourier(Tally::new("fourier tiles").only(Kind::GpuFft));
+}
+
+/// With fewer points an invocation, as for GPUs, and what fits WebGPU's default limits.
+#[test]
+fn fourier_tiles_of_gpus() {
+    fourier(Tally::pretended("fourier tiles of GPUs").only(Kind::GpuFft));
+}
+
+fn fourier(mut tally: Tally) {
     let mut rng = Rng::new(33);
     let mut lengths = [BTreeSet::new(), BTreeSet::new()];
     let mut tiles = |tally: &Tally, case: &Case| {

@@ -260,10 +260,14 @@ pub(super) fn constants(
         constants.extend([
             ("LENGTH", lines.length),
             ("LINES", lines.count),
+            ("EXCHANGED", lines.length * lines.count),
             ("POINTS", lines.points),
             ("LAST", lines.steps().1),
             ("BESIDE", u32::from(pass == Pass::Multiply)),
         ]);
+        if pass == Pass::Multiply {
+            constants.push(("ONE", u32::from(problem.weights().filters == 1)));
+        }
     }
     let Some(block) = pass.block(launch) else { return constants };
     let work = pass.work(problem, launch);

@@ -108,12 +108,35 @@ pub(crate) fn specialised_devices() -> &'static [Backend] {
     ENGINES.get_or_init(|| gpus(&GpuOptions::new().specialise_from(0), "specialised "))
 }
 
+/// GPU engines that are planned for as a discrete GPU with WebGPU's default limits, whatever they are.
+/// None where [`engines`] has no GPU.
+pub(crate) fn pretended_devices() -> &'static [Backend] {
+    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
+    ENGINES.get_or_init(|| {
+        let options = GpuOptions::new().limits(wgpu::Limits::default());
+        all_of(
+            "pretended ",
+            gpu(&options).map(|own| {
+                let mut info = own.adapter_info().clone();
+                (info.name, info.device_type) = ("another".into(), wgpu::DeviceType::DiscreteGpu);
+                Gpu::from_device(info, own.device().clone(), own.queue().clone()).unwrap()
+            }),
+        )
+    })
+}
+
 /// The algorithms of a GPU made with `options`. None where [`engines`] has no GPU.
 fn gpus(options: &GpuOptions, name: &str) -> Vec<Backend> {
-    if engines().iter().all(|b| b.kind == Kind::Cpu) {
-        return Vec::new();
-    }
-    let gpu = Engine::from(pollster::block_on(Gpu::request(options)).unwrap());
+    all_of(name, gpu(options))
+}
+
+fn gpu(options: &GpuOptions) -> Option<Gpu> {
+    let there = engines().iter().any(|b| b.kind != Kind::Cpu);
+    there.then(|| pollster::block_on(Gpu::request(options)).unwrap())
+}
+
+fn all_of(name: &str, gpu: Option<Gpu>) -> Vec<Backend> {
+    let Some(gpu) = gpu.map(Engine::from) else { return Vec::new() };
     let backend = |(algorithm_name, kind, algorithm)| Backend {
         name: format!("{name}{algorithm_name}"),
         kind,
@@ -444,6 +467,11 @@ impl Tally {
     /// On [`specialised_devices`].
     pub(crate) fn specialised(test: &'static str) -> Self {
         Self::of(test, specialised_devices().iter().collect())
+    }
+
+    /// On [`pretended_devices`].
+    pub(crate) fn pretended(test: &'static str) -> Self {
+        Self::of(test, pretended_devices().iter().collect())
     }
 
     /// The same without engines of another kind.
