@@ -579,3 +579,57 @@ fn threads_share_an_engine() {
     let y: Array4<f32> = block_on(engine.run_async(&conv, &x)).unwrap();
     assert_same(y.as_slice().unwrap(), &want, "async");
 }
+
+/// What is made for a pair of buffers is made once; other pairs push it out, and it can be let go.
+#[test]
+fn a_second_encode_makes_nothing() {
+    let Some(gpu) = gpu_with(None) else { return };
+    let shape = [2, 40, 50, 3];
+    let conv = Conv2d::new(kernel(5, 5, 1)).border(Border::Wrap);
+    let problem = Problem::new(&conv, shape, ElementType::F32, ElementType::F32).unwrap();
+    let len = problem.input_len();
+    let x = noise::<f32>(len, 5);
+    let want = reference::run(&problem, &x);
+    let made = || {
+        let counters = gpu.device().get_internal_counters().hal;
+        [counters.buffers.read(), counters.bind_groups.read(), counters.compute_pipelines.read()]
+    };
+    let buffer = || {
+        gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: len as u64 * 4,
+            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    };
+    for algorithm in [Algorithm::Direct, Algorithm::Flat, Algorithm::Fft] {
+        let ours =
+            OnDevice { gpu: gpu.clone(), prepared: gpu.prepare(&problem, algorithm).unwrap() };
+        let prepared = &ours.prepared;
+        let pairs: Vec<_> = (0..5).map(|_| (buffer(), buffer())).collect();
+        let encode = |pair: usize| {
+            let (from, to) = &pairs[pair];
+            gpu.queue().write_buffer(from, 0, bytemuck::cast_slice(&x));
+            gpu.queue().submit([]);
+            gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+            let before = made();
+            let mut encoder = gpu.device().create_command_encoder(&Default::default());
+            let (source, destination) = (BufferRange::whole(from), BufferRange::whole(to));
+            prepared.encode(&mut encoder, &source, &destination).unwrap();
+            let after = made();
+            gpu.queue().submit([encoder.finish()]);
+            let bytes = ours.read(to);
+            let got: &[f32] = bytemuck::cast_slice(&bytes);
+            assert!(got.iter().zip(&want).all(|(y, want)| want.accepts(*y)), "{algorithm}");
+            after != before
+        };
+        assert!(encode(0), "{algorithm}: the first call makes bind groups");
+        assert!(!encode(0), "{algorithm}: {:?}", made());
+        assert!((1..4).all(&encode), "{algorithm}: other buffers are bound");
+        assert!((0..4).all(|pair| !encode(pair)), "{algorithm}: four pairs are kept");
+        assert!(encode(4) && encode(0), "{algorithm}: the oldest is gone");
+        assert!(!encode(4), "{algorithm}");
+        prepared.forget_buffers();
+        assert!(encode(4), "{algorithm}: nothing is kept");
+    }
+}

@@ -49,6 +49,9 @@ pub struct Timings {
     pub download: Duration,
     /// Everything.
     pub total: Duration,
+    /// The passes on the GPU, by its own clock: where the device has `TIMESTAMP_QUERY` (those we make
+    /// ask for it), and only of calls that give timings.
+    pub gpu: Option<Duration>,
 }
 
 /// A problem that was checked, planned and compiled for an engine: `T` in, `U` out.
@@ -104,7 +107,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
         input: &ArrayRef<T, D>,
         output: &mut ArrayRef<U, D>,
     ) -> Result<()> {
-        self.run_into_timed(input, output).map(drop)
+        pollster::block_on(self.run_arrays(input, output, Wait::Here, false)).map(drop)
     }
 
     /// [`Prepared::run_into`], telling where the time went.
@@ -117,7 +120,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
         input: &ArrayRef<T, D>,
         output: &mut ArrayRef<U, D>,
     ) -> Result<Timings> {
-        pollster::block_on(self.run_arrays(input, output, Wait::Here))
+        pollster::block_on(self.run_arrays(input, output, Wait::Here, true))
     }
 
     /// [`Prepared::run`] without blocking.
@@ -137,13 +140,13 @@ impl<T: Element, U: Element> Prepared<T, U> {
         input: &ArrayRef<T, D>,
         output: &mut ArrayRef<U, D>,
     ) -> Result<Timings> {
-        self.run_arrays(input, output, Wait::Elsewhere).await
+        self.run_arrays(input, output, Wait::Elsewhere, true).await
     }
 
     async fn run_new<D: Axes>(&self, input: &ArrayRef<T, D>, wait: Wait) -> Result<Array<U, D>> {
         self.check_input(input)?;
         let mut out = of_shape("the output", self.problem().output_shape())?;
-        self.run_arrays(input, &mut out, wait).await?;
+        self.run_arrays(input, &mut out, wait, false).await?;
         Ok(out)
     }
 
@@ -160,6 +163,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
         input: &ArrayRef<T, D>,
         output: &mut ArrayRef<U, D>,
         wait: Wait,
+        measured: bool,
     ) -> Result<Timings> {
         let mut clock = Clock::start();
         let problem = self.problem();
@@ -179,11 +183,11 @@ impl<T: Element, U: Element> Prepared<T, U> {
             }
         };
         let mut timings = match output.as_slice_mut() {
-            Some(dst) => self.run_slices(src, dst, wait).await?,
+            Some(dst) => self.run_slices(src, dst, wait, measured).await?,
             None => {
                 let mut whole = standard("a copy of the output", output)?;
-                let timings =
-                    self.run_slices(src, whole.as_slice_mut().unwrap_or_default(), wait).await?;
+                let dst = whole.as_slice_mut().unwrap_or_default();
+                let timings = self.run_slices(src, dst, wait, measured).await?;
                 output.assign(&whole);
                 timings
             }
@@ -193,7 +197,13 @@ impl<T: Element, U: Element> Prepared<T, U> {
     }
 
     /// `src` and `dst` hold whole tensors.
-    async fn run_slices(&self, src: &[T], dst: &mut [U], wait: Wait) -> Result<Timings> {
+    async fn run_slices(
+        &self,
+        src: &[T],
+        dst: &mut [U],
+        wait: Wait,
+        measured: bool,
+    ) -> Result<Timings> {
         let mut clock = Clock::start();
         match &*self.ready {
             Ready::Cpu { cpu, problem, plan } => {
@@ -204,11 +214,13 @@ impl<T: Element, U: Element> Prepared<T, U> {
             }
             Ready::Gpu(prepared) => {
                 let src = bytemuck::cast_slice(src);
-                let parts = prepared.run(src, bytemuck::cast_slice_mut(dst), wait).await?;
+                let dst = bytemuck::cast_slice_mut(dst);
+                let parts = prepared.run(src, dst, wait, measured).await?;
                 Ok(Timings {
                     upload: parts.upload,
                     compute: parts.compute,
                     download: parts.download,
+                    gpu: parts.gpu,
                     ..Timings::default()
                 })
             }

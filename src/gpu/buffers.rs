@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// Bytes the pool keeps at most when nothing is running.
 const KEPT: u64 = 512 << 20;
 
-/// Buffers that are free for the next call, by usage and size.
+/// Buffers that are free for the next call, by usage and size. Those with `MAP_WRITE` are mapped.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     free: Mutex<Vec<Buffer>>,
@@ -66,7 +66,8 @@ pub(super) fn create(
             label: Some("channelwise.buffer"),
             size,
             usage,
-            mapped_at_creation: false,
+            // Those that are written by the host are mapped whenever they are free.
+            mapped_at_creation: usage.contains(BufferUsages::MAP_WRITE),
         })
     })
 }

@@ -12,7 +12,10 @@ mod params;
 mod pipelines;
 mod planned;
 mod prepared;
+mod recording;
+mod run;
 mod shaders;
+mod stamps;
 mod transfer;
 mod weights;
 
@@ -36,7 +39,7 @@ pub use device::{GpuOptions, adapters};
 pub use encode::BufferRange;
 pub use planned::PlannedShader;
 pub use prepared::GpuPrepared;
-pub(crate) use prepared::{Clock, Wait};
+pub(crate) use run::{Clock, Wait};
 
 /// A GPU device and what is kept on it: pipelines and free buffers. Cloning is cheap and shares
 /// them.
@@ -76,6 +79,8 @@ impl Gpu {
         let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("channelwise.device"),
+            // For `Prepared::run_into_timed`.
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             required_limits: options.wanted_limits().unwrap_or_else(|| adapter.limits()),
             ..Default::default()
         };

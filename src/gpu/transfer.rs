@@ -1,7 +1,5 @@
 //! Between host memory and a band's own buffers.
 
-use wgpu::{Buffer, Queue};
-
 use super::params::Placement;
 use crate::Problem;
 use crate::plan::{Band, GpuLaunch};
@@ -110,24 +108,4 @@ pub(super) fn destination_pieces(problem: &Problem, band: &Band, place: &Placeme
         }
     }
     pieces.0
-}
-
-/// Fills a band's own source buffer from the whole input; `false` where the device takes no more
-/// writes.
-pub(super) fn upload(
-    queue: &Queue,
-    buffer: &Buffer,
-    size: u64,
-    pieces: &[Piece],
-    src: &[u8],
-) -> bool {
-    // wgpu copies whole words.
-    let view = wgpu::BufferSize::new(size.next_multiple_of(4))
-        .and_then(|size| queue.write_buffer_with(buffer, 0, size));
-    let Some(mut view) = view else { return false };
-    for piece in pieces {
-        view.slice(piece.to..piece.to + piece.len)
-            .copy_from_slice(&src[piece.from..piece.from + piece.len]);
-    }
-    true
 }

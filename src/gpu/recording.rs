@@ -1,0 +1,330 @@
+//! What a call puts into an encoder, made once for the buffers it works on.
+
+use wgpu::{BindGroup, Buffer, BufferUsages, CommandEncoder, ComputePipeline, QuerySet};
+
+use super::device::checked;
+use super::params::{self, Placement};
+use super::transfer::{self, Piece};
+use super::{BufferRange, GpuPrepared, buffers};
+use crate::plan::{Band, GpuLaunch, Place};
+use crate::{Error, Result};
+
+/// Copies and passes, in order.
+#[derive(Debug, Default)]
+pub(super) struct Recording {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Copies { from: Buffer, to: Buffer, copies: Vec<Bytes> },
+    Pass(Vec<Dispatch>),
+}
+
+/// Bytes from one buffer to another.
+#[derive(Clone, Copy, Debug)]
+struct Bytes {
+    from: u64,
+    to: u64,
+    len: u64,
+}
+
+#[derive(Debug)]
+struct Dispatch {
+    pipeline: ComputePipeline,
+    bindings: BindGroup,
+    grid: [u32; 3],
+}
+
+impl Recording {
+    /// Records it. The first pass writes its start as query 0 of `stamps`, and every pass its end as
+    /// query 1.
+    pub fn replay(&self, encoder: &mut CommandEncoder, stamps: Option<&QuerySet>) {
+        let mut first = Some(0);
+        for step in &self.steps {
+            match step {
+                Step::Copies { from, to, copies } => {
+                    for copy in copies {
+                        encoder.copy_buffer_to_buffer(from, copy.from, to, copy.to, copy.len);
+                    }
+                }
+                Step::Pass(dispatches) => {
+                    let timestamp_writes =
+                        stamps.map(|query_set| wgpu::ComputePassTimestampWrites {
+                            query_set,
+                            beginning_of_pass_write_index: first.take(),
+                            end_of_pass_write_index: Some(1),
+                        });
+                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                        label: Some("channelwise.pass"),
+                        timestamp_writes,
+                    });
+                    for Dispatch { pipeline, bindings, grid } in dispatches {
+                        pass.set_pipeline(pipeline);
+                        pass.set_bind_group(0, bindings, &[]);
+                        pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A range as it is bound: its start aligned, and the scalars before the tensor's first.
+#[derive(Clone, Copy)]
+struct Bound<'a> {
+    buffer: &'a Buffer,
+    offset: u64,
+    size: u64,
+    base: usize,
+}
+
+impl<'a> Bound<'a> {
+    fn entry(&self, binding: u32) -> wgpu::BindGroupEntry<'a> {
+        wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: self.buffer,
+                offset: self.offset,
+                size: wgpu::BufferSize::new(self.size),
+            }),
+        }
+    }
+
+    /// A buffer of our own, bound whole.
+    fn own(buffer: &'a Buffer) -> Self {
+        Self { buffer, offset: 0, size: buffer.size(), base: 0 }
+    }
+}
+
+/// Buffers of our own for bands that do not lie in one piece: one for every band's source and one for
+/// every band's output, as bands run in order.
+#[derive(Default)]
+struct Scratch {
+    source: Option<Buffer>,
+    output: Option<Buffer>,
+}
+
+impl GpuPrepared {
+    /// All bands, on the caller's ranges. `shared`: both lie in one buffer.
+    pub(super) fn record_for(
+        &self,
+        source: &BufferRange<'_>,
+        destination: &BufferRange<'_>,
+        shared: bool,
+    ) -> Result<Recording> {
+        let mut recording = Recording::default();
+        let mut scratch = Scratch::default();
+        for band in &self.launch()?.bands {
+            self.record_band(&mut recording, &mut scratch, band, source, destination, shared)?;
+        }
+        Ok(recording)
+    }
+
+    /// One band on buffers of our own.
+    pub(super) fn record_own(
+        &self,
+        band: &Band,
+        src: &Buffer,
+        dst: &Buffer,
+        place: Placement,
+    ) -> Result<Recording> {
+        let pass = self.dispatches(band, &Bound::own(src), &Bound::own(dst), place)?;
+        Ok(Recording { steps: vec![pass] })
+    }
+
+    fn record_band(
+        &self,
+        recording: &mut Recording,
+        scratch: &mut Scratch,
+        band: &Band,
+        source: &BufferRange<'_>,
+        destination: &BufferRange<'_>,
+        shared: bool,
+    ) -> Result<()> {
+        let problem = self.problem();
+        let launch = self.launch()?;
+        let own = transfer::own_placement(problem, launch, band);
+        let mut place = own;
+
+        // A band with whole rows lies in one piece, or image by image at the distance of images.
+        let whole_rows = !band.source_rows.continued
+            && !band.source_columns.continued
+            && band.source_columns.len == problem.geometry().width;
+        let gathered;
+        let src = if whole_rows && !shared {
+            let bytes = problem.input_type().bytes();
+            let g = problem.geometry();
+            let first = band.images.start * g.image() + band.source_rows.first as usize * g.row();
+            let len = (band.images.len() - 1) * g.image() + band.source_rows.len * g.row();
+            let bound = self.bind(source, first * bytes, len * bytes, bytes);
+            place.src_base = bound.base;
+            place.src_image = g.image();
+            bound
+        } else {
+            gathered = match &scratch.source {
+                Some(buffer) => buffer.clone(),
+                None => {
+                    let size = self.largest(launch, |(source, _)| source);
+                    let what = "making room for a gathered band";
+                    self.scratch(what, size, BufferUsages::COPY_DST)?
+                }
+            };
+            scratch.source = Some(gathered.clone());
+            let pieces = transfer::source_pieces(problem, band, &own);
+            let to = BufferRange::whole(&gathered);
+            recording.steps.push(copies("source", &pieces, source, &to, BufferUsages::COPY_SRC)?);
+            Bound::own(&gathered)
+        };
+
+        let pieces = transfer::destination_pieces(problem, band, &own);
+        let bytes = problem.output_type().bytes();
+        let output;
+        let (dst, back);
+        if let [piece] = pieces[..]
+            && piece.to.is_multiple_of(4)
+        {
+            dst = self.bind(destination, piece.to, piece.len, bytes);
+            place.dst_base = dst.base;
+            back = None;
+        } else {
+            output = match &scratch.output {
+                Some(buffer) => buffer.clone(),
+                None => {
+                    let size = self.largest(launch, |(_, output)| output);
+                    let what = "making room for a band's output";
+                    self.scratch(what, size, BufferUsages::COPY_SRC)?
+                }
+            };
+            scratch.output = Some(output.clone());
+            dst = Bound::own(&output);
+            let from = BufferRange::whole(&output);
+            back =
+                Some(copies("destination", &pieces, &from, destination, BufferUsages::COPY_DST)?);
+        }
+        recording.steps.push(self.dispatches(band, &src, &dst, place)?);
+        recording.steps.extend(back);
+        Ok(())
+    }
+
+    /// The passes of a band.
+    fn dispatches(
+        &self,
+        band: &Band,
+        src: &Bound<'_>,
+        dst: &Bound<'_>,
+        place: Placement,
+    ) -> Result<Step> {
+        let gpu = self.gpu();
+        let launch = self.launch()?;
+        let made = checked(gpu.device(), gpu.loss(), "binding buffers", || {
+            let mut dispatches = Vec::with_capacity(self.passes().len());
+            for compiled in self.passes() {
+                let most = gpu.limits().max_workgroups;
+                let (params, grid) =
+                    params::params(self.problem(), compiled.pass, launch, band, place, most);
+                if grid.contains(&0) {
+                    continue;
+                }
+                let bound = |place| match place {
+                    Place::Source => Some(*src),
+                    Place::Destination => Some(*dst),
+                    Place::Between(n) => self.between().get(n).map(Bound::own),
+                };
+                let [from, to] = compiled.pass.way(&launch.scheme);
+                let (Some(reads), Some(writes)) = (bound(from), bound(to)) else { continue };
+                let params = bytemuck::bytes_of(&params);
+                let params =
+                    gpu.constant_buffer("channelwise.params", params, BufferUsages::UNIFORM);
+                let bindings = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some("channelwise.bindings"),
+                    layout: gpu.pipelines().bind_group_layout(),
+                    entries: &[
+                        wgpu::BindGroupEntry { binding: 0, resource: params.as_entire_binding() },
+                        reads.entry(1),
+                        writes.entry(2),
+                        wgpu::BindGroupEntry {
+                            binding: 3,
+                            resource: compiled.weights.as_entire_binding(),
+                        },
+                    ],
+                });
+                dispatches.push(Dispatch { pipeline: compiled.pipeline.clone(), bindings, grid });
+            }
+            Step::Pass(dispatches)
+        });
+        made.now()
+    }
+
+    /// `len` bytes of `range` from byte `first` of the tensor, bound at an aligned offset.
+    fn bind<'a>(
+        &self,
+        range: &BufferRange<'a>,
+        first: usize,
+        len: usize,
+        element: usize,
+    ) -> Bound<'a> {
+        let alignment = u64::from(self.gpu().limits().offset_alignment);
+        let start = range.offset + first as u64;
+        let offset = start / alignment * alignment;
+        let size = (start - offset + len as u64).next_multiple_of(4);
+        Bound { buffer: range.buffer, offset, size, base: (start - offset) as usize / element }
+    }
+
+    /// Bytes of the largest band's own source or output.
+    fn largest(&self, launch: &GpuLaunch, which: impl Fn((u64, u64)) -> u64) -> u64 {
+        let size = |band| {
+            let place = transfer::own_placement(self.problem(), launch, band);
+            which(transfer::own_sizes(self.problem(), band, &place))
+        };
+        launch.bands.iter().map(size).max().unwrap_or(0)
+    }
+
+    fn scratch(&self, what: &'static str, size: u64, usage: BufferUsages) -> Result<Buffer> {
+        let gpu = self.gpu();
+        let size = size.next_multiple_of(16).max(16);
+        buffers::create(gpu.device(), gpu.loss(), what, size, usage | BufferUsages::STORAGE)
+            .now()
+            .map_err(|error| buffers::with_size(error, size))
+    }
+}
+
+/// Copies between a caller's range and a buffer of our own.
+fn copies(
+    which: &'static str,
+    pieces: &[Piece],
+    from: &BufferRange<'_>,
+    to: &BufferRange<'_>,
+    needed: BufferUsages,
+) -> Result<Step> {
+    let theirs = if needed == BufferUsages::COPY_SRC { from } else { to };
+    if !theirs.buffer.usage().contains(needed) {
+        return Err(Error::Buffer {
+            which,
+            reason: format!(
+                "usage {:?} lacks {needed:?}, which is needed where a band does not lie in one piece",
+                theirs.buffer.usage()
+            ),
+        });
+    }
+    let mut copies = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let (start, end) = (from.offset + piece.from as u64, to.offset + piece.to as u64);
+        // The tail of a byte tensor may use up its last word.
+        let len = (piece.len as u64).next_multiple_of(4);
+        let last = piece.from as u64 + len > from.size || piece.to as u64 + len > to.size;
+        let tail = !piece.len.is_multiple_of(4) && pieces.len() > 1;
+        if !start.is_multiple_of(4) || !end.is_multiple_of(4) || last || tail {
+            return Err(Error::Buffer {
+                which,
+                reason: format!(
+                    "a band of it is gathered by copies, which move whole words, but a row of it is {} bytes at byte {}",
+                    piece.len,
+                    piece.from.max(piece.to)
+                ),
+            });
+        }
+        copies.push(Bytes { from: start, to: end, len });
+    }
+    Ok(Step::Copies { from: from.buffer.clone(), to: to.buffer.clone(), copies })
+}
