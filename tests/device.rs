@@ -633,3 +633,19 @@ fn a_second_encode_makes_nothing() {
         assert!(encode(4), "{algorithm}: nothing is kept");
     }
 }
+
+#[test]
+fn a_gpu_tells_its_own_time() {
+    let Some(gpu) = gpu_with(None) else { return };
+    let can = gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY);
+    let shape = [1, 200, 300, 3];
+    let conv = Conv2d::new(kernel(7, 7, 1));
+    let prepared = Engine::from(gpu).prepare::<f32, f32>(&conv, shape).unwrap();
+    let x = Array4::from_shape_vec(shape, noise(200 * 300 * 3, 5)).unwrap();
+    let mut y = x.clone();
+    let timings = prepared.run_into_timed(&x, &mut y).unwrap();
+    assert_eq!(timings.gpu.is_some(), can);
+    if let Some(time) = timings.gpu {
+        assert!(!time.is_zero() && time <= timings.total, "{timings:?}");
+    }
+}

@@ -5,12 +5,14 @@
 //! cargo bench --bench engines -- --case rgb3 --engine cpu --threads 1
 //! cargo bench --bench engines -- --engine gpu --resident --json a line of JSON for each row
 //! cargo bench --bench engines -- --shaders DIR                  what benches/isa compiles
+//! cargo bench --bench engines -- --roofline                     least times of GPUs that are not here
 //! ```
 //!
 //! Inputs and kernels are random, never zeros, and a sample of each answer is held against the
 //! reference before anything is timed. Ratios within one run are what counts.
 
 mod cases;
+mod roofline;
 mod run;
 mod shaders;
 
@@ -52,6 +54,9 @@ struct Args {
     /// Writes the shaders planned for every case and kind of adapter here, and times nothing.
     #[arg(long)]
     shaders: Option<PathBuf>,
+    /// Prints what three GPUs would take at least, by the plans' model, and times nothing.
+    #[arg(long)]
+    roofline: bool,
     /// What cargo hands to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -68,6 +73,17 @@ fn main() -> Result<(), Failure> {
         return shaders::write(&cases, folder);
     }
     let algorithms = algorithms(&args.algorithm)?;
+    if args.roofline {
+        let rows = roofline::rows(&cases, &algorithms)?;
+        if args.json {
+            for row in &rows {
+                println!("{}", serde_json::to_string(row)?);
+            }
+        } else {
+            print!("{}", roofline::table(&rows));
+        }
+        return Ok(());
+    }
     let engines = engines(&args)?;
     let mut failed = 0;
     for case in &cases {

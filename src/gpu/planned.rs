@@ -3,7 +3,7 @@
 use super::params;
 use super::shaders::{self, ENTRY};
 use crate::Problem;
-use crate::plan::{Launch, Pass, Plan};
+use crate::plan::{Launch, Pass, Plan, Traffic};
 
 /// A shader as a plan specialises it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct PlannedShader {
     pub workgroup: [u32; 2],
     /// Outputs of one invocation.
     pub outputs: usize,
+    /// What it does for all of the problem.
+    pub traffic: Traffic,
 }
 
 impl PlannedShader {
@@ -39,7 +41,7 @@ impl PlannedShader {
     #[must_use]
     pub fn of(problem: &Problem, plan: &Plan) -> Vec<Self> {
         let Launch::Gpu(launch) = plan.launch() else { return Vec::new() };
-        let planned = |pass: &Pass| {
+        let planned = |(pass, traffic): (&Pass, Traffic)| {
             let shader = shaders::of_pass(problem, *pass)?;
             Some(Self {
                 label: shader.label,
@@ -48,8 +50,10 @@ impl PlannedShader {
                 constants: params::constants(problem, *pass, launch),
                 workgroup: pass.workgroup(launch),
                 outputs: pass.outputs(problem, launch),
+                traffic,
             })
         };
-        Pass::of(&launch.scheme).iter().filter_map(planned).collect()
+        let traffic = launch.scheme.traffic(problem);
+        Pass::of(&launch.scheme).iter().zip(traffic).filter_map(planned).collect()
     }
 }

@@ -7,6 +7,21 @@
 use super::limits::{AdapterClass, CpuLimits, GpuLimits};
 use crate::Problem;
 
+/// What a pass does in all, by the model behind predicted times.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// Scalars that invocations read from buffers or write to them. Caches serve most of those that
+    /// are read several times.
+    pub accesses: f64,
+    /// Scalars written to workgroup memory or read from there.
+    pub exchanges: f64,
+    /// Multiply-adds, and additions that stand alone.
+    pub sums: f64,
+    /// Bytes through memory: what is read, once, and what is written. Caches are taken to hold the rows
+    /// of the input that neighbouring invocations read again.
+    pub bytes: f64,
+}
+
 /// What a kind of GPU does in a microsecond.
 pub(super) struct GpuCost {
     /// Taps of `direct`: loads of one scalar, neighbouring invocations `channels` apart.
@@ -39,9 +54,16 @@ impl GpuCost {
         Self { taps, loads, exchanges, sums, bytes, launch }
     }
 
-    /// What any pass costs: its launch, and its bytes once.
-    pub(super) fn pass(&self, problem: &Problem) -> f64 {
-        self.launch + problem.bytes() as f64 / self.bytes
+    /// Microseconds of the passes.
+    pub(super) fn of_passes(&self, passes: &[Traffic]) -> f64 {
+        let one = |pass: &Traffic| {
+            self.launch
+                + pass.accesses / self.loads
+                + pass.exchanges / self.exchanges
+                + pass.sums / self.sums
+                + pass.bytes / self.bytes
+        };
+        passes.iter().map(one).sum()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `direct`: tap by tap; takes every option on every engine.
 
-use super::cost::{self, GpuCost};
+use super::cost::{self, GpuCost, Traffic};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
 use super::{Band, CpuLaunch, GpuLaunch, Offer, Scheme};
 use crate::{ElementType, Problem};
@@ -46,7 +46,20 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
         bands: Vec::new(),
     };
     let cost = GpuCost::of(limits);
-    Ok((launch, problem.multiply_adds() as f64 / cost.taps + cost.pass(problem)))
+    let taps = problem.multiply_adds() as f64;
+    // Its accesses are slower than those of the others.
+    let rest = Traffic { accesses: 0.0, sums: 0.0, ..traffic(problem) };
+    Ok((launch, taps / cost.taps + cost.of_passes(&[rest])))
+}
+
+pub(super) fn traffic(problem: &Problem) -> Traffic {
+    let taps = problem.multiply_adds() as f64;
+    Traffic {
+        accesses: taps + problem.output_len() as f64,
+        exchanges: 0.0,
+        sums: taps,
+        bytes: problem.bytes() as f64,
+    }
 }
 
 /// Loop iterations of `place` in `shaders/place.wgsl`.

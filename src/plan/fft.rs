@@ -9,7 +9,7 @@
 use std::fmt;
 
 use super::bands::SLACK;
-use super::cost::GpuCost;
+use super::cost::{GpuCost, Traffic};
 use super::flat::{self, Block, Work};
 use super::limits::{AdapterClass, GpuLimits, Residence};
 use super::{Accuracy, Band, GpuLaunch, Offer, Scheme};
@@ -173,13 +173,12 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let weights = problem.weights();
     let size = [g.out_height, g.out_width, g.images];
     let apart = problem.output_type() == ElementType::U8 || weights.follow.is_some();
-    let (finish, finish_us) = if apart {
+    let finish = if apart {
         flat::whole_words(problem, residence)?;
         let specialised = flat::specialised(problem, limits);
-        let (block, us) = finishing(Work::of(problem)).block(size, specialised, limits)?;
-        (Some(block), us)
+        Some(finishing(Work::of(problem)).block(size, specialised, limits)?)
     } else {
-        (None, 0.0)
+        None
     };
     if !weights.taps.iter().all(|k| k.is_finite()) {
         return Err("the kernel is not finite".into());
@@ -201,7 +200,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
             if pixel.iter().chain([&tile.table(problem)]).any(|bytes| *bytes > most) {
                 continue;
             }
-            let us = microseconds(problem, &tile, &cost, size);
+            let us = cost.of_passes(&traffic(problem, &tile));
             if best.as_ref().is_none_or(|(_, least)| us < *least) {
                 best = Some((tile, us));
             }
@@ -218,8 +217,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     };
     let launch =
         GpuLaunch { scheme: Scheme::Fft(tile), pitch: super::pitch(residence), bands: Vec::new() };
-    let passes = if apart { 3.0 } else { 2.0 };
-    Ok((launch, us + finish_us + cost.pass(problem) + passes * cost.launch))
+    Ok((launch, us))
 }
 
 /// The tile of that size, where it makes any output and the device has room for its lines.
@@ -249,23 +247,46 @@ impl Tile {
     }
 }
 
-/// What the three passes take.
-fn microseconds(problem: &Problem, tile: &Tile, cost: &GpuCost, size: [usize; 3]) -> f64 {
+/// What the passes do.
+pub(super) fn traffic(problem: &Problem, tile: &Tile) -> Vec<Traffic> {
+    let g = problem.geometry();
+    let size = [g.out_height, g.out_width, g.images];
     let filters = problem.weights().filters as f64;
     let (rows, columns) = (f64::from(tile.size.0), f64::from(tile.size.1));
     let points = Tiles::new(problem, tile, size).pairs() as f64 * rows * columns;
-    let kept = filters * tile.kept_rows(problem) as f64 / rows;
-    // Transforms of a point, along rows and along columns.
-    let transforms = (1.0 + kept, 1.0 + filters);
-    // Read and written, in scalars; the spectrum too.
-    let moved = points * (4.0 + (2.0 + 2.0 * filters + 2.0 * kept) + 4.0 * kept);
-    // Written to workgroup memory and read from there.
-    let trips = |lines: Lines| 4.0 * f64::from(lines.steps().0);
+    // Points that are kept of all filters.
+    let kept = points * filters * tile.kept_rows(problem) as f64 / rows;
+    let bytes = |element: ElementType, len: usize| (len * element.bytes()) as f64;
+    let read = bytes(problem.input_type(), problem.input_len());
+    let written = bytes(problem.output_type(), problem.output_len());
+    let complex = COMPLEX as f64;
+    let pass = |lines: Lines, transformed: f64, accesses: f64, bytes: f64| Traffic {
+        accesses,
+        exchanges: 4.0 * f64::from(lines.steps().0) * transformed,
+        // Two and a half multiply-adds for each halving, of real and imaginary parts together.
+        sums: 2.5 * f64::from(lines.length.ilog2()) * transformed,
+        bytes,
+    };
+    let spectra = complex * filters * rows * columns;
     let (along_rows, along_columns) = tile.lines;
-    let exchanged =
-        points * (transforms.0 * trips(along_rows) + transforms.1 * trips(along_columns));
-    let sums = points * (transforms.0 * columns.log2() + transforms.1 * rows.log2()) * 2.5;
-    moved / cost.loads + exchanged / cost.exchanges + sums / cost.sums + 4.0 * moved / cost.bytes
+    let mut passes = vec![
+        pass(along_rows, points, 4.0 * points, read + complex * points),
+        pass(
+            along_columns,
+            points * (1.0 + filters),
+            2.0 * points * (1.0 + filters) + 2.0 * kept,
+            complex * (points + kept) + spectra,
+        ),
+        pass(along_rows, kept, 4.0 * kept, complex * kept + written),
+    ];
+    if let Some(block) = &tile.finish {
+        // Sums of every filter, once more there and back.
+        let planes = g.out_height * g.out_width * g.images * g.channels;
+        let sums = filters * bytes(ElementType::F32, planes);
+        passes[2].bytes += sums - written;
+        passes.push(finishing(Work::of(problem)).traffic(block, size, sums + written));
+    }
+    passes
 }
 
 /// What the last pass computes: the sum of each filter, whose plane it reads.

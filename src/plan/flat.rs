@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::cost::GpuCost;
+use super::cost::{GpuCost, Traffic};
 use super::limits::{GpuLimits, Residence};
 use super::{GpuLaunch, Offer, Scheme};
 use crate::{ElementType, Problem};
@@ -114,8 +114,13 @@ impl Work {
         }
     }
 
-    /// The block of an invocation, and the microseconds of the whole.
-    pub(super) fn block(&self, size: Size, specialised: bool, limits: &GpuLimits) -> Offer<Block> {
+    /// The block of an invocation.
+    pub(super) fn block(
+        &self,
+        size: Size,
+        specialised: bool,
+        limits: &GpuLimits,
+    ) -> Result<Block, String> {
         let [out_rows, out_columns, _] = size;
         let (row_spacing, row_phases) = spacing(self.stride.0, self.dilation.0);
         let (mut column_spacing, mut column_phases) = spacing(self.stride.1, self.dilation.1);
@@ -182,15 +187,23 @@ impl Work {
             (self.filters + 1) * (self.outputs + 1) * (block.vectors as usize) * (LANES + 2);
         limits.check_iterations((self.terms * steps + rows as usize * row_end) as u64)?;
 
-        let cost = GpuCost::of(limits);
-        let [x, y, z] = self.invocations(&block, size).map(|n| n as f64);
-        let read = if block.words { 1 } else { units };
+        Ok(block)
+    }
+
+    /// What it does with such blocks; `bytes` go through memory.
+    pub(super) fn traffic(&self, block: &Block, size: Size, bytes: f64) -> Traffic {
+        let (kh, kw) = self.kernel;
+        let [x, y, z] = self.invocations(block, size).map(|n| n as f64);
+        let read = if block.words { 1 } else { block.units() };
         let loads = self.terms * block.source_rows(kh) * block.source_columns(kw) * read;
-        let lanes = rows as usize * block.vectors as usize * LANES;
-        let moved = loads + lanes * self.outputs;
+        let lanes = block.rows as usize * block.vectors as usize * LANES;
         let taps = self.filters * (self.terms * kh * kw + self.outputs);
-        let each = moved as f64 / cost.loads + (lanes * taps) as f64 / cost.sums;
-        Ok((block, x * y * z * each))
+        Traffic {
+            accesses: x * y * z * (loads + lanes * self.outputs) as f64,
+            exchanges: 0.0,
+            sums: x * y * z * (lanes * taps) as f64,
+            bytes,
+        }
     }
 
     /// Invocations along x, y and z.
@@ -210,13 +223,15 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     whole_words(problem, residence)?;
     let g = problem.geometry();
     let size = [g.out_height, g.out_width, g.images];
-    let (block, us) = Work::of(problem).block(size, specialised(problem, limits), limits)?;
+    let work = Work::of(problem);
+    let block = work.block(size, specialised(problem, limits), limits)?;
+    let traffic = work.traffic(&block, size, problem.bytes() as f64);
     let launch = GpuLaunch {
         scheme: Scheme::Flat(block),
         pitch: super::pitch(residence),
         bands: Vec::new(),
     };
-    Ok((launch, us + GpuCost::of(limits).pass(problem)))
+    Ok((launch, GpuCost::of(limits).of_passes(&[traffic])))
 }
 
 /// Whether the problem's sizes become constants of its shaders.

@@ -82,10 +82,17 @@ impl GpuLimits {
     }
 
     /// The same for bands that are uploaded and downloaded: smaller where a device could hold
-    /// more, so that transfers overlap with computing and two bands in flight need little memory.
+    /// more, so that two bands in flight need little memory.
     #[must_use]
     pub fn max_host_range(&self) -> u64 {
         self.max_range().min(256 << 20)
+    }
+
+    /// What bands that are uploaded and downloaded hold if they can: so little that one is copied
+    /// while another is computed, and enough to make up for a submission.
+    #[must_use]
+    pub fn usual_host_range(&self) -> u64 {
+        self.max_range().min(16 << 20)
     }
 
     /// The largest range of a band of data that lies there.

@@ -16,6 +16,7 @@ mod separable;
 use std::fmt;
 
 pub use bands::{Band, Span};
+pub use cost::Traffic;
 pub(crate) use direct::CPU_ROWS;
 pub(crate) use fft::Tiles;
 pub use fft::{Lines, Tile};
@@ -156,6 +157,22 @@ impl Scheme {
             Self::Direct { .. } | Self::Flat(_) => None,
             Self::Separable { factors, .. } => separable::caveat(problem, factors),
             Self::Fft(_) => fft::caveat(problem),
+        }
+    }
+
+    /// What each pass does in all.
+    pub(crate) fn traffic(&self, problem: &Problem) -> Vec<Traffic> {
+        let g = problem.geometry();
+        match self {
+            Self::Direct { .. } => vec![direct::traffic(problem)],
+            Self::Flat(block) => {
+                let size = [g.out_height, g.out_width, g.images];
+                vec![Work::of(problem).traffic(block, size, problem.bytes() as f64)]
+            }
+            Self::Separable { across, down, factors } => {
+                separable::traffic(problem, factors.terms(), [across, down]).into()
+            }
+            Self::Fft(tile) => fft::traffic(problem, tile),
         }
     }
 
@@ -336,14 +353,36 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
         None => return Err(not_applicable(taken, "it is not known".into())),
     };
     if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, machine) {
-        let budget = bands::Budget {
-            bytes: limits.band_bytes(*residence),
+        let scheme = launch.scheme.clone();
+        let budget = |bytes| bands::Budget {
+            bytes,
             work: limits.max_work(),
             pitch: launch.pitch,
             granule: granule(problem, *residence),
-            scheme: &launch.scheme,
+            scheme: &scheme,
         };
-        launch.bands = bands::cut(problem, budget)?;
+        let usual = match (residence, &scheme) {
+            (Residence::Device, _) => None,
+            // A band cuts tiles off.
+            (Residence::Host, Scheme::Fft(_)) => None,
+            (
+                Residence::Host,
+                Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. },
+            ) => {
+                let g = problem.geometry();
+                let usual = bands::cut(problem, budget(limits.usual_host_range())).ok();
+                usual.filter(|bands| {
+                    let whole = bands.iter().all(|band| band.columns.len() == g.out_width);
+                    // What neighbours both need is copied twice, and filtered twice by a first pass.
+                    let rows = bands.iter().map(|band| band.images.len() * band.source_rows.len);
+                    whole && 4 * rows.sum::<usize>() <= 5 * g.images * g.height
+                })
+            }
+        };
+        launch.bands = match usual {
+            Some(bands) => bands,
+            None => bands::cut(problem, budget(limits.band_bytes(*residence)))?,
+        };
     }
     let accuracy = match &launch {
         Launch::Gpu(launch) => launch.scheme.accuracy(problem),

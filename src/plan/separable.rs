@@ -3,8 +3,8 @@
 //! Two passes of the shader of `flat`. The first makes, for every row factor, the rows that the band
 //! needs, those beyond the input included; so the second meets no border.
 
-use super::cost::GpuCost;
-use super::flat::{self, Work};
+use super::cost::{GpuCost, Traffic};
+use super::flat::{self, Block, Work};
 use super::limits::{GpuLimits, Residence};
 use super::{Accuracy, Band, GpuLaunch, Offer, Scheme};
 use crate::kernel::factors;
@@ -31,20 +31,35 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let work = Work::of(problem);
     let specialised = flat::specialised(problem, limits);
     let rows = rows(problem, g.out_height);
-    let (first, first_us) =
-        across(work, terms).block([rows, g.out_width, g.images], specialised, limits)?;
-    let (second, second_us) =
-        down(work, terms).block([g.out_height, g.out_width, g.images], specialised, limits)?;
-    let cost = GpuCost::of(limits);
-    // Written once and read once.
-    let between = scalars(problem, g.out_height, g.out_width, g.images, terms) as f64;
-    let moved = 2.0 * ElementType::F32.bytes() as f64 * between / cost.bytes;
+    let first = across(work, terms).block([rows, g.out_width, g.images], specialised, limits)?;
+    let size = [g.out_height, g.out_width, g.images];
+    let second = down(work, terms).block(size, specialised, limits)?;
+    let traffic = traffic(problem, terms, [&first, &second]);
     let launch = GpuLaunch {
         scheme: Scheme::Separable { across: first, down: second, factors },
         pitch: super::pitch(residence),
         bands: Vec::new(),
     };
-    Ok((launch, first_us + second_us + cost.pass(problem) + cost.launch + moved))
+    Ok((launch, GpuCost::of(limits).of_passes(&traffic)))
+}
+
+/// What the passes do; what lies between is written once and read once.
+pub(super) fn traffic(problem: &Problem, terms: usize, blocks: [&Block; 2]) -> [Traffic; 2] {
+    let g = problem.geometry();
+    let work = Work::of(problem);
+    let between = scalars(problem, g.out_height, g.out_width, g.images, terms) as f64
+        * ElementType::F32.bytes() as f64;
+    let read = (problem.input_len() * problem.input_type().bytes()) as f64;
+    let written = (problem.output_len() * problem.output_type().bytes()) as f64;
+    let size = [rows(problem, g.out_height), g.out_width, g.images];
+    [
+        across(work, terms).traffic(blocks[0], size, read + between),
+        down(work, terms).traffic(
+            blocks[1],
+            [g.out_height, g.out_width, g.images],
+            between + written,
+        ),
+    ]
 }
 
 /// The factors of the problem's kernel, where two passes do less than one.

@@ -20,6 +20,7 @@ fn devices() -> Vec<(&'static str, GpuLimits)> {
                 max_invocations: 1024,
                 offset_alignment: 16,
                 max_iterations: 65_535,
+                max_workgroup_memory: 32 << 10,
                 ..base
             },
         ),
@@ -31,6 +32,7 @@ fn devices() -> Vec<(&'static str, GpuLimits)> {
                 max_buffer: 1 << 31,
                 max_invocations: 1024,
                 offset_alignment: 64,
+                max_workgroup_memory: 32 << 10,
                 ..base
             },
         ),
@@ -43,6 +45,7 @@ fn devices() -> Vec<(&'static str, GpuLimits)> {
                 max_workgroups: 65_535,
                 max_invocations: 1024,
                 offset_alignment: 32,
+                max_workgroup_memory: 32 << 10,
                 ..base
             },
         ),
@@ -54,6 +57,7 @@ fn devices() -> Vec<(&'static str, GpuLimits)> {
                 max_buffer: 1 << 40,
                 max_invocations: 1024,
                 offset_alignment: 32,
+                max_workgroup_memory: 48 << 10,
                 ..base
             },
         ),
@@ -62,7 +66,8 @@ fn devices() -> Vec<(&'static str, GpuLimits)> {
             GpuLimits {
                 class: AdapterClass::Integrated,
                 max_binding: 1 << 27,
-                max_invocations: 256,
+                max_invocations: 128,
+                max_workgroup_memory: 16 << 10,
                 ..base
             },
         ),
@@ -120,16 +125,51 @@ fn separable_is_taken_where_it_keeps_the_promises() {
         devices().into_iter().map(|(_, limits)| plan(limits).algorithm()).collect::<Vec<_>>()
     };
     let gaussian = Conv2d::new(Kernel::gaussian(31, 5.0).unwrap());
-    let log = Conv2d::new(Kernel::log(31, 5.0).unwrap());
+    let two = Conv2d::new(Kernel::unsharp(31, 5.0, 1.0).unwrap());
     assert_eq!(taken(gaussian.clone(), F32), [Algorithm::Separable; 6]);
     assert_eq!(taken(Conv2d::new(kernel(31, 31, 1)), F32), [Algorithm::Flat; 6]);
     // Terms that cancel are left to those who allow it.
-    assert_eq!(taken(log.clone(), F32), [Algorithm::Flat; 6]);
-    let allowed = taken(log.clone().assume_finite(), F32);
-    assert_eq!(allowed, taken(log, U8));
-    assert!(allowed.contains(&Algorithm::Separable), "{allowed:?}");
+    assert_eq!(taken(two.clone(), F32), [Algorithm::Flat; 6]);
+    for allowed in [taken(two.clone().assume_finite(), F32), taken(two, U8)] {
+        assert!(!allowed.contains(&Algorithm::Flat), "{allowed:?}");
+        assert!(allowed.contains(&Algorithm::Separable), "{allowed:?}");
+    }
     // Not worth a second pass.
     assert_eq!(taken(Conv2d::new(Kernel::box_blur(3, 3).unwrap()), F32)[4], Algorithm::Flat);
+}
+
+/// Where it is allowed, for kernels so large that tiles pay, in tiles that fit each device.
+#[test]
+fn fft_is_taken_for_large_kernels() {
+    let taken = |conv: &Conv2d, from| {
+        let wanted = problem(conv, [1, 1080, 1920, 3], from, F32);
+        let plan =
+            |limits| choose(&wanted, &Machine::Gpu(limits, Residence::Host), Algorithm::Auto);
+        let plans = devices().into_iter().map(|(_, limits)| (limits, plan(limits).unwrap()));
+        plans.collect::<Vec<_>>()
+    };
+    let all = |conv: &Conv2d, from, algorithm| {
+        for (limits, plan) in taken(conv, from) {
+            assert_eq!(plan.algorithm(), algorithm, "{limits:?}\n{plan}");
+            let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+            let Scheme::Fft(tile) = &launch.scheme else { continue };
+            for lines in [tile.lines.0, tile.lines.1] {
+                assert!(lines.workgroup() <= limits.max_invocations, "{limits:?}\n{plan}");
+                let bytes = 8 * lines.length * lines.count;
+                assert!(bytes <= limits.max_workgroup_memory, "{limits:?}\n{plan}");
+                // With more, GPUs spill.
+                let points = if limits.class == AdapterClass::Software { 16 } else { 8 };
+                assert!(lines.points <= points, "{limits:?}\n{plan}");
+            }
+        }
+    };
+    let [small, large] = [5, 63].map(|side| Conv2d::new(kernel(side, side, 1)));
+    all(&large.clone().assume_finite(), F32, Algorithm::Fft);
+    all(&large, U8, Algorithm::Fft);
+    // What is not finite would spread.
+    all(&large, F32, Algorithm::Flat);
+    all(&large.border(Border::Constant(f32::INFINITY)), U8, Algorithm::Flat);
+    all(&small.assume_finite(), F32, Algorithm::Flat);
 }
 
 /// What lies between two passes is counted as f32 and with its halo, also where it is far too much.
