@@ -115,6 +115,14 @@ pub enum Error {
         /// What is wrong, with the numbers.
         reason: String,
     },
+    /// The file of measured times cannot be read or written.
+    #[error("tuning file {path}: {reason}")]
+    TuningFile {
+        /// Its path.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
     /// A worker pool could not be started.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {
@@ -154,6 +162,7 @@ impl Error {
             | Self::DeviceLost { .. }
             | Self::OutOfMemory { .. }
             | Self::Gpu { .. }
+            | Self::TuningFile { .. }
             | Self::Threads { .. } => false,
         }
     }

@@ -74,7 +74,7 @@ pub use cpu::Cpu;
 pub use element::{Element, ElementType};
 pub use engine::{Axes, Engine, Prepared, Timings};
 pub use error::{Error, Result};
-pub use gpu::{BufferRange, Gpu, GpuOptions, GpuPrepared, PlannedShader, adapters};
+pub use gpu::{BufferRange, Gpu, GpuOptions, GpuPrepared, PlannedShader, Tuning, adapters};
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, Plan};
 pub use problem::Problem;

@@ -6,7 +6,7 @@ mod common;
 use channelwise::wgpu::{self, BufferUsages};
 use channelwise::{
     Activation, Algorithm, Border, BufferRange, Conv2d, Element, ElementType, Engine, Error, Gpu,
-    GpuOptions, GpuPrepared, Kernel, Layout, Padding, Pointwise, Problem, Shape, adapters,
+    GpuOptions, GpuPrepared, Kernel, Layout, Padding, Pointwise, Problem, Shape, Tuning, adapters,
     reference,
 };
 use ndarray::{Array3, Array4};
@@ -648,4 +648,61 @@ fn a_gpu_tells_its_own_time() {
     if let Some(time) = timings.gpu {
         assert!(!time.is_zero() && time <= timings.total, "{timings:?}");
     }
+}
+
+/// The fastest by the device's own clock is taken, once per problem and device, and the file keeps it.
+#[test]
+fn measured_algorithms_are_remembered() {
+    if !gpu_available() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tuning");
+    let engine = |tuning| {
+        let options = GpuOptions::new().tuning(tuning);
+        Engine::from(block_on(Gpu::request(&options)).unwrap())
+    };
+    let shape = [1, 300, 400, 3];
+    let conv = Conv2d::new(Kernel::gaussian(21, 4.0).unwrap());
+    let x = Array4::from_shape_vec(shape, noise::<u8>(300 * 400 * 3, 5)).unwrap();
+    let problem = Problem::new(&conv, shape, ElementType::U8, ElementType::U8).unwrap();
+    let mut plans = Vec::new();
+    for tuning in [Tuning::Measured, Tuning::MeasuredIn(path.clone())] {
+        let engine = engine(tuning);
+        let prepared = engine.prepare::<u8, u8>(&conv, shape).unwrap();
+        let plan = prepared.plan().clone();
+        let mut times: Vec<_> =
+            plan.candidates().iter().filter_map(|c| Some((c.measured?, c.algorithm))).collect();
+        times.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert!(times.len() >= 2, "{plan}");
+        assert_eq!(times[0].1, plan.algorithm(), "{plan}");
+        assert!(plan.to_string().contains("measured"), "{plan}");
+        let extra = reference::extra(&problem, x.as_slice().unwrap(), plan.accuracy().spread);
+        let y = prepared.run(&x).unwrap();
+        for (at, got) in y.iter().enumerate().step_by(97) {
+            let want = reference::at_within(&problem, x.as_slice().unwrap(), at, extra);
+            assert!(want.accepts(*got), "{got} for {want:?}");
+        }
+        // Buffers of the caller are planned for apart.
+        let resident = engine.as_gpu().unwrap().prepare(&problem, Algorithm::Auto).unwrap();
+        assert!(resident.plan().candidates().iter().any(|c| c.measured.is_some()));
+        plans.push(plan);
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    // Another device of the same adapter believes the file, whatever it says.
+    let swapped = text.replace("separable=", "separable=999999");
+    std::fs::write(&path, &swapped).unwrap();
+    let believes = engine(Tuning::MeasuredIn(path.clone()));
+    let plan = believes.prepare::<u8, u8>(&conv, shape).unwrap().plan().clone();
+    assert_ne!(plan.algorithm(), Algorithm::Separable, "{plan}\n{swapped}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), swapped, "nothing was measured again");
+    // What is asked for by name is not measured.
+    let forced = believes.with_algorithm(Algorithm::Flat);
+    let plan = forced.prepare::<u8, u8>(&conv, shape).unwrap().plan().clone();
+    assert!(plan.candidates().iter().all(|c| c.measured.is_none()), "{plan}");
+    // A folder is no file.
+    let options = GpuOptions::new().tuning(Tuning::MeasuredIn(folder.path().into()));
+    let refused = block_on(Gpu::request(&options)).unwrap_err();
+    assert!(matches!(refused, Error::TuningFile { .. }), "{refused}");
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use wgpu::{Adapter, AdapterInfo, Backends, DeviceType, ErrorFilter, PowerPreference};
 
+use super::tuning::Tuning;
 use crate::plan::{AdapterClass, GpuLimits};
 use crate::{Error, Result};
 
@@ -23,6 +24,7 @@ pub struct GpuOptions {
     hardware_only: bool,
     limits: Option<wgpu::Limits>,
     specialise_from: Option<u64>,
+    tuning: Tuning,
 }
 
 impl GpuOptions {
@@ -74,6 +76,25 @@ impl GpuOptions {
     pub fn specialise_from(mut self, multiply_adds: u64) -> Self {
         self.specialise_from = Some(multiply_adds);
         self
+    }
+
+    /// Chooses algorithms by running them instead of by the model.
+    ///
+    /// ```no_run
+    /// use channelwise::{Gpu, GpuOptions, Tuning};
+    /// # async fn example() -> channelwise::Result<()> {
+    /// let options = GpuOptions::new().tuning(Tuning::MeasuredIn("channelwise.tuning".into()));
+    /// let gpu = Gpu::request(&options).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
+    pub(super) fn wanted_tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     pub(super) fn specialised(&self, limits: GpuLimits) -> GpuLimits {

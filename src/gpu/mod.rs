@@ -17,13 +17,14 @@ mod run;
 mod shaders;
 mod stamps;
 mod transfer;
+mod tuning;
 mod weights;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
 
@@ -33,6 +34,7 @@ use buffers::Pool;
 use device::{Loss, checked};
 use pipelines::Pipelines;
 use shaders::Shader;
+use tuning::Tuner;
 
 pub(crate) use device::describe;
 pub use device::{GpuOptions, adapters};
@@ -40,6 +42,7 @@ pub use encode::BufferRange;
 pub use planned::PlannedShader;
 pub use prepared::GpuPrepared;
 pub(crate) use run::{Clock, Wait};
+pub use tuning::Tuning;
 
 /// A GPU device and what is kept on it: pipelines and free buffers. Cloning is cheap and shares
 /// them.
@@ -65,6 +68,10 @@ struct Shared {
     loss: Loss,
     pipelines: Pipelines,
     pool: Pool,
+    /// The largest buffers that problems have between their passes. Submissions of one queue run in
+    /// order, so all problems can share them.
+    between: Mutex<Vec<Weak<Buffer>>>,
+    tuner: Option<Tuner>,
 }
 
 impl Gpu {
@@ -72,7 +79,8 @@ impl Gpu {
     /// all limits the adapter has.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] where none answers, [`Error::Device`] where it gives no device.
+    /// [`Error::NoAdapter`] where none answers, [`Error::Device`] where it gives no device,
+    /// [`Error::TuningFile`] where the file of [`Tuning::MeasuredIn`] cannot be read.
     pub async fn request(options: &GpuOptions) -> Result<Self> {
         let adapter = device::adapter(options).await?;
         let info = adapter.get_info();
@@ -88,7 +96,7 @@ impl Gpu {
             adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
         let loss = Loss::listen(&device);
         let limits = options.specialised(device::limits(&info, &device));
-        Self::new(info, device, queue, loss, limits)
+        Self::new(info, device, queue, loss, limits, options.wanted_tuning())
     }
 
     /// Works on a device of the caller's. No callbacks are installed on it.
@@ -96,8 +104,22 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where the device's limits are below what any pass needs.
     pub fn from_device(info: AdapterInfo, device: Device, queue: Queue) -> Result<Self> {
-        let limits = device::limits(&info, &device);
-        Self::new(info, device, queue, Loss::default(), limits)
+        Self::from_device_with(info, device, queue, &GpuOptions::new())
+    }
+
+    /// The same, with those of the options that are about planning: [`GpuOptions::specialise_from`] and
+    /// [`GpuOptions::tuning`].
+    ///
+    /// # Errors
+    /// The same, and [`Error::TuningFile`].
+    pub fn from_device_with(
+        info: AdapterInfo,
+        device: Device,
+        queue: Queue,
+        options: &GpuOptions,
+    ) -> Result<Self> {
+        let limits = options.specialised(device::limits(&info, &device));
+        Self::new(info, device, queue, Loss::default(), limits, options.wanted_tuning())
     }
 
     fn new(
@@ -106,7 +128,9 @@ impl Gpu {
         queue: Queue,
         loss: Loss,
         limits: GpuLimits,
+        tuning: &Tuning,
     ) -> Result<Self> {
+        let tuner = Tuner::new(tuning, describe(&info))?;
         let all = device.limits();
         for (name, has, needs) in [
             (
@@ -136,6 +160,8 @@ impl Gpu {
                 loss,
                 pipelines,
                 pool: Pool::default(),
+                between: Mutex::default(),
+                tuner,
             }),
         })
     }
@@ -217,6 +243,29 @@ impl Gpu {
 
     fn pipelines(&self) -> &Pipelines {
         &self.shared.pipelines
+    }
+
+    fn tuner(&self) -> Option<&Tuner> {
+        self.shared.tuner.as_ref()
+    }
+
+    /// Buffer `n` between passes, of `size` bytes at least.
+    async fn between(&self, n: usize, size: u64) -> Result<Arc<Buffer>> {
+        let lock = || self.shared.between.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = lock().get(n).and_then(Weak::upgrade);
+        if let Some(buffer) = there.filter(|buffer| buffer.size() >= size) {
+            return Ok(buffer);
+        }
+        let what = "making room between passes";
+        let usage = BufferUsages::STORAGE;
+        let made = self.pool().take(self.device(), self.loss(), what, size, usage).await?;
+        let made = Arc::new(made);
+        let mut all = lock();
+        if all.len() <= n {
+            all.resize(n + 1, Weak::new());
+        }
+        all[n] = Arc::downgrade(&made);
+        Ok(made)
     }
 
     fn pool(&self) -> &Pool {

@@ -20,8 +20,8 @@ pub struct GpuPrepared {
     problem: Problem,
     plan: Plan,
     passes: Vec<Compiled>,
-    /// What passes leave for the next. Submissions of one queue run in order, so all share it.
-    between: Vec<Buffer>,
+    /// What passes leave for the next.
+    between: Vec<Arc<Buffer>>,
     kept: Arc<Kept>,
     slots: Arc<Slots>,
 }
@@ -42,7 +42,14 @@ impl GpuPrepared {
         residence: Residence,
     ) -> Result<Self> {
         let machine = Machine::Gpu(*gpu.limits(), residence);
-        let plan = plan::choose(problem, &machine, algorithm)?;
+        let mut plan = plan::choose(problem, &machine, algorithm)?;
+        if let (Algorithm::Auto, Some(tuner)) = (algorithm, gpu.tuner()) {
+            plan = tuner.choose(gpu, problem, &machine, plan).await?;
+        }
+        Self::of_plan(gpu, problem, plan).await
+    }
+
+    pub(super) async fn of_plan(gpu: &Gpu, problem: &Problem, plan: Plan) -> Result<Self> {
         let Launch::Gpu(launch) = plan.launch() else {
             return Err(missing(plan.algorithm()));
         };
@@ -54,10 +61,8 @@ impl GpuPrepared {
         let sizes = launch.bands.iter().map(|band| launch.scheme.between(problem, band));
         let largest = sizes.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a.max(b)).collect());
         let mut between = Vec::new();
-        for size in largest.unwrap_or_default() {
-            let what = "making room between passes";
-            let usage = BufferUsages::STORAGE;
-            between.push(gpu.pool().take(gpu.device(), gpu.loss(), what, size, usage).await?);
+        for (n, size) in largest.unwrap_or_default().into_iter().enumerate() {
+            between.push(gpu.between(n, size).await?);
         }
         Ok(Self {
             gpu: gpu.clone(),
@@ -86,7 +91,7 @@ impl GpuPrepared {
         &self.gpu
     }
 
-    pub(super) fn between(&self) -> &[Buffer] {
+    pub(super) fn between(&self) -> &[Arc<Buffer>] {
         &self.between
     }
 

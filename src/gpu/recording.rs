@@ -229,7 +229,7 @@ impl GpuPrepared {
                 let bound = |place| match place {
                     Place::Source => Some(*src),
                     Place::Destination => Some(*dst),
-                    Place::Between(n) => self.between().get(n).map(Bound::own),
+                    Place::Between(n) => self.between().get(n).map(|buffer| Bound::own(buffer)),
                 };
                 let [from, to] = compiled.pass.way(&launch.scheme);
                 let (Some(reads), Some(writes)) = (bound(from), bound(to)) else { continue };

@@ -28,11 +28,22 @@ pub(crate) enum Wait {
     Elsewhere,
 }
 
+impl Wait {
+    /// On this thread, where that can be.
+    #[cfg(not(target_arch = "wasm32"))]
+    const HERE: Self = Self::Here;
+    #[cfg(target_arch = "wasm32")]
+    const HERE: Self = Self::Elsewhere;
+}
+
 /// Time on the host, where there is a clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(#[cfg(not(target_arch = "wasm32"))] std::time::Instant);
 
 impl Clock {
+    /// Whether there is one.
+    pub const TELLS: bool = cfg!(not(target_arch = "wasm32"));
+
     pub fn start() -> Self {
         Self(
             #[cfg(not(target_arch = "wasm32"))]
@@ -55,6 +66,8 @@ impl Clock {
 
 /// The largest sum of a slot's buffers, in bytes, that is kept with the problem.
 const KEPT_BYTES: u64 = 4 << 20;
+/// How long a measurement goes on.
+const ENOUGH: Duration = Duration::from_millis(30);
 /// Slots that are kept: as many threads run a small problem at once without making buffers.
 const KEPT: usize = 4;
 
@@ -254,6 +267,62 @@ impl GpuPrepared {
         }
         parts.download += clock.lap();
         Ok(())
+    }
+
+    /// Microseconds of the whole problem on the device, from its first band: the best of some runs.
+    pub(super) async fn measure(&self) -> Result<f64> {
+        let Some(band) = self.launch()?.bands.first() else { return Ok(0.0) };
+        let gpu = self.gpu();
+        let place = transfer::own_placement(self.problem(), self.launch()?, band);
+        let (from, to) = transfer::own_sizes(self.problem(), band, &place);
+        let sizes = [from.next_multiple_of(4), to.next_multiple_of(4)];
+        let slot = self.slot(band, place, sizes).await?;
+        {
+            let view = slot.upload.get_mapped_range_mut(..);
+            let mut view = view.map_err(|error| self.lost(&error.to_string()))?;
+            // Numbers of some size: as f32 all are within 1 to 2.
+            let pattern = 1.414_213_5_f32.to_le_bytes().repeat(1024);
+            let len = view.len();
+            for start in (0..len).step_by(pattern.len()) {
+                let part = (len - start).min(pattern.len());
+                view.slice(start..start + part).copy_from_slice(&pattern[..part]);
+            }
+        }
+        slot.upload.unmap();
+        let mut best = Duration::MAX;
+        let mut spent = Duration::ZERO;
+        // The first run warms up, and counts where it takes long.
+        for run in 0..8 {
+            if run > 1 && spent > ENOUGH {
+                break;
+            }
+            let mut clock = Clock::start();
+            let submitted = checked(gpu.device(), gpu.loss(), "measuring", || {
+                let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                if run == 0 {
+                    encoder.copy_buffer_to_buffer(&slot.upload, 0, &slot.input, 0, sizes[0]);
+                } else {
+                    slot.recording.replay(&mut encoder, None);
+                }
+                gpu.queue().submit([encoder.finish()])
+            });
+            let submission = submitted.done().await?;
+            self.poll(submission, Wait::HERE)?;
+            let time = clock.lap();
+            spent += time;
+            if run > 0 {
+                best = best.min(time);
+            }
+        }
+        let Slot { upload, input, output, download, .. } = slot;
+        drop(upload);
+        for buffer in [input, output, download] {
+            gpu.pool().give(buffer);
+        }
+        let g = self.problem().geometry();
+        let all = (g.images * g.out_height * g.out_width) as f64;
+        let made = (band.images.len() * band.rows.len() * band.columns.len()) as f64;
+        Ok(best.as_secs_f64() * 1e6 * all / made)
     }
 
     /// Waits for a map.

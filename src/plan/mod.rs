@@ -81,6 +81,8 @@ pub struct Candidate {
     pub algorithm: Algorithm,
     /// Predicted time in microseconds, or the reason against it.
     pub verdict: std::result::Result<f64, String>,
+    /// Microseconds it took on the device, where that decided ([`Tuning`](crate::Tuning)).
+    pub measured: Option<f64>,
 }
 
 /// The numbers an engine needs to run a plan.
@@ -236,6 +238,27 @@ impl Plan {
         self.accuracy
     }
 
+    /// The plan for the same problem with `algorithm`, which measurements favour.
+    pub(crate) fn retaken(
+        self,
+        problem: &Problem,
+        machine: &Machine,
+        algorithm: Algorithm,
+        measured: &[(Algorithm, f64)],
+    ) -> Result<Self> {
+        let plan = if algorithm == self.algorithm {
+            self.clone()
+        } else {
+            choose(problem, machine, algorithm)?
+        };
+        let mut candidates = self.candidates;
+        for candidate in &mut candidates {
+            let time = measured.iter().find(|(a, _)| *a == candidate.algorithm);
+            candidate.measured = time.map(|(_, us)| *us);
+        }
+        Ok(Self { candidates, ..plan })
+    }
+
     /// What was taken and why, with every candidate's predicted cost or the reason against it.
     ///
     /// ```
@@ -285,19 +308,30 @@ impl fmt::Display for Plan {
         for candidate in &self.candidates {
             let taken = if candidate.algorithm == self.algorithm { "  <- taken" } else { "" };
             match &candidate.verdict {
-                Ok(us) if *us < 1000.0 => {
-                    writeln!(f, "  {:<9} {us:.1} us predicted{taken}", candidate.algorithm)?
+                Ok(us) => {
+                    write!(f, "  {:<9} {} predicted", candidate.algorithm, Time(*us))?;
+                    if let Some(us) = candidate.measured {
+                        write!(f, ", {} measured", Time(us))?;
+                    }
+                    writeln!(f, "{taken}")?;
                 }
-                Ok(us) => writeln!(
-                    f,
-                    "  {:<9} {:.2} ms predicted{taken}",
-                    candidate.algorithm,
-                    us / 1000.0
-                )?,
                 Err(reason) => writeln!(f, "  {:<9} not taken: {reason}", candidate.algorithm)?,
             }
         }
         Ok(())
+    }
+}
+
+/// Microseconds, for people.
+struct Time(f64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 1000.0 {
+            write!(f, "{:.1} us", self.0)
+        } else {
+            write!(f, "{:.2} ms", self.0 / 1000.0)
+        }
     }
 }
 
@@ -332,6 +366,7 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
         .map(|(algorithm, offer)| Candidate {
             algorithm: *algorithm,
             verdict: offer.as_ref().map(|(_, us)| *us).map_err(Clone::clone),
+            measured: None,
         })
         .collect();
 

@@ -1,0 +1,198 @@
+//! Choosing an algorithm by running it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::run::Clock;
+use super::{Gpu, GpuPrepared};
+use crate::plan::{self, GpuLimits, Machine, Plan, Residence};
+use crate::{Algorithm, Error, Problem, Result};
+
+/// Algorithms that are tried, and by how much the model may think one slower than the best.
+const TRIED: usize = 3;
+const WITHIN: f64 = 4.0;
+
+/// How a GPU's algorithm is chosen where none is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tuning {
+    /// By the model's costs.
+    #[default]
+    Model,
+    /// The cheapest by the model, up to three, run on the device when a problem is first prepared, for
+    /// some milliseconds each; the fastest is taken. Remembered as long as the device. In browsers, which
+    /// have no clock here, the model decides.
+    Measured,
+    /// The same, and remembered in this file, by adapter and driver; several programs may share it.
+    MeasuredIn(PathBuf),
+}
+
+/// Microseconds of each algorithm that was tried.
+type Times = Vec<(Algorithm, f64)>;
+
+/// What was measured on a device.
+#[derive(Debug)]
+pub(super) struct Tuner {
+    /// Adapter, back end and driver.
+    device: String,
+    file: Option<PathBuf>,
+    times: Mutex<HashMap<String, Times>>,
+}
+
+impl Tuner {
+    /// None where the model decides.
+    pub fn new(tuning: &Tuning, device: String) -> Result<Option<Self>> {
+        let file = match tuning {
+            Tuning::Model => return Ok(None),
+            Tuning::Measured => None,
+            Tuning::MeasuredIn(path) => Some(path.clone()),
+        };
+        let device = one_field(&device);
+        let times = match &file {
+            Some(path) => read(path, &device)?,
+            None => HashMap::new(),
+        };
+        Ok(Some(Self { device, file, times: Mutex::new(times) }))
+    }
+
+    /// The plan with the algorithm that is fastest on the device, given the model's.
+    pub async fn choose(
+        &self,
+        gpu: &Gpu,
+        problem: &Problem,
+        machine: &Machine,
+        plan: Plan,
+    ) -> Result<Plan> {
+        let tried = candidates(&plan);
+        if tried.len() < 2 || problem.output_len() == 0 || !Clock::TELLS {
+            return Ok(plan);
+        }
+        let key = key(problem, machine, &tried);
+        let known = self.times.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let times = match known {
+            Some(times) => times,
+            None => {
+                let mut times = Times::new();
+                for algorithm in &tried {
+                    times.push((*algorithm, measure(gpu, problem, *algorithm).await?));
+                }
+                let mut all = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(key.clone(), times.clone());
+                if let Some(path) = &self.file {
+                    append(path, &self.device, &key, &times)?;
+                }
+                times
+            }
+        };
+        let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+        match fastest {
+            Some((algorithm, _)) => plan.retaken(problem, machine, *algorithm, &times),
+            None => Ok(plan),
+        }
+    }
+}
+
+/// What is worth trying, the model's choice first.
+fn candidates(plan: &Plan) -> Vec<Algorithm> {
+    let costs = plan.candidates().iter();
+    let mut costs = costs.filter_map(|c| Some((c.algorithm, *c.verdict.as_ref().ok()?)));
+    let Some((first, least)) = costs.next() else { return Vec::new() };
+    let others = costs.filter(|(_, us)| *us <= WITHIN * least).map(|(algorithm, _)| algorithm);
+    [first].into_iter().chain(others).take(TRIED).collect()
+}
+
+/// What the times of a problem depend on.
+fn key(problem: &Problem, machine: &Machine, tried: &[Algorithm]) -> String {
+    let conv = problem.conv();
+    let limits = match machine {
+        Machine::Gpu(GpuLimits { specialise_from, max_workgroup_memory, .. }, residence) => {
+            format!("{residence:?} {specialise_from} {max_workgroup_memory}")
+        }
+        Machine::Cpu(_) => String::new(),
+    };
+    let follow = conv.pointwise.as_ref().map_or(0, |p| p.outputs());
+    one_field(&format!(
+        "{problem}, padding {:?}, layout {:?}, activation {:?}, outputs {follow}, {limits}, {tried:?}",
+        conv.padding, conv.layout, conv.activation
+    ))
+}
+
+/// Microseconds of the whole problem, from one band on buffers of our own.
+async fn measure(gpu: &Gpu, problem: &Problem, algorithm: Algorithm) -> Result<f64> {
+    let machine = Machine::Gpu(*gpu.limits(), Residence::Host);
+    let plan = plan::choose(problem, &machine, algorithm)?;
+    let prepared = GpuPrepared::of_plan(gpu, problem, plan).await?;
+    prepared.measure().await
+}
+
+/// Without what separates fields and lines.
+fn one_field(text: &str) -> String {
+    text.replace(['\t', '\n', '\r'], " ")
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    Error::TuningFile { path: path.display().to_string(), reason: error.to_string() }
+}
+
+/// What the file says of this device. A line: device, problem, times; what cannot be read is
+/// measured anew.
+fn read(path: &Path, device: &str) -> Result<HashMap<String, Times>> {
+    let text = match fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) => return Err(failed(path, &error)),
+    };
+    let line = |line: &str| {
+        let mut fields = line.split('\t');
+        let (of, key) = (fields.next()?, fields.next()?);
+        let times = fields.next()?.split(' ').map(time).collect::<Option<Times>>()?;
+        (of == device).then(|| (key.to_string(), times))
+    };
+    Ok(text.lines().filter_map(line).collect())
+}
+
+/// `fft=123.4`
+fn time(text: &str) -> Option<(Algorithm, f64)> {
+    let (name, us) = text.split_once('=')?;
+    let algorithm = Algorithm::ALL.into_iter().find(|a| a.to_string() == name)?;
+    let us: f64 = us.parse().ok()?;
+    (us.is_finite() && us > 0.0).then_some((algorithm, us))
+}
+
+/// Adds a line in one write, so that programs that share the file do not mix theirs.
+fn append(path: &Path, device: &str, key: &str, times: &Times) -> Result<()> {
+    let times: Vec<String> = times.iter().map(|(a, us)| format!("{a}={us:.3}")).collect();
+    let line = format!("{device}\t{key}\t{}\n", times.join(" "));
+    let open = fs::OpenOptions::new().create(true).append(true).open(path);
+    open.and_then(|mut file| file.write_all(line.as_bytes())).map_err(|error| failed(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_measured_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tuning");
+        assert_eq!(read(&path, "gpu").unwrap(), HashMap::new());
+        let times = vec![(Algorithm::Flat, 12.5), (Algorithm::Fft, 7.0)];
+        append(&path, "gpu", "one", &times).unwrap();
+        append(&path, "another", "two", &times).unwrap();
+        let noise =
+            b"gpu\tthree\tflat=fast\ngpu\tfour\nno fields\n\xff\xfe\tgpu\n\ngpu\tfive\tflat=-1\n";
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(noise).unwrap();
+        append(&path, "gpu", "six", &times).unwrap();
+        let all = read(&path, "gpu").unwrap();
+        let mut keys: Vec<_> = all.keys().cloned().collect();
+        keys.sort();
+        assert_eq!(keys, ["one", "six"]);
+        assert_eq!(all["one"], times);
+        let refused = read(folder.path(), "gpu").unwrap_err();
+        assert!(matches!(refused, Error::TuningFile { .. }), "{refused}");
+    }
+}
