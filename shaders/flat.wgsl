@@ -65,29 +65,42 @@ struct Place {
     // Source column of column 0 and tap 0, per unit; and the channel.
     column: vec4<i32>,
     channel: vec4<u32>,
+    // Scalars of a source row before it; they wrap where it lies outside.
+    before: vec4<u32>,
 }
 
-// Units 0 to 3 of a source row (-1 for the constant), `steps` beyond the first column.
+// Units 0 to 3 of a source row (-1 for the constant), `steps` beyond the first column. What lies beyond
+// the last column belongs to outputs beyond the last; that reads end somewhere in the source is left to
+// the bounds checks of the driver or of wgpu.
 fn units_at(row: i32, row_base: u32, place: Place, steps: u32) -> vec4<f32> {
-    let ahead = i32(steps * dilation_columns());
-    // What lies beyond the last column belongs to outputs beyond the last.
-    let at = min(place.column + ahead, vec4(p.last_column));
-    let x = source_column(at.x);
-    let scalar = row_base + u32(max(x, 0)) * channels() + place.channel.x;
-    var v: vec4<f32>;
+    let ahead = steps * dilation_columns();
     if WORDS {
-        return select(load4(scalar), vec4(p.fill), min(row, x) < 0);
+        let first = spot(row_base, place.column.x, place.channel.x, place.before.x, ahead);
+        return select(vec4(p.fill), load4(first.scalar), first.inside && row >= 0);
     }
-    v.x = select(load1(scalar), p.fill, min(row, x) < 0);
-    if units() > 1u { v.y = unit_at(row, row_base, at.y, place.channel.y); }
-    if units() > 2u { v.z = unit_at(row, row_base, at.z, place.channel.z); }
-    if units() > 3u { v.w = unit_at(row, row_base, at.w, place.channel.w); }
+    var v: vec4<f32>;
+    v.x = unit_at(row, row_base, place.column.x, place.channel.x, place.before.x, ahead);
+    if units() > 1u { v.y = unit_at(row, row_base, place.column.y, place.channel.y, place.before.y, ahead); }
+    if units() > 2u { v.z = unit_at(row, row_base, place.column.z, place.channel.z, place.before.z, ahead); }
+    if units() > 3u { v.w = unit_at(row, row_base, place.column.w, place.channel.w, place.before.w, ahead); }
     return v;
 }
 
-fn unit_at(row: i32, row_base: u32, at: i32, channel: u32) -> f32 {
-    let x = source_column(at);
-    return select(load1(row_base + u32(max(x, 0)) * channels() + channel), p.fill, min(row, x) < 0);
+fn unit_at(row: i32, row_base: u32, column: i32, channel: u32, before: u32, ahead: u32) -> f32 {
+    let at = spot(row_base, column, channel, before, ahead);
+    return select(p.fill, load1(at.scalar), at.inside && row >= 0);
+}
+
+// Where a place is read, and whether it is none that the constant stands for.
+struct Spot { scalar: u32, inside: bool }
+
+fn spot(row_base: u32, column: i32, channel: u32, before: u32, ahead: u32) -> Spot {
+    let at = column + i32(ahead);
+    if BORDER == BORDER_CONSTANT {
+        // The way to the next place is the same everywhere.
+        return Spot(row_base + before + ahead * channels(), u32(at) < p.width);
+    }
+    return Spot(row_base + u32(source_column(at)) * channels() + channel, true);
 }
 
 fn slide(w: Window, next: vec4<f32>) -> Window {
@@ -171,7 +184,8 @@ fn main(
     let beyond = vec4(unit / c, (unit + 1u) / c, (unit + 2u) / c, (unit + 3u) / c);
     let columns = vec4(p.out_column + first_column) + beyond;
     let channel = vec4(unit, unit + 1u, unit + 2u, unit + 3u) - beyond * c;
-    let place = Place(vec4<i32>(columns * stride_columns()) - p.left, channel);
+    let column = vec4<i32>(columns * stride_columns()) - p.left;
+    let place = Place(column, channel, vec4<u32>(column - p.src_column) * c + channel);
     let top = i32((p.out_row + first_row) * stride_rows()) - p.top;
     let image_base = p.src_base + image * p.src_image;
 

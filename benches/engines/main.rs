@@ -6,12 +6,16 @@
 //! cargo bench --bench engines -- --engine gpu --resident --json a line of JSON for each row
 //! cargo bench --bench engines -- --shaders DIR                  what benches/isa compiles
 //! cargo bench --bench engines -- --roofline                     least times of GPUs that are not here
+//! cargo bench --bench engines -- --record STEM --peers FILE     STEM.json, STEM.md and STEM.svg
 //! ```
 //!
 //! Inputs and kernels are random, never zeros, and a sample of each answer is held against the
 //! reference before anything is timed. Ratios within one run are what counts.
 
 mod cases;
+mod copy;
+mod plot;
+mod record;
 mod roofline;
 mod run;
 mod shaders;
@@ -57,6 +61,13 @@ struct Args {
     /// Prints what three GPUs would take at least, by the plans' model, and times nothing.
     #[arg(long)]
     roofline: bool,
+    /// Writes all rows, and a roofline, to this path with the endings json, md and svg; beside `r` rows
+    /// of the GPU there are `e` rows then.
+    #[arg(long)]
+    record: Option<PathBuf>,
+    /// Lines that benches/peers/run-gpu.sh left (gpu.jsonl), for the record.
+    #[arg(long, requires = "record")]
+    peers: Option<PathBuf>,
     /// What cargo hands to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -86,19 +97,26 @@ fn main() -> Result<(), Failure> {
     }
     let engines = engines(&args)?;
     let mut failed = 0;
+    let mut rows = Vec::new();
     for case in &cases {
-        for (threads, engine) in &engines {
+        for (threads, resident, engine) in &engines {
             for algorithm in &algorithms {
                 let engine = engine.with_algorithm(*algorithm);
                 let how = How {
                     threads: *threads,
-                    resident: args.resident,
+                    resident: *resident,
                     seconds: args.seconds,
                     explain: args.explain,
                 };
                 match run::row(case, &engine, how) {
-                    Ok(row) if args.json => println!("{}", serde_json::to_string(&row)?),
-                    Ok(row) => println!("{row}"),
+                    Ok(row) => {
+                        if args.json {
+                            println!("{}", serde_json::to_string(&row)?);
+                        } else {
+                            println!("{row}");
+                        }
+                        rows.push(row);
+                    }
                     Err(reason) => {
                         eprintln!("{} {algorithm}: {reason}", case.name);
                         // What was forced need not apply; all else has to work.
@@ -111,6 +129,12 @@ fn main() -> Result<(), Failure> {
                 }
             }
         }
+    }
+    if let Some(stem) = &args.record {
+        let mut machine: Vec<String> = engines.iter().map(|(_, _, e)| e.to_string()).collect();
+        machine.dedup();
+        let peers = args.peers.as_deref().map_or_else(|| Ok(Vec::new()), record::peers)?;
+        record::write(stem, &machine, &rows, &peers, &roofline::rows(&cases, &algorithms)?)?;
     }
     if failed > 0 { Err(format!("{failed} rows failed").into()) } else { Ok(()) }
 }
@@ -127,26 +151,31 @@ fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, Failure> {
     names.iter().map(find).collect()
 }
 
-/// Engines with the threads they use; a GPU's count as none.
-fn engines(args: &Args) -> Result<Vec<(usize, Engine)>, Failure> {
+/// Engines with the threads they use (a GPU's count as none), and whether data lies there.
+fn engines(args: &Args) -> Result<Vec<(usize, bool, Engine)>, Failure> {
     let wanted = |name: &str| args.engine.is_empty() || args.engine.iter().any(|e| e == name);
-    let mut all: Vec<(usize, Engine)> = Vec::new();
+    let mut all: Vec<(usize, bool, Engine)> = Vec::new();
     if wanted("cpu") {
         let most = Cpu::new().limits().threads;
         let counts = if args.threads.is_empty() { vec![1, most] } else { args.threads.clone() };
         for threads in counts {
-            all.push((threads, Cpu::with_threads(threads)?.into()));
+            all.push((threads, false, Cpu::with_threads(threads)?.into()));
         }
     }
     if wanted("gpu") {
         match Engine::gpu() {
-            Ok(gpu) => all.push((0, gpu)),
+            Ok(gpu) => {
+                if args.record.is_some() {
+                    all.push((0, !args.resident, gpu.clone()));
+                }
+                all.push((0, args.resident, gpu));
+            }
             // Asked for by name it has to be there.
             Err(reason) if !args.engine.is_empty() => return Err(reason.into()),
             Err(reason) => eprintln!("no GPU here: {reason}"),
         }
     }
-    for (_, engine) in &all {
+    for (_, _, engine) in &all {
         eprintln!("{engine}");
     }
     Ok(all)

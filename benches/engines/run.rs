@@ -9,30 +9,45 @@ use channelwise::{BufferRange, Element, Engine, reference};
 use ndarray::Array4;
 use serde::Serialize;
 
-use crate::Failure;
 use crate::cases::{Case, Noise};
+use crate::{Failure, copy};
 
 /// A row of the table; peers print the same.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
-    case: String,
+    pub(crate) case: String,
     row: String,
     engine: &'static str,
-    algorithm: String,
+    pub(crate) algorithm: String,
     threads: usize,
-    median_ms: f64,
-    min_ms: f64,
-    p90_ms: f64,
-    gb_per_s: f64,
-    gflop_per_s: f64,
+    pub(crate) median_ms: f64,
+    pub(crate) min_ms: f64,
+    pub(crate) p90_ms: f64,
+    pub(crate) gb_per_s: f64,
+    pub(crate) gflop_per_s: f64,
+    /// A copy of as many bytes, by the same device or as many threads.
+    pub(crate) copy_ms: f64,
+}
+
+impl Row {
+    /// What ran, with the number of threads.
+    pub(crate) fn name(&self) -> String {
+        match self.threads {
+            0 => self.row.clone(),
+            1 => format!("{} 1 thread", self.row),
+            n => format!("{} {n} threads", self.row),
+        }
+    }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { case, row, algorithm, median_ms, min_ms, p90_ms, .. } = self;
-        write!(f, "{case:<8} {row:<24} {algorithm:<10} {median_ms:>10.4} ms")?;
+        let Self { case, algorithm, median_ms, min_ms, p90_ms, .. } = self;
+        let row = self.name();
+        write!(f, "{case:<8} {row:<26} {algorithm:<10} {median_ms:>10.4} ms")?;
         write!(f, " ({min_ms:.4} to {p90_ms:.4})")?;
-        write!(f, " {:>8.2} GB/s {:>8.2} GFLOP/s", self.gb_per_s, self.gflop_per_s)
+        write!(f, " {:>8.2} GB/s {:>8.2} GFLOP/s", self.gb_per_s, self.gflop_per_s)?;
+        write!(f, " {:>6.2} of copy", median_ms / self.copy_ms)
     }
 }
 
@@ -98,6 +113,11 @@ fn typed<T: Element>(case: &Case, engine: &Engine, how: How) -> Result<Row, Fail
     }
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64();
     let problem = prepared.problem();
+    let bytes = problem.bytes() as usize;
+    let copy_ms = match engine.as_gpu() {
+        Some(gpu) if how.resident => copy::on_device(gpu, bytes)?,
+        _ => copy::on_host(bytes, how.threads.max(1))?,
+    };
     Ok(Row {
         case: case.name.clone(),
         row: format!("channelwise {kind}"),
@@ -109,11 +129,16 @@ fn typed<T: Element>(case: &Case, engine: &Engine, how: How) -> Result<Row, Fail
         p90_ms: at(0.9) * 1e3,
         gb_per_s: problem.bytes() as f64 / at(0.5) / 1e9,
         gflop_per_s: 2.0 * problem.multiply_adds() as f64 / at(0.5) / 1e9,
+        copy_ms,
     })
 }
 
+pub(crate) fn median(times: &[Duration]) -> f64 {
+    times[(times.len() - 1) / 2].as_secs_f64()
+}
+
 /// Sorted times of `work`, after one that does not count: at least five, for so many seconds.
-fn repeat(
+pub(crate) fn repeat(
     seconds: f64,
     mut work: impl FnMut() -> Result<(), Failure>,
 ) -> Result<Vec<Duration>, Failure> {

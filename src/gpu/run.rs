@@ -280,8 +280,8 @@ impl GpuPrepared {
         {
             let view = slot.upload.get_mapped_range_mut(..);
             let mut view = view.map_err(|error| self.lost(&error.to_string()))?;
-            // Numbers of some size: as f32 all are within 1 to 2.
-            let pattern = 1.414_213_5_f32.to_le_bytes().repeat(1024);
+            // Numbers of some size: as f32 all are 1.5.
+            let pattern = 1.5_f32.to_le_bytes().repeat(1024);
             let len = view.len();
             for start in (0..len).step_by(pattern.len()) {
                 let part = (len - start).min(pattern.len());

@@ -42,8 +42,9 @@ pub struct Band {
 pub(super) struct Budget<'a> {
     /// Bytes of the source range, of the destination range and of buffers between passes, each.
     pub bytes: u64,
-    /// Multiply-adds.
+    /// Multiply-adds, and how many a place (a scalar of the input's channels) takes.
     pub work: u64,
+    pub per_place: u64,
     /// Scalars that rows in device buffers are rounded up to.
     pub pitch: usize,
     /// Rows or images by which a band must start.
@@ -221,13 +222,11 @@ impl Cutter<'_> {
 
     fn fits(&self, band: &Band) -> bool {
         let (source, out) = self.bytes(band);
-        let weights = self.problem.weights();
-        let per_place = weights.taps.len() + weights.follow.as_ref().map_or(0, |f| f.weights.len());
         let places =
             (band.images.len() * band.rows.len() * band.columns.len() * self.g.channels) as u64;
         let one_place = places <= self.g.channels as u64;
         // A single pixel is never cut for its work.
-        let work = one_place || places.saturating_mul(per_place as u64) <= self.budget.work;
+        let work = one_place || places.saturating_mul(self.budget.per_place) <= self.budget.work;
         let between = self.budget.scheme.between(self.problem, band).into_iter().fold(0, u64::max);
         source.max(out).max(between).saturating_add(SLACK) <= self.budget.bytes && work
     }

@@ -389,9 +389,14 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
     };
     if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, machine) {
         let scheme = launch.scheme.clone();
+        let g = problem.geometry();
+        let places = g.images * g.out_height * g.out_width * g.channels;
+        let sums: f64 = scheme.traffic(problem).iter().map(|pass| pass.sums).sum();
+        let per_place = (sums / places.max(1) as f64).ceil() as u64;
         let budget = |bytes| bands::Budget {
             bytes,
             work: limits.max_work(),
+            per_place,
             pitch: launch.pitch,
             granule: granule(problem, *residence),
             scheme: &scheme,
@@ -404,7 +409,6 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
                 Residence::Host,
                 Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. },
             ) => {
-                let g = problem.geometry();
                 let usual = bands::cut(problem, budget(limits.usual_host_range())).ok();
                 usual.filter(|bands| {
                     let whole = bands.iter().all(|band| band.columns.len() == g.out_width);
