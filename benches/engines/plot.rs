@@ -53,7 +53,8 @@ pub(crate) fn draw(file: &Path, groups: &[Group]) -> Result<(), Failure> {
         }
         top += HEAD + BAR * group.bars.len() as i32;
     }
-    let legend = "blue: channelwise; grey: other libraries; red line: a copy of the same bytes";
+    let legend =
+        "blue: channelwise; grey: other libraries; red line: the fastest copy of as many bytes";
     text(legend.into(), 8, height - 22, 12)?;
     root.present()?;
     Ok(())

@@ -22,7 +22,7 @@ pub(crate) struct Peer {
 /// A bar: its name, milliseconds, and whether it is ours.
 pub(crate) type Bar = (String, f64, bool);
 
-/// The bars of a case, and a copy's milliseconds.
+/// The bars of a case, and the fastest copy's milliseconds.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) case: String,
@@ -72,8 +72,7 @@ fn groups(rows: &[Row], peers: &[Peer]) -> Vec<Group> {
             groups.len() - 1
         });
         groups[at].bars.push((row.name(), row.median_ms, true));
-        // The last row's: where all engines ran, that of the GPU.
-        groups[at].copy = Some(row.copy_ms);
+        groups[at].copy = Some(groups[at].copy.map_or(row.copy_ms, |ms| ms.min(row.copy_ms)));
     }
     for group in &mut groups {
         let mut names: Vec<&str> = peers
