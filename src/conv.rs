@@ -263,7 +263,8 @@ impl Conv2d {
         self
     }
 
-    /// Promises that the input holds no infinities and no NaNs, and that errors may be relative to the
+    /// Promises that the input holds no infinities and no NaNs, nor numbers so large (above 1e30, say)
+    /// that sums of all places of a tile overflow, and that errors may be relative to the
     /// largest input instead of the inputs under the kernel
     /// ([`Plan::accuracy`](crate::Plan::accuracy)). Algorithms that need this, and are faster for
     /// large kernels, may then be taken.
