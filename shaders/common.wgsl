@@ -74,6 +74,8 @@ struct Params {
     // The last row and column, of the input continued by the border, that an output of the band needs.
     last_row: i32,
     last_column: i32,
+    // Columns of the input up to there.
+    columns_end: u32,
     // The grid, in workgroups; `folded` where it was too long for one axis.
     groups_x: u32,
     groups_y: u32,

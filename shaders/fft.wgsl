@@ -171,43 +171,21 @@ fn spot_of(spots: Spots, i: u32) -> u32 {
     return spot(spots.line, block, spots.size, spots.at + spots.every * (i % spots.points));
 }
 
-fn put(x: Points, spots: Spots) {
+fn put(points: Points, spots: Spots) {
+    var x = points;
     workgroupBarrier();
-    exchange[spot_of(spots, 0u)] = x[0];
-    exchange[spot_of(spots, 1u)] = x[1];
-    exchange[spot_of(spots, 2u)] = x[2];
-    exchange[spot_of(spots, 3u)] = x[3];
-    exchange[spot_of(spots, 4u)] = x[4];
-    exchange[spot_of(spots, 5u)] = x[5];
-    exchange[spot_of(spots, 6u)] = x[6];
-    exchange[spot_of(spots, 7u)] = x[7];
-    if POINTS > 8u {
-        exchange[spot_of(spots, 8u)] = x[8];
-        exchange[spot_of(spots, 9u)] = x[9];
-        exchange[spot_of(spots, 10u)] = x[10];
-        exchange[spot_of(spots, 11u)] = x[11];
-        exchange[spot_of(spots, 12u)] = x[12];
-        exchange[spot_of(spots, 13u)] = x[13];
-        exchange[spot_of(spots, 14u)] = x[14];
-        exchange[spot_of(spots, 15u)] = x[15];
+    for (var i = 0u; i < POINTS; i++) {
+        exchange[spot_of(spots, i)] = x[i];
     }
     workgroupBarrier();
-}
-
-fn taken(spots: Spots, i: u32) -> vec2<f32> {
-    if i >= POINTS {
-        return vec2(0.0);
-    }
-    return exchange[spot_of(spots, i)];
 }
 
 fn take(spots: Spots) -> Points {
-    return Points(
-        taken(spots, 0u), taken(spots, 1u), taken(spots, 2u), taken(spots, 3u),
-        taken(spots, 4u), taken(spots, 5u), taken(spots, 6u), taken(spots, 7u),
-        taken(spots, 8u), taken(spots, 9u), taken(spots, 10u), taken(spots, 11u),
-        taken(spots, 12u), taken(spots, 13u), taken(spots, 14u), taken(spots, 15u),
-    );
+    var x: Points;
+    for (var i = 0u; i < POINTS; i++) {
+        x[i] = exchange[spot_of(spots, i)];
+    }
+    return x;
 }
 
 // A step: from `blocks` blocks to POINTS times as many, and the values of the next step.
@@ -240,24 +218,10 @@ fn in_order(x: Points, line: u32, t: u32) -> Points {
     if LAST == POINTS {
         return x;
     }
+    var y = x;
     workgroupBarrier();
-    exchange[spot(line, 0u, LENGTH, after(t, 0u))] = x[0];
-    exchange[spot(line, 0u, LENGTH, after(t, 1u))] = x[1];
-    exchange[spot(line, 0u, LENGTH, after(t, 2u))] = x[2];
-    exchange[spot(line, 0u, LENGTH, after(t, 3u))] = x[3];
-    exchange[spot(line, 0u, LENGTH, after(t, 4u))] = x[4];
-    exchange[spot(line, 0u, LENGTH, after(t, 5u))] = x[5];
-    exchange[spot(line, 0u, LENGTH, after(t, 6u))] = x[6];
-    exchange[spot(line, 0u, LENGTH, after(t, 7u))] = x[7];
-    if POINTS > 8u {
-        exchange[spot(line, 0u, LENGTH, after(t, 8u))] = x[8];
-        exchange[spot(line, 0u, LENGTH, after(t, 9u))] = x[9];
-        exchange[spot(line, 0u, LENGTH, after(t, 10u))] = x[10];
-        exchange[spot(line, 0u, LENGTH, after(t, 11u))] = x[11];
-        exchange[spot(line, 0u, LENGTH, after(t, 12u))] = x[12];
-        exchange[spot(line, 0u, LENGTH, after(t, 13u))] = x[13];
-        exchange[spot(line, 0u, LENGTH, after(t, 14u))] = x[14];
-        exchange[spot(line, 0u, LENGTH, after(t, 15u))] = x[15];
+    for (var i = 0u; i < POINTS; i++) {
+        exchange[spot(line, 0u, LENGTH, after(t, i))] = y[i];
     }
     workgroupBarrier();
     return take(Spots(line, 0u, 0u, LENGTH, t, invocations(), POINTS));

@@ -29,21 +29,6 @@ fn store(to: Target, f: u32, point: u32, sum: f32) {
     }
 }
 
-fn load(base: u32, t: u32, i: u32) -> vec2<f32> {
-    if i >= POINTS {
-        return vec2(0.0);
-    }
-    return src[base + before(t, i)];
-}
-
-fn finish(a: Target, b: Target, f: u32, t: u32, i: u32, swapped: vec2<f32>, bias: f32) {
-    let point = after(t, i);
-    if i < POINTS && point < p.valid_columns && point % stride_columns() == 0u {
-        store(a, f, point, swapped.y + bias);
-        store(b, f, point, swapped.x + bias);
-    }
-}
-
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -60,29 +45,19 @@ fn main(
     let kept = p.valid_rows / stride_rows();
     let row = at.x * LINES + line;
     let base = ((at.z * p.filters + f) * kept + min(row, kept - 1u)) * LENGTH;
-    let y = transform(Points(
-        load(base, t, 0u), load(base, t, 1u), load(base, t, 2u), load(base, t, 3u),
-        load(base, t, 4u), load(base, t, 5u), load(base, t, 6u), load(base, t, 7u),
-        load(base, t, 8u), load(base, t, 9u), load(base, t, 10u), load(base, t, 11u),
-        load(base, t, 12u), load(base, t, 13u), load(base, t, 14u), load(base, t, 15u),
-    ), line, t);
+    var y: Points;
+    for (var i = 0u; i < POINTS; i++) {
+        y[i] = src[base + before(t, i)];
+    }
+    y = transform(y, line, t);
     let bias = table[LENGTH / 2u + f].x;
     let a = target_of(2u * at.z, row, row < kept);
     let b = target_of(2u * at.z + 1u, row, row < kept);
-    finish(a, b, f, t, 0u, y[0], bias);
-    finish(a, b, f, t, 1u, y[1], bias);
-    finish(a, b, f, t, 2u, y[2], bias);
-    finish(a, b, f, t, 3u, y[3], bias);
-    finish(a, b, f, t, 4u, y[4], bias);
-    finish(a, b, f, t, 5u, y[5], bias);
-    finish(a, b, f, t, 6u, y[6], bias);
-    finish(a, b, f, t, 7u, y[7], bias);
-    finish(a, b, f, t, 8u, y[8], bias);
-    finish(a, b, f, t, 9u, y[9], bias);
-    finish(a, b, f, t, 10u, y[10], bias);
-    finish(a, b, f, t, 11u, y[11], bias);
-    finish(a, b, f, t, 12u, y[12], bias);
-    finish(a, b, f, t, 13u, y[13], bias);
-    finish(a, b, f, t, 14u, y[14], bias);
-    finish(a, b, f, t, 15u, y[15], bias);
+    for (var i = 0u; i < POINTS; i++) {
+        let point = after(t, i);
+        if point < p.valid_columns && point % stride_columns() == 0u {
+            store(a, f, point, y[i].y + bias);
+            store(b, f, point, y[i].x + bias);
+        }
+    }
 }

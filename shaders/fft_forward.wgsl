@@ -30,19 +30,6 @@ fn value(its: Plane, point: u32) -> f32 {
     return select(load1(its.base + u32(max(x, 0)) * channels()), p.fill, min(its.row, x) < 0);
 }
 
-fn both(a: Plane, b: Plane, t: u32, i: u32) -> vec2<f32> {
-    if i >= POINTS {
-        return vec2(0.0);
-    }
-    return vec2(value(a, before(t, i)), value(b, before(t, i)));
-}
-
-fn store(base: u32, t: u32, i: u32, x: vec2<f32>) {
-    if i < POINTS {
-        dst[base + after(t, i)] = x;
-    }
-}
-
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -58,27 +45,13 @@ fn main(
     let row = at.x * LINES + line;
     let a = plane(2u * at.z, row);
     let b = plane(2u * at.z + 1u, row);
-    let x = transform(Points(
-        both(a, b, t, 0u), both(a, b, t, 1u), both(a, b, t, 2u), both(a, b, t, 3u),
-        both(a, b, t, 4u), both(a, b, t, 5u), both(a, b, t, 6u), both(a, b, t, 7u),
-        both(a, b, t, 8u), both(a, b, t, 9u), both(a, b, t, 10u), both(a, b, t, 11u),
-        both(a, b, t, 12u), both(a, b, t, 13u), both(a, b, t, 14u), both(a, b, t, 15u),
-    ), line, t);
+    var x: Points;
+    for (var i = 0u; i < POINTS; i++) {
+        x[i] = vec2(value(a, before(t, i)), value(b, before(t, i)));
+    }
+    x = transform(x, line, t);
     let base = (at.z * p.tile_rows + row) * LENGTH;
-    store(base, t, 0u, x[0]);
-    store(base, t, 1u, x[1]);
-    store(base, t, 2u, x[2]);
-    store(base, t, 3u, x[3]);
-    store(base, t, 4u, x[4]);
-    store(base, t, 5u, x[5]);
-    store(base, t, 6u, x[6]);
-    store(base, t, 7u, x[7]);
-    store(base, t, 8u, x[8]);
-    store(base, t, 9u, x[9]);
-    store(base, t, 10u, x[10]);
-    store(base, t, 11u, x[11]);
-    store(base, t, 12u, x[12]);
-    store(base, t, 13u, x[13]);
-    store(base, t, 14u, x[14]);
-    store(base, t, 15u, x[15]);
+    for (var i = 0u; i < POINTS; i++) {
+        dst[base + after(t, i)] = x[i];
+    }
 }

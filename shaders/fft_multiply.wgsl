@@ -8,29 +8,24 @@
 // parts swapped.
 // Grid: x over columns of a pair, z over pairs.
 
-// Whether there is one filter: what the loop needs no longer frees its registers then.
+// Whether there is one filter: then nothing of a column has to outlive its transform back, which takes
+// a quarter of the registers.
 override ONE: bool = false;
 
-fn load(base: u32, t: u32, i: u32) -> vec2<f32> {
-    if i >= POINTS {
-        return vec2(0.0);
+// A column with filter f, which becomes number `to` of all pairs' filters.
+fn multiply(columns: Points, line: u32, t: u32, column: u32, f: u32, to: u32) {
+    let spectrum = LENGTH / 2u + f * LENGTH * p.tile_columns + column;
+    var x = columns;
+    for (var i = 0u; i < POINTS; i++) {
+        x[i] = times(x[i], table[spectrum + before(t, i) * p.tile_columns]).yx;
     }
-    return src[base + before(t, i) * p.tile_columns];
-}
-
-// Value i times the spectrum at its frequency.
-fn multiplied(x: vec2<f32>, spectrum: u32, t: u32, i: u32) -> vec2<f32> {
-    if i >= POINTS {
-        return vec2(0.0);
-    }
-    return times(x, table[spectrum + before(t, i) * p.tile_columns]).yx;
-}
-
-// Stores value i where outputs are kept.
-fn keep(base: u32, t: u32, i: u32, y: vec2<f32>) {
-    let row = after(t, i);
-    if i < POINTS && row < p.valid_rows && row % stride_rows() == 0u {
-        dst[base + row / stride_rows() * p.tile_columns] = y;
+    x = transform(x, line, t);
+    let base = to * (p.valid_rows / stride_rows()) * p.tile_columns + column;
+    for (var i = 0u; i < POINTS; i++) {
+        let row = after(t, i);
+        if row < p.valid_rows && row % stride_rows() == 0u {
+            dst[base + row / stride_rows() * p.tile_columns] = x[i];
+        }
     }
 }
 
@@ -48,42 +43,17 @@ fn main(
     let t = place_of(local);
     let column = at.x * LINES + line;
     let base = at.z * LENGTH * p.tile_columns + column;
-    let columns = transform(Points(
-        load(base, t, 0u), load(base, t, 1u), load(base, t, 2u), load(base, t, 3u),
-        load(base, t, 4u), load(base, t, 5u), load(base, t, 6u), load(base, t, 7u),
-        load(base, t, 8u), load(base, t, 9u), load(base, t, 10u), load(base, t, 11u),
-        load(base, t, 12u), load(base, t, 13u), load(base, t, 14u), load(base, t, 15u),
-    ), line, t);
-    let x = in_order(columns, line, t);
-    for (var f = 0u; f < select(p.filters, 1u, ONE); f++) {
-        let s = LENGTH / 2u + f * LENGTH * p.tile_columns + column;
-        let y = transform(Points(
-            multiplied(x[0], s, t, 0u), multiplied(x[1], s, t, 1u),
-            multiplied(x[2], s, t, 2u), multiplied(x[3], s, t, 3u),
-            multiplied(x[4], s, t, 4u), multiplied(x[5], s, t, 5u),
-            multiplied(x[6], s, t, 6u), multiplied(x[7], s, t, 7u),
-            multiplied(x[8], s, t, 8u), multiplied(x[9], s, t, 9u),
-            multiplied(x[10], s, t, 10u), multiplied(x[11], s, t, 11u),
-            multiplied(x[12], s, t, 12u), multiplied(x[13], s, t, 13u),
-            multiplied(x[14], s, t, 14u), multiplied(x[15], s, t, 15u),
-        ), line, t);
-        let kept = p.valid_rows / stride_rows();
-        let to = (at.z * select(p.filters, 1u, ONE) + f) * kept * p.tile_columns + column;
-        keep(to, t, 0u, y[0]);
-        keep(to, t, 1u, y[1]);
-        keep(to, t, 2u, y[2]);
-        keep(to, t, 3u, y[3]);
-        keep(to, t, 4u, y[4]);
-        keep(to, t, 5u, y[5]);
-        keep(to, t, 6u, y[6]);
-        keep(to, t, 7u, y[7]);
-        keep(to, t, 8u, y[8]);
-        keep(to, t, 9u, y[9]);
-        keep(to, t, 10u, y[10]);
-        keep(to, t, 11u, y[11]);
-        keep(to, t, 12u, y[12]);
-        keep(to, t, 13u, y[13]);
-        keep(to, t, 14u, y[14]);
-        keep(to, t, 15u, y[15]);
+    var x: Points;
+    for (var i = 0u; i < POINTS; i++) {
+        x[i] = src[base + before(t, i) * p.tile_columns];
+    }
+    x = in_order(transform(x, line, t), line, t);
+    let to = at.z * p.filters;
+    if ONE {
+        multiply(x, line, t, column, 0u, to);
+        return;
+    }
+    for (var f = 0u; f < p.filters; f++) {
+        multiply(x, line, t, column, f, to + f);
     }
 }

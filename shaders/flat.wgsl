@@ -70,8 +70,7 @@ struct Place {
 }
 
 // Units 0 to 3 of a source row (-1 for the constant), `steps` beyond the first column. What lies beyond
-// the last column belongs to outputs beyond the last; that reads end somewhere in the source is left to
-// the bounds checks of the driver or of wgpu.
+// the last column belongs to outputs beyond the last: it is not read.
 fn units_at(row: i32, row_base: u32, place: Place, steps: u32) -> vec4<f32> {
     let ahead = steps * dilation_columns();
     if WORDS {
@@ -98,9 +97,10 @@ fn spot(row_base: u32, column: i32, channel: u32, before: u32, ahead: u32) -> Sp
     let at = column + i32(ahead);
     if BORDER == BORDER_CONSTANT {
         // The way to the next place is the same everywhere.
-        return Spot(row_base + before + ahead * channels(), u32(at) < p.width);
+        let inside = u32(at) < p.columns_end;
+        return Spot(select(row_base, row_base + before + ahead * channels(), inside), inside);
     }
-    return Spot(row_base + u32(source_column(at)) * channels() + channel, true);
+    return Spot(row_base + u32(source_column(min(at, p.last_column))) * channels() + channel, true);
 }
 
 fn slide(w: Window, next: vec4<f32>) -> Window {

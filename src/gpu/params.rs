@@ -73,6 +73,7 @@ params! {
     planes: u32,
     last_row: i32,
     last_column: i32,
+    columns_end: u32,
     groups_x: u32,
     groups_y: u32,
     groups_z: u32,
@@ -141,6 +142,7 @@ pub(super) fn params(
     let (_, follow_a, follow_b) = activation_code(follow_activation(problem));
     let first = |span: &Span| span.first as i32;
     let top_row = g.first_row(band.rows.start);
+    let last_column = g.first_column(band.columns.end - 1) + extent.1 as isize - 1;
     let mut params = Params {
         out_row: band.rows.start as u32,
         out_column: band.columns.start as u32,
@@ -182,7 +184,8 @@ pub(super) fn params(
         column_phases: block.phases.1,
         terms: work.terms as u32,
         last_row: (g.first_row(band.rows.end - 1) + extent.0 as isize - 1) as i32,
-        last_column: (g.first_column(band.columns.end - 1) + extent.1 as isize - 1) as i32,
+        last_column: last_column as i32,
+        columns_end: (last_column + 1).clamp(0, g.width as isize) as u32,
         groups_x: wanted[0] as u32,
         groups_y: wanted[1] as u32,
         groups_z: wanted[2] as u32,

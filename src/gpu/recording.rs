@@ -6,7 +6,7 @@ use super::device::checked;
 use super::params::{self, Placement};
 use super::transfer::{self, Piece};
 use super::{BufferRange, GpuPrepared, buffers};
-use crate::plan::{Band, GpuLaunch, Place};
+use crate::plan::{Band, Place};
 use crate::{Error, Result};
 
 /// Copies and passes, in order.
@@ -162,15 +162,8 @@ impl GpuPrepared {
             place.src_image = g.image();
             bound
         } else {
-            gathered = match &scratch.source {
-                Some(buffer) => buffer.clone(),
-                None => {
-                    let size = self.largest(launch, |(source, _)| source);
-                    let what = "making room for a gathered band";
-                    self.scratch(what, size, BufferUsages::COPY_DST)?
-                }
-            };
-            scratch.source = Some(gathered.clone());
+            let (what, usage) = ("making room for a gathered band", BufferUsages::COPY_DST);
+            gathered = self.scratch(&mut scratch.source, what, usage, |(source, _)| source)?;
             let pieces = transfer::source_pieces(problem, band, &own);
             let to = BufferRange::whole(&gathered);
             recording.steps.push(copies("source", &pieces, source, &to, BufferUsages::COPY_SRC)?);
@@ -188,15 +181,8 @@ impl GpuPrepared {
             place.dst_base = dst.base;
             back = None;
         } else {
-            output = match &scratch.output {
-                Some(buffer) => buffer.clone(),
-                None => {
-                    let size = self.largest(launch, |(_, output)| output);
-                    let what = "making room for a band's output";
-                    self.scratch(what, size, BufferUsages::COPY_SRC)?
-                }
-            };
-            scratch.output = Some(output.clone());
+            let (what, usage) = ("making room for a band's output", BufferUsages::COPY_SRC);
+            output = self.scratch(&mut scratch.output, what, usage, |(_, output)| output)?;
             dst = Bound::own(&output);
             let from = BufferRange::whole(&output);
             back =
@@ -271,21 +257,29 @@ impl GpuPrepared {
         Bound { buffer: range.buffer, offset, size, base: (start - offset) as usize / element }
     }
 
-    /// Bytes of the largest band's own source or output.
-    fn largest(&self, launch: &GpuLaunch, which: impl Fn((u64, u64)) -> u64) -> u64 {
+    /// The buffer for every band's own source or output, as large as `which` of the largest, made if it
+    /// is not there.
+    fn scratch(
+        &self,
+        there: &mut Option<Buffer>,
+        what: &'static str,
+        usage: BufferUsages,
+        which: impl Fn((u64, u64)) -> u64,
+    ) -> Result<Buffer> {
+        if let Some(buffer) = there {
+            return Ok(buffer.clone());
+        }
+        let (gpu, launch) = (self.gpu(), self.launch()?);
         let size = |band| {
             let place = transfer::own_placement(self.problem(), launch, band);
             which(transfer::own_sizes(self.problem(), band, &place))
         };
-        launch.bands.iter().map(size).max().unwrap_or(0)
-    }
-
-    fn scratch(&self, what: &'static str, size: u64, usage: BufferUsages) -> Result<Buffer> {
-        let gpu = self.gpu();
+        let size = launch.bands.iter().map(size).max().unwrap_or(0);
         let size = size.next_multiple_of(16).max(16);
-        buffers::create(gpu.device(), gpu.loss(), what, size, usage | BufferUsages::STORAGE)
-            .now()
-            .map_err(|error| buffers::with_size(error, size))
+        let usage = usage | BufferUsages::STORAGE;
+        let made = buffers::create(gpu.device(), gpu.loss(), what, size, usage).now();
+        let made = made.map_err(|error| buffers::with_size(error, size))?;
+        Ok(there.insert(made).clone())
     }
 }
 

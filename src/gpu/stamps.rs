@@ -69,6 +69,7 @@ impl Stamps {
             bytes.map_or(0, u64::from_le_bytes)
         };
         let ticks = at(1).saturating_sub(at(0)) as f64;
-        Ok(Duration::from_secs_f64(ticks * f64::from(queue.get_timestamp_period()) * 1e-9))
+        let seconds = ticks * f64::from(queue.get_timestamp_period()) * 1e-9;
+        Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
     }
 }

@@ -23,10 +23,12 @@ pub enum Tuning {
     #[default]
     Model,
     /// The cheapest by the model, up to three, run on the device when a problem is first prepared, for
-    /// some milliseconds each; the fastest is taken. Remembered as long as the device. In browsers, which
-    /// have no clock here, the model decides.
+    /// some milliseconds each; the fastest is taken. Remembered as long as the device.
+    ///
+    /// In browsers, where there is neither a clock nor a file here, the model decides all the same.
     Measured,
-    /// The same, and remembered in this file, by adapter and driver; several programs may share it.
+    /// The same, and remembered in this file, by adapter, driver and version of this crate; several
+    /// programs may share it. Where it cannot be written, preparing fails ([`Error::TuningFile`]).
     MeasuredIn(PathBuf),
 }
 
@@ -36,7 +38,7 @@ type Times = Vec<(Algorithm, f64)>;
 /// What was measured on a device.
 #[derive(Debug)]
 pub(super) struct Tuner {
-    /// Adapter, back end and driver.
+    /// Adapter, back end, driver, and version of this crate: its shaders change.
     device: String,
     file: Option<PathBuf>,
     times: Mutex<HashMap<String, Times>>,
@@ -47,10 +49,11 @@ impl Tuner {
     pub fn new(tuning: &Tuning, device: String) -> Result<Option<Self>> {
         let file = match tuning {
             Tuning::Model => return Ok(None),
+            _ if !Clock::TELLS => return Ok(None),
             Tuning::Measured => None,
             Tuning::MeasuredIn(path) => Some(path.clone()),
         };
-        let device = one_field(&device);
+        let device = one_field(&format!("{device}, channelwise {}", env!("CARGO_PKG_VERSION")));
         let times = match &file {
             Some(path) => read(path, &device)?,
             None => HashMap::new(),
@@ -67,7 +70,7 @@ impl Tuner {
         plan: Plan,
     ) -> Result<Plan> {
         let tried = candidates(&plan);
-        if tried.len() < 2 || problem.output_len() == 0 || !Clock::TELLS {
+        if tried.len() < 2 || problem.output_len() == 0 {
             return Ok(plan);
         }
         let key = key(problem, machine, &tried);
@@ -77,7 +80,16 @@ impl Tuner {
             None => {
                 let mut times = Times::new();
                 for algorithm in &tried {
-                    times.push((*algorithm, measure(gpu, problem, *algorithm).await?));
+                    match measure(gpu, problem, *algorithm).await {
+                        Ok(us) => times.push((*algorithm, us)),
+                        // It may fit the caller's buffers, and not ours beside them.
+                        Err(Error::NotApplicable { .. } | Error::TooLarge { .. }) => {}
+                        Err(Error::OutOfMemory { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                if times.len() < 2 {
+                    return Ok(plan);
                 }
                 let mut all = self.times.lock().unwrap_or_else(PoisonError::into_inner);
                 all.insert(key.clone(), times.clone());

@@ -17,8 +17,8 @@ use crate::{ElementType, Problem};
 
 pub(super) const NOT_ON_CPU: &str = "the CPU has no transforms yet";
 
-/// Sizes of tiles, as powers of two: from two steps in workgroup memory to three.
-const SIZES: std::ops::RangeInclusive<u32> = 5..=12;
+/// Sizes of tiles, as powers of two: what the steps of `shaders/fft.wgsl` reach.
+pub(super) const SIZES: std::ops::RangeInclusive<u32> = 5..=12;
 /// Bytes of a complex number.
 const COMPLEX: u64 = 8;
 
@@ -83,7 +83,7 @@ impl Lines {
     }
 
     /// Lines of `length` points, `among` of which are to be had.
-    fn new(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
+    pub(super) fn new(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
         // Points take registers, and 8 leave room for enough invocations in flight on any GPU (with 16
         // some spill). A software adapter has memory for registers: there fewer steps count. Workgroups
         // fill the 16 KiB that every device has; neighbouring columns lie together, so that many lines

@@ -99,7 +99,8 @@ impl Pass {
     pub fn rows(self, problem: &Problem, band: &Band) -> usize {
         match self {
             Self::Across => separable::rows(problem, band.rows.len()),
-            _ => band.rows.len(),
+            Self::Direct | Self::Flat | Self::Down => band.rows.len(),
+            Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
         }
     }
 

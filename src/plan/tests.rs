@@ -130,6 +130,9 @@ fn separable_is_taken_where_it_keeps_the_promises() {
     assert_eq!(taken(Conv2d::new(kernel(31, 31, 1)), F32), [Algorithm::Flat; 6]);
     // Terms that cancel are left to those who allow it.
     assert_eq!(taken(two.clone(), F32), [Algorithm::Flat; 6]);
+    let infinite = two.clone().border(Border::Constant(f32::INFINITY));
+    assert_eq!(taken(infinite.clone(), U8), [Algorithm::Flat; 6]);
+    assert_eq!(taken(infinite.assume_finite(), F32), [Algorithm::Flat; 6]);
     for allowed in [taken(two.clone().assume_finite(), F32), taken(two, U8)] {
         assert!(!allowed.contains(&Algorithm::Flat), "{allowed:?}");
         assert!(allowed.contains(&Algorithm::Separable), "{allowed:?}");
@@ -170,6 +173,26 @@ fn fft_is_taken_for_large_kernels() {
     all(&large, F32, Algorithm::Flat);
     all(&large.border(Border::Constant(f32::INFINITY)), U8, Algorithm::Flat);
     all(&small.assume_finite(), F32, Algorithm::Flat);
+}
+
+/// Twin of the steps in `shaders/fft.wgsl`: up to three through workgroup memory, and one of 2, 4, 8 or 16.
+#[test]
+fn lines_take_no_more_steps_than_the_shader_has() {
+    for class in [AdapterClass::Software, AdapterClass::Discrete] {
+        let limits = GpuLimits {
+            class,
+            max_workgroup_memory: 32 << 10,
+            max_invocations: 1024,
+            ..GpuLimits::webgpu_defaults()
+        };
+        for log in fft::SIZES {
+            let lines = Lines::new(1 << log, 32, &limits).unwrap();
+            let (steps, last) = lines.steps();
+            assert!((1..=3).contains(&steps) && [2, 4, 8, 16].contains(&last), "{lines:?}");
+            assert_eq!(lines.points.pow(steps) * last, lines.length, "{lines:?}");
+            assert!(last <= lines.points && lines.count <= 32, "{lines:?}");
+        }
+    }
 }
 
 /// What lies between two passes is counted as f32 and with its halo, also where it is far too much.
@@ -432,6 +455,31 @@ fn a_pixel_that_does_not_fit_is_refused_with_its_size() {
     let error = choose(&problem(&conv, [1, 200, 200, 300], F32, F32), &machine, Algorithm::Auto)
         .unwrap_err();
     assert!(matches!(error, Error::TooLarge { limit: 1_048_576, .. }), "{error}");
+}
+
+/// What is copied there and back comes in bands that overlap with computing, unless their halos would
+/// be a great part of them; what lies there already does not.
+#[test]
+fn host_bands_are_small_where_halos_are() {
+    let bands = |side, width, residence, algorithm| {
+        let (_, limits) = devices()[4];
+        let wanted = problem(&Conv2d::new(kernel(side, width, 1)), [1, 2000, 2000, 4], F32, F32);
+        let plan = choose(&wanted, &Machine::Gpu(limits, residence), algorithm).unwrap();
+        let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+        launch.bands.clone()
+    };
+    let small = bands(3, 3, Residence::Host, Algorithm::Flat);
+    assert!(small.iter().all(|band| band.source_rows.len * 2000 * 16 <= 16 << 20), "{small:?}");
+    assert!((4..=5).contains(&small.len()), "{small:?}");
+    assert_eq!(bands(3, 3, Residence::Device, Algorithm::Flat).len(), 1);
+    // Halos of 200 rows, where 16 MiB hold 524.
+    let halos = |bands: &[Band]| bands.iter().map(|band| band.source_rows.len).sum::<usize>();
+    assert!(halos(&bands(201, 2, Residence::Host, Algorithm::Flat)) <= 2500);
+    // Tiles are cut off where a band ends.
+    assert_eq!(bands(61, 61, Residence::Host, Algorithm::Fft).len(), 1);
+    // And take less work: 4e6 places with 4 channels and 3721 taps are several submissions of `flat`.
+    assert!(bands(61, 61, Residence::Device, Algorithm::Flat).len() > 1);
+    assert_eq!(bands(61, 61, Residence::Device, Algorithm::Fft).len(), 1);
 }
 
 #[test]
