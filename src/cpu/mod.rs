@@ -3,6 +3,9 @@
 mod direct;
 mod rows;
 mod simd;
+mod square;
+mod store;
+mod sums;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -94,7 +97,7 @@ impl Cpu {
         }
         let tasks = tasks(problem, launch, dst);
         let run = |scratch: &mut Scratch, task: Task<'_, U>| {
-            self.simd.run(problem, launch, src, task, scratch);
+            self.simd.run(problem, src, task, scratch);
         };
         if tasks.len() == 1 {
             let mut scratch = Scratch::default();

@@ -23,10 +23,10 @@ pub(super) struct Scratch {
     pub lines: Vec<f32>,
     /// Which input row (of the continued input) each line holds.
     pub held: Vec<Option<isize>>,
-    /// Sums `[filters, rows, tile]`.
-    pub sums: Vec<f32>,
-    /// Outputs of a row before they are stored.
-    pub outputs: Vec<f32>,
+    /// Sums that are not made where outputs lie.
+    pub staged: Vec<f32>,
+    /// A row of the border's constant.
+    pub constant: Vec<f32>,
 }
 
 /// Columns of a line that follow each other at the distance of the stride.

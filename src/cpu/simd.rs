@@ -4,7 +4,6 @@ use fearless_simd::{Level, dispatch};
 
 use super::rows::Scratch;
 use super::{Task, direct};
-use crate::plan::CpuLaunch;
 use crate::{Element, Problem};
 
 /// A SIMD level this machine has.
@@ -62,11 +61,10 @@ impl Simd {
     pub fn run<T: Element, U: Element>(
         self,
         problem: &Problem,
-        launch: &CpuLaunch,
         src: &[T],
         task: Task<'_, U>,
         scratch: &mut Scratch,
     ) {
-        dispatch!(self.0, simd => direct::run(simd, problem, launch, src, task, scratch));
+        dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch));
     }
 }

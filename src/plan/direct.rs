@@ -5,9 +5,6 @@ use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
 use super::{Band, CpuLaunch, GpuLaunch, Offer, Scheme};
 use crate::{ElementType, Problem};
 
-/// Output rows made at once on the CPU: each loaded vector then serves up to this many rows.
-pub(crate) const CPU_ROWS: usize = 4;
-
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     let g = problem.geometry();
     let one_thread = cost::cpu_direct(problem, limits);
@@ -19,7 +16,7 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     let tasks = if threads == 1 { 1 } else { threads * 4 };
     let rows_per_task = rows.div_ceil(tasks).max(halo.min(32)).max(1);
     Ok((
-        CpuLaunch { rows_per_task: rows_per_task.min(g.out_height.max(1)), rows_at_once: CPU_ROWS },
+        CpuLaunch { rows_per_task: rows_per_task.min(g.out_height.max(1)) },
         one_thread / threads as f64 + if threads > 1 { cost::WAKE } else { 0.0 },
     ))
 }

@@ -17,7 +17,6 @@ use std::fmt;
 
 pub use bands::{Band, Span};
 pub use cost::Traffic;
-pub(crate) use direct::CPU_ROWS;
 pub(crate) use fft::Tiles;
 pub use fft::{Lines, Tile};
 pub use flat::Block;
@@ -100,8 +99,6 @@ pub enum Launch {
 pub struct CpuLaunch {
     /// Output rows of one task; all rows where no thread is worth waking.
     pub rows_per_task: usize,
-    /// Output rows made at once, sharing the input rows they read.
-    pub rows_at_once: usize,
 }
 
 /// Launch numbers of the GPU engine.
@@ -283,11 +280,7 @@ impl fmt::Display for Plan {
         };
         writeln!(f, "{} on the {engine}: {}", self.algorithm, self.title)?;
         match &self.launch {
-            Launch::Cpu(launch) => writeln!(
-                f,
-                "  {} output rows at once, {} in a task",
-                launch.rows_at_once, launch.rows_per_task
-            )?,
+            Launch::Cpu(launch) => writeln!(f, "  {} output rows in a task", launch.rows_per_task)?,
             Launch::Gpu(launch) => {
                 match &launch.scheme {
                     Scheme::Direct { workgroup: [x, y], .. } => {

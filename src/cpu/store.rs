@@ -1,0 +1,143 @@
+//! From sums to outputs: activation, the pointwise step, element type, and the place in memory.
+
+use super::sums::MAX_ROWS;
+use crate::problem::Follow;
+use crate::{Activation, Element, ElementType, Problem};
+
+/// Output rows of a block, by their place in a task.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows {
+    pub first: usize,
+    /// From row to row.
+    pub spacing: usize,
+    /// At most [`MAX_ROWS`].
+    pub count: usize,
+}
+
+/// Where the outputs of some columns of a task go.
+#[derive(Debug)]
+pub(super) struct Store<'a, 'b, U> {
+    pub problem: &'a Problem,
+    /// The task's rows: one slice, or one for each output plane.
+    pub planes: &'a mut [&'b mut [U]],
+    /// First scalar of the flat row, and how many, before outputs multiply them.
+    pub from: usize,
+    pub places: usize,
+}
+
+/// Whether sums can be made where outputs lie: f32 and one output per channel.
+pub(super) fn in_place<U: Element>(problem: &Problem) -> bool {
+    let weights = problem.weights();
+    U::TYPE == ElementType::F32 && weights.filters == 1 && weights.follow.is_none()
+}
+
+impl<U: Element> Store<'_, '_, U> {
+    /// Outputs of some rows. `sum` makes the sums of a filter, bias included, for all places of each
+    /// row; `staged` holds them where they cannot lie in place.
+    #[inline(always)]
+    pub fn fill(
+        &mut self,
+        rows: Rows,
+        staged: &mut Vec<f32>,
+        mut sum: impl FnMut(usize, &mut [&mut [f32]]),
+    ) {
+        let weights = self.problem.weights();
+        let (from, places) = (self.from, self.places);
+        if let Some(mut out) = self.in_place(rows) {
+            let mut out = std::array::from_fn::<_, MAX_ROWS, _>(|_| match out.next() {
+                Some(row) => &mut row[from..from + places],
+                None => Default::default(),
+            });
+            sum(0, &mut out[..rows.count]);
+            for row in out {
+                activate(weights.activation, row);
+            }
+            return;
+        }
+        // Sums [filters, rows, places], and outputs [outputs, places] of a row where they are others.
+        let outputs = weights.follow.as_ref().map_or(0, |follow| follow.bias.len());
+        let filter = rows.count * places;
+        staged.resize(weights.filters * filter + outputs * places, 0.0);
+        let (sums, outputs) = staged.split_at_mut(weights.filters * filter);
+        for (f, sums) in sums.chunks_mut(filter).enumerate() {
+            let mut out = sums.chunks_mut(places);
+            let mut out = std::array::from_fn::<_, MAX_ROWS, _>(|_| out.next().unwrap_or_default());
+            sum(f, &mut out[..rows.count]);
+            activate(weights.activation, sums);
+        }
+        for row in 0..rows.count {
+            let filtered = |f: usize| &sums[(f * rows.count + row) * places..][..places];
+            let at = rows.first + row * rows.spacing;
+            match &weights.follow {
+                Some(follow) => {
+                    apply(follow, filtered, weights.filters, places, outputs);
+                    let outputs = &*outputs;
+                    self.row(at, |g| &outputs[g * places..][..places]);
+                }
+                None => self.row(at, filtered),
+            }
+        }
+    }
+
+    /// The rows themselves where sums can be made in them.
+    #[inline(always)]
+    fn in_place(&mut self, rows: Rows) -> Option<impl Iterator<Item = &mut [f32]>> {
+        if !in_place::<U>(self.problem) {
+            return None;
+        }
+        let all = bytemuck::try_cast_slice_mut::<U, f32>(self.planes.first_mut()?).ok()?;
+        let row = self.problem.geometry().out_row();
+        Some(all[rows.first * row..].chunks_mut(row).step_by(rows.spacing).take(rows.count))
+    }
+
+    /// One row: `values` of each output.
+    #[inline(always)]
+    fn row<'v>(&mut self, row: usize, values: impl Fn(usize) -> &'v [f32]) {
+        let g = self.problem.geometry();
+        let at = row * g.out_row();
+        if g.planar || g.outputs == 1 {
+            for (output, plane) in self.planes.iter_mut().enumerate() {
+                U::narrow(values(output), &mut plane[at + self.from..][..self.places]);
+            }
+            return;
+        }
+        let from = at + self.from * g.outputs;
+        let to = &mut self.planes[0][from..from + self.places * g.outputs];
+        for output in 0..g.outputs {
+            for (to, value) in to[output..].iter_mut().step_by(g.outputs).zip(values(output)) {
+                *to = U::from_f32(*value);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn activate(activation: Activation, row: &mut [f32]) {
+    if activation != Activation::None {
+        for x in row {
+            *x = activation.apply(*x);
+        }
+    }
+}
+
+/// The pointwise step on one row.
+#[inline(always)]
+fn apply<'a>(
+    follow: &Follow,
+    filtered: impl Fn(usize) -> &'a [f32],
+    filters: usize,
+    places: usize,
+    outputs: &mut [f32],
+) {
+    let count = follow.bias.len();
+    for (g, out) in outputs.chunks_mut(places).enumerate() {
+        out.fill(follow.bias[g]);
+        for f in 0..filters {
+            let weight = follow.weights[f * count + g];
+            for (out, y) in out.iter_mut().zip(filtered(f)) {
+                *out += weight * y;
+            }
+        }
+        activate(follow.activation, out);
+    }
+}
