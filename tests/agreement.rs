@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use channelwise::ndarray::{Array, Array2, Array3, Array4, ArrayView4, s};
-use channelwise::plan::{Launch, Scheme};
+use channelwise::plan::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
 use channelwise::reference::{self, Expected};
 use channelwise::{
     Activation, Border, Conv2d, Element, ElementType, Engine, Kernel, Layout, Padding, Pointwise,
@@ -282,6 +282,7 @@ fn separable_kernels() {
         ]
     };
     for (mut tally, borders) in [
+        (Tally::new("separable kernels on the CPU").only(Kind::CpuSeparable), &BORDERS[..]),
         (Tally::new("separable kernels").only(Kind::GpuSeparable), &BORDERS[..]),
         (
             Tally::small("separable kernels on small devices").only(Kind::GpuSeparable),
@@ -312,7 +313,7 @@ fn separable_kernels() {
             let conv = Conv2d::new(kernel).border(*border);
             tally.case(&Case::new(conv, [1, 40, 40, 3]).non_finite());
         }
-        let taken = tally.covered_by(Kind::GpuSeparable);
+        let taken = tally.covered_by(tally.engines().first().map_or(Kind::GpuSeparable, |b| b.kind));
         let cases = 12 * borders.len() + borders.len().min(2);
         tally.finish(cases);
         assert!(taken.is_none_or(|n| n == cases), "`separable` took only {taken:?} cases");
@@ -323,25 +324,31 @@ fn separable_kernels() {
 /// row and column, with an odd number of planes, strides, dilations and filters; whole and in bands.
 #[test]
 fn fourier_tiles() {
-    fourier(Tally::new("fourier tiles").only(Kind::GpuFft));
+    fourier(Tally::new("fourier tiles on the CPU").only(Kind::CpuFft), false);
+    fourier(Tally::new("fourier tiles").only(Kind::GpuFft), true);
 }
 
 /// With fewer points an invocation, as for GPUs, and what fits WebGPU's default limits.
 #[test]
 fn fourier_tiles_of_gpus() {
-    fourier(Tally::pretended("fourier tiles of GPUs").only(Kind::GpuFft));
+    fourier(Tally::pretended("fourier tiles of GPUs").only(Kind::GpuFft), true);
 }
 
-fn fourier(mut tally: Tally) {
+fn fourier(mut tally: Tally, gpu: bool) {
     let mut rng = Rng::new(33);
     let mut lengths = [BTreeSet::new(), BTreeSet::new()];
     let mut tiles = |tally: &Tally, case: &Case| {
         for backend in tally.engines() {
             let prepared = backend.engine.prepare::<f32, f32>(&case.conv, case.shape).unwrap();
-            let Launch::Gpu(launch) = prepared.plan().launch() else { panic!("not a GPU") };
-            let Scheme::Fft(tile) = launch.scheme else { panic!("{}", prepared.plan()) };
-            lengths[0].insert(tile.size.0);
-            lengths[1].insert(tile.size.1);
+            let size = match prepared.plan().launch() {
+                Launch::Gpu(GpuLaunch { scheme: Scheme::Fft(tile), .. }) => tile.size,
+                Launch::Cpu(CpuLaunch { scheme: CpuScheme::Fft { tile }, .. }) => {
+                    (tile.0 as u32, tile.1 as u32)
+                }
+                _ => panic!("{}", prepared.plan()),
+            };
+            lengths[0].insert(size.0);
+            lengths[1].insert(size.1);
         }
     };
     let sizes = [
@@ -354,7 +361,9 @@ fn fourier(mut tally: Tally) {
         (700, 1100),
         (1300, 1450),
     ];
-    for (i, (long, n)) in sizes.into_iter().enumerate() {
+    // The CPU takes no longer tiles.
+    let sizes = if gpu { &sizes[..] } else { &sizes[..7] };
+    for (i, (long, n)) in sizes.iter().copied().enumerate() {
         for turned in [false, true] {
             let (kernel, shape) = match turned {
                 false => (rng.kernel(2, long, 1), [1, 3, n, 3]),
@@ -386,10 +395,11 @@ fn fourier(mut tally: Tally) {
         let conv = conv.pointwise(Pointwise::new(3, outputs, weights).unwrap());
         tally.case(&Case::new(conv, [2, 40, 50, 3]));
     }
-    let taken = tally.covered_by(Kind::GpuFft);
-    tally.finish(37);
-    assert!(taken.is_none_or(|n| n == 37), "`fft` took only {taken:?} cases");
-    if taken.is_some() {
+    let taken = tally.covered_by(if gpu { Kind::GpuFft } else { Kind::CpuFft });
+    let cases = 21 + 2 * sizes.len();
+    tally.finish(cases);
+    assert!(taken.is_none_or(|n| n == cases), "`fft` took only {taken:?} cases");
+    if gpu && taken.is_some() {
         let all: BTreeSet<u32> = (5..=11).map(|n| 1 << n).collect();
         assert!(lengths.iter().all(|some| some.is_superset(&all)), "{lengths:?}");
     }

@@ -25,7 +25,7 @@ fn gpu_with(limits: Option<wgpu::Limits>) -> Option<Gpu> {
 
 /// Whether there is an adapter; `common` says so, and refuses where one is required.
 fn gpu_available() -> bool {
-    common::engines().iter().any(|backend| backend.kind != common::Kind::Cpu)
+    common::engines().iter().any(|backend| backend.kind.is_gpu())
 }
 
 /// Pseudo-random elements, never all alike.

@@ -436,6 +436,13 @@ fn algorithm_that_does_not_apply() {
         let error = backend.engine.run(&Conv2d::new(noise), &image);
         usage(error, "NotApplicable", &["separable", "gpu", "no sum of 1 separable"]);
     }
+    let noise = Kernel::new(3, 3, vec![1.0, 2.0, 4.0, 3.0, 1.0, 5.0, 9.0, 2.0, 6.0]).unwrap();
+    let cpu = Engine::cpu().with_algorithm(Algorithm::Separable);
+    let error = cpu.run(&Conv2d::new(noise), &image);
+    usage(error, "NotApplicable", &["separable", "cpu", "no sum of 1 separable"]);
+    let cpu = Engine::cpu().with_algorithm(Algorithm::Fft);
+    let endless = Kernel::new(1, 1, vec![f32::INFINITY]).unwrap();
+    usage(cpu.run(&Conv2d::new(endless), &image), "NotApplicable", &["fft", "cpu", "finite"]);
 }
 
 /// 4e16 bytes are more than any address space holds, so this is the same wherever it runs.
@@ -460,7 +467,7 @@ fn output_that_does_not_fit_memory() {
 /// The GPU's plan cuts it into bands; 2^48 bytes must not become millions of them one by one.
 #[test]
 fn output_that_does_not_fit_memory_on_the_gpu() {
-    for backend in main_engines().filter(|b| b.kind != Kind::Cpu) {
+    for backend in main_engines().filter(|b| b.kind.is_gpu()) {
         let started = std::time::Instant::now();
         let pixel = Array2::<f32>::ones((1, 1));
         let conv = padded(1 << 21, 1 << 21, 1 << 23, 1 << 23);

@@ -8,6 +8,7 @@ use std::ops::Range;
 use fearless_simd::{Simd, SimdBase};
 
 use super::Task;
+use super::blocks::{Blocks, tiles};
 use super::rows::{Lines, Scratch};
 use super::store::{self, Rows, Store};
 use super::sums::{self, Block, Pattern, Segments};
@@ -40,11 +41,14 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
     let inside = if scalars.is_some() { inside(g) } else { 0..0 };
     let staged = scalars.is_none() || !store::in_place::<U>(problem);
     let most = if staged { STAGED_TILE } else { TILE };
-    for columns in tiles(g, inside.clone(), most) {
+    let parts = [0..inside.start, inside.clone(), inside.end..g.out_width];
+    for columns in tiles(g, parts, most) {
         let inner = inside.start <= columns.start && columns.end <= inside.end;
         // Of a strided row in place, a pixel.
         let segment = if inner && g.stride.1 > 1 { 1 } else { columns.len() } * g.channels;
-        let blocks = Blocks::new::<S>(problem, task.rows.len(), segment);
+        let at_once = sums::rows_at_once::<S>(g, g.kernel, segment);
+        let blocks = Blocks::new(g, task.rows.len(), at_once, g.kernel, 1);
+        let tile = Tile { problem, blocks, rows: task.rows.clone() };
         let store = Store {
             problem,
             planes: &mut task.planes,
@@ -54,9 +58,9 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
         if let Some(scalars) = scalars
             && inner
         {
-            blocks.in_place(simd, scalars, columns, task.rows.clone(), store, scratch);
+            tile.in_place(simd, scalars, columns, store, scratch);
         } else {
-            blocks.in_lines(simd, image, columns, task.rows.clone(), store, scratch);
+            tile.in_lines(simd, image, columns, store, scratch);
         }
     }
 }
@@ -72,63 +76,14 @@ fn inside(g: &Geometry) -> Range<usize> {
     if first < end { first..end } else { 0..0 }
 }
 
-/// Columns inside and beside, cut into tiles of nearly the same size.
-fn tiles(g: &Geometry, inside: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let most = (most / g.channels).max(1);
-    let parts = [0..inside.start, inside.clone(), inside.end..g.out_width];
-    parts.into_iter().flat_map(move |part| {
-        let count = part.len().div_ceil(most);
-        let at = move |n: usize| part.start + part.len() * n / count;
-        (0..count).map(move |n| at(n)..at(n + 1))
-    })
-}
-
-/// The blocks of rows of a task.
-struct Blocks<'a> {
+/// A tile of a task.
+struct Tile<'a> {
     problem: &'a Problem,
-    /// Of whole blocks.
-    pattern: Pattern,
-    spacing: usize,
+    blocks: Blocks<'a>,
+    rows: Range<usize>,
 }
 
-impl<'a> Blocks<'a> {
-    fn new<S: Simd>(problem: &'a Problem, rows: usize, places: usize) -> Self {
-        let g = problem.geometry();
-        let spacing = sums::spacing(g).0;
-        let at_once = sums::rows_at_once::<S>(g, g.kernel, places);
-        let at_once = at_once.min(rows.div_ceil(spacing));
-        Self { problem, pattern: Pattern::new(g, at_once, g.kernel, 1), spacing }
-    }
-
-    /// Calls `work` with the rows of every block of a task, counted from its first one, and their
-    /// pattern.
-    #[inline(always)]
-    fn each(&self, rows: &Range<usize>, mut work: impl FnMut(Rows, &Pattern)) {
-        let g = self.problem.geometry();
-        let at_once = self.pattern.rows;
-        let mut rest: Option<Pattern> = None;
-        for first in (0..rows.len()).step_by(self.spacing * at_once) {
-            for first in (first..rows.len()).take(self.spacing) {
-                let mut left = (rows.len() - first).div_ceil(self.spacing).min(at_once);
-                let mut first = first;
-                if left == at_once {
-                    work(Rows { first, spacing: self.spacing, count: left }, &self.pattern);
-                    continue;
-                }
-                while left > 0 {
-                    let count = left.min(sums::ROWS);
-                    let pattern = match &mut rest {
-                        Some(rest) if rest.rows == count => &*rest,
-                        rest => rest.insert(Pattern::new(g, count, g.kernel, 1)),
-                    };
-                    work(Rows { first, spacing: self.spacing, count }, pattern);
-                    first += count * self.spacing;
-                    left -= count;
-                }
-            }
-        }
-    }
-
+impl Tile<'_> {
     /// Columns whose taps lie inside the input.
     #[inline(always)]
     fn in_place<S: Simd, U: Element>(
@@ -136,7 +91,6 @@ impl<'a> Blocks<'a> {
         simd: S,
         image: &[f32],
         columns: Range<usize>,
-        rows: Range<usize>,
         mut store: Store<'_, '_, U>,
         scratch: &mut Scratch,
     ) {
@@ -148,12 +102,12 @@ impl<'a> Blocks<'a> {
         let reach = (columns.len() - 1) * g.stride.1 + g.extent().1;
         constant.clear();
         constant.resize(reach * g.channels, border.constant().unwrap_or(0.0));
-        let mut lines: Vec<&[f32]> = Vec::with_capacity(self.pattern.needed.len());
-        self.each(
-            &rows,
+        let mut lines: Vec<&[f32]> = Vec::with_capacity(self.blocks.pattern.needed.len());
+        self.blocks.each(
+            &self.rows,
             #[inline(always)]
             |block, pattern| {
-                let top = g.first_row(rows.start + block.first);
+                let top = g.first_row(self.rows.start + block.first);
                 lines.clear();
                 lines.extend(pattern.needed.iter().map(
                     |row| match border.index(top + row, g.height) {
@@ -174,21 +128,20 @@ impl<'a> Blocks<'a> {
         simd: S,
         image: &[T],
         columns: Range<usize>,
-        rows: Range<usize>,
         mut store: Store<'_, '_, U>,
         scratch: &mut Scratch,
     ) {
         let g = self.problem.geometry();
-        let Scratch { lines, held, staged, .. } = scratch;
-        let count = self.pattern.needed.len();
+        let Scratch { lines, ring, staged, .. } = scratch;
+        let count = self.blocks.pattern.needed.len();
         let places = columns.len() * g.channels;
-        let mut lines = Lines::new(self.problem, image, columns, count, S::f32s::LEN, lines, held);
+        let mut lines = Lines::new(self.problem, image, columns, count, S::f32s::LEN, lines, ring);
         let (mut needed, mut at) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        self.each(
-            &rows,
+        self.blocks.each(
+            &self.rows,
             #[inline(always)]
             |block, pattern| {
-                let top = g.first_row(rows.start + block.first);
+                let top = g.first_row(self.rows.start + block.first);
                 needed.clear();
                 needed.extend(pattern.needed.iter().map(|row| top + row));
                 lines.hold(&needed, &mut at);

@@ -1,7 +1,11 @@
 //! The CPU engine: output rows cut into tasks, tasks over threads, vectors along flat rows.
 
+mod blocks;
 mod direct;
+mod fft;
+mod ring;
 mod rows;
+mod separable;
 mod simd;
 mod square;
 mod store;
@@ -12,8 +16,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::plan::{CpuLaunch, CpuLimits};
-use crate::{Element, Error, Problem, Result};
+use crate::plan::{CpuLaunch, CpuLimits, CpuScheme};
+use crate::{Element, Error, Factors, Problem, Result};
 use rows::Scratch;
 use simd::Simd;
 
@@ -84,11 +88,13 @@ impl Cpu {
         CpuLimits { threads, lanes: self.simd.lanes() }
     }
 
-    /// Computes `problem` from `src` into `dst`, both in its layout and of its lengths.
+    /// Computes `problem` from `src` into `dst`, both in its layout and of its lengths. `ready` was made
+    /// of the same problem and launch.
     pub(crate) fn run<T: Element, U: Element>(
         &self,
         problem: &Problem,
         launch: &CpuLaunch,
+        ready: &CpuReady,
         src: &[T],
         dst: &mut [U],
     ) {
@@ -97,7 +103,7 @@ impl Cpu {
         }
         let tasks = tasks(problem, launch, dst);
         let run = |scratch: &mut Scratch, task: Task<'_, U>| {
-            self.simd.run(problem, src, task, scratch);
+            self.simd.run(problem, ready, src, task, scratch);
         };
         if tasks.len() == 1 {
             let mut scratch = Scratch::default();
@@ -123,6 +129,24 @@ impl std::fmt::Display for Cpu {
         let threads = self.limits().threads;
         let plural = if threads == 1 { "" } else { "s" };
         write!(f, "cpu: {threads} thread{plural}, {}", self.simd.name())
+    }
+}
+
+/// What a plan makes once for all its runs.
+#[derive(Clone, Debug)]
+pub(crate) enum CpuReady {
+    Direct,
+    Separable(Factors),
+    Fft(fft::Transforms),
+}
+
+impl CpuReady {
+    pub fn new(problem: &Problem, launch: &CpuLaunch) -> Self {
+        match &launch.scheme {
+            CpuScheme::Direct => Self::Direct,
+            CpuScheme::Separable(factors) => Self::Separable(factors.clone()),
+            CpuScheme::Fft { tile } => Self::Fft(fft::Transforms::new(problem, *tile)),
+        }
     }
 }
 

@@ -13,6 +13,9 @@
 
 use std::ops::Range;
 
+use rustfft::num_complex::Complex;
+
+use super::ring::Ring;
 use crate::problem::Geometry;
 use crate::{Border, Element, Problem};
 
@@ -21,10 +24,15 @@ use crate::{Border, Element, Problem};
 pub(super) struct Scratch {
     /// The lines, back to back.
     pub lines: Vec<f32>,
-    /// Which input row (of the continued input) each line holds.
-    pub held: Vec<Option<isize>>,
+    /// What they hold.
+    pub ring: Ring,
+    /// Sums of rows, line by line, and which rows they are of.
+    pub sums: Vec<f32>,
+    pub summed: Ring,
     /// Sums that are not made where outputs lie.
     pub staged: Vec<f32>,
+    /// Tiles of a transform, and room for it.
+    pub tiles: [Vec<Complex<f32>>; 3],
     /// A row of the border's constant.
     pub constant: Vec<f32>,
 }
@@ -61,7 +69,7 @@ pub(super) struct Lines<'a, T> {
     /// Scalars from line to line.
     pitch: usize,
     lines: &'a mut Vec<f32>,
-    held: &'a mut Vec<Option<isize>>,
+    ring: &'a mut Ring,
 }
 
 impl<'a, T: Element> Lines<'a, T> {
@@ -74,7 +82,7 @@ impl<'a, T: Element> Lines<'a, T> {
         count: usize,
         slack: usize,
         lines: &'a mut Vec<f32>,
-        held: &'a mut Vec<Option<isize>>,
+        ring: &'a mut Ring,
     ) -> Self {
         let g = problem.geometry();
         let (stride, dilation) = (g.stride.1, g.dilation.1);
@@ -102,9 +110,8 @@ impl<'a, T: Element> Lines<'a, T> {
         let pitch = end + slack;
         lines.clear();
         lines.resize(pitch * count, 0.0);
-        held.clear();
-        held.resize(count, None);
-        Self { src, g, border: problem.border(), columns, offsets, segments, pitch, lines, held }
+        ring.clear(count);
+        Self { src, g, border: problem.border(), columns, offsets, segments, pitch, lines, ring }
     }
 
     /// Where each tap column starts in a line.
@@ -112,26 +119,18 @@ impl<'a, T: Element> Lines<'a, T> {
         &self.offsets
     }
 
-    /// Sees to it that lines hold these rows, and tells which: `lines[i]` for `rows[i]`. There
-    /// must be as many lines as different rows.
+    /// Sees to it that lines hold these rows, which rise, and tells which.
     #[inline(always)]
     pub fn hold(&mut self, rows: &[isize], lines: &mut Vec<usize>) {
-        for held in self.held.iter_mut() {
-            if held.is_some_and(|row| !rows.contains(&row)) {
-                *held = None;
-            }
-        }
-        lines.clear();
-        for row in rows {
-            let there = self.held.iter().position(|held| *held == Some(*row));
-            let line = there.unwrap_or_else(|| {
-                let free = self.held.iter().position(Option::is_none).unwrap_or(0);
-                self.held[free] = Some(*row);
-                self.fill(free, *row);
-                free
-            });
-            lines.push(line);
-        }
+        let Self { ring, .. } = self;
+        let mut ring = std::mem::take(*ring);
+        ring.hold(
+            rows,
+            lines,
+            #[inline(always)]
+            |line, row| self.fill(line, row),
+        );
+        *self.ring = ring;
     }
 
     /// One line, slack included.
@@ -141,7 +140,7 @@ impl<'a, T: Element> Lines<'a, T> {
     }
 
     #[inline(always)]
-    fn fill(&mut self, line: usize, row: isize) {
+    pub fn fill(&mut self, line: usize, row: isize) {
         let g = self.g;
         let out = &mut self.lines[line * self.pitch..(line + 1) * self.pitch];
         let fill = self.border.constant().unwrap_or(0.0);

@@ -3,7 +3,7 @@
 use fearless_simd::{Level, dispatch};
 
 use super::rows::Scratch;
-use super::{Task, direct};
+use super::{CpuReady, Task, direct, fft, separable};
 use crate::{Element, Problem};
 
 /// A SIMD level this machine has.
@@ -61,10 +61,25 @@ impl Simd {
     pub fn run<T: Element, U: Element>(
         self,
         problem: &Problem,
+        ready: &CpuReady,
         src: &[T],
         task: Task<'_, U>,
         scratch: &mut Scratch,
     ) {
-        dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch));
+        match ready {
+            CpuReady::Direct => {
+                dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch));
+            }
+            CpuReady::Separable(factors) => {
+                dispatch!(self.0, simd => {
+                    separable::run(simd, problem, factors, src, task, scratch)
+                });
+            }
+            CpuReady::Fft(transforms) => {
+                dispatch!(self.0, simd => {
+                    fft::run(simd, problem, transforms, src, task, scratch)
+                });
+            }
+        }
     }
 }

@@ -13,7 +13,8 @@ use ndarray::{Array, ArrayRef};
 pub use arrays::Axes;
 pub use prepared::{Prepared, Timings};
 
-use crate::plan::{self, Machine};
+use crate::cpu::CpuReady;
+use crate::plan::{self, Launch, Machine};
 use crate::{Algorithm, Conv2d, Cpu, Element, Gpu, GpuOptions, Problem, Result, Shape};
 use arrays::shape_of;
 use prepared::Ready;
@@ -263,7 +264,11 @@ impl Engine {
         Ok(match &self.shared.backend {
             Backend::Cpu(cpu) => {
                 let plan = plan::choose(&problem, &Machine::Cpu(cpu.limits()), algorithm)?;
-                Ready::Cpu { cpu: cpu.clone(), problem, plan }
+                let made = match plan.launch() {
+                    Launch::Cpu(launch) => CpuReady::new(&problem, launch),
+                    Launch::Gpu(_) => CpuReady::Direct,
+                };
+                Ready::Cpu { cpu: cpu.clone(), problem, plan, made }
             }
             Backend::Gpu(gpu) => Ready::Gpu(gpu.prepare_host(&problem, algorithm).await?),
         })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ndarray::{Array, ArrayRef};
 
 use super::arrays::{Axes, mismatch, of_shape, shape_of, standard};
+use crate::cpu::CpuReady;
 use crate::gpu::{Clock, Wait};
 use crate::plan::{Launch, Plan};
 use crate::{Cpu, Element, GpuPrepared, Problem, Result};
@@ -14,7 +15,7 @@ use crate::{Cpu, Element, GpuPrepared, Problem, Result};
 /// A problem and what will do it.
 #[derive(Debug)]
 pub(super) enum Ready {
-    Cpu { cpu: Cpu, problem: Problem, plan: Plan },
+    Cpu { cpu: Cpu, problem: Problem, plan: Plan, made: CpuReady },
     Gpu(GpuPrepared),
 }
 
@@ -206,9 +207,9 @@ impl<T: Element, U: Element> Prepared<T, U> {
     ) -> Result<Timings> {
         let mut clock = Clock::start();
         match &*self.ready {
-            Ready::Cpu { cpu, problem, plan } => {
+            Ready::Cpu { cpu, problem, plan, made } => {
                 if let Launch::Cpu(launch) = plan.launch() {
-                    cpu.run(problem, launch, src, dst);
+                    cpu.run(problem, launch, made, src, dst);
                 }
                 Ok(Timings { compute: clock.lap(), ..Timings::default() })
             }

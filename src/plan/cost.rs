@@ -5,7 +5,7 @@
 //! ratios matter: they choose between algorithms on one device.
 
 use super::limits::{AdapterClass, CpuLimits, GpuLimits};
-use crate::Problem;
+use crate::{ElementType, Problem};
 
 /// What a pass does in all, by the model behind predicted times.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -68,12 +68,80 @@ impl GpuCost {
 }
 
 /// Microseconds to wake a thread.
-pub(super) const WAKE: f64 = 10.0;
+const WAKE: f64 = 10.0;
 
-/// Microseconds of the CPU's `direct` on one thread: about one multiply-add a lane and cycle at
-/// 3 GHz (half of what two units could do, the rest is lost to loads), and memory at 8 GB/s.
+/// Microseconds to wake threads for a task of several.
+pub(super) fn wake(threads: usize) -> f64 {
+    if threads > 1 { WAKE } else { 0.0 }
+}
+
+/// Output rows of a task of the CPU, and the threads that are worth waking, for work that takes so many
+/// microseconds on one.
+pub(super) fn tasks(problem: &Problem, limits: &CpuLimits, one_thread: f64) -> (usize, usize) {
+    let g = problem.geometry();
+    let rows = g.images * g.out_height;
+    // Not worth it where waking the threads takes as long as the work.
+    let threads = if one_thread < 4.0 * WAKE { 1 } else { limits.threads.max(1) };
+    // Several tasks a thread even out cores of different speed; a task goes through its halo anew.
+    let tasks = if threads == 1 { 1 } else { threads * 4 };
+    let least = (2 * g.extent().0).min(rows.div_ceil(threads));
+    let rows_per_task = rows.div_ceil(tasks).max(least).max(1);
+    (rows_per_task.min(g.out_height.max(1)), threads)
+}
+
+/// What passes through memory at the same time as the sums are made takes that much longer.
+const BESIDE: f64 = 0.6;
+/// Bytes a core moves in a microsecond.
+const CPU_BYTES: f64 = 13_000.0;
+
+fn beside_memory(problem: &Problem, compute: f64) -> f64 {
+    let memory = problem.bytes() as f64 / CPU_BYTES;
+    compute.max(memory) + BESIDE * compute.min(memory)
+}
+
+/// Places whose sums are made, in vectors.
+fn vectors(problem: &Problem, limits: &CpuLimits) -> f64 {
+    let g = problem.geometry();
+    (g.images * g.out_height * g.out_width * g.channels) as f64 / limits.lanes as f64
+}
+
+/// Microseconds to bring an input vector into a line as f32, where it is not read where it lies, and an
+/// output vector to bytes.
+fn converting(problem: &Problem, limits: &CpuLimits, lines: bool) -> f64 {
+    let lanes = limits.lanes as f64;
+    let widened = lines || problem.input_type() == ElementType::U8;
+    let inputs = if widened { problem.input_len() as f64 / lanes } else { 0.0 };
+    let narrowed = problem.output_type() == ElementType::U8;
+    let outputs = if narrowed { problem.output_len() as f64 / lanes } else { 0.0 };
+    0.0012 * inputs + 0.003 * outputs
+}
+
+/// Microseconds of the CPU's `direct` on one thread.
 pub(super) fn cpu_direct(problem: &Problem, limits: &CpuLimits) -> f64 {
-    let compute = problem.multiply_adds() as f64 / (limits.lanes as f64 * 3000.0);
-    let memory = problem.bytes() as f64 / 8000.0;
-    compute.max(memory) + 0.5
+    let (kh, _) = problem.geometry().kernel;
+    let filters = problem.weights().filters as f64;
+    let taps = problem.weights().taps.len() as f64;
+    let each = taps / 5100.0 + filters * (0.0004 * kh as f64 + 0.0005);
+    let compute = vectors(problem, limits) * each + converting(problem, limits, false);
+    beside_memory(problem, compute) + 0.5
+}
+
+/// The same of `separable` with so many terms.
+pub(super) fn cpu_separable(problem: &Problem, terms: usize, limits: &CpuLimits) -> f64 {
+    let (kh, kw) = problem.geometry().kernel;
+    let filters = problem.weights().filters as f64;
+    let terms = terms as f64;
+    // A row is summed for each input row.
+    let rows = problem.geometry().stride.0 as f64;
+    let each = terms * rows * (kw as f64 / 3500.0 + 0.001)
+        + filters * (terms * kh as f64 / 4000.0 + 0.001);
+    let compute = vectors(problem, limits) * each + converting(problem, limits, true);
+    beside_memory(problem, compute) + 2.0
+}
+
+/// The same of a tile of two planes, transformed, multiplied and transformed back.
+pub(super) fn cpu_transform((rows, columns): (usize, usize), filters: usize) -> f64 {
+    let points = (rows * columns) as f64;
+    let one = points * (0.0004 * points.log2() + 0.001);
+    one * (1.0 + filters as f64)
 }

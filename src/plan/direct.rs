@@ -2,23 +2,14 @@
 
 use super::cost::{self, GpuCost, Traffic};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
-use super::{Band, CpuLaunch, GpuLaunch, Offer, Scheme};
+use super::{Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, Scheme};
 use crate::{ElementType, Problem};
 
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
-    let g = problem.geometry();
     let one_thread = cost::cpu_direct(problem, limits);
-    let rows = g.images * g.out_height;
-    // Not worth it where waking the threads takes as long as the work.
-    let threads = if one_thread < 4.0 * cost::WAKE { 1 } else { limits.threads.max(1) };
-    // Several tasks a thread even out cores of different speed; a task re-reads its halo.
-    let halo = g.extent().0;
-    let tasks = if threads == 1 { 1 } else { threads * 4 };
-    let rows_per_task = rows.div_ceil(tasks).max(halo.min(32)).max(1);
-    Ok((
-        CpuLaunch { rows_per_task: rows_per_task.min(g.out_height.max(1)) },
-        one_thread / threads as f64 + if threads > 1 { cost::WAKE } else { 0.0 },
-    ))
+    let (rows_per_task, threads) = cost::tasks(problem, limits, one_thread);
+    let us = one_thread / threads as f64 + cost::wake(threads);
+    Ok((CpuLaunch { scheme: CpuScheme::Direct, rows_per_task }, us))
 }
 
 pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {

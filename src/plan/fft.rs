@@ -9,13 +9,11 @@
 use std::fmt;
 
 use super::bands::SLACK;
-use super::cost::{GpuCost, Traffic};
+use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
-use super::limits::{AdapterClass, GpuLimits, Residence};
-use super::{Accuracy, Band, GpuLaunch, Offer, Scheme};
+use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
+use super::{Accuracy, Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, Scheme};
 use crate::{ElementType, Problem};
-
-pub(super) const NOT_ON_CPU: &str = "the CPU has no transforms yet";
 
 /// Sizes of tiles, as powers of two: what the steps of `shaders/fft.wgsl` reach.
 pub(super) const SIZES: std::ops::RangeInclusive<u32> = 5..=12;
@@ -180,12 +178,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     } else {
         None
     };
-    if !weights.taps.iter().all(|k| k.is_finite()) {
-        return Err("the kernel is not finite".into());
-    }
-    if problem.border().constant().is_some_and(|value| !value.is_finite()) {
-        return Err("the border's constant is not finite".into());
-    }
+    finite(problem)?;
 
     let cost = GpuCost::of(limits);
     let most = limits.band_bytes(residence).saturating_sub(SLACK);
@@ -218,6 +211,62 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let launch =
         GpuLaunch { scheme: Scheme::Fft(tile), pitch: super::pitch(residence), bands: Vec::new() };
     Ok((launch, us))
+}
+
+/// Refuses what would fill tiles with NaNs.
+fn finite(problem: &Problem) -> Result<(), String> {
+    if !problem.weights().taps.iter().all(|k| k.is_finite()) {
+        return Err("the kernel is not finite".into());
+    }
+    if problem.border().constant().is_some_and(|value| !value.is_finite()) {
+        return Err("the border's constant is not finite".into());
+    }
+    Ok(())
+}
+
+/// Rows and columns of the CPU's tiles: lengths that transform fast, two tiles of which stay in a second
+/// or third cache.
+const CPU_SIZES: [usize; 17] =
+    [32, 48, 64, 80, 96, 128, 144, 160, 192, 216, 256, 288, 320, 384, 432, 512, 1024];
+/// Points of the largest of them.
+const CPU_POINTS: usize = 1 << 18;
+
+pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
+    finite(problem)?;
+    let g = problem.geometry();
+    let extent = g.extent();
+    let threads = limits.threads.max(1);
+    let mut best: Option<(CpuLaunch, f64)> = None;
+    for rows in CPU_SIZES {
+        for columns in CPU_SIZES {
+            let outputs = |points: usize, extent: usize, stride: usize| {
+                (points + 1).checked_sub(extent).map_or(0, |places| places / stride)
+            };
+            let valid =
+                (outputs(rows, extent.0, g.stride.0), outputs(columns, extent.1, g.stride.1));
+            if rows * columns > CPU_POINTS || valid.0 == 0 || valid.1 == 0 {
+                continue;
+            }
+            // Tasks of the same height, one tile's rows each, as many as threads share evenly.
+            let down = g.out_height.div_ceil(valid.0).max(1);
+            let tasks = (g.images * down).next_multiple_of(threads);
+            let across = g.out_width.div_ceil(valid.1).max(1);
+            let pairs = (across * g.channels).div_ceil(2);
+            let filters = problem.weights().filters;
+            let one = cost::cpu_transform((rows, columns), filters);
+            let us = (tasks / threads) as f64 * pairs as f64 * one + cost::wake(threads);
+            if best.as_ref().is_none_or(|(_, least)| us < *least) {
+                let launch = CpuLaunch {
+                    scheme: CpuScheme::Fft { tile: (rows, columns) },
+                    rows_per_task: g.out_height.div_ceil(down).max(1),
+                };
+                best = Some((launch, us));
+            }
+        }
+    }
+    best.ok_or_else(|| {
+        format!("no tile of at most {CPU_POINTS} points fits taps that reach over {extent:?}")
+    })
 }
 
 /// The tile of that size, where it makes any output and the device has room for its lines.
@@ -305,11 +354,11 @@ pub(super) fn caveat(problem: &Problem) -> Option<String> {
 /// square (Schatzman 1996, "Accuracy of the discrete Fourier transform and the fast Fourier
 /// transform"), which is at most `Σ|k| X`. Errors add up like a random walk, to `sqrt(levels) u`; twice
 /// `levels` leaves room for the largest of many millions.
-pub(super) fn accuracy(problem: &Problem, tile: &Tile) -> Accuracy {
+pub(super) fn accuracy(problem: &Problem, tile: (u32, u32)) -> Accuracy {
     let weights = problem.weights();
     let each = weights.taps.len() / weights.filters;
     let sums = weights.taps.chunks(each).map(|k| k.iter().map(|w| f64::from(w.abs())).sum());
     let largest = sums.fold(0.0, f64::max);
-    let levels = 2 * (tile.size.0.ilog2() + tile.size.1.ilog2());
-    Accuracy { spread: 2.0 * f64::from(levels) * largest }
+    let levels = 2.0 * (f64::from(tile.0).log2() + f64::from(tile.1).log2());
+    Accuracy { spread: 2.0 * levels * largest }
 }

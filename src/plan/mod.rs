@@ -95,10 +95,27 @@ pub enum Launch {
 }
 
 /// Launch numbers of the CPU engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CpuLaunch {
+    /// How a task is computed.
+    pub scheme: CpuScheme,
     /// Output rows of one task; all rows where no thread is worth waking.
     pub rows_per_task: usize,
+}
+
+/// How the CPU computes some output rows.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CpuScheme {
+    /// Tap by tap.
+    Direct,
+    /// Rows, then columns of the row sums.
+    Separable(Factors),
+    /// Transforms of tiles with so many rows and columns.
+    Fft {
+        /// Rows and columns.
+        tile: (usize, usize),
+    },
 }
 
 /// Launch numbers of the GPU engine.
@@ -179,7 +196,34 @@ impl Scheme {
         match self {
             Self::Direct { .. } | Self::Flat(_) => Accuracy::default(),
             Self::Separable { factors, .. } => separable::accuracy(problem, factors),
-            Self::Fft(tile) => fft::accuracy(problem, tile),
+            Self::Fft(tile) => fft::accuracy(problem, tile.size),
+        }
+    }
+}
+
+impl Launch {
+    /// Why it is not taken unasked, where it keeps less than others do.
+    fn caveat(&self, problem: &Problem) -> Option<String> {
+        match self {
+            Self::Gpu(launch) => launch.scheme.caveat(problem),
+            Self::Cpu(launch) => match &launch.scheme {
+                CpuScheme::Direct => None,
+                CpuScheme::Separable(factors) => separable::caveat(problem, factors),
+                CpuScheme::Fft { .. } => fft::caveat(problem),
+            },
+        }
+    }
+
+    fn accuracy(&self, problem: &Problem) -> Accuracy {
+        match self {
+            Self::Gpu(launch) => launch.scheme.accuracy(problem),
+            Self::Cpu(launch) => match &launch.scheme {
+                CpuScheme::Direct => Accuracy::default(),
+                CpuScheme::Separable(factors) => separable::accuracy(problem, factors),
+                CpuScheme::Fft { tile: (rows, columns) } => {
+                    fft::accuracy(problem, (*rows as u32, *columns as u32))
+                }
+            },
         }
     }
 }
@@ -280,7 +324,19 @@ impl fmt::Display for Plan {
         };
         writeln!(f, "{} on the {engine}: {}", self.algorithm, self.title)?;
         match &self.launch {
-            Launch::Cpu(launch) => writeln!(f, "  {} output rows in a task", launch.rows_per_task)?,
+            Launch::Cpu(launch) => {
+                match &launch.scheme {
+                    CpuScheme::Direct => {}
+                    CpuScheme::Separable(factors) => {
+                        let terms = factors.terms();
+                        write!(f, "  {terms} term{}, ", if terms == 1 { "" } else { "s" })?
+                    }
+                    CpuScheme::Fft { tile: (rows, columns) } => {
+                        write!(f, "  tiles of {rows}x{columns}, ")?
+                    }
+                }
+                writeln!(f, "  {} output rows in a task", launch.rows_per_task)?
+            }
             Launch::Gpu(launch) => {
                 match &launch.scheme {
                     Scheme::Direct { workgroup: [x, y], .. } => {
@@ -344,8 +400,8 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
     // What keeps less than the others is left to those who ask for it.
     if wanted == Algorithm::Auto {
         for (_, offer) in &mut offers {
-            if let Ok((Launch::Gpu(launch), _)) = offer
-                && let Some(reason) = launch.scheme.caveat(problem)
+            if let Ok((launch, _)) = offer
+                && let Some(reason) = launch.caveat(problem)
             {
                 *offer = Err(reason);
             }
@@ -416,10 +472,7 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
             None => bands::cut(problem, budget(limits.band_bytes(*residence)))?,
         };
     }
-    let accuracy = match &launch {
-        Launch::Gpu(launch) => launch.scheme.accuracy(problem),
-        Launch::Cpu(_) => Accuracy::default(),
-    };
+    let accuracy = launch.accuracy(problem);
     let title = problem.to_string();
     Ok(Plan { title, machine: *machine, algorithm, candidates, launch, accuracy })
 }
@@ -430,8 +483,8 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
     match (algorithm, machine) {
         (Algorithm::Direct, Machine::Cpu(limits)) => direct::cpu(problem, limits).map(cpu),
         (Algorithm::Flat, Machine::Cpu(_)) => Err(flat::NOT_ON_CPU.into()),
-        (Algorithm::Separable, Machine::Cpu(_)) => Err(separable::NOT_ON_CPU.into()),
-        (Algorithm::Fft, Machine::Cpu(_)) => Err(fft::NOT_ON_CPU.into()),
+        (Algorithm::Separable, Machine::Cpu(limits)) => separable::cpu(problem, limits).map(cpu),
+        (Algorithm::Fft, Machine::Cpu(limits)) => fft::cpu(problem, limits).map(cpu),
         (Algorithm::Direct, Machine::Gpu(limits, residence)) => {
             direct::gpu(problem, limits, *residence).map(gpu)
         }

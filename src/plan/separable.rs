@@ -3,14 +3,12 @@
 //! Two passes of the shader of `flat`. The first makes, for every row factor, the rows that the band
 //! needs, those beyond the input included; so the second meets no border.
 
-use super::cost::{GpuCost, Traffic};
+use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
-use super::limits::{GpuLimits, Residence};
-use super::{Accuracy, Band, GpuLaunch, Offer, Scheme};
+use super::limits::{CpuLimits, GpuLimits, Residence};
+use super::{Accuracy, Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, Scheme};
 use crate::kernel::factors;
 use crate::{ElementType, Factors, Problem};
-
-pub(super) const NOT_ON_CPU: &str = "the CPU has no two-pass form yet";
 
 /// Most row factors: the sums an invocation of the first pass keeps.
 const MAX_TERMS: usize = 16;
@@ -41,6 +39,17 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
         bands: Vec::new(),
     };
     Ok((launch, GpuCost::of(limits).of_passes(&traffic)))
+}
+
+pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
+    let g = problem.geometry();
+    let factors = found(problem)?;
+    let one_thread = cost::cpu_separable(problem, factors.terms(), limits);
+    let (rows_per_task, threads) = cost::tasks(problem, limits, one_thread);
+    // Row sums that two tasks need are made by both.
+    let again = 1.0 + (g.extent().0 - 1) as f64 / (rows_per_task * g.stride.0) as f64;
+    let us = one_thread * again / threads as f64 + cost::wake(threads);
+    Ok((CpuLaunch { scheme: CpuScheme::Separable(factors), rows_per_task }, us))
 }
 
 /// What the passes do; what lies between is written once and read once.

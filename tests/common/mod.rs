@@ -30,7 +30,10 @@ pub(crate) const BORDERS: [Border; 6] = [
 /// Which code does the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Its `direct`.
     Cpu,
+    CpuSeparable,
+    CpuFft,
     GpuDirect,
     GpuFlat,
     GpuSeparable,
@@ -65,11 +68,16 @@ pub(crate) fn engines() -> &'static [Backend] {
             for threads in [1, 2] {
                 let cpu = Cpu::with_threads(threads).unwrap().with_simd(level).unwrap();
                 assert_eq!((cpu.simd(), cpu.limits().threads), (level, threads));
-                all.push(Backend {
-                    name: format!("cpu {level} x{threads}"),
-                    kind: Kind::Cpu,
-                    engine: cpu.into(),
-                });
+                let cpu = Engine::from(cpu);
+                let mut push = |name: &str, kind, algorithm| {
+                    let name = format!("cpu {level} x{threads}{name}");
+                    all.push(Backend { name, kind, engine: cpu.with_algorithm(algorithm) });
+                };
+                push("", Kind::Cpu, Algorithm::Direct);
+                if threads == 2 {
+                    push(" separable", Kind::CpuSeparable, Algorithm::Separable);
+                    push(" fft", Kind::CpuFft, Algorithm::Fft);
+                }
             }
         }
         match Engine::gpu() {
@@ -91,14 +99,18 @@ pub(crate) fn engines() -> &'static [Backend] {
 }
 
 impl Kind {
+    pub(crate) fn is_gpu(self) -> bool {
+        !matches!(self, Self::Cpu | Self::CpuSeparable | Self::CpuFft)
+    }
+
     /// Whether it cannot do everything.
     pub(crate) fn may_refuse(self) -> bool {
-        matches!(self, Self::GpuFlat | Self::GpuSeparable | Self::GpuFft)
+        !matches!(self, Self::Cpu | Self::GpuDirect)
     }
 
     /// Whether sums that are exact in f32 come out exact, for any kernel.
     pub(crate) fn is_exact(self) -> bool {
-        !matches!(self, Self::GpuSeparable | Self::GpuFft)
+        matches!(self, Self::Cpu | Self::GpuDirect | Self::GpuFlat)
     }
 }
 
@@ -131,7 +143,7 @@ fn gpus(options: &GpuOptions, name: &str) -> Vec<Backend> {
 }
 
 fn gpu(options: &GpuOptions) -> Option<Gpu> {
-    let there = engines().iter().any(|b| b.kind != Kind::Cpu);
+    let there = engines().iter().any(|b| b.kind.is_gpu());
     there.then(|| pollster::block_on(Gpu::request(options)).unwrap())
 }
 
@@ -161,7 +173,7 @@ pub(crate) fn small_devices() -> &'static [Backend] {
 /// The engines whose code differs: the best CPU level on two threads, and the GPU's.
 pub(crate) fn main_engines() -> impl Iterator<Item = &'static Backend> {
     let best = format!("cpu {} x2", Cpu::simd_levels()[0]);
-    engines().iter().filter(move |b| b.kind != Kind::Cpu || b.name == best)
+    engines().iter().filter(move |b| b.kind.is_gpu() || b.name.starts_with(&best))
 }
 
 /// Prints past the capture of test output, so that what is not covered is always seen.
@@ -456,7 +468,7 @@ impl Tally {
 
     /// For what is too much for a GPU that is played by the CPU.
     pub(crate) fn cpu_only(test: &'static str) -> Self {
-        Self::of(test, engines().iter().filter(|b| b.kind == Kind::Cpu).collect())
+        Self::of(test, engines().iter().filter(|b| !b.kind.is_gpu()).collect())
     }
 
     /// On [`small_devices`].
@@ -619,9 +631,9 @@ impl Tally {
             let least = match backend.kind {
                 Kind::GpuFlat => flat,
                 // Few kernels are separable: `separable_kernels` sees to those.
-                Kind::GpuSeparable => 0,
+                Kind::CpuSeparable | Kind::GpuSeparable => 0,
                 // It refuses what is not finite.
-                Kind::GpuFft => 0,
+                Kind::CpuFft | Kind::GpuFft => 0,
                 Kind::Cpu | Kind::GpuDirect => self.cases,
             };
             assert!(

@@ -1,0 +1,75 @@
+//! The blocks of output rows of a task, and tiles of its columns.
+
+use std::ops::Range;
+
+use super::store::Rows;
+use super::sums::{self, Pattern};
+use crate::problem::Geometry;
+
+/// Blocks of some task's rows.
+pub(super) struct Blocks<'a> {
+    g: &'a Geometry,
+    kernel: (usize, usize),
+    terms: usize,
+    /// Of whole blocks.
+    pub pattern: Pattern,
+    spacing: usize,
+}
+
+impl<'a> Blocks<'a> {
+    /// Blocks of `at_once` rows where there are so many, for the sum over `terms` of kernels with
+    /// `kernel` rows and columns.
+    pub fn new(
+        g: &'a Geometry,
+        rows: usize,
+        at_once: usize,
+        kernel: (usize, usize),
+        terms: usize,
+    ) -> Self {
+        let spacing = sums::spacing(g).0;
+        let at_once = at_once.min(rows.div_ceil(spacing));
+        let pattern = Pattern::new(g, at_once, kernel, terms);
+        Self { g, kernel, terms, pattern, spacing }
+    }
+
+    /// Calls `work` with the rows of every block of a task, counted from its first one, and their
+    /// pattern.
+    #[inline(always)]
+    pub fn each(&self, rows: &Range<usize>, mut work: impl FnMut(Rows, &Pattern)) {
+        let (at_once, spacing) = (self.pattern.rows, self.spacing);
+        let mut rest: Option<Pattern> = None;
+        for start in (0..rows.len()).step_by(spacing * at_once) {
+            for mut first in (start..rows.len()).take(spacing) {
+                let mut left = (rows.len() - first).div_ceil(spacing).min(at_once);
+                if left == at_once {
+                    work(Rows { first, spacing, count: left }, &self.pattern);
+                    continue;
+                }
+                while left > 0 {
+                    let count = left.min(sums::ROWS);
+                    let pattern = match &mut rest {
+                        Some(rest) if rest.rows == count => &*rest,
+                        rest => rest.insert(Pattern::new(self.g, count, self.kernel, self.terms)),
+                    };
+                    work(Rows { first, spacing, count }, pattern);
+                    first += count * spacing;
+                    left -= count;
+                }
+            }
+        }
+    }
+}
+
+/// Columns of each part, cut into tiles of nearly the same size and at most so many scalars.
+pub(super) fn tiles(
+    g: &Geometry,
+    parts: impl IntoIterator<Item = Range<usize>>,
+    most: usize,
+) -> impl Iterator<Item = Range<usize>> {
+    let most = (most / g.channels).max(1);
+    parts.into_iter().flat_map(move |part| {
+        let count = part.len().div_ceil(most);
+        let at = move |n: usize| part.start + part.len() * n / count;
+        (0..count).map(move |n| at(n)..at(n + 1))
+    })
+}

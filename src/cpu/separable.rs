@@ -1,0 +1,97 @@
+//! Rows, then columns, of kernels that are sums of a few columns times rows: both passes at once, over
+//! lines that hold the row sums of the input rows a block of output rows needs.
+
+use fearless_simd::{Simd, SimdBase};
+
+use super::Task;
+use super::blocks::{Blocks, tiles};
+use super::rows::{Lines, Scratch};
+use super::store::Store;
+use super::sums::{self, Block, Pattern, Segments};
+use crate::problem::Geometry;
+use crate::{Element, Factors, Problem};
+
+/// Scalars of a tile: the row sums of a kernel of 31 rows, say, stay in a core's second cache.
+const TILE: usize = 1 << 11;
+
+/// Computes one task.
+#[inline(always)]
+pub(super) fn run<S: Simd, T: Element, U: Element>(
+    simd: S,
+    problem: &Problem,
+    factors: &Factors,
+    src: &[T],
+    mut task: Task<'_, U>,
+    scratch: &mut Scratch,
+) {
+    let g = problem.geometry();
+    let weights = problem.weights();
+    let (kh, kw) = g.kernel;
+    let terms = factors.terms();
+    let image = &src[task.image * g.image()..(task.image + 1) * g.image()];
+    // Rows one by one: they have a stride only where a block of output rows picks them.
+    let across = Pattern::new(&Geometry { stride: (1, 1), ..*g }, 1, (1, kw), 1);
+    let at_once = sums::rows_at_once::<S>(g, (kh, 1), TILE);
+    let blocks = Blocks::new(g, task.rows.len(), at_once, (kh, 1), terms);
+    let count = blocks.pattern.needed.len();
+    // Columns [filters, terms, kernel height].
+    let taps: Vec<f32> = (0..weights.filters)
+        .flat_map(|f| (0..terms).map(move |term| (term * weights.filters + f) * kh))
+        .flat_map(|first| &factors.columns()[first..first + kh])
+        .copied()
+        .collect();
+    let (mut needed, mut at) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let Scratch { lines, ring, sums, summed, staged, .. } = scratch;
+    for columns in tiles(g, [0..g.out_width], TILE) {
+        let places = columns.len() * g.channels;
+        let segments = Segments { len: places, step: 0, count: 1 };
+        let mut store =
+            Store { problem, planes: &mut task.planes, from: columns.start * g.channels, places };
+        let mut line = Lines::new(problem, image, columns, 1, S::f32s::LEN, lines, ring);
+        // Row sums [lines, terms, places], with room for whole vectors.
+        let pitch = places + S::f32s::LEN;
+        sums.clear();
+        sums.resize(count * terms * pitch, 0.0);
+        summed.clear(count);
+        blocks.each(
+            &task.rows,
+            #[inline(always)]
+            |rows, pattern| {
+                let top = g.first_row(task.rows.start + rows.first);
+                needed.clear();
+                needed.extend(pattern.needed.iter().map(|row| top + row));
+                summed.hold(
+                    &needed,
+                    &mut at,
+                    #[inline(always)]
+                    |slot, row| {
+                        line.fill(0, row);
+                        let to = &mut sums[slot * terms * pitch..][..terms * pitch];
+                        for (taps, to) in factors.rows().chunks(kw).zip(to.chunks_mut(pitch)) {
+                            let lines = &[line.line(0)];
+                            let offsets = line.offsets();
+                            let block = Block { pattern: &across, lines, offsets, taps, bias: 0.0 };
+                            block.sum(simd, segments, &mut [to]);
+                        }
+                    },
+                );
+                let lines: Vec<&[f32]> = (0..terms)
+                    .flat_map(|term| at.iter().map(move |slot| (slot * terms + term) * pitch))
+                    .map(|start| &sums[start..start + pitch])
+                    .collect();
+                store.fill(
+                    rows,
+                    staged,
+                    #[inline(always)]
+                    |f, out| {
+                        let taps = &taps[f * terms * kh..(f + 1) * terms * kh];
+                        let lines = &lines;
+                        let bias = weights.bias[f];
+                        Block { pattern, lines, offsets: &[0], taps, bias }
+                            .sum(simd, segments, out);
+                    },
+                );
+            },
+        );
+    }
+}
