@@ -97,8 +97,11 @@ impl Element for u8 {
 
     #[inline(always)]
     fn from_f32(sum: f32) -> Self {
-        // A float cast in Rust saturates, and takes NaN to 0.
-        sum.round_ties_even() as u8
+        // A comparison with NaN is false. From 2^23 on floats are whole numbers, so adding it rounds, half to
+        // even, and leaves the byte in the lowest bits; unlike a cast, compilers do that in vectors.
+        let least = if sum > 0.0 { sum } else { 0.0 };
+        let byte = if least < 255.0 { least } else { 255.0 };
+        (byte + 8_388_608.0).to_bits() as u8
     }
 }
 

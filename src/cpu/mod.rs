@@ -3,6 +3,7 @@
 mod blocks;
 mod direct;
 mod fft;
+mod inner;
 mod ring;
 mod rows;
 mod separable;

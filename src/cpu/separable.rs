@@ -5,6 +5,7 @@ use fearless_simd::{Simd, SimdBase};
 
 use super::Task;
 use super::blocks::{Blocks, tiles};
+use super::inner::Inner;
 use super::rows::{Lines, Scratch};
 use super::store::Store;
 use super::sums::{self, Block, Pattern, Segments};
@@ -41,12 +42,17 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
         .copied()
         .collect();
     let (mut needed, mut at) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let Scratch { lines, ring, sums, summed, staged, .. } = scratch;
-    for columns in tiles(g, [0..g.out_width], TILE) {
+    let Scratch { lines, ring, sums, summed, staged, constant, .. } = scratch;
+    let inner = Inner::of::<S, T>(problem, image);
+    for columns in tiles(g, inner.parts(g), TILE) {
+        let inner = inner.within(&columns);
         let places = columns.len() * g.channels;
         let segments = Segments { len: places, step: 0, count: 1 };
         let mut store =
             Store { problem, planes: &mut task.planes, from: columns.start * g.channels, places };
+        if let Some(inner) = &inner {
+            inner.fill(constant);
+        }
         let mut line = Lines::new(problem, image, columns, 1, S::f32s::LEN, lines, ring);
         // Row sums [lines, terms, places], with room for whole vectors.
         let pitch = places + S::f32s::LEN;
@@ -65,11 +71,18 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
                     &mut at,
                     #[inline(always)]
                     |slot, row| {
-                        line.fill(0, row);
+                        let (from, offsets, segments) = match &inner {
+                            Some(inner) => {
+                                (inner.line(row, constant), &inner.offsets[..], inner.segments)
+                            }
+                            None => {
+                                line.fill(0, row);
+                                (line.line(0), line.offsets(), segments)
+                            }
+                        };
                         let to = &mut sums[slot * terms * pitch..][..terms * pitch];
                         for (taps, to) in factors.rows().chunks(kw).zip(to.chunks_mut(pitch)) {
-                            let lines = &[line.line(0)];
-                            let offsets = line.offsets();
+                            let lines = &[from];
                             let block = Block { pattern: &across, lines, offsets, taps, bias: 0.0 };
                             block.sum(simd, segments, &mut [to]);
                         }

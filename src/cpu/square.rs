@@ -26,7 +26,7 @@ impl Block<'_> {
         [from, to, len]: [usize; 3],
         out: [&mut [f32]; ROWS],
     ) {
-        let mut out = out.map(|row| &mut row[to..][..len]);
+        let [a, b, c, d] = out;
         let lanes = S::f32s::LEN;
         let bias = S::f32s::splat(simd, self.bias);
         let taps: [[S::f32s; 3]; 3] = std::array::from_fn(
@@ -54,7 +54,10 @@ impl Block<'_> {
                     )
                 },
             );
-            let mut out = out.each_mut().map(|row| &mut row[start..][..len]);
+            let a = &mut a[to + start..][..len];
+            let b = &mut b[to + start..][..len];
+            let c = &mut c[to + start..][..len];
+            let d = &mut d[to + start..][..len];
             let mut x = 0;
             while x + step <= len {
                 let mut sums = [[bias; VECTORS]; ROWS];
@@ -80,11 +83,13 @@ impl Block<'_> {
                 )* };
             }
                 lines!(0 1 2 3 4 5);
-                for (row, sums) in out.iter_mut().zip(sums) {
-                    for (v, sum) in sums.into_iter().enumerate() {
-                        let at = x + v * lanes;
-                        sum.store_slice(&mut row[at..at + lanes]);
-                    }
+                let [of_a, of_b, of_c, of_d] = sums;
+                for v in 0..VECTORS {
+                    let at = x + v * lanes..x + (v + 1) * lanes;
+                    of_a[v].store_slice(&mut a[at.clone()]);
+                    of_b[v].store_slice(&mut b[at.clone()]);
+                    of_c[v].store_slice(&mut c[at.clone()]);
+                    of_d[v].store_slice(&mut d[at]);
                 }
                 x += step;
             }
