@@ -313,7 +313,8 @@ fn separable_kernels() {
             let conv = Conv2d::new(kernel).border(*border);
             tally.case(&Case::new(conv, [1, 40, 40, 3]).non_finite());
         }
-        let taken = tally.covered_by(tally.engines().first().map_or(Kind::GpuSeparable, |b| b.kind));
+        let taken =
+            tally.covered_by(tally.engines().first().map_or(Kind::GpuSeparable, |b| b.kind));
         let cases = 12 * borders.len() + borders.len().min(2);
         tally.finish(cases);
         assert!(taken.is_none_or(|n| n == cases), "`separable` took only {taken:?} cases");

@@ -133,8 +133,8 @@ pub(super) fn cpu_separable(problem: &Problem, terms: usize, limits: &CpuLimits)
     let terms = terms as f64;
     // A row is summed for each input row.
     let rows = problem.geometry().stride.0 as f64;
-    let each = terms * rows * (kw as f64 / 3500.0 + 0.001)
-        + filters * (terms * kh as f64 / 4000.0 + 0.001);
+    let each = terms * rows * (kw as f64 / 3000.0 + 0.001)
+        + filters * (terms * kh as f64 / 3300.0 + 0.001);
     let compute = vectors(problem, limits) * each + converting(problem, limits, true);
     beside_memory(problem, compute) + 2.0
 }
@@ -142,6 +142,6 @@ pub(super) fn cpu_separable(problem: &Problem, terms: usize, limits: &CpuLimits)
 /// The same of a tile of two planes, transformed, multiplied and transformed back.
 pub(super) fn cpu_transform((rows, columns): (usize, usize), filters: usize) -> f64 {
     let points = (rows * columns) as f64;
-    let one = points * (0.0004 * points.log2() + 0.001);
+    let one = points * (0.00027 * points.log2() + 0.0007);
     one * (1.0 + filters as f64)
 }

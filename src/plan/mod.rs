@@ -9,6 +9,7 @@ mod cost;
 mod direct;
 mod fft;
 mod flat;
+mod launch;
 mod limits;
 mod pass;
 mod separable;
@@ -21,10 +22,11 @@ pub(crate) use fft::Tiles;
 pub use fft::{Lines, Tile};
 pub use flat::Block;
 pub(crate) use flat::Work;
+pub use launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
 pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
 pub(crate) use pass::{Pass, Place, fold};
 
-use crate::{Error, Factors, Problem, Result};
+use crate::{Error, Problem, Result};
 
 /// How outputs are computed. Results never differ by more than the stated bound.
 ///
@@ -42,14 +44,14 @@ pub enum Algorithm {
     Direct,
     /// GPU: each invocation makes a block of outputs of some flat rows.
     Flat,
-    /// GPU: a pass along rows and one along columns, for kernels that are a sum of few columns times
-    /// rows (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where there is one
-    /// term, or where the input is known to be finite: it holds bytes, or
+    /// A pass along rows and one along columns (on the CPU both at once), for kernels that are a sum of
+    /// few columns times rows (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where
+    /// there is one term, or where the input is known to be finite: it holds bytes, or
     /// [`Conv2d::assume_finite`](crate::Conv2d::assume_finite) says so. Several terms may make NaNs
     /// of infinities, and their rounding errors are relative to the largest input
     /// ([`Plan::accuracy`]).
     Separable,
-    /// GPU: transforms of tiles times the kernel's spectrum, for large kernels. Taken unasked where the
+    /// Transforms of tiles times the kernel's spectrum, for large kernels. Taken unasked where the
     /// input is known to be finite, as with several terms of `Separable`: a value that is not may
     /// spread over its tile, and rounding errors are relative to the largest input
     /// ([`Plan::accuracy`]).
@@ -82,150 +84,6 @@ pub struct Candidate {
     pub verdict: std::result::Result<f64, String>,
     /// Microseconds it took on the device, where that decided ([`Tuning`](crate::Tuning)).
     pub measured: Option<f64>,
-}
-
-/// The numbers an engine needs to run a plan.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Launch {
-    /// On the CPU.
-    Cpu(CpuLaunch),
-    /// On the GPU.
-    Gpu(GpuLaunch),
-}
-
-/// Launch numbers of the CPU engine.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CpuLaunch {
-    /// How a task is computed.
-    pub scheme: CpuScheme,
-    /// Output rows of one task; all rows where no thread is worth waking.
-    pub rows_per_task: usize,
-}
-
-/// How the CPU computes some output rows.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum CpuScheme {
-    /// Tap by tap.
-    Direct,
-    /// Rows, then columns of the row sums.
-    Separable(Factors),
-    /// Transforms of tiles with so many rows and columns.
-    Fft {
-        /// Rows and columns.
-        tile: (usize, usize),
-    },
-}
-
-/// Launch numbers of the GPU engine.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GpuLaunch {
-    /// How a band is computed.
-    pub scheme: Scheme,
-    /// Scalars that rows are rounded up to in device buffers of our own.
-    pub pitch: usize,
-    /// Parts that are uploaded, computed and downloaded one by one.
-    pub bands: Vec<Band>,
-}
-
-/// How the GPU computes a band.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Scheme {
-    /// One invocation for each word of output.
-    Direct {
-        /// Invocations of a workgroup along x and y.
-        workgroup: [u32; 2],
-        /// Whether one grid works on one channel slice.
-        sliced: bool,
-    },
-    /// One invocation for a block of outputs of some flat rows.
-    Flat(Block),
-    /// Two passes.
-    Separable {
-        /// Along rows, every row factor a filter.
-        across: Block,
-        /// Along columns, adding up the terms.
-        down: Block,
-        /// What the kernel is a sum of.
-        factors: Factors,
-    },
-    /// Transforms of tiles, in three passes or four.
-    Fft(Tile),
-}
-
-impl Scheme {
-    /// Bytes of each buffer between the passes of `band`.
-    pub(crate) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
-        match self {
-            Self::Direct { .. } | Self::Flat(_) => Vec::new(),
-            Self::Separable { factors, .. } => {
-                vec![separable::between(problem, band, factors.terms())]
-            }
-            Self::Fft(tile) => tile.between(problem, band),
-        }
-    }
-
-    /// Why it is not taken unasked, where it keeps less than the others.
-    fn caveat(&self, problem: &Problem) -> Option<String> {
-        match self {
-            Self::Direct { .. } | Self::Flat(_) => None,
-            Self::Separable { factors, .. } => separable::caveat(problem, factors),
-            Self::Fft(_) => fft::caveat(problem),
-        }
-    }
-
-    /// What each pass does in all.
-    pub(crate) fn traffic(&self, problem: &Problem) -> Vec<Traffic> {
-        let g = problem.geometry();
-        match self {
-            Self::Direct { .. } => vec![direct::traffic(problem)],
-            Self::Flat(block) => {
-                let size = [g.out_height, g.out_width, g.images];
-                vec![Work::of(problem).traffic(block, size, problem.bytes() as f64)]
-            }
-            Self::Separable { across, down, factors } => {
-                separable::traffic(problem, factors.terms(), [across, down]).into()
-            }
-            Self::Fft(tile) => fft::traffic(problem, tile),
-        }
-    }
-
-    fn accuracy(&self, problem: &Problem) -> Accuracy {
-        match self {
-            Self::Direct { .. } | Self::Flat(_) => Accuracy::default(),
-            Self::Separable { factors, .. } => separable::accuracy(problem, factors),
-            Self::Fft(tile) => fft::accuracy(problem, tile.size),
-        }
-    }
-}
-
-impl Launch {
-    /// Why it is not taken unasked, where it keeps less than others do.
-    fn caveat(&self, problem: &Problem) -> Option<String> {
-        match self {
-            Self::Gpu(launch) => launch.scheme.caveat(problem),
-            Self::Cpu(launch) => match &launch.scheme {
-                CpuScheme::Direct => None,
-                CpuScheme::Separable(factors) => separable::caveat(problem, factors),
-                CpuScheme::Fft { .. } => fft::caveat(problem),
-            },
-        }
-    }
-
-    fn accuracy(&self, problem: &Problem) -> Accuracy {
-        match self {
-            Self::Gpu(launch) => launch.scheme.accuracy(problem),
-            Self::Cpu(launch) => match &launch.scheme {
-                CpuScheme::Direct => Accuracy::default(),
-                CpuScheme::Separable(factors) => separable::accuracy(problem, factors),
-                CpuScheme::Fft { tile: (rows, columns) } => {
-                    fft::accuracy(problem, (*rows as u32, *columns as u32))
-                }
-            },
-        }
-    }
 }
 
 /// How a problem will be computed, and why so.

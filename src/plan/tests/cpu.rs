@@ -1,0 +1,70 @@
+//! What the CPU is planned to do.
+
+use super::*;
+
+#[test]
+fn small_work_wakes_no_thread() {
+    let machine = Machine::Cpu(CpuLimits { threads: 8, lanes: 8 });
+    let conv = Conv2d::new(kernel(3, 3, 1));
+    let rows_per_task = |shape: [usize; 4]| {
+        let plan = choose(&problem(&conv, shape, F32, F32), &machine, Algorithm::Auto).unwrap();
+        match plan.launch() {
+            Launch::Cpu(launch) => launch.rows_per_task,
+            Launch::Gpu(_) => panic!("{plan}"),
+        }
+    };
+    assert_eq!(rows_per_task([1, 10, 10, 3]), 10);
+    assert!(rows_per_task([1, 1080, 1920, 3]) <= 1080 / 8);
+}
+
+#[test]
+fn what_the_cpu_takes() {
+    let machine = |threads| Machine::Cpu(CpuLimits { threads, lanes: 8 });
+    let noise = |side| Conv2d::new(kernel(side, side, 1)).assume_finite();
+    let blur = Conv2d::new(Kernel::gaussian(31, 5.0).unwrap());
+    let rgb = Shape::from([1, 1080, 1920, 3]);
+    let rows = [
+        (noise(3), rgb, F32, Algorithm::Direct),
+        (noise(7), rgb, F32, Algorithm::Direct),
+        (noise(15), rgb, F32, Algorithm::Fft),
+        (noise(31), rgb, F32, Algorithm::Fft),
+        // Unless told otherwise, input may hold infinities; bytes cannot.
+        (Conv2d::new(kernel(31, 31, 1)), rgb, F32, Algorithm::Direct),
+        (Conv2d::new(kernel(31, 31, 1)), rgb, U8, Algorithm::Fft),
+        (blur, rgb, F32, Algorithm::Separable),
+        (Conv2d::new(Kernel::gaussian(3, 1.0).unwrap()), rgb, F32, Algorithm::Direct),
+        // A tile would be larger than the image.
+        (noise(9), Shape::from([1, 10, 10, 3]), F32, Algorithm::Direct),
+    ];
+    for (conv, shape, element, want) in rows {
+        let problem = problem(&conv, shape, element, element);
+        for threads in [1, 2, 16] {
+            let plan = choose(&problem, &machine(threads), Algorithm::Auto).unwrap();
+            assert_eq!(plan.algorithm(), want, "{plan}");
+        }
+    }
+}
+
+/// Tiles hold the taps' reach, and tasks are as high as a tile's outputs.
+#[test]
+fn tiles_of_the_cpu() {
+    for (side, stride, dilation) in [(1, 1, 1), (31, 1, 1), (31, 3, 1), (9, 2, 7), (300, 1, 1)] {
+        let conv = Conv2d::new(kernel(side, side, 1)).stride(stride, 1).dilation(dilation, 1);
+        let problem = problem(&conv, [2, 1000, 700, 3], F32, F32);
+        let machine = Machine::Cpu(CpuLimits { threads: 4, lanes: 8 });
+        let plan = choose(&problem, &machine, Algorithm::Fft).unwrap();
+        let Launch::Cpu(CpuLaunch { scheme: CpuScheme::Fft { tile }, rows_per_task }) =
+            plan.launch()
+        else {
+            panic!("{plan}")
+        };
+        let reach = (rows_per_task - 1) * stride + (side - 1) * dilation + 1;
+        assert!(reach <= tile.0 && side <= tile.1, "{plan}");
+    }
+    // Longer than any tile.
+    let conv = Conv2d::new(kernel(2, 2, 1)).dilation(2000, 1);
+    let problem = problem(&conv, [4000, 10], F32, F32);
+    let machine = Machine::Cpu(CpuLimits { threads: 4, lanes: 8 });
+    let told = choose(&problem, &machine, Algorithm::Fft).unwrap_err().to_string();
+    assert!(told.contains("2001"), "{told}");
+}
