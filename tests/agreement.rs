@@ -507,13 +507,23 @@ fn large_enough_for_threads_and_tiles() {
         ([2, 33, 65, 17], (5, 5, 1), (U8, U8)),
         ([1, 9, 2800, 3], (5, 3, 2), (F32, F32)),
         ([3, 31, 40, 64], (3, 3, 1), (F32, U8)),
+        // Rows of several tiles where the CPU reads them where they lie.
+        ([1, 14, 3000, 3], (3, 3, 1), (F32, F32)),
+        ([1, 11, 2100, 5], (5, 5, 1), (F32, F32)),
     ] {
         let conv = Conv2d::new(rng.kernel(kernel.0, kernel.1, kernel.2)).border(Border::Reflect);
         let case = Case::new(conv, shape).types(types);
         assert!(case.problem().unwrap().multiply_adds() > 1_000_000, "{case}");
         tally.case(&case);
     }
-    tally.finish(4);
+    for (step, types) in [(1, (F32, F32)), (2, (F32, U8)), (1, (U8, F32))] {
+        let conv = Conv2d::new(Kernel::gaussian(9, 2.0).unwrap()).border(Border::Reflect101);
+        let conv = conv.stride(step, step);
+        tally.case(&Case::new(conv, [2, 31, 1100, 9]).types(types));
+    }
+    let separable = tally.covered_by(Kind::CpuSeparable);
+    tally.finish(9);
+    assert_eq!(separable, Some(3));
 }
 
 /// Cut into bands of rows, and of columns where a row is too long, by every border: what a band

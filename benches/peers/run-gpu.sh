@@ -18,7 +18,8 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 home=${CHANNELWISE_PEERS:-$HOME/.cache/channelwise-peers}
-RUNNER=${RUNNER:-} CAP=${CAP:-60}
+RUNNER=${RUNNER:-} CAP=${CAP:-60} engine=gpu
+. "$here/common.sh"
 rounds=3 cases='' ours=1
 while [ $# -gt 0 ]; do
     case $1 in
@@ -28,50 +29,26 @@ while [ $# -gt 0 ]; do
     *) sed -n '2s/^# //p' "$0" >&2 && exit 2 ;;
     esac
 done
-[ -n "$cases" ] || cases=$(python3 -c 'import json, sys; print(*(c["name"] for c in json.load(open(sys.argv[1]))))' "$here/../cases.json")
+[ -n "$cases" ] || cases=$(all_cases)
 mkdir -p "$home"
 lines=$home/gpu.jsonl
 : >"$lines"
 
 # An environment that cannot be made is no reason to stop: its peers' programs are then missing, and say so below.
-say() { printf '%s\n' "$*" >&2; }
-(
-    [ -x "$home/venv/bin/python" ] || python3 -m venv "$home/venv"
-    "$home/venv/bin/pip" install -q --disable-pip-version-check -r "$here/requirements-gpu.txt"
-) >&2 || say "no Python environment"
+(python_environment "$home/venv" "$here/requirements-gpu.txt") >&2 || say "no Python environment"
 (
     mkdir -p "$home/peers/tfjs" # a copy, because node looks for packages beside the script
     cp "$here/../cases.json" "$home/"
     cp "$here"/tfjs/* "$home/peers/tfjs/"
     cd "$home/peers/tfjs" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 ) >&2 || say "no node environment"
-for package in gpu-rust wonnx; do
-    (cd "$here/$package" && CARGO_TARGET_DIR="$home/target" cargo build -q --release --locked) >&2 || say "$package does not build"
-done
+for package in gpu-rust wonnx; do rust_peer $package; done
 rust=$home/target/release
 # Cargo itself runs as usual: it puts RUNNER before the bench alone.
 host=$(rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)
 [ -z "$RUNNER" ] || export "CARGO_TARGET_${host}_RUNNER=$RUNNER"
 [ -z "$ours" ] || (cd "$here/../.." && cargo bench -q --bench engines --no-run)
 
-# run WHO ROUND CASE COMMAND ...: keeps the JSON lines of a program, or says why there are none.
-run() {
-    who=$1 round=$2 case=$3 status=0
-    shift 3
-    timeout "$CAP" "$@" >"$home/out" 2>"$home/err" || status=$?
-    if [ $status = 124 ]; then
-        reason="not done in $CAP s"
-    else
-        reason=$(sed -n '/panicked at/{n;p;q;}' "$home/err")
-        [ -n "$reason" ] || reason=$(grep -v '^$' "$home/err" | tail -n 1) || true
-        reason=$(printf %s "$reason" | tr -d '"\\' | tr '\t' ' ' | cut -c 1-160)
-        reason="stopped with status $status: $reason"
-    fi
-    grep '^{' "$home/out" >"$home/rows" || # Dawn writes its warnings to standard output too
-        printf '{"case": "%s", "row": "%s", "engine": "gpu", "missing": "%s"}\n' "$case" "$who" "$reason" >"$home/rows"
-    sed "s/^/$round\t$who\t/" "$home/rows" >>"$lines"
-    sed "s/^/round $round  /" "$home/rows" >&2
-}
 # peer NAME ROUND CASE PROGRAM [SCRIPT]: ours, then the peer.
 peer() {
     name=$1 round=$2 case=$3
@@ -94,4 +71,4 @@ for case in $cases; do
         peer tfjs "$round" "$case" "$(command -v node || echo node)" "$home/peers/tfjs/bench.mjs"
     done
 done
-python3 "$here/gpu_table.py" "$lines"
+python3 "$here/table.py" "$lines"

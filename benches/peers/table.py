@@ -1,6 +1,6 @@
-"""Prints what run-gpu.sh measured: one table a case.
+"""Prints what run.sh or run-gpu.sh measured: one table a case.
 
-    gpu_table.py LINES      each "ROUND<tab>WHO<tab>JSON", WHO "ours" or a peer
+    table.py LINES      each "ROUND<tab>WHO<tab>JSON", WHO "ours" or a peer
 
 A peer's time is compared with the run of ours just before it, so that a machine that slows down
 slows down both. The ratio is the median over the rounds, behind it the smallest and largest.
