@@ -96,7 +96,7 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
         })
         .collect();
 
-    let Scratch { tiles: [tile, turned, product], lines, staged, sums, .. } = scratch;
+    let Scratch { tiles: [tile, turned, product], staged, sums, .. } = scratch;
     let points = tile_rows * tile_columns;
     for room in [&mut *tile, &mut *turned, &mut *product] {
         room.resize(points, Complex::default());
@@ -106,7 +106,6 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
     let flat = g.out_width * g.channels;
     let in_place = store::in_place::<U>(problem);
     sums.resize(if in_place { 0 } else { weights.filters * rows.len() * flat }, 0.0);
-    lines.resize(0, 0.0);
 
     for pair in planes.chunks(2) {
         let read = (rows.len() - 1) * g.stride.0 + g.extent().0;

@@ -184,7 +184,7 @@ impl fmt::Display for Plan {
         match &self.launch {
             Launch::Cpu(launch) => {
                 match &launch.scheme {
-                    CpuScheme::Direct => {}
+                    CpuScheme::Direct => write!(f, "  ")?,
                     CpuScheme::Separable(factors) => {
                         let terms = factors.terms();
                         write!(f, "  {terms} term{}, ", if terms == 1 { "" } else { "s" })?

@@ -76,6 +76,9 @@ pub(crate) fn engines() -> &'static [Backend] {
                 push("", Kind::Cpu, Algorithm::Direct);
                 if threads == 2 {
                     push(" separable", Kind::CpuSeparable, Algorithm::Separable);
+                }
+                // Its transforms choose a level by themselves.
+                if threads == 2 && level == Cpu::simd_levels()[0] {
                     push(" fft", Kind::CpuFft, Algorithm::Fft);
                 }
             }
