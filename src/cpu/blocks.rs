@@ -32,11 +32,18 @@ impl<'a> Blocks<'a> {
         Self { g, kernel, terms, pattern, spacing }
     }
 
-    /// Calls `work` with the rows of every block of a task, counted from its first one, and their
-    /// pattern.
+    /// Calls `work` with the rows of every block of a task, counted from its first one, their pattern, and
+    /// the input rows (of the continued input) that it needs, which rise.
     #[inline(always)]
-    pub fn each(&self, rows: &Range<usize>, mut work: impl FnMut(Rows, &Pattern)) {
+    pub fn each(&self, rows: &Range<usize>, mut work: impl FnMut(Rows, &Pattern, &[isize])) {
         let (at_once, spacing) = (self.pattern.rows, self.spacing);
+        let mut needed = Vec::with_capacity(self.pattern.needed.len());
+        let mut work = |rows_of: Rows, pattern: &Pattern| {
+            let top = self.g.first_row(rows.start + rows_of.first);
+            needed.clear();
+            needed.extend(pattern.needed.iter().map(|row| top + row));
+            work(rows_of, pattern, &needed);
+        };
         let mut rest: Option<Pattern> = None;
         for start in (0..rows.len()).step_by(spacing * at_once) {
             for mut first in (start..rows.len()).take(spacing) {

@@ -9,7 +9,7 @@ use super::Task;
 use super::blocks::{Blocks, tiles};
 use super::inner::Inner;
 use super::rows::{Lines, Scratch};
-use super::store::{self, Rows, Store};
+use super::store::{self, Store};
 use super::sums::{self, Block, Segments};
 use crate::{Element, ElementType, Problem};
 
@@ -51,55 +51,28 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
             blocks.each(
                 &task.rows,
                 #[inline(always)]
-                |rows, pattern| {
-                    let top = g.first_row(task.rows.start + rows.first);
+                |rows, pattern, needed| {
                     held.clear();
-                    held.extend(pattern.needed.iter().map(|row| inner.line(top + row, constant)));
+                    held.extend(needed.iter().map(|row| inner.line(*row, constant)));
                     let block =
                         Block { pattern, lines: &held, offsets: &inner.offsets, taps, bias: 0.0 };
-                    filters(simd, &mut store, room, rows, block, segments);
+                    store.sums(simd, rows, room, block, segments);
                 },
             );
             continue;
         }
         let mut lines = Lines::new(problem, image, columns, count, S::f32s::LEN, lines, ring);
-        let (mut needed, mut at) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut at = Vec::with_capacity(count);
         blocks.each(
             &task.rows,
             #[inline(always)]
-            |rows, pattern| {
-                let top = g.first_row(task.rows.start + rows.first);
-                needed.clear();
-                needed.extend(pattern.needed.iter().map(|row| top + row));
-                lines.hold(&needed, &mut at);
+            |rows, pattern, needed| {
+                lines.hold(needed, &mut at);
                 let held: Vec<&[f32]> = at.iter().map(|line| lines.line(*line)).collect();
                 let offsets = lines.offsets();
                 let block = Block { pattern, lines: &held, offsets, taps, bias: 0.0 };
-                filters(simd, &mut store, room, rows, block, segments);
+                store.sums(simd, rows, room, block, segments);
             },
         );
     }
-}
-
-/// Outputs of some rows: of `block` with the taps and the bias of each filter.
-#[inline(always)]
-fn filters<S: Simd, U: Element>(
-    simd: S,
-    store: &mut Store<'_, '_, U>,
-    room: &mut Vec<f32>,
-    rows: Rows,
-    block: Block<'_>,
-    segments: Segments,
-) {
-    let bias = &store.problem.weights().bias;
-    let each = block.taps.len() / bias.len();
-    store.fill(
-        rows,
-        room,
-        #[inline(always)]
-        |f, out| {
-            let taps = &block.taps[f * each..(f + 1) * each];
-            Block { taps, bias: bias[f], ..block }.sum(simd, segments, out);
-        },
-    );
 }

@@ -17,6 +17,7 @@ use super::rows::Scratch;
 use super::store::{self, Rows, Store};
 use super::sums::MAX_ROWS;
 use crate::kernel::spectrum;
+use crate::plan::tile_outputs;
 use crate::problem::Geometry;
 use crate::{Element, Problem};
 
@@ -87,7 +88,7 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
     let image = &src[task.image * g.image()..(task.image + 1) * g.image()];
     let (tile_rows, tile_columns) = transforms.tile;
     let rows = task.rows.clone();
-    let valid = (tile_columns + 1 - g.extent().1) / g.stride.1;
+    let valid = tile_outputs(tile_columns, g.extent().1, g.stride.1);
     let planes: Vec<Plane> = (0..g.out_width)
         .step_by(valid.max(1))
         .flat_map(|first| {

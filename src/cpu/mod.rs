@@ -18,7 +18,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::plan::{CpuLaunch, CpuLimits, CpuScheme};
-use crate::{Element, Error, Factors, Problem, Result};
+use crate::{Element, ElementType, Error, Factors, Problem, Result};
 use rows::Scratch;
 use simd::Simd;
 
@@ -90,8 +90,27 @@ impl Cpu {
     }
 
     /// Computes `problem` from `src` into `dst`, both in its layout and of its lengths. `ready` was made
-    /// of the same problem and launch.
-    pub(crate) fn run<T: Element, U: Element>(
+    /// of the same problem and launch. Both are taken as bytes, so that all this is compiled here and not
+    /// anew by every crate that calls it.
+    pub(crate) fn run(
+        &self,
+        problem: &Problem,
+        launch: &CpuLaunch,
+        ready: &CpuReady,
+        src: &[u8],
+        dst: &mut [u8],
+    ) {
+        use ElementType::{F32, U8};
+        use bytemuck::{cast_slice as of, cast_slice_mut as to};
+        match (problem.input_type(), problem.output_type()) {
+            (F32, F32) => self.typed::<f32, f32>(problem, launch, ready, of(src), to(dst)),
+            (F32, U8) => self.typed::<f32, u8>(problem, launch, ready, of(src), dst),
+            (U8, F32) => self.typed::<u8, f32>(problem, launch, ready, src, to(dst)),
+            (U8, U8) => self.typed::<u8, u8>(problem, launch, ready, src, dst),
+        }
+    }
+
+    fn typed<T: Element, U: Element>(
         &self,
         problem: &Problem,
         launch: &CpuLaunch,

@@ -5,7 +5,7 @@ use fearless_simd::{Simd, SimdBase};
 
 use super::Task;
 use super::blocks::{Blocks, tiles};
-use super::inner::Inner;
+use super::inner::{Inner, InnerTile};
 use super::rows::{Lines, Scratch};
 use super::store::Store;
 use super::sums::{self, Block, Pattern, Segments};
@@ -41,7 +41,7 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
         .flat_map(|first| &factors.columns()[first..first + kh])
         .copied()
         .collect();
-    let (mut needed, mut at) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let mut at = Vec::with_capacity(count);
     let Scratch { lines, ring, sums, summed, staged, constant, .. } = scratch;
     let inner = Inner::of::<S, T>(problem, image);
     for columns in tiles(g, inner.parts(g), TILE) {
@@ -50,10 +50,14 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
         let segments = Segments { len: places, step: 0, count: 1 };
         let mut store =
             Store { problem, planes: &mut task.planes, from: columns.start * g.channels, places };
-        if let Some(inner) = &inner {
-            inner.fill(constant);
-        }
-        let mut line = Lines::new(problem, image, columns, 1, S::f32s::LEN, lines, ring);
+        // What a row is summed from.
+        let mut rows_of = match inner {
+            Some(inner) => {
+                inner.fill(constant);
+                RowsOf::Image(inner)
+            }
+            None => RowsOf::Line(Lines::new(problem, image, columns, 1, S::f32s::LEN, lines, ring)),
+        };
         // Row sums [lines, terms, places], with room for whole vectors.
         let pitch = places + S::f32s::LEN;
         sums.clear();
@@ -62,20 +66,17 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
         blocks.each(
             &task.rows,
             #[inline(always)]
-            |rows, pattern| {
-                let top = g.first_row(task.rows.start + rows.first);
-                needed.clear();
-                needed.extend(pattern.needed.iter().map(|row| top + row));
+            |rows, pattern, needed| {
                 summed.hold(
-                    &needed,
+                    needed,
                     &mut at,
                     #[inline(always)]
                     |slot, row| {
-                        let (from, offsets, segments) = match &inner {
-                            Some(inner) => {
+                        let (from, offsets, segments) = match &mut rows_of {
+                            RowsOf::Image(inner) => {
                                 (inner.line(row, constant), &inner.offsets[..], inner.segments)
                             }
-                            None => {
+                            RowsOf::Line(line) => {
                                 line.fill(0, row);
                                 (line.line(0), line.offsets(), segments)
                             }
@@ -92,19 +93,15 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
                     .flat_map(|term| at.iter().map(move |slot| (slot * terms + term) * pitch))
                     .map(|start| &sums[start..start + pitch])
                     .collect();
-                store.fill(
-                    rows,
-                    staged,
-                    #[inline(always)]
-                    |f, out| {
-                        let taps = &taps[f * terms * kh..(f + 1) * terms * kh];
-                        let lines = &lines;
-                        let bias = weights.bias[f];
-                        Block { pattern, lines, offsets: &[0], taps, bias }
-                            .sum(simd, segments, out);
-                    },
-                );
+                let block = Block { pattern, lines: &lines, offsets: &[0], taps: &taps, bias: 0.0 };
+                store.sums(simd, rows, staged, block, segments);
             },
         );
     }
+}
+
+/// Where the rows of a tile are read.
+enum RowsOf<'a, 'b, T> {
+    Image(InnerTile<'a>),
+    Line(Lines<'b, T>),
 }

@@ -63,25 +63,25 @@ impl Block<'_> {
                 let mut sums = [[bias; VECTORS]; ROWS];
                 // Line by line: a loop over them would be left a loop.
                 macro_rules! lines {
-                ($($i:literal)*) => { $(
-                    for j in 0..3 {
-                        let values: [S::f32s; VECTORS] = std::array::from_fn(
-                            #[inline(always)]
-                            |v| {
-                                let at = x + v * lanes;
-                                S::f32s::from_slice(simd, &lines[$i][j][at..at + lanes])
-                            },
-                        );
-                        for r in 0..ROWS {
-                            if $i >= r && $i - r < 3 {
-                                for v in 0..VECTORS {
-                                    sums[r][v] = values[v].mul_add(taps[$i - r][j], sums[r][v]);
+                    ($($i:literal)*) => { $(
+                        for j in 0..3 {
+                            let values: [S::f32s; VECTORS] = std::array::from_fn(
+                                #[inline(always)]
+                                |v| {
+                                    let at = x + v * lanes;
+                                    S::f32s::from_slice(simd, &lines[$i][j][at..at + lanes])
+                                },
+                            );
+                            for r in 0..ROWS {
+                                if $i >= r && $i - r < 3 {
+                                    for v in 0..VECTORS {
+                                        sums[r][v] = values[v].mul_add(taps[$i - r][j], sums[r][v]);
+                                    }
                                 }
                             }
                         }
-                    }
-                )* };
-            }
+                    )* };
+                }
                 lines!(0 1 2 3 4 5);
                 let [of_a, of_b, of_c, of_d] = sums;
                 for v in 0..VECTORS {

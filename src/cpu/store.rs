@@ -1,6 +1,8 @@
 //! From sums to outputs: activation, the pointwise step, element type, and the place in memory.
 
-use super::sums::MAX_ROWS;
+use fearless_simd::Simd;
+
+use super::sums::{Block, MAX_ROWS, Segments};
 use crate::problem::Follow;
 use crate::{Activation, Element, ElementType, Problem};
 
@@ -32,6 +34,29 @@ pub(super) fn in_place<U: Element>(problem: &Problem) -> bool {
 }
 
 impl<U: Element> Store<'_, '_, U> {
+    /// Outputs of some rows: of `block` with the taps and the bias of each filter.
+    #[inline(always)]
+    pub fn sums<S: Simd>(
+        &mut self,
+        simd: S,
+        rows: Rows,
+        staged: &mut Vec<f32>,
+        block: Block<'_>,
+        segments: Segments,
+    ) {
+        let bias = &self.problem.weights().bias;
+        let each = block.taps.len() / bias.len();
+        self.fill(
+            rows,
+            staged,
+            #[inline(always)]
+            |f, out| {
+                let taps = &block.taps[f * each..(f + 1) * each];
+                Block { taps, bias: bias[f], ..block }.sum(simd, segments, out);
+            },
+        );
+    }
+
     /// Outputs of some rows. `sum` makes the sums of a filter, bias included, for all places of each
     /// row; `staged` holds them where they cannot lie in place.
     #[inline(always)]

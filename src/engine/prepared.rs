@@ -206,6 +206,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
         measured: bool,
     ) -> Result<Timings> {
         let mut clock = Clock::start();
+        let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
         match &*self.ready {
             Ready::Cpu { cpu, problem, plan, made } => {
                 if let Launch::Cpu(launch) = plan.launch() {
@@ -214,8 +215,6 @@ impl<T: Element, U: Element> Prepared<T, U> {
                 Ok(Timings { compute: clock.lap(), ..Timings::default() })
             }
             Ready::Gpu(prepared) => {
-                let src = bytemuck::cast_slice(src);
-                let dst = bytemuck::cast_slice_mut(dst);
                 let parts = prepared.run(src, dst, wait, measured).await?;
                 Ok(Timings {
                     upload: parts.upload,

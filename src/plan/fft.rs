@@ -224,6 +224,11 @@ fn finite(problem: &Problem) -> Result<(), String> {
     Ok(())
 }
 
+/// Outputs of so many points along an axis of a tile.
+pub(crate) fn outputs(points: usize, extent: usize, stride: usize) -> usize {
+    (points + 1).saturating_sub(extent) / stride
+}
+
 /// Rows and columns of the CPU's tiles: lengths that transform fast, two tiles of which stay in a second
 /// or third cache.
 const CPU_SIZES: [usize; 17] =
@@ -239,9 +244,6 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     let mut best: Option<(CpuLaunch, f64)> = None;
     for rows in CPU_SIZES {
         for columns in CPU_SIZES {
-            let outputs = |points: usize, extent: usize, stride: usize| {
-                (points + 1).checked_sub(extent).map_or(0, |places| places / stride)
-            };
             let valid =
                 (outputs(rows, extent.0, g.stride.0), outputs(columns, extent.1, g.stride.1));
             if rows * columns > CPU_POINTS || valid.0 == 0 || valid.1 == 0 {
@@ -278,8 +280,7 @@ fn tile(
 ) -> Option<Tile> {
     let g = problem.geometry();
     let valid = |points: u32, extent: usize, stride: usize| {
-        let places = (points as usize + 1).checked_sub(extent)?;
-        let whole = places / stride * stride;
+        let whole = outputs(points as usize, extent, stride) * stride;
         (whole > 0).then_some(whole as u32)
     };
     let valid =

@@ -18,8 +18,8 @@ use std::fmt;
 
 pub use bands::{Band, Span};
 pub use cost::Traffic;
-pub(crate) use fft::Tiles;
 pub use fft::{Lines, Tile};
+pub(crate) use fft::{Tiles, outputs as tile_outputs};
 pub use flat::Block;
 pub(crate) use flat::Work;
 pub use launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
