@@ -46,22 +46,17 @@ impl<'a> Blocks<'a> {
         };
         let mut rest: Option<Pattern> = None;
         for start in (0..rows.len()).step_by(spacing * at_once) {
-            for mut first in (start..rows.len()).take(spacing) {
-                let mut left = (rows.len() - first).div_ceil(spacing).min(at_once);
-                if left == at_once {
-                    work(Rows { first, spacing, count: left }, &self.pattern);
-                    continue;
-                }
-                while left > 0 {
-                    let count = left.min(sums::ROWS);
-                    let pattern = match &mut rest {
+            for first in (start..rows.len()).take(spacing) {
+                let count = (rows.len() - first).div_ceil(spacing).min(at_once);
+                let pattern = if count == at_once {
+                    &self.pattern
+                } else {
+                    match &mut rest {
                         Some(rest) if rest.rows == count => &*rest,
                         rest => rest.insert(Pattern::new(self.g, count, self.kernel, self.terms)),
-                    };
-                    work(Rows { first, spacing, count }, pattern);
-                    first += count * spacing;
-                    left -= count;
-                }
+                    }
+                };
+                work(Rows { first, spacing, count }, pattern);
             }
         }
     }

@@ -17,6 +17,8 @@ pub(super) const MAX_ROWS: usize = square::ROWS;
 /// what was loaded and one a tap.
 pub(super) const ROWS: usize = 3;
 const VECTORS: usize = 3;
+/// What is left of a block of `square.rs` is made here.
+const _: () = assert!(square::ROWS <= ROWS + 1);
 /// Vectors of a block of one row.
 const VECTORS_OF_ONE: usize = 8;
 /// Most lanes: AVX-512's.
