@@ -38,12 +38,6 @@ impl<'a> Blocks<'a> {
     pub fn each(&self, rows: &Range<usize>, mut work: impl FnMut(Rows, &Pattern, &[isize])) {
         let (at_once, spacing) = (self.pattern.rows, self.spacing);
         let mut needed = Vec::with_capacity(self.pattern.needed.len());
-        let mut work = |rows_of: Rows, pattern: &Pattern| {
-            let top = self.g.first_row(rows.start + rows_of.first);
-            needed.clear();
-            needed.extend(pattern.needed.iter().map(|row| top + row));
-            work(rows_of, pattern, &needed);
-        };
         let mut rest: Option<Pattern> = None;
         for start in (0..rows.len()).step_by(spacing * at_once) {
             for first in (start..rows.len()).take(spacing) {
@@ -56,7 +50,10 @@ impl<'a> Blocks<'a> {
                         rest => rest.insert(Pattern::new(self.g, count, self.kernel, self.terms)),
                     }
                 };
-                work(Rows { first, spacing, count }, pattern);
+                let top = self.g.first_row(rows.start + first);
+                needed.clear();
+                needed.extend(pattern.needed.iter().map(|row| top + row));
+                work(Rows { first, spacing, count }, pattern, &needed);
             }
         }
     }
