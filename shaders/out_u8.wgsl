@@ -13,3 +13,8 @@ fn to_byte(x: f32) -> u32 {
 fn store_word(at: u32, v: vec4<f32>) {
     dst[at / 4u] = to_byte(v.x) | (to_byte(v.y) << 8u) | (to_byte(v.z) << 16u) | (to_byte(v.w) << 24u);
 }
+
+// Four scalars from `at` on.
+fn store_four(at: u32, v: vec4<f32>) {
+    store_word(at, v);
+}

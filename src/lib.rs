@@ -80,6 +80,7 @@ pub use plan::{Accuracy, Algorithm, Plan};
 pub use problem::Problem;
 pub use shape::{Layout, Shape};
 
+pub use half::f16;
 pub use ndarray;
 pub use wgpu;
 

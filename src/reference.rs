@@ -3,6 +3,8 @@
 //! Nothing here is ever made fast. It reads the [`Conv2d`](crate::Conv2d) as given and shares with
 //! the engines only the shape arithmetic, so it checks flipping and folding too.
 
+use half::f16;
+
 use crate::{Element, ElementType, Layout, Problem};
 
 /// Unit round-off of f32: half the spacing at 1.
@@ -26,22 +28,21 @@ impl Expected {
     #[must_use]
     pub fn accepts<T: Element>(&self, got: T) -> bool {
         let got = f64::from(got.to_f32());
+        let store = |v: f64| stored(T::TYPE, v);
+        if !self.value.is_finite() {
+            let want = store(self.value);
+            return got == want || got.is_nan() && want.is_nan();
+        }
+        let (lo, hi) = (self.value - self.allowance, self.value + self.allowance);
         match T::TYPE {
-            ElementType::F32 if self.value.is_nan() => got.is_nan(),
-            ElementType::F32 if self.value.is_infinite() => got == self.value,
             // Overflow to infinity is what f32 arithmetic gives at its end.
             ElementType::F32 if got.is_infinite() => {
-                got.signum() == self.value.signum()
-                    && self.value.abs() + self.allowance >= f64::from(f32::MAX)
+                let most = f64::from(f32::MAX);
+                if got > 0.0 { hi >= most } else { lo <= -most }
             }
-            ElementType::F32 => (got - self.value).abs() <= self.allowance,
-            ElementType::U8 if self.value.is_nan() => got == 0.0,
-            ElementType::U8 if self.value.is_infinite() => got == self.value.clamp(0.0, 255.0),
-            ElementType::U8 => {
-                let store = |v: f64| v.round_ties_even().clamp(0.0, 255.0);
-                let (lo, hi) =
-                    (store(self.value - self.allowance), store(self.value + self.allowance));
-                (lo..=hi).contains(&got)
+            ElementType::F32 => (lo..=hi).contains(&got),
+            ElementType::U8 | ElementType::U16 | ElementType::F16 => {
+                (store(lo)..=store(hi)).contains(&got)
             }
         }
     }
@@ -49,26 +50,70 @@ impl Expected {
     /// The exact value, rounded once to `T`.
     #[must_use]
     pub fn nearest<T: Element>(&self) -> T {
-        match T::TYPE {
-            ElementType::F32 => T::from_f32(self.value as f32),
-            // First to an integer, which f32 holds exactly.
-            ElementType::U8 => T::from_f32(self.value.round_ties_even().clamp(-1.0, 256.0) as f32),
+        // What is stored fits f32 exactly.
+        T::from_f32(stored(T::TYPE, self.value) as f32)
+    }
+
+    /// How far `got` is from the value, beyond what rounding to `T` explains.
+    #[must_use]
+    pub fn beyond<T: Element>(&self, got: T) -> f64 {
+        let got = f64::from(got.to_f32());
+        match T::TYPE.max_integer() {
+            Some(most) => {
+                let value = self.value.clamp(0.0, most.into());
+                ((got - value).abs() - 0.5).max(0.0)
+            }
+            None if got == stored(T::TYPE, self.value) && T::TYPE == ElementType::F16 => 0.0,
+            None => ((got - self.value).abs() - half_step(T::TYPE, got, self.value)).max(0.0),
         }
     }
 
-    /// How much of the allowance `got` uses: 1 is the limit. For integers the distance beyond
+    /// How much of the allowance `got` uses: 1 is the limit. Of types other than f32 the distance beyond
     /// rounding counts.
     #[must_use]
     pub fn usage<T: Element>(&self, got: T) -> f64 {
         if !self.accepts(got) {
             return f64::INFINITY;
         }
-        let got = f64::from(got.to_f32());
-        let beyond = match T::TYPE {
-            ElementType::F32 => (got - self.value).abs(),
-            ElementType::U8 => ((got - self.value.clamp(0.0, 255.0)).abs() - 0.5).max(0.0),
-        };
+        let beyond = self.beyond(got);
         if beyond == 0.0 || !beyond.is_finite() { 0.0 } else { beyond / self.allowance }
+    }
+}
+
+/// `value` as an element type holds it.
+fn stored(element: ElementType, value: f64) -> f64 {
+    match (element, element.max_integer()) {
+        (_, Some(_)) if value.is_nan() => 0.0,
+        (_, Some(most)) => value.round_ties_even().clamp(0.0, most.into()),
+        (ElementType::F16, None) => stored_half(value),
+        (_, None) => f64::from(value as f32),
+    }
+}
+
+/// In one rounding; by way of f32, as processors do it, it would be two.
+fn stored_half(value: f64) -> f64 {
+    if !value.is_finite() {
+        return value;
+    }
+    let exponent = ((value.to_bits() >> 52) & 0x7ff) as i32 - 1023;
+    let step = 2f64.powi(exponent.max(-14) - 10);
+    let rounded = (value / step).round_ties_even() * step;
+    if rounded.abs() > 65_504.0 { value.signum() * f64::INFINITY } else { rounded }
+}
+
+/// Half the distance from `got` to its neighbour on the side of `value`: what lies within is rounded to
+/// `got`. Of f32 nothing is taken off.
+fn half_step(element: ElementType, got: f64, value: f64) -> f64 {
+    let here = f16::from_f64(got);
+    if element != ElementType::F16 || !here.is_finite() {
+        return 0.0;
+    }
+    // Bits of floats of one sign rise with their magnitude.
+    let away = got == 0.0 || (value > got) == (got > 0.0);
+    let next = if away { here.to_bits() + 1 } else { here.to_bits() - 1 };
+    match f16::from_bits(next).to_f64() {
+        next if next.is_finite() => (next.abs() - got.abs()).abs() / 2.0,
+        _ => 16.0,
     }
 }
 
@@ -200,6 +245,20 @@ fn rounded(x: Expected) -> Expected {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_floats_are_rounded_once() {
+        // Just above the middle of 1 and its neighbour, by less than f32 tells.
+        let above = 1.0 + 2f64.powi(-11) + 2f64.powi(-40);
+        assert_eq!(stored_half(above), 1.0 + 2f64.powi(-10));
+        assert_eq!(stored_half(1.0 + 2f64.powi(-11)), 1.0);
+        assert_eq!(stored_half(65_519.9), 65_504.0);
+        assert_eq!(stored_half(-65_520.0), f64::NEG_INFINITY);
+        assert_eq!(stored_half(2f64.powi(-25)), 0.0);
+        for x in (0..=u16::MAX).map(f16::from_bits).filter(|x| x.is_finite()) {
+            assert_eq!(stored_half(x.to_f64()), x.to_f64());
+        }
+    }
     use crate::{Border, Conv2d, Kernel};
 
     #[test]

@@ -11,14 +11,31 @@ use channelwise::plan::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
 use channelwise::reference::{self, Expected};
 use channelwise::{
     Activation, Border, Conv2d, Element, ElementType, Engine, Kernel, Layout, Padding, Pointwise,
-    Problem, Shape,
+    Problem, Shape, f16,
 };
 use common::{
-    BORDERS, Case, F32, Kind, Outcome, Rng, Tally, U8, compare, dims, engines, run_dirty,
+    BORDERS, Case, F16, F32, Kind, Outcome, Rng, Tally, U8, U16, compare, dims, engines, run_dirty,
     small_devices,
 };
 
-const TYPES: [(ElementType, ElementType); 4] = [(F32, F32), (U8, U8), (U8, F32), (F32, U8)];
+const TYPES: [(ElementType, ElementType); 16] = [
+    (F32, F32),
+    (U8, U8),
+    (U8, F32),
+    (F32, U8),
+    (U16, U16),
+    (F16, F16),
+    (F32, F16),
+    (U16, F32),
+    (F16, F32),
+    (F32, U16),
+    (U8, U16),
+    (U8, F16),
+    (U16, U8),
+    (U16, F16),
+    (F16, U8),
+    (F16, U16),
+];
 const LAYOUTS: [Layout; 2] = [Layout::Nhwc, Layout::Nchw];
 /// Around the widths of vectors, workgroups and tiles.
 const SIZES: [usize; 14] = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65];
@@ -56,7 +73,7 @@ fn heights_and_widths() {
     let mut tally = Tally::new("heights and widths");
     let kernel = Rng::new(2).kernel(3, 3, 1);
     for (i, n) in SIZES.into_iter().enumerate() {
-        for types in [(F32, F32), (U8, U8)] {
+        for types in [(F32, F32), (U8, U8), (U16, U16), (F32, F16)] {
             let conv = Conv2d::new(kernel.clone()).border(Border::Reflect101);
             for shape in [[1, n, 5, 3], [1, 5, n, 3], [1, 3, n, 4], [1, n, n, 1]] {
                 tally.case(&Case::new(conv.clone(), shape).types(types));
@@ -89,7 +106,9 @@ fn channels_and_batches() {
         }
     }
     for channels in [7, 9, 16, 33] {
-        tally.case(&Case::new(Conv2d::new(kernel.clone()), [2, 4, channels]).types((U8, U8)));
+        for types in [(U8, U8), (U16, U16), (U8, F16)] {
+            tally.case(&Case::new(Conv2d::new(kernel.clone()), [2, 4, channels]).types(types));
+        }
     }
     tally.finish(80);
 }
@@ -484,7 +503,9 @@ fn non_finite_input() {
             let layout = LAYOUTS[i % 2];
             let case = Case::new(conv.layout(layout), dims([2, 5, 7, 3], layout)).non_finite();
             tally.case(&case.clone());
-            tally.case(&case.types((F32, U8)));
+            tally.case(&case.clone().types((F32, U8)));
+            tally.case(&case.clone().types((F16, F16)));
+            tally.case(&case.types((F32, U16)));
         }
     }
     let infinite = Kernel::new(1, 3, vec![f32::INFINITY, 1.0, f32::NAN]).unwrap();
@@ -568,22 +589,36 @@ fn bands_on_small_devices() {
     tally.finish(36);
 }
 
-/// Ties on bytes: with weights of a half every sum is exact, so there is one right answer.
+/// Ties: with weights of a half every sum is exact, so there is one right answer.
 #[test]
 fn ties_round_to_even() {
+    ties::<u8>();
+    ties::<u16>();
+    ties::<f16>();
+}
+
+fn ties<T: Element>() {
     let mut tally = Tally::new("ties").exact();
+    let mut seen = false;
     for weights in [vec![0.5], vec![0.5, 0.5], vec![1.5, -0.5]] {
         for channels in [1, 3, 4] {
             let conv = Conv2d::new(Kernel::new(1, weights.len(), weights.clone()).unwrap());
-            let case = Case::new(conv.clone(), [1, 9, 11, channels]).types((U8, U8));
+            let case = Case::new(conv.clone(), [1, 9, 11, channels]).types((T::TYPE, T::TYPE));
             let problem = case.problem().unwrap();
-            let input: Vec<u8> = case.input(&problem);
+            let mut input: Vec<T> = case.input(&problem);
+            if T::TYPE == F16 {
+                // Of one exponent, so that sums need one bit more.
+                input.iter_mut().for_each(|x| *x = T::from_f32(1.0 + 0.999 * x.to_f32().abs()));
+            }
             let want = reference::run(&problem, &input);
-            assert!(want.iter().any(|e| e.value.rem_euclid(2.0) == 0.5), "no tie to be seen");
+            seen |= want.iter().any(|e| {
+                let near = |part: f64| Expected { value: e.value * part, ..*e }.nearest::<T>();
+                near(1.0 - 1e-9) != near(1.0 + 1e-9)
+            });
             tally.each(&case, |engine| {
-                match run_dirty::<u8, u8>(engine, &conv, case.shape, &input) {
+                match run_dirty::<T, T>(engine, &conv, case.shape, &input) {
                     Outcome::Done(got) => {
-                        let exact: Vec<u8> = want.iter().map(Expected::nearest).collect();
+                        let exact: Vec<T> = want.iter().map(Expected::nearest).collect();
                         match common::same_bits(&got, &exact) {
                             Ok(()) => Outcome::Done(got),
                             Err(text) => Outcome::Failed(text),
@@ -594,6 +629,7 @@ fn ties_round_to_even() {
             });
         }
     }
+    assert!(seen, "no tie to be seen");
     tally.finish(9);
 }
 

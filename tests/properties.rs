@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use channelwise::{
     Algorithm, Border, Conv2d, Element, Engine, Error, Kernel, Layout, Padding, Problem, Shape,
-    reference,
+    f16, reference,
 };
 use common::{Kind, Rng, dims, main_engines, run_filled, same_bits, say, to_nchw};
 use proptest::prelude::*;
@@ -121,7 +121,8 @@ fn run<T: Element, U: Element>(
     input: [usize; 4],
     data: &[T],
 ) -> Result<Vec<U>, Stop> {
-    let never = if U::TYPE == common::U8 { U::from_f32(170.0) } else { U::from_f32(f32::NAN) };
+    let never =
+        if U::TYPE.max_integer().is_some() { U::from_f32(170.0) } else { U::from_f32(f32::NAN) };
     Ok(run_filled(engine, conv, Shape::from(input), data, never)?)
 }
 
@@ -454,19 +455,22 @@ fn padding_is_what_the_border_says() {
     });
 }
 
-/// Bytes are widened exactly, and narrowed once at the end.
+/// Scalars are widened exactly, and narrowed once at the end.
 #[test]
-fn bytes_are_floats_rounded_once() {
-    law("bytes", setups(), |engine, setup| {
+fn types_are_floats_rounded_once() {
+    fn of<T: Element>(engine: &Engine, setup: Setup) -> Result<(), Stop> {
         let conv = setup.conv().stride(setup.stride.0, setup.stride.1);
-        let bytes: Vec<u8> = setup.data();
-        let floats: Vec<f32> = bytes.iter().map(|x| f32::from(*x)).collect();
+        let scalars: Vec<T> = setup.data();
+        let floats: Vec<f32> = scalars.iter().map(|x| x.to_f32()).collect();
         let wide = run::<f32, f32>(engine, &conv, setup.input, &floats)?;
-        same_bits(&run::<u8, f32>(engine, &conv, setup.input, &bytes)?, &wide)?;
-        let narrow: Vec<u8> = wide.iter().map(|x| u8::from_f32(*x)).collect();
-        same_bits(&run::<u8, u8>(engine, &conv, setup.input, &bytes)?, &narrow)?;
-        Ok(same_bits(&run::<f32, u8>(engine, &conv, setup.input, &floats)?, &narrow)?)
-    });
+        same_bits(&run::<T, f32>(engine, &conv, setup.input, &scalars)?, &wide)?;
+        let narrow: Vec<T> = wide.iter().map(|x| T::from_f32(*x)).collect();
+        same_bits(&run::<T, T>(engine, &conv, setup.input, &scalars)?, &narrow)?;
+        Ok(same_bits(&run::<f32, T>(engine, &conv, setup.input, &floats)?, &narrow)?)
+    }
+    law("bytes", setups(), |engine, setup| of::<u8>(engine, setup));
+    law("16-bit integers", setups(), |engine, setup| of::<u16>(engine, setup));
+    law("half floats", setups(), |engine, setup| of::<f16>(engine, setup));
 }
 
 /// A law that does not hold is refused.

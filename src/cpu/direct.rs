@@ -11,7 +11,7 @@ use super::inner::Inner;
 use super::rows::{Lines, Scratch};
 use super::store::{self, Store};
 use super::sums::{self, Block, Segments};
-use crate::{Element, ElementType, Problem};
+use crate::{ElementType, Problem};
 
 /// Scalars of a tile that is computed where it lies: the lines of a block of rows, those of a 5x5 kernel
 /// say, stay in a core's second cache from block to block.
@@ -21,18 +21,18 @@ const STAGED_TILE: usize = 1 << 10;
 
 /// Computes one task.
 #[inline(always)]
-pub(super) fn run<S: Simd, T: Element, U: Element>(
+pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
-    src: &[T],
-    mut task: Task<'_, U>,
+    src: &[u8],
+    mut task: Task<'_>,
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
     let taps = &problem.weights().taps[..];
-    let image = &src[task.image * g.image()..(task.image + 1) * g.image()];
-    let inner = Inner::of::<S, T>(problem, image);
-    let staged = T::TYPE == ElementType::U8 || !store::in_place::<U>(problem);
+    let image = super::image(problem, src, task.image);
+    let inner = Inner::of::<S>(problem, image);
+    let staged = problem.input_type() != ElementType::F32 || !store::in_place(problem);
     let Scratch { lines, ring, constant, staged: room, .. } = scratch;
     for columns in tiles(g, inner.parts(g), if staged { STAGED_TILE } else { TILE }) {
         let inner = inner.within(&columns);

@@ -16,6 +16,7 @@ use super::Task;
 use super::rows::Scratch;
 use super::store::{self, Rows, Store};
 use super::sums::MAX_ROWS;
+use crate::element::with_type;
 use crate::kernel::spectrum;
 use crate::plan::tile_outputs;
 use crate::problem::Geometry;
@@ -75,17 +76,17 @@ struct Plane {
 
 /// Computes one task, whose rows one tile gives.
 #[inline(always)]
-pub(super) fn run<S: Simd, T: Element, U: Element>(
+pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
     transforms: &Transforms,
-    src: &[T],
-    mut task: Task<'_, U>,
+    src: &[u8],
+    mut task: Task<'_>,
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
     let weights = problem.weights();
-    let image = &src[task.image * g.image()..(task.image + 1) * g.image()];
+    let image = super::image(problem, src, task.image);
     let (tile_rows, tile_columns) = transforms.tile;
     let rows = task.rows.clone();
     let valid = tile_outputs(tile_columns, g.extent().1, g.stride.1);
@@ -105,7 +106,7 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
     let mut room = vec![Complex::default(); transforms.scratch];
     // Sums [filters, rows, flat row], unless they are made where outputs lie.
     let flat = g.out_width * g.channels;
-    let in_place = store::in_place::<U>(problem);
+    let in_place = store::in_place(problem);
     sums.resize(if in_place { 0 } else { weights.filters * rows.len() * flat }, 0.0);
 
     for pair in planes.chunks(2) {
@@ -114,8 +115,12 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
         for (part, plane) in pair.iter().enumerate() {
             let lines = tile.chunks_exact_mut(tile_columns).take(read);
             match part {
-                0 => load(problem, image, rows.start, plane, lines, |at, x| at.re = x),
-                _ => load(problem, image, rows.start, plane, lines, |at, x| at.im = x),
+                0 => with_type!(problem.input_type(), T => {
+                    load::<T>(problem, image, rows.start, plane, lines, |at, x| at.re = x);
+                }),
+                _ => with_type!(problem.input_type(), T => {
+                    load::<T>(problem, image, rows.start, plane, lines, |at, x| at.im = x);
+                }),
             }
         }
         let [there, back] = &transforms.along_rows;
@@ -132,7 +137,7 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
             let out = if in_place {
                 task.planes
                     .first_mut()
-                    .and_then(|plane| bytemuck::try_cast_slice_mut::<U, f32>(plane).ok())
+                    .and_then(|plane| bytemuck::try_cast_slice_mut::<u8, f32>(plane).ok())
             } else {
                 Some(&mut sums[f * rows.len() * flat..(f + 1) * rows.len() * flat])
             };
@@ -184,13 +189,14 @@ fn multiply<S: Simd>(
 /// One plane into one part (`set`) of the lines of a tile.
 fn load<'a, T: Element>(
     problem: &Problem,
-    image: &[T],
+    image: &[u8],
     first_row: usize,
     plane: &Plane,
     lines: impl Iterator<Item = &'a mut [Complex<f32>]>,
     set: impl Fn(&mut Complex<f32>, f32),
 ) {
     let g = problem.geometry();
+    let image = bytemuck::cast_slice::<u8, T>(image);
     let border = problem.border();
     let fill = border.constant().unwrap_or(0.0);
     let left = g.first_column(plane.first);
@@ -209,12 +215,13 @@ fn load<'a, T: Element>(
             let start = (left + from as isize) as usize * g.channels;
             let pixels = row[start..].chunks_exact(g.channels);
             for (at, pixel) in line[from..to].iter_mut().zip(pixels) {
-                set(at, pixel[plane.channel].to_f32());
+                set(at, Element::to_f32(pixel[plane.channel]));
             }
         }
         for j in (0..from).chain(to..needed) {
             let column = border.index(left + j as isize, g.width);
-            let value = column.map_or(fill, |c| row[c * g.channels + plane.channel].to_f32());
+            let value =
+                column.map_or(fill, |c| Element::to_f32(row[c * g.channels + plane.channel]));
             set(&mut line[j], value);
         }
     }

@@ -6,7 +6,7 @@ use fearless_simd::{Simd, SimdBase};
 
 use super::sums::Segments;
 use crate::problem::Geometry;
-use crate::{Element, ElementType, Problem};
+use crate::{ElementType, Problem};
 
 /// The output columns of an image that can be.
 #[derive(Clone, Debug)]
@@ -17,13 +17,13 @@ pub(super) struct Inner<'a> {
 }
 
 impl<'a> Inner<'a> {
-    pub fn of<S: Simd, T: Element>(problem: &'a Problem, image: &'a [T]) -> Self {
+    pub fn of<S: Simd>(problem: &'a Problem, image: &'a [u8]) -> Self {
         let g = problem.geometry();
         // A pixel of a strided row is a segment of its own.
         let vectors = g.stride.1 == 1 || g.channels >= S::f32s::LEN;
-        let image = match T::TYPE {
-            ElementType::F32 if vectors => bytemuck::try_cast_slice::<T, f32>(image).ok(),
-            ElementType::F32 | ElementType::U8 => None,
+        let image = match problem.input_type() {
+            ElementType::F32 if vectors => bytemuck::try_cast_slice::<u8, f32>(image).ok(),
+            _ => None,
         };
         let columns = if image.is_some() { inside(g) } else { 0..0 };
         Self { problem, image: image.unwrap_or_default(), columns }

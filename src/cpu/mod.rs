@@ -18,7 +18,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::plan::{CpuLaunch, CpuLimits, CpuScheme};
-use crate::{Element, ElementType, Error, Factors, Problem, Result};
+use crate::{Error, Factors, Problem, Result};
 use rows::Scratch;
 use simd::Simd;
 
@@ -89,9 +89,9 @@ impl Cpu {
         CpuLimits { threads, lanes: self.simd.lanes() }
     }
 
-    /// Computes `problem` from `src` into `dst`, both in its layout and of its lengths. `ready` was made
-    /// of the same problem and launch. Both are taken as bytes, so that all this is compiled here and not
-    /// anew by every crate that calls it.
+    /// Computes `problem` from `src` into `dst`, tensors in its layout and of its lengths and types.
+    /// `ready` was made of the same problem and launch. Both are taken as bytes, so that what depends on
+    /// their types is only how a row is read and written.
     pub(crate) fn run(
         &self,
         problem: &Problem,
@@ -100,29 +100,11 @@ impl Cpu {
         src: &[u8],
         dst: &mut [u8],
     ) {
-        use ElementType::{F32, U8};
-        use bytemuck::{cast_slice as of, cast_slice_mut as to};
-        match (problem.input_type(), problem.output_type()) {
-            (F32, F32) => self.typed::<f32, f32>(problem, launch, ready, of(src), to(dst)),
-            (F32, U8) => self.typed::<f32, u8>(problem, launch, ready, of(src), dst),
-            (U8, F32) => self.typed::<u8, f32>(problem, launch, ready, src, to(dst)),
-            (U8, U8) => self.typed::<u8, u8>(problem, launch, ready, src, dst),
-        }
-    }
-
-    fn typed<T: Element, U: Element>(
-        &self,
-        problem: &Problem,
-        launch: &CpuLaunch,
-        ready: &CpuReady,
-        src: &[T],
-        dst: &mut [U],
-    ) {
         if dst.is_empty() {
             return;
         }
         let tasks = tasks(problem, launch, dst);
-        let run = |scratch: &mut Scratch, task: Task<'_, U>| {
+        let run = |scratch: &mut Scratch, task: Task<'_>| {
             self.simd.run(problem, ready, src, task, scratch);
         };
         if tasks.len() == 1 {
@@ -171,27 +153,27 @@ impl CpuReady {
 }
 
 /// Some output rows of one image.
-struct Task<'a, U> {
+struct Task<'a> {
     image: usize,
     rows: Range<usize>,
     /// The rows' memory: one slice, or one for each output plane.
-    planes: Vec<&'a mut [U]>,
+    planes: Vec<&'a mut [u8]>,
 }
 
 /// Cuts the output into tasks that own their rows.
-fn tasks<'a, U>(problem: &Problem, launch: &CpuLaunch, dst: &'a mut [U]) -> Vec<Task<'a, U>> {
+fn tasks<'a>(problem: &Problem, launch: &CpuLaunch, dst: &'a mut [u8]) -> Vec<Task<'a>> {
     let g = problem.geometry();
-    let plane = g.out_height * g.out_row();
+    let row = g.out_row() * problem.output_type().bytes();
     let mut tasks = Vec::new();
-    for (image, out) in dst.chunks_mut(g.out_image()).enumerate() {
+    for (image, out) in dst.chunks_mut(g.out_planes() * g.out_height * row).enumerate() {
         let first = tasks.len();
-        for plane in out.chunks_mut(plane) {
-            for (i, rows) in plane.chunks_mut(launch.rows_per_task * g.out_row()).enumerate() {
+        for plane in out.chunks_mut(g.out_height * row) {
+            for (i, rows) in plane.chunks_mut(launch.rows_per_task * row).enumerate() {
                 if tasks.len() == first + i {
                     let start = i * launch.rows_per_task;
                     tasks.push(Task {
                         image,
-                        rows: start..start + rows.len() / g.out_row(),
+                        rows: start..start + rows.len() / row,
                         planes: Vec::with_capacity(g.out_planes()),
                     });
                 }
@@ -200,4 +182,10 @@ fn tasks<'a, U>(problem: &Problem, launch: &CpuLaunch, dst: &'a mut [U]) -> Vec<
         }
     }
     tasks
+}
+
+/// One image of an input tensor.
+fn image<'a>(problem: &Problem, src: &'a [u8], image: usize) -> &'a [u8] {
+    let bytes = problem.geometry().image() * problem.input_type().bytes();
+    &src[image * bytes..(image + 1) * bytes]
 }

@@ -16,8 +16,9 @@ use std::ops::Range;
 use rustfft::num_complex::Complex;
 
 use super::ring::Ring;
+use crate::element::with_type;
 use crate::problem::Geometry;
-use crate::{Border, Element, Problem};
+use crate::{Border, Element, ElementType, Problem};
 
 /// Buffers of one worker, kept from task to task.
 #[derive(Debug, Default)]
@@ -57,8 +58,9 @@ impl Segment {
 }
 
 /// The lines of one tile.
-pub(super) struct Lines<'a, T> {
-    src: &'a [T],
+pub(super) struct Lines<'a> {
+    src: &'a [u8],
+    element: ElementType,
     g: &'a Geometry,
     border: Border,
     /// Output columns.
@@ -72,12 +74,12 @@ pub(super) struct Lines<'a, T> {
     ring: &'a mut Ring,
 }
 
-impl<'a, T: Element> Lines<'a, T> {
+impl<'a> Lines<'a> {
     /// `count` empty lines for some output columns of the image `src`. Each has `slack` scalars
     /// that may be read behind its end.
     pub fn new(
         problem: &'a Problem,
-        src: &'a [T],
+        src: &'a [u8],
         columns: Range<usize>,
         count: usize,
         slack: usize,
@@ -111,7 +113,8 @@ impl<'a, T: Element> Lines<'a, T> {
         lines.clear();
         lines.resize(pitch * count, 0.0);
         ring.clear(count);
-        Self { src, g, border: problem.border(), columns, offsets, segments, pitch, lines, ring }
+        let (element, border) = (problem.input_type(), problem.border());
+        Self { src, element, g, border, columns, offsets, segments, pitch, lines, ring }
     }
 
     /// Where each tap column starts in a line.
@@ -141,6 +144,11 @@ impl<'a, T: Element> Lines<'a, T> {
 
     #[inline(always)]
     pub fn fill(&mut self, line: usize, row: isize) {
+        with_type!(self.element, T => self.fill_from::<T>(line, row));
+    }
+
+    #[inline(always)]
+    fn fill_from<T: Element>(&mut self, line: usize, row: isize) {
         let g = self.g;
         let out = &mut self.lines[line * self.pitch..(line + 1) * self.pitch];
         let fill = self.border.constant().unwrap_or(0.0);
@@ -148,7 +156,7 @@ impl<'a, T: Element> Lines<'a, T> {
             out.fill(fill);
             return;
         };
-        let source = &self.src[row * g.row()..(row + 1) * g.row()];
+        let source = &bytemuck::cast_slice::<u8, T>(self.src)[row * g.row()..(row + 1) * g.row()];
         let first = g.first_column(self.columns.start);
         for Segment { first: tap, len, start } in &self.segments {
             let out = &mut out[*start..*start + *len * g.channels];

@@ -10,26 +10,26 @@ use super::rows::{Lines, Scratch};
 use super::store::Store;
 use super::sums::{self, Block, Pattern, Segments};
 use crate::problem::Geometry;
-use crate::{Element, Factors, Problem};
+use crate::{Factors, Problem};
 
 /// Scalars of a tile: the row sums of a kernel of 31 rows, say, stay in a core's second cache.
 const TILE: usize = 1 << 11;
 
 /// Computes one task.
 #[inline(always)]
-pub(super) fn run<S: Simd, T: Element, U: Element>(
+pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
     factors: &Factors,
-    src: &[T],
-    mut task: Task<'_, U>,
+    src: &[u8],
+    mut task: Task<'_>,
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
     let weights = problem.weights();
     let (kh, kw) = g.kernel;
     let terms = factors.terms();
-    let image = &src[task.image * g.image()..(task.image + 1) * g.image()];
+    let image = super::image(problem, src, task.image);
     // Rows one by one: they have a stride only where a block of output rows picks them.
     let across = Pattern::new(&Geometry { stride: (1, 1), ..*g }, 1, (1, kw), 1);
     let at_once = sums::rows_at_once::<S>(g, (kh, 1), TILE);
@@ -43,7 +43,7 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
         .collect();
     let mut at = Vec::with_capacity(count);
     let Scratch { lines, ring, sums, summed, staged, constant, .. } = scratch;
-    let inner = Inner::of::<S, T>(problem, image);
+    let inner = Inner::of::<S>(problem, image);
     for columns in tiles(g, inner.parts(g), TILE) {
         let inner = inner.within(&columns);
         let places = columns.len() * g.channels;
@@ -101,7 +101,7 @@ pub(super) fn run<S: Simd, T: Element, U: Element>(
 }
 
 /// Where the rows of a tile are read.
-enum RowsOf<'a, 'b, T> {
+enum RowsOf<'a, 'b> {
     Image(InnerTile<'a>),
-    Line(Lines<'b, T>),
+    Line(Lines<'b>),
 }

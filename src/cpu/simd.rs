@@ -4,7 +4,7 @@ use fearless_simd::{Level, dispatch};
 
 use super::rows::Scratch;
 use super::{CpuReady, Task, direct, fft, separable};
-use crate::{Element, Problem};
+use crate::Problem;
 
 /// A SIMD level this machine has.
 #[derive(Clone, Copy, Debug)]
@@ -58,12 +58,12 @@ impl Simd {
         dispatch!(self.0, simd => lanes(simd))
     }
 
-    pub fn run<T: Element, U: Element>(
+    pub fn run(
         self,
         problem: &Problem,
         ready: &CpuReady,
-        src: &[T],
-        task: Task<'_, U>,
+        src: &[u8],
+        task: Task<'_>,
         scratch: &mut Scratch,
     ) {
         match ready {

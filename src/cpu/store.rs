@@ -3,6 +3,7 @@
 use fearless_simd::Simd;
 
 use super::sums::{Block, MAX_ROWS, Segments};
+use crate::element::with_type;
 use crate::problem::Follow;
 use crate::{Activation, Element, ElementType, Problem};
 
@@ -18,22 +19,22 @@ pub(super) struct Rows {
 
 /// Where the outputs of some columns of a task go.
 #[derive(Debug)]
-pub(super) struct Store<'a, 'b, U> {
+pub(super) struct Store<'a, 'b> {
     pub problem: &'a Problem,
     /// The task's rows: one slice, or one for each output plane.
-    pub planes: &'a mut [&'b mut [U]],
+    pub planes: &'a mut [&'b mut [u8]],
     /// First scalar of the flat row, and how many, before outputs multiply them.
     pub from: usize,
     pub places: usize,
 }
 
 /// Whether sums can be made where outputs lie: f32 and one output per channel.
-pub(super) fn in_place<U: Element>(problem: &Problem) -> bool {
+pub(super) fn in_place(problem: &Problem) -> bool {
     let weights = problem.weights();
-    U::TYPE == ElementType::F32 && weights.filters == 1 && weights.follow.is_none()
+    problem.output_type() == ElementType::F32 && weights.filters == 1 && weights.follow.is_none()
 }
 
-impl<U: Element> Store<'_, '_, U> {
+impl Store<'_, '_> {
     /// Outputs of some rows: of `block` with the taps and the bias of each filter.
     #[inline(always)]
     pub fn sums<S: Simd>(
@@ -107,10 +108,10 @@ impl<U: Element> Store<'_, '_, U> {
     /// The rows themselves where sums can be made in them.
     #[inline(always)]
     fn in_place(&mut self, rows: Rows) -> Option<impl Iterator<Item = &mut [f32]>> {
-        if !in_place::<U>(self.problem) {
+        if !in_place(self.problem) {
             return None;
         }
-        let all = bytemuck::try_cast_slice_mut::<U, f32>(self.planes.first_mut()?).ok()?;
+        let all = bytemuck::try_cast_slice_mut::<u8, f32>(self.planes.first_mut()?).ok()?;
         let row = self.problem.geometry().out_row();
         Some(all[rows.first * row..].chunks_mut(row).step_by(rows.spacing).take(rows.count))
     }
@@ -122,17 +123,21 @@ impl<U: Element> Store<'_, '_, U> {
         let at = row * g.out_row();
         if g.planar || g.outputs == 1 {
             for (output, plane) in self.planes.iter_mut().enumerate() {
-                U::narrow(values(output), &mut plane[at + self.from..][..self.places]);
+                let part = at + self.from..at + self.from + self.places;
+                self.problem.output_type().narrow(values(output), plane, part);
             }
             return;
         }
         let from = at + self.from * g.outputs;
-        let to = &mut self.planes[0][from..from + self.places * g.outputs];
-        for output in 0..g.outputs {
-            for (to, value) in to[output..].iter_mut().step_by(g.outputs).zip(values(output)) {
-                *to = U::from_f32(*value);
+        let to = from..from + self.places * g.outputs;
+        with_type!(self.problem.output_type(), U => {
+            let to = &mut bytemuck::cast_slice_mut::<u8, U>(self.planes[0])[to];
+            for output in 0..g.outputs {
+                for (to, value) in to[output..].iter_mut().step_by(g.outputs).zip(values(output)) {
+                    *to = <U as Element>::from_f32(*value);
+                }
             }
-        }
+        });
     }
 }
 

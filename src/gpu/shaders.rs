@@ -10,6 +10,8 @@ use crate::{ElementType, Problem};
 pub(crate) enum Data {
     F32,
     U8,
+    U16,
+    F16,
     /// Pairs of f32, between passes.
     Complex,
 }
@@ -19,6 +21,8 @@ impl From<ElementType> for Data {
         match element {
             ElementType::F32 => Self::F32,
             ElementType::U8 => Self::U8,
+            ElementType::U16 => Self::U16,
+            ElementType::F16 => Self::F16,
         }
     }
 }
@@ -59,14 +63,40 @@ macro_rules! row {
 pub(crate) const TABLE: &[Shader] = &[
     row!(Direct: "weights" "activation" "place" "direct"; F32 "in_f32" -> F32 "out_f32"),
     row!(Direct: "weights" "activation" "place" "direct"; F32 "in_f32" -> U8 "out_u8"),
+    row!(Direct: "weights" "activation" "place" "direct"; F32 "in_f32" -> U16 "out_u16"),
+    row!(Direct: "weights" "activation" "place" "direct"; F32 "in_f32" -> F16 "out_f16"),
     row!(Direct: "weights" "activation" "place" "direct"; U8 "in_u8" -> F32 "out_f32"),
     row!(Direct: "weights" "activation" "place" "direct"; U8 "in_u8" -> U8 "out_u8"),
+    row!(Direct: "weights" "activation" "place" "direct"; U8 "in_u8" -> U16 "out_u16"),
+    row!(Direct: "weights" "activation" "place" "direct"; U8 "in_u8" -> F16 "out_f16"),
+    row!(Direct: "weights" "activation" "place" "direct"; U16 "in_u16" -> F32 "out_f32"),
+    row!(Direct: "weights" "activation" "place" "direct"; U16 "in_u16" -> U8 "out_u8"),
+    row!(Direct: "weights" "activation" "place" "direct"; U16 "in_u16" -> U16 "out_u16"),
+    row!(Direct: "weights" "activation" "place" "direct"; U16 "in_u16" -> F16 "out_f16"),
+    row!(Direct: "weights" "activation" "place" "direct"; F16 "in_f16" -> F32 "out_f32"),
+    row!(Direct: "weights" "activation" "place" "direct"; F16 "in_f16" -> U8 "out_u8"),
+    row!(Direct: "weights" "activation" "place" "direct"; F16 "in_f16" -> U16 "out_u16"),
+    row!(Direct: "weights" "activation" "place" "direct"; F16 "in_f16" -> F16 "out_f16"),
     row!(Flat: "weights" "activation" "store_f32" "flat"; F32 "in_f32" -> F32 "out_f32"),
-    row!(Flat: "weights" "activation" "store_u8" "flat"; F32 "in_f32" -> U8 "out_u8"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; F32 "in_f32" -> U8 "out_u8"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; F32 "in_f32" -> U16 "out_u16"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; F32 "in_f32" -> F16 "out_f16"),
     row!(Flat: "weights" "activation" "store_f32" "flat"; U8 "in_u8" -> F32 "out_f32"),
-    row!(Flat: "weights" "activation" "store_u8" "flat"; U8 "in_u8" -> U8 "out_u8"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; U8 "in_u8" -> U8 "out_u8"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; U8 "in_u8" -> U16 "out_u16"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; U8 "in_u8" -> F16 "out_f16"),
+    row!(Flat: "weights" "activation" "store_f32" "flat"; U16 "in_u16" -> F32 "out_f32"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; U16 "in_u16" -> U8 "out_u8"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; U16 "in_u16" -> U16 "out_u16"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; U16 "in_u16" -> F16 "out_f16"),
+    row!(Flat: "weights" "activation" "store_f32" "flat"; F16 "in_f16" -> F32 "out_f32"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; F16 "in_f16" -> U8 "out_u8"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; F16 "in_f16" -> U16 "out_u16"),
+    row!(Flat: "weights" "activation" "store_packed" "flat"; F16 "in_f16" -> F16 "out_f16"),
     row!(Forward: "fft" "fft_forward"; F32 "in_f32" -> Complex "out_complex"),
     row!(Forward: "fft" "fft_forward"; U8 "in_u8" -> Complex "out_complex"),
+    row!(Forward: "fft" "fft_forward"; U16 "in_u16" -> Complex "out_complex"),
+    row!(Forward: "fft" "fft_forward"; F16 "in_f16" -> Complex "out_complex"),
     row!(Multiply: "fft" "fft_multiply"; Complex "in_complex" -> Complex "out_complex"),
     row!(Back: "activation" "fft" "fft_back"; Complex "in_complex" -> F32 "out_f32"),
 ];

@@ -41,6 +41,8 @@ fn problems(shader: &Shader) -> Vec<Problem> {
     let element = |data| match data {
         Data::F32 | Data::Complex => ElementType::F32,
         Data::U8 => ElementType::U8,
+        Data::U16 => ElementType::U16,
+        Data::F16 => ElementType::F16,
     };
     let (input, output) = (element(shader.source), element(shader.output));
     let two = Kernel::stack(&[Kernel::sobel_x(), Kernel::sobel_y()]).unwrap();

@@ -106,12 +106,12 @@ fn vectors(problem: &Problem, limits: &CpuLimits) -> f64 {
 }
 
 /// Microseconds to bring an input vector into a line as f32, where it is not read where it lies, and an
-/// output vector to bytes.
+/// output vector to its type.
 fn converting(problem: &Problem, limits: &CpuLimits, lines: bool) -> f64 {
     let lanes = limits.lanes as f64;
-    let widened = lines || problem.input_type() == ElementType::U8;
+    let widened = lines || problem.input_type() != ElementType::F32;
     let inputs = if widened { problem.input_len() as f64 / lanes } else { 0.0 };
-    let narrowed = problem.output_type() == ElementType::U8;
+    let narrowed = problem.output_type() != ElementType::F32;
     let outputs = if narrowed { problem.output_len() as f64 / lanes } else { 0.0 };
     0.0012 * inputs + 0.003 * outputs
 }

@@ -3,7 +3,7 @@
 use super::cost::{self, GpuCost, Traffic};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
 use super::{Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, Scheme};
-use crate::{ElementType, Problem};
+use crate::Problem;
 
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     let one_thread = cost::cpu_direct(problem, limits);
@@ -15,12 +15,9 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
 pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
     let g = problem.geometry();
     // Where words hold several scalars, a slice is that many neighbouring channels.
-    let sliced = match problem.output_type() {
-        ElementType::F32 => true,
-        ElementType::U8 => !g.planar && (g.channels * g.outputs).is_multiple_of(4),
-    };
-    let lanes = 4 / problem.output_type().bytes() as u64;
-    limits.check_iterations(lanes * (place_iterations(problem) + 1))?;
+    let lanes = problem.output_type().per_word();
+    let sliced = lanes == 1 || !g.planar && (g.channels * g.outputs).is_multiple_of(lanes);
+    limits.check_iterations(lanes as u64 * (place_iterations(problem) + 1))?;
     let side = if limits.max_invocations >= 256 { 16 } else { 8 };
     let workgroup = match (sliced, limits.class) {
         (false, _) => [64, 1],
@@ -61,7 +58,7 @@ fn place_iterations(problem: &Problem) -> u64 {
 /// Invocations for `band`: one for each word of output.
 pub(super) fn grid(problem: &Problem, pitch: usize, sliced: bool, band: &Band) -> [usize; 3] {
     let g = problem.geometry();
-    let lanes = 4 / problem.output_type().bytes();
+    let lanes = problem.output_type().per_word();
     let (rows, columns, images) = (band.rows.len(), band.columns.len(), band.images.len());
     if sliced {
         return [columns, rows, images * (g.channels * g.outputs / lanes)];

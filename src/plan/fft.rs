@@ -170,7 +170,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let g = problem.geometry();
     let weights = problem.weights();
     let size = [g.out_height, g.out_width, g.images];
-    let apart = problem.output_type() == ElementType::U8 || weights.follow.is_some();
+    let apart = problem.output_type() != ElementType::F32 || weights.follow.is_some();
     let finish = if apart {
         flat::whole_words(problem, residence)?;
         let specialised = flat::specialised(problem, limits);

@@ -5,7 +5,7 @@ use std::fmt;
 use super::cost::{GpuCost, Traffic};
 use super::limits::{GpuLimits, Residence};
 use super::{GpuLaunch, Offer, Scheme};
-use crate::{ElementType, Problem};
+use crate::Problem;
 
 pub(super) const NOT_ON_CPU: &str = "the CPU's `direct` already works on flat rows in vectors";
 
@@ -91,8 +91,8 @@ pub(crate) struct Work {
     pub outputs: usize,
     /// Planes of the source, each with taps of its own.
     pub terms: usize,
-    /// Whether bytes are stored.
-    pub bytes: bool,
+    /// Whether words of several scalars are stored.
+    pub packed: bool,
 }
 
 /// Output rows and columns, and images.
@@ -110,7 +110,7 @@ impl Work {
             filters: problem.weights().filters,
             outputs: g.outputs,
             terms: 1,
-            bytes: problem.output_type() == ElementType::U8,
+            packed: problem.output_type().per_word() > 1,
         }
     }
 
@@ -124,10 +124,10 @@ impl Work {
         let [out_rows, out_columns, _] = size;
         let (row_spacing, row_phases) = spacing(self.stride.0, self.dilation.0);
         let (mut column_spacing, mut column_phases) = spacing(self.stride.1, self.dilation.1);
-        // Bytes are stored in words, and no word may belong to two invocations: four neighbouring
+        // Several scalars are stored in a word, and no word may belong to two invocations: four neighbouring
         // columns of few channels fill words, and otherwise four neighbouring scalars do.
         let units = match self.channels {
-            _ if !self.bytes => 1,
+            _ if !self.packed => 1,
             few @ 1..4 if column_spacing == 1 => few,
             channels => {
                 let times = 4 / gcd(column_spacing.saturating_mul(channels), 4);
@@ -161,7 +161,7 @@ impl Work {
         let room = SUMS / (units * spread);
         let across = out_columns.div_ceil(LANES * column_spacing);
         let chain = match room {
-            _ if self.bytes || kw <= column_phases => 1,
+            _ if self.packed || kw <= column_phases => 1,
             4.. if kh <= row_phases => 4,
             2.. => 2,
             _ => 1,
@@ -172,7 +172,7 @@ impl Work {
         let block = Block {
             workgroup: [64.min(limits.max_invocations), 1],
             vectors: (units * chain) as u32,
-            chained: !self.bytes,
+            chained: !self.packed,
             words: units == 4 && self.channels.is_multiple_of(4),
             rows,
             spacing: (row_spacing as u32, column_spacing as u32),
@@ -239,16 +239,17 @@ pub(super) fn specialised(problem: &Problem, limits: &GpuLimits) -> bool {
     problem.multiply_adds() >= limits.specialise_from
 }
 
-/// Refuses bytes in the caller's buffers whose rows share words.
+/// Refuses outputs in the caller's buffers whose rows share words, or the two words of four 16-bit scalars.
 pub(super) fn whole_words(problem: &Problem, residence: Residence) -> Result<(), String> {
     let g = problem.geometry();
-    let bytes = problem.output_type() == ElementType::U8;
-    if !bytes || residence == Residence::Host || g.out_row().is_multiple_of(4) {
+    let packed = problem.output_type().per_word() > 1;
+    if !packed || residence == Residence::Host || g.out_row().is_multiple_of(4) {
         return Ok(());
     }
     Err(format!(
-        "rows of {} bytes do not fill words, so a word of the caller's buffer holds two rows",
-        g.out_row()
+        "rows of {} {} scalars are not whole fours, so a word of the caller's buffer may hold two rows",
+        g.out_row(),
+        problem.output_type()
     ))
 }
 

@@ -362,7 +362,7 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
 /// Rows (or images) by which bands must start, so that no word of a packed byte output belongs to
 /// two of them.
 fn granule(problem: &Problem, residence: Residence) -> usize {
-    let word = 4 / problem.output_type().bytes();
+    let word = problem.output_type().per_word();
     match residence {
         Residence::Host => 1,
         Residence::Device if problem.geometry().out_row().is_multiple_of(word) => 1,

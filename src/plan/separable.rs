@@ -98,7 +98,7 @@ pub(super) fn across(work: Work, terms: usize) -> Work {
         dilation: (1, work.dilation.1),
         filters: terms,
         outputs: terms,
-        bytes: false,
+        packed: false,
         ..work
     }
 }

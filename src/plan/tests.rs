@@ -230,7 +230,7 @@ fn bytes_whose_rows_share_words_are_left_to_direct_in_the_callers_buffers() {
     let on_device = choose(&odd, &machine(Residence::Device), Algorithm::Auto).unwrap();
     assert_eq!(on_device.algorithm(), Algorithm::Direct);
     let forced = choose(&odd, &machine(Residence::Device), Algorithm::Flat).unwrap_err();
-    assert!(forced.to_string().contains("99 bytes"), "{forced}");
+    assert!(forced.to_string().contains("99 u8 scalars"), "{forced}");
     let on_host = choose(&odd, &machine(Residence::Host), Algorithm::Auto).unwrap();
     assert_eq!(on_host.algorithm(), Algorithm::Flat);
 }

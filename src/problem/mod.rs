@@ -209,7 +209,7 @@ impl Problem {
 
     /// Whether infinities and NaNs are known to be none of what taps meet.
     pub(crate) fn reads_finite(&self) -> bool {
-        let input = self.input_type == ElementType::U8 || self.conv.finite;
+        let input = self.input_type.max_integer().is_some() || self.conv.finite;
         input && self.border().constant().is_none_or(f32::is_finite)
     }
 }

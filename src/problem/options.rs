@@ -52,12 +52,14 @@ pub(super) fn check_options(conv: &Conv2d, output_type: ElementType) -> Result<(
     // Only the last step's results are stored.
     if let Some((name, last)) = activations.last()
         && last.needs_float()
-        && output_type != ElementType::F32
+        && output_type.max_integer().is_some()
     {
         return Err(Error::argument(
             name,
             last,
-            format!("its results are fractions, so the output type must be f32, not {output_type}"),
+            format!(
+                "its results are fractions, so the output type must be a float, not {output_type}"
+            ),
         ));
     }
     Ok(())

@@ -12,10 +12,10 @@ use channelwise::ndarray::{Array, ArrayView};
 use channelwise::reference::{self, Expected};
 use channelwise::{
     Algorithm, Border, Conv2d, Cpu, Element, ElementType, Engine, Error, Gpu, GpuOptions, Kernel,
-    Layout, Problem, Shape, wgpu,
+    Layout, Problem, Shape, f16, wgpu,
 };
 
-pub(crate) use ElementType::{F32, U8};
+pub(crate) use ElementType::{F16, F32, U8, U16};
 
 /// Every border, and both kinds of constant.
 pub(crate) const BORDERS: [Border; 6] = [
@@ -226,10 +226,11 @@ impl Rng {
         (0..n).map(|_| self.uniform(lo, hi)).collect()
     }
 
-    /// `n` elements: bytes of every value, or floats in `lo..hi`.
+    /// `n` elements: integers of every value, or floats in `lo..hi`.
     pub(crate) fn elements<T: Element>(&mut self, n: usize, lo: f32, hi: f32) -> Vec<T> {
         let mut one = || match T::TYPE {
             U8 => T::from_f32(self.below(256) as f32),
+            U16 => T::from_f32(self.below(65_536) as f32),
             _ => T::from_f32(self.uniform(lo, hi)),
         };
         (0..n).map(|_| one()).collect()
@@ -280,7 +281,11 @@ impl Case {
     /// The input, the same at every call.
     pub(crate) fn input<T: Element>(&self, problem: &Problem) -> Vec<T> {
         let mut rng = Rng::new(self.seed);
-        let (lo, hi) = if self.to == U8 { (-40.0, 300.0) } else { (-1.0, 1.0) };
+        let (lo, hi) = match self.to {
+            U8 => (-40.0, 300.0),
+            U16 => (-8e3, 65e3),
+            _ => (-1.0, 1.0),
+        };
         let mut input: Vec<T> = rng.elements(problem.input_len(), lo, hi);
         if self.non_finite {
             for (i, value) in
@@ -373,8 +378,8 @@ impl<U> Outcome<U> {
 /// differ, an element was left as it was.
 fn dirt<U: Element>() -> [U; 2] {
     match U::TYPE {
-        U8 => [U::from_f32(170.0), U::from_f32(85.0)],
-        _ => [U::from_f32(f32::NAN), U::from_f32(1.234_567e30)],
+        U8 | U16 => [U::from_f32(170.0), U::from_f32(85.0)],
+        _ => [U::from_f32(f32::NAN), U::from_f32(-1234.567)],
     }
 }
 
@@ -516,12 +521,22 @@ impl Tally {
 
     /// One case on every engine, each element against the reference.
     pub(crate) fn case(&mut self, case: &Case) {
-        match (case.from, case.to) {
-            (F32, F32) => self.typed::<f32, f32>(case),
-            (F32, U8) => self.typed::<f32, u8>(case),
-            (U8, F32) => self.typed::<u8, f32>(case),
-            (U8, U8) => self.typed::<u8, u8>(case),
-            other => panic!("{other:?} is not covered: add it"),
+        match case.from {
+            F32 => self.from::<f32>(case),
+            U8 => self.from::<u8>(case),
+            U16 => self.from::<u16>(case),
+            F16 => self.from::<f16>(case),
+            other => panic!("{other} is not covered: add it"),
+        }
+    }
+
+    fn from<T: Element>(&mut self, case: &Case) {
+        match case.to {
+            F32 => self.typed::<T, f32>(case),
+            U8 => self.typed::<T, u8>(case),
+            U16 => self.typed::<T, u16>(case),
+            F16 => self.typed::<T, f16>(case),
+            other => panic!("{other} is not covered: add it"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `--verify`: a sample of the outputs against the definition.
 
 use channelwise::reference::{self, Expected};
-use channelwise::{Element, ElementType, Layout, Problem};
+use channelwise::{Element, Layout, Problem};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(crate) struct Worst {
     pub(crate) index: usize,
     pub(crate) found: f64,
     pub(crate) expected: f64,
-    /// Distance from what is expected; for u8, beyond rounding.
+    /// Distance from what is expected; beyond rounding for types other than f32.
     pub(crate) error: f64,
     pub(crate) allowance: f64,
     /// `error / allowance`.
@@ -46,10 +46,7 @@ impl Worst {
     fn new<U: Element>(index: usize, got: U, expected: &Expected) -> Self {
         let found = f64::from(got.to_f32());
         let accepted = expected.accepts(got);
-        let error = match U::TYPE {
-            ElementType::U8 => ((found - expected.value.clamp(0.0, 255.0)).abs() - 0.5).max(0.0),
-            _ => (found - expected.value).abs(),
-        };
+        let error = expected.beyond(got);
         let ratio = match (accepted, error / expected.allowance) {
             (true, _) => expected.usage(got),
             (false, ratio) if ratio.is_nan() => f64::INFINITY,
@@ -150,7 +147,7 @@ fn scrambled(x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use channelwise::{Conv2d, Kernel};
+    use channelwise::{Conv2d, ElementType, Kernel};
 
     #[test]
     fn one_wrong_output_is_seen() {

@@ -1,7 +1,7 @@
-// How `flat` stores a row of its block as bytes: whole words, which one invocation owns.
+// How `flat` stores a row of its block where words hold several scalars: four at once, which one invocation owns.
 //
-// The vectors are units: four, and each column's outputs fill words; or as many as channels, and the
-// outputs of the four neighbouring columns do.
+// The vectors are units: four, and each column's outputs are fours; or as many as channels, and the
+// outputs of the four neighbouring columns are.
 
 fn store_block(image: u32, row: u32, first_column: u32, unit: u32, y: array<vec4<f32>, 16>) {
     let places = p.columns * channels();
@@ -17,7 +17,7 @@ fn store_block(image: u32, row: u32, first_column: u32, unit: u32, y: array<vec4
                 for (var part = 0u; part < together; part++) {
                     let scalar = part * 4u;
                     if x + scalar / together < places {
-                        store_word(base + x * together + scalar, vec4(
+                        store_four(base + x * together + scalar, vec4(
                             output(y, scalar, k, together, g), output(y, scalar + 1u, k, together, g),
                             output(y, scalar + 2u, k, together, g), output(y, scalar + 3u, k, together, g),
                         ));
@@ -29,7 +29,7 @@ fn store_block(image: u32, row: u32, first_column: u32, unit: u32, y: array<vec4
             for (var part = 0u; part < pixel; part++) {
                 let scalar = part * 4u;
                 if first_column * pixel + scalar < p.columns * pixel {
-                    store_word(base + first_column * pixel + scalar, vec4(
+                    store_four(base + first_column * pixel + scalar, vec4(
                         beside(y, scalar, pixel, together, g), beside(y, scalar + 1u, pixel, together, g),
                         beside(y, scalar + 2u, pixel, together, g), beside(y, scalar + 3u, pixel, together, g),
                     ));
