@@ -58,14 +58,13 @@ impl Expected {
     #[must_use]
     pub fn beyond<T: Element>(&self, got: T) -> f64 {
         let got = f64::from(got.to_f32());
-        match T::TYPE.max_integer() {
-            Some(most) => {
-                let value = self.value.clamp(0.0, most.into());
-                ((got - value).abs() - 0.5).max(0.0)
-            }
-            None if got == stored(T::TYPE, self.value) && T::TYPE == ElementType::F16 => 0.0,
-            None => ((got - self.value).abs() - half_step(T::TYPE, got, self.value)).max(0.0),
-        }
+        let off = match T::TYPE.max_integer() {
+            Some(most) => (got - self.value.clamp(0.0, most.into())).abs() - 0.5,
+            None if T::TYPE == ElementType::F16 && got == stored_half(self.value) => 0.0,
+            None => (got - self.value).abs() - half_step(T::TYPE, got, self.value),
+        };
+        // NaN stays one.
+        if off < 0.0 { 0.0 } else { off }
     }
 
     /// How much of the allowance `got` uses: 1 is the limit. Of types other than f32 the distance beyond

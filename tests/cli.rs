@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use channelwise::ndarray::{Array, Array1, Array2, Array3, Array4, Ix2, Ix3, Ix4};
 use channelwise::{
-    Activation, Border, Conv2d, Element, Engine, Kernel, Layout, Padding, Pointwise,
+    Activation, Border, Conv2d, Element, Engine, Kernel, Layout, Padding, Pointwise, f16,
 };
 use image::{ImageFormat, RgbImage};
 use ndarray_npy::{ReadNpyExt, WritableElement};
@@ -80,10 +80,23 @@ fn sixteen_bits_and_orientation() {
         image::Luma([(x * 9000 + y * 777) as u16])
     });
     deep.save(room.at("deep.png")).unwrap();
-    let ran = room.run("run deep.png -o y.npy --kernel identity --engine cpu").ok();
+    let pixel = 5 * 9000 + 3 * 777;
+    let ran = room.run("run deep.png -o y.npy --kernel identity --engine cpu --out-type u8").ok();
     assert!(ran.err.contains("note: deep.png has 16 bits"), "{}", ran.err);
     let y: Array3<u8> = room.load("y.npy");
-    assert_eq!(y[[3, 5, 0]], ((5.0 * 9000.0 + 3.0 * 777.0) / 257.0_f64).round() as u8);
+    assert_eq!(y[[3, 5, 0]], (f64::from(pixel) / 257.0).round() as u8);
+    // They stay 16 bits where they can.
+    room.run("run deep.png -o y.npy --kernel identity --engine cpu").ok();
+    let y: Array3<u16> = room.load("y.npy");
+    assert_eq!(y[[3, 5, 0]], pixel as u16);
+    for output in ["same.png", "same.tif"] {
+        let ran = room.run(&format!("run deep.png -o {output} --kernel identity")).ok();
+        assert!(!ran.err.contains("note"), "{}", ran.err);
+        let back = image::open(room.at(output)).unwrap();
+        assert_eq!(back, image::DynamicImage::ImageLuma16(deep.clone()), "{output}");
+    }
+    let ran = room.run("run deep.png -o same.jpg --kernel identity").ok();
+    assert!(ran.err.contains("note: deep.png has 16 bits"), "{}", ran.err);
 
     // A jpeg that says it was taken with the camera turned (6: a quarter to the right).
     RgbImage::from_fn(16, 8, |x, _| image::Rgb([x as u8 * 16; 3])).save(room.at("a.jpg")).unwrap();
@@ -95,6 +108,32 @@ fn sixteen_bits_and_orientation() {
     let t: Array3<u8> = room.load("t.npy");
     assert_eq!(t.dim(), (16, 8, 3));
     assert!(t[[15, 4, 0]] > t[[0, 4, 0]] + 100);
+}
+
+/// float16 and uint16 of NumPy, there and back; a half float's bits say what they are.
+#[test]
+fn sixteen_bits_of_numpy() {
+    let room = Room::new();
+    let x = Array3::from_shape_fn((5, 7, 2), |(r, q, c)| (r * 9001 + q * 517 + c * 40_000) as u16);
+    room.save("x.npy", &x);
+    room.run("run x.npy -o y.npy --kernel identity").ok();
+    assert_eq!(room.load::<Array3<u16>>("y.npy"), x);
+
+    room.run("run x.npy -o h.npy --kernel identity --out-type f16").ok();
+    let halves = fs::read(room.at("h.npy")).unwrap();
+    let header = String::from_utf8_lossy(&halves[..60]).into_owned();
+    assert!(header.contains("'<f2'"), "{header}");
+    let data = &halves[halves.len() - 2 * x.len()..];
+    for (x, half) in x.iter().zip(data.chunks(2)) {
+        assert_eq!(f16::from_le_bytes([half[0], half[1]]), f16::from_f32(f32::from(*x)));
+    }
+    let ran = room.run("run h.npy -o z.npy --kernel identity --out-type f32 --json --verify").ok();
+    assert!(ran.out.contains("\"input_type\":\"f16\""), "{}", ran.out);
+    let z: Array3<f32> = room.load("z.npy");
+    assert_eq!(z, x.mapv(|x| f16::from_f32(f32::from(x)).to_f32()));
+    // The same type again, unless told otherwise.
+    room.run("run h.npy -o again.npy --kernel identity").ok();
+    assert_eq!(fs::read(room.at("again.npy")).unwrap(), halves);
 }
 
 /// Runs `args` on `x` and holds the result against the library's, element by element.

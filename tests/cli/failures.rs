@@ -75,7 +75,7 @@ fn bad_requests() {
         ("run x.npy -o y.png --kernel sharpen", "has 2 images"),
         ("run one.npy -o y.png --kernel-file bank5.npy", "has 15 channels"),
         ("run alpha.png -o y.jpg --kernel sharpen", "4 channels and a jpeg file can hold 1, 3"),
-        ("run x.png -o y.png --kernel sharpen --activation sigmoid", "must be f32"),
+        ("run x.png -o y.png --kernel sharpen --activation sigmoid", "must be a float"),
         ("run x.png -o y.npy --kernel sharpen --layout nchw", "images are always HWC"),
         ("run one.npy -o y.png --kernel sharpen --layout nchw", "images are always HWC"),
     ] {
@@ -121,7 +121,7 @@ fn failed_work() {
         ("text.npy", "not a .npy file"),
         ("text.png", "known kind of image"),
         ("void.png", "known kind of image"),
-        ("f64.npy", "float64 (<f8); float32 and uint8 are supported"),
+        ("f64.npy", "float64 (<f8); float32, float16, uint8 and uint16 are supported"),
         ("i16.npy", "int16"),
         ("half.png", "cannot read half.png"),
         ("half.jpg", "truncated"),

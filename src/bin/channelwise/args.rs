@@ -20,12 +20,13 @@ Examples:
 
 const AFTER_RUN: &str = "\
 Files:
-  .npy files hold float32 or uint8 in any byte order, C or Fortran order, with the axes [N,H,W,C],
-  [H,W,C] or [H,W] (--layout nchw: [N,C,H,W], [C,H,W] or [H,W]). Images are png, jpeg, tiff, webp
-  (written lossless) or bmp, in grey or RGB, with or without alpha; they are taken as [H,W,C] of
-  uint8, upright as their Exif data says, the first of several pages or frames. 16-bit images are
-  read as round(v / 257), with a note. Profiles and other metadata are not kept.
-  Alpha is filtered like any other channel. An image gets the results rounded to 0..255, so floats
+  .npy files hold float32, float16, uint8 or uint16 in any byte order, C or Fortran order, with the
+  axes [N,H,W,C], [H,W,C] or [H,W] (--layout nchw: [N,C,H,W], [C,H,W] or [H,W]). Images are png,
+  jpeg, tiff, webp (written lossless) or bmp, in grey or RGB, with or without alpha; they are taken
+  as [H,W,C] of uint8, uint16 (png, tiff) or float32 (tiff), upright as their Exif data says, the
+  first of several pages or frames. 16 bits stay 16 bits in png, tiff and npy; for 8 bits they are
+  taken as round(v / 257), with a note. Profiles and other metadata are not kept.
+  Alpha is filtered like any other channel. An image gets the results rounded to integers, so floats
   that go to 1 come out black. The output is written whole or not at all.
 
 Channels:
@@ -65,7 +66,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Image (png, jpeg, tiff, webp, bmp) or .npy file (float32 or uint8)
+    /// Image (png, jpeg, tiff, webp, bmp) or .npy file (float32, float16, uint8 or uint16)
     pub(crate) input: PathBuf,
 
     /// Where the result goes: an image or .npy file by its extension; without it, nothing is
@@ -130,8 +131,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "P.npy", help_heading = "After the kernel")]
     pub(crate) pointwise: Option<PathBuf>,
 
-    /// Type of the results. Unless given that of the input, but u8 into images and f32 after
-    /// sigmoid, tanh and gelu. u8 is rounded half to even and saturated
+    /// Type of the results. Unless given that of the input, but an integer into images and a float
+    /// after sigmoid, tanh and gelu. Integers are rounded half to even and saturated
     #[arg(long, value_name = "TYPE", ignore_case = true, help_heading = "After the kernel")]
     pub(crate) out_type: Option<OutType>,
 
@@ -180,14 +181,18 @@ pub(crate) enum EngineName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutType {
     F32,
+    F16,
     U8,
+    U16,
 }
 
 impl From<OutType> for ElementType {
     fn from(kind: OutType) -> Self {
         match kind {
             OutType::F32 => Self::F32,
+            OutType::F16 => Self::F16,
             OutType::U8 => Self::U8,
+            OutType::U16 => Self::U16,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use channelwise::ndarray::{ArrayD, Ix1, Ix2, Ix3, Ix4};
-use channelwise::{Conv2d, ElementType, Kernel, Layout, Pointwise, Problem, Timings, reference};
+use channelwise::{
+    Conv2d, ElementType, Kernel, Layout, Pointwise, Problem, Timings, f16, reference,
+};
 
 use crate::args::{OutType, RunArgs};
 use crate::compute::{self, Computer, Made, four};
@@ -28,13 +30,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     if args.layout == Layout::Nchw && input.is_image {
         return Err(Failure::usage("images are always HWC: --layout nchw is for .npy files"));
     }
-    let out_type = out_type(args, &input, target.as_ref());
+    let out_type = out_type(args, &input, target.as_ref())?;
+    let deep = input.is_image && input.tensor.kind() == ElementType::U16;
+    let input = if deep && out_type == OutType::U8 {
+        let path = args.input.display();
+        say(&format!("note: {path} has 16 bits, which are taken as round(v / 257)"));
+        input.in_bytes()
+    } else {
+        input
+    };
     let job = Job { args, conv, target, progress };
-    match (input.tensor, out_type) {
-        (Tensor::F32(x), OutType::F32) => job.run::<f32, f32>(x),
-        (Tensor::F32(x), OutType::U8) => job.run::<f32, u8>(x),
-        (Tensor::U8(x), OutType::F32) => job.run::<u8, f32>(x),
-        (Tensor::U8(x), OutType::U8) => job.run::<u8, u8>(x),
+    match input.tensor {
+        Tensor::F32(x) => job.run_from(x, out_type),
+        Tensor::U8(x) => job.run_from(x, out_type),
+        Tensor::U16(x) => job.run_from(x, out_type),
+        Tensor::F16(x) => job.run_from(x, out_type),
     }
 }
 
@@ -108,22 +118,31 @@ fn pointwise_from(path: &Path) -> Result<Pointwise> {
     }
 }
 
-/// Images hold bytes. Elsewhere the type asked for, or f32 where the last step makes fractions, or
-/// that of the input.
-fn out_type(args: &RunArgs, input: &Input, target: Option<&Target>) -> OutType {
-    let into_image = target.is_some_and(Target::is_image);
-    match args.out_type {
-        _ if into_image => {
-            if args.out_type == Some(OutType::F32) {
-                say("note: images hold 8 bits, so the results are rounded to u8");
-            }
-            OutType::U8
-        }
-        Some(asked) => asked,
-        None if args.activation.needs_float() && args.pointwise.is_none() => OutType::F32,
-        None if input.tensor.kind() == ElementType::U8 => OutType::U8,
-        None => OutType::F32,
+/// Images hold integers: of 16 bits where the input has them and the format can, or where that is asked
+/// for. Elsewhere the type asked for, or f32 where the last step makes fractions, or that of the input.
+fn out_type(args: &RunArgs, input: &Input, target: Option<&Target>) -> Result<OutType> {
+    let of_input = match input.tensor.kind() {
+        ElementType::U8 => OutType::U8,
+        ElementType::U16 => OutType::U16,
+        ElementType::F16 => OutType::F16,
+        _ => OutType::F32,
+    };
+    let Some(target) = target.filter(|target| target.is_image()) else {
+        let fractions = args.activation.needs_float() && args.pointwise.is_none();
+        let float = |kind| if kind == OutType::F16 { OutType::F16 } else { OutType::F32 };
+        return Ok(args.out_type.unwrap_or(if fractions { float(of_input) } else { of_input }));
+    };
+    if input.is_image && of_input == OutType::F32 {
+        return Err(Failure::usage(format!(
+            "{} holds floats, which the image formats written here do not; write .npy",
+            args.input.display()
+        )));
     }
+    let wanted = args.out_type.unwrap_or(of_input);
+    if matches!(args.out_type, Some(OutType::F32 | OutType::F16)) {
+        say("note: images hold integers, so the results are rounded to u8");
+    }
+    Ok(if wanted == OutType::U16 && target.is_deep() { OutType::U16 } else { OutType::U8 })
 }
 
 /// A run whose files are read.
@@ -135,6 +154,15 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    fn run_from<T: Sample>(self, x: ArrayD<T>, out_type: OutType) -> Result<()> {
+        match out_type {
+            OutType::F32 => self.run::<T, f32>(x),
+            OutType::F16 => self.run::<T, f16>(x),
+            OutType::U8 => self.run::<T, u8>(x),
+            OutType::U16 => self.run::<T, u16>(x),
+        }
+    }
+
     fn run<T: Sample, U: Sample>(self, x: ArrayD<T>) -> Result<()> {
         let Self { args, conv, target, progress } = &self;
         let axes = x.shape().to_vec();

@@ -7,16 +7,18 @@ mod target;
 use std::path::Path;
 
 use channelwise::ndarray::{Array4, ArrayD, IxDyn};
-use channelwise::{Element, ElementType, Layout};
+use channelwise::{Element, ElementType, Layout, f16};
 
 use crate::failure::{Failure, Result};
 pub(crate) use target::Target;
 
-/// Elements of either type; any number of axes.
+/// Elements of any type; any number of axes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Tensor {
     F32(ArrayD<f32>),
     U8(ArrayD<u8>),
+    U16(ArrayD<u16>),
+    F16(ArrayD<f16>),
 }
 
 impl Tensor {
@@ -24,6 +26,8 @@ impl Tensor {
         match self {
             Self::F32(_) => ElementType::F32,
             Self::U8(_) => ElementType::U8,
+            Self::U16(_) => ElementType::U16,
+            Self::F16(_) => ElementType::F16,
         }
     }
 }
@@ -45,11 +49,36 @@ impl Sample for u8 {
     }
 }
 
+impl Sample for u16 {
+    fn tensor(array: ArrayD<Self>) -> Tensor {
+        Tensor::U16(array)
+    }
+}
+
+impl Sample for f16 {
+    fn tensor(array: ArrayD<Self>) -> Tensor {
+        Tensor::F16(array)
+    }
+}
+
 /// What a file held.
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) tensor: Tensor,
     pub(crate) is_image: bool,
+}
+
+impl Input {
+    /// Pixels of 16 bits as bytes, 65535 as 255.
+    pub(crate) fn in_bytes(self) -> Self {
+        match self.tensor {
+            Tensor::U16(pixels) if self.is_image => {
+                let byte = |v| ((u32::from(v) + 128) / 257) as u8;
+                Self { tensor: Tensor::U8(pixels.mapv(byte)), ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 /// Reads an image or `.npy` file; what it is its first bytes tell, not its name.
@@ -58,7 +87,7 @@ pub(crate) fn read(path: &Path) -> Result<Input> {
     if npy::is_npy(&bytes) || extension(path) == "npy" {
         return Ok(Input { tensor: npy::read(path, &bytes)?, is_image: false });
     }
-    Ok(Input { tensor: Tensor::U8(picture::read(path, &bytes)?.into_dyn()), is_image: true })
+    Ok(Input { tensor: picture::read(path, &bytes)?, is_image: true })
 }
 
 /// Reads weights from a `.npy` file.
@@ -108,4 +137,17 @@ pub(crate) fn axes_like(input: &[usize], output: [usize; 4], layout: Layout) -> 
 /// The same elements with those axes.
 pub(crate) fn reshaped<T>(y: Array4<T>, axes: &[usize]) -> Result<ArrayD<T>> {
     y.into_shape_with_order(IxDyn(axes)).map_err(|error| Failure::work(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bits_round() {
+        let pixels = ArrayD::from_shape_vec(vec![7], vec![0, 128, 129, 257, 385, 386, 65_535]);
+        let deep = Input { tensor: Tensor::U16(pixels.unwrap()), is_image: true };
+        let bytes = ArrayD::from_shape_vec(vec![7], vec![0, 0, 1, 1, 1, 2, 255]).unwrap();
+        assert_eq!(deep.in_bytes().tensor, Tensor::U8(bytes));
+    }
 }

@@ -1,4 +1,4 @@
-//! `.npy` files: float32 and uint8, either byte order, C and Fortran order.
+//! `.npy` files: float32, float16, uint8 and uint16, either byte order, C and Fortran order.
 //!
 //! The header is held against the length of the file before anything is allocated from it, which
 //! `ndarray-npy`, whose parser then reads it, does not do.
@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use channelwise::f16;
 use channelwise::ndarray::ArrayD;
 use ndarray_npy::{ReadNpyExt, ReadableElement, WriteNpyError, WriteNpyExt};
 
@@ -24,13 +25,15 @@ pub(crate) fn is_npy(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// A tensor to filter: float32 or uint8.
+/// A tensor to filter.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
     let file = File::open(path, bytes)?;
     match file.kind.as_str() {
         "<f4" | ">f4" => file.array::<f32>().map(Tensor::F32),
         "|u1" | "u1" | "B" => file.array::<u8>().map(Tensor::U8),
-        _ => Err(file.unsupported("float32 and uint8")),
+        "<u2" | ">u2" => file.array::<u16>().map(Tensor::U16),
+        "<f2" | ">f2" => file.halves().map(Tensor::F16),
+        _ => Err(file.unsupported("float32, float16, uint8 and uint16")),
     }
 }
 
@@ -73,8 +76,22 @@ impl<'a> File<'a> {
         Failure::reading(self.path, format!("its elements are {found}; {supported} are supported"))
     }
 
+    /// Half floats, which the parser does not know, read as integers with their bits.
+    fn halves(&self) -> Result<ArrayD<f16>> {
+        let mut bytes = self.bytes.to_vec();
+        let Some(at) = bytes[..self.data].windows(3).position(|code| &code[1..] == b"f2") else {
+            return Err(Failure::reading(self.path, "its header tells no type"));
+        };
+        bytes[at + 1] = b'u';
+        Ok(self.array_in::<u16>(&bytes)?.mapv(f16::from_bits))
+    }
+
     fn array<T: ReadableElement>(&self) -> Result<ArrayD<T>> {
-        let Self { path, bytes, data, ref shape, .. } = *self;
+        self.array_in(self.bytes)
+    }
+
+    fn array_in<T: ReadableElement>(&self, bytes: &[u8]) -> Result<ArrayD<T>> {
+        let Self { path, data, ref shape, .. } = *self;
         // The product without the zeros too: arrays of no elements must be countable as well.
         let counted = |zeros: bool| {
             let axes = shape.iter().filter(|n| zeros || **n != 0);
@@ -180,10 +197,21 @@ fn type_name(code: &str) -> String {
     format!("{name} ({code})")
 }
 
-pub(crate) fn write(tensor: &Tensor, to: impl Write) -> std::io::Result<()> {
+pub(crate) fn write(tensor: &Tensor, mut to: impl Write) -> std::io::Result<()> {
     let written = match tensor {
         Tensor::F32(y) => y.write_npy(to),
         Tensor::U8(y) => y.write_npy(to),
+        Tensor::U16(y) => y.write_npy(to),
+        Tensor::F16(y) => {
+            // As integers with their bits; only the header tells them apart.
+            let mut file = Vec::new();
+            y.mapv(f16::to_bits).write_npy(&mut file).and_then(|()| {
+                if let Some(at) = file.windows(3).position(|code| &code[1..] == b"u2") {
+                    file[at + 1] = b'f';
+                }
+                Ok(to.write_all(&file)?)
+            })
+        }
     };
     written.map_err(|error| match error {
         WriteNpyError::Io(error) => error,

@@ -3,7 +3,8 @@
 use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 
-use channelwise::ndarray::Array3;
+use bytemuck::Pod;
+use channelwise::ndarray::{Array3, ArrayD};
 use image::codecs::{bmp, jpeg, png, tiff, webp};
 use image::metadata::Orientation;
 use image::{
@@ -11,7 +12,8 @@ use image::{
     ImageReader, ImageResult, Limits,
 };
 
-use crate::failure::{Failure, Result, say};
+use super::Tensor;
+use crate::failure::{Failure, Result};
 
 /// The most memory that an image may ask of its decoder.
 const MAX_BYTES: u64 = 8 << 30;
@@ -27,34 +29,51 @@ pub(crate) struct Format {
     pub(crate) extensions: &'static [&'static str],
     /// How many channels it can hold.
     pub(crate) channels: &'static [usize],
+    /// Whether they can have 16 bits.
+    pub(crate) deep: bool,
 }
 
 /// Every format. What the encoders cannot hold they would drop (alpha) or refuse.
 pub(crate) const FORMATS: &[Format] = &[
-    Format { format: ImageFormat::Png, name: "png", extensions: &["png"], channels: &[1, 2, 3, 4] },
+    Format {
+        format: ImageFormat::Png,
+        name: "png",
+        extensions: &["png"],
+        channels: &[1, 2, 3, 4],
+        deep: true,
+    },
     Format {
         format: ImageFormat::Jpeg,
         name: "jpeg",
         extensions: &["jpg", "jpeg"],
         channels: &[1, 3],
+        deep: false,
     },
     Format {
         format: ImageFormat::Tiff,
         name: "tiff",
         extensions: &["tif", "tiff"],
         channels: &[1, 3, 4],
+        deep: true,
     },
     Format {
         format: ImageFormat::WebP,
         name: "webp",
         extensions: &["webp"],
         channels: &[1, 2, 3, 4],
+        deep: false,
     },
-    Format { format: ImageFormat::Bmp, name: "bmp", extensions: &["bmp"], channels: &[1, 3, 4] },
+    Format {
+        format: ImageFormat::Bmp,
+        name: "bmp",
+        extensions: &["bmp"],
+        channels: &[1, 3, 4],
+        deep: false,
+    },
 ];
 
 /// The pixels `[height, width, channels]`, upright.
-pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Array3<u8>> {
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
     let failed = |error: ImageError| Failure::reading(path, describe(&error));
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -76,29 +95,34 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Array3<u8>> {
 
     let channels = usize::from(image.color().channel_count());
     let shape = (image.height() as usize, image.width() as usize, channels);
-    let pixels = match image {
-        DynamicImage::ImageLuma8(x) => x.into_raw(),
-        DynamicImage::ImageLumaA8(x) => x.into_raw(),
-        DynamicImage::ImageRgb8(x) => x.into_raw(),
-        DynamicImage::ImageRgba8(x) => x.into_raw(),
-        DynamicImage::ImageLuma16(x) => to_bytes(path, x.as_raw()),
-        DynamicImage::ImageLumaA16(x) => to_bytes(path, x.as_raw()),
-        DynamicImage::ImageRgb16(x) => to_bytes(path, x.as_raw()),
-        DynamicImage::ImageRgba16(x) => to_bytes(path, x.as_raw()),
+    let of = |pixels: Vec<u8>| array(path, shape, pixels).map(Tensor::U8);
+    let deep = |pixels: Vec<u16>| array(path, shape, pixels).map(Tensor::U16);
+    let float = |pixels: Vec<f32>| array(path, shape, pixels).map(Tensor::F32);
+    match image {
+        DynamicImage::ImageLuma8(x) => of(x.into_raw()),
+        DynamicImage::ImageLumaA8(x) => of(x.into_raw()),
+        DynamicImage::ImageRgb8(x) => of(x.into_raw()),
+        DynamicImage::ImageRgba8(x) => of(x.into_raw()),
+        DynamicImage::ImageLuma16(x) => deep(x.into_raw()),
+        DynamicImage::ImageLumaA16(x) => deep(x.into_raw()),
+        DynamicImage::ImageRgb16(x) => deep(x.into_raw()),
+        DynamicImage::ImageRgba16(x) => deep(x.into_raw()),
+        DynamicImage::ImageRgb32F(x) => float(x.into_raw()),
+        DynamicImage::ImageRgba32F(x) => float(x.into_raw()),
         other => {
             let kind = other.color();
-            return Err(Failure::reading(
-                path,
-                format!("its pixels are {kind:?}; 8 and 16 bits are supported, floats as .npy"),
-            ));
+            Err(Failure::reading(path, format!("its pixels are {kind:?}, which is not supported")))
         }
-    };
-    Array3::from_shape_vec(shape, pixels).map_err(|error| Failure::reading(path, error))
+    }
 }
 
-fn to_bytes(path: &Path, pixels: &[u16]) -> Vec<u8> {
-    say(&format!("note: {} has 16 bits, which are read as round(v / 257)", path.display()));
-    pixels.iter().map(|v| ((u32::from(*v) + 128) / 257) as u8).collect()
+fn array<T>(
+    path: &Path,
+    (height, width, channels): (usize, usize, usize),
+    pixels: Vec<T>,
+) -> Result<ArrayD<T>> {
+    ArrayD::from_shape_vec(vec![height, width, channels], pixels)
+        .map_err(|error| Failure::reading(path, error))
 }
 
 /// Whether the end marker is there. The decoder fills what is missing with grey instead of
@@ -127,22 +151,28 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
     }
 }
 
-/// Writes pixels `[height, width, channels]`; the channels are among the format's.
-pub(crate) fn write<W: Write + Seek>(
+/// Writes pixels `[height, width, channels]` of 8 bits, or of 16 where the format is deep; the channels
+/// are among the format's.
+pub(crate) fn write<T: Pod, W: Write + Seek>(
     format: &Format,
-    y: &Array3<u8>,
+    y: &Array3<T>,
     to: &mut W,
 ) -> ImageResult<()> {
     let (height, width, channels) = y.dim();
     let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let color = match channels {
-        1 => ExtendedColorType::L8,
-        2 => ExtendedColorType::La8,
-        3 => ExtendedColorType::Rgb8,
-        _ => ExtendedColorType::Rgba8,
+    let color = match (channels, size_of::<T>()) {
+        (1, 1) => ExtendedColorType::L8,
+        (2, 1) => ExtendedColorType::La8,
+        (3, 1) => ExtendedColorType::Rgb8,
+        (_, 1) => ExtendedColorType::Rgba8,
+        (1, _) => ExtendedColorType::L16,
+        (2, _) => ExtendedColorType::La16,
+        (3, _) => ExtendedColorType::Rgb16,
+        (_, _) => ExtendedColorType::Rgba16,
     };
     let y = y.as_standard_layout();
-    let (pixels, width, height) = (y.as_slice().unwrap_or_default(), side(width), side(height));
+    let (width, height) = (side(width), side(height));
+    let pixels: &[u8] = bytemuck::cast_slice(y.as_slice().unwrap_or_default());
     match format.format {
         ImageFormat::Jpeg => jpeg::JpegEncoder::new_with_quality(to, JPEG_QUALITY)
             .write_image(pixels, width, height, color),
@@ -170,6 +200,7 @@ pub(crate) fn describe(error: &ImageError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use channelwise::ndarray::Ix3;
 
     #[test]
     fn every_format_comes_back() {
@@ -180,7 +211,10 @@ mod tests {
                 });
                 let mut file = Cursor::new(Vec::new());
                 write(format, &y, &mut file).unwrap();
-                let back = read(Path::new("x"), file.get_ref()).unwrap();
+                let Tensor::U8(back) = read(Path::new("x"), file.get_ref()).unwrap() else {
+                    panic!("{} of 8 bits", format.name);
+                };
+                let back = back.into_dimensionality::<Ix3>().unwrap();
                 if format.name == "jpeg" {
                     assert_eq!(back.dim(), y.dim());
                     continue;
@@ -200,6 +234,21 @@ mod tests {
     }
 
     #[test]
+    fn deep_formats_come_back() {
+        for format in FORMATS.iter().filter(|format| format.deep) {
+            for &channels in format.channels {
+                let y = Array3::from_shape_fn((5, 7, channels), |(r, q, c)| {
+                    (r * 9001 + q * 517 + c * 2049) as u16
+                });
+                let mut file = Cursor::new(Vec::new());
+                write(format, &y, &mut file).unwrap();
+                let back = read(Path::new("x"), file.get_ref()).unwrap();
+                assert_eq!(back, Tensor::U16(y.into_dyn()), "{} {channels}", format.name);
+            }
+        }
+    }
+
+    #[test]
     fn truncated_images_are_refused() {
         let y =
             Array3::from_shape_fn((40, 40, 3), |(r, q, c)| ((r * 91) ^ (q * 57) ^ (c * 133)) as u8);
@@ -212,11 +261,5 @@ mod tests {
                 assert!(matches!(result, Err(Failure::Work(_))), "{} {part}", format.name);
             }
         }
-    }
-
-    #[test]
-    fn sixteen_bits_round() {
-        let bytes = to_bytes(Path::new("x"), &[0, 128, 129, 257, 385, 386, 65_535]);
-        assert_eq!(bytes, [0, 0, 1, 1, 1, 2, 255]);
     }
 }

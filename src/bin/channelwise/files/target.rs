@@ -1,13 +1,14 @@
 //! Where the result goes: which kind of file, what it can hold, and writing it whole or not at all.
 
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use channelwise::ndarray::Ix3;
+use bytemuck::Pod;
+use channelwise::ndarray::{ArrayD, Ix3};
 use tempfile::{Builder, NamedTempFile};
 
-use super::{Tensor, extension, npy, picture};
+use super::{Sample, Tensor, extension, npy, picture};
 use crate::failure::{Failure, Result};
 
 /// A file to be written.
@@ -54,7 +55,12 @@ impl Target {
         &self.path
     }
 
-    /// Whether it holds 8-bit pixels rather than a tensor.
+    /// Whether it is an image that can hold 16 bits.
+    pub(crate) fn is_deep(&self) -> bool {
+        self.image.is_some_and(|format| format.deep)
+    }
+
+    /// Whether it holds pixels rather than a tensor.
     pub(crate) fn is_image(&self) -> bool {
         self.image.is_some()
     }
@@ -90,13 +96,12 @@ impl Target {
         let mut file = self.temporary()?;
         let mut to = BufWriter::new(file.as_file_mut());
         match (self.image, tensor) {
-            (Some(format), Tensor::U8(y)) => {
-                let y =
-                    y.into_dimensionality::<Ix3>().map_err(|error| failed(error.to_string()))?;
-                picture::write(format, &y, &mut to)
-                    .map_err(|error| failed(picture::describe(&error)))?;
+            (Some(format), Tensor::U8(y)) => self.pixels(format, y, &mut to)?,
+            (Some(format), Tensor::U16(y)) if format.deep => self.pixels(format, y, &mut to)?,
+            (Some(_), Tensor::U16(_)) => return Err(failed("it cannot hold 16 bits".into())),
+            (Some(_), Tensor::F32(_) | Tensor::F16(_)) => {
+                return Err(failed("images hold no floats".into()));
             }
-            (Some(_), Tensor::F32(_)) => return Err(failed("images hold no floats".into())),
             (None, tensor) => {
                 npy::write(&tensor, &mut to).map_err(|error| failed(error.to_string()))?;
             }
@@ -110,6 +115,17 @@ impl Target {
         }
         file.persist(&self.path).map_err(|error| failed(error.error.to_string()))?;
         Ok(())
+    }
+
+    fn pixels<T: Sample + Pod>(
+        &self,
+        format: &picture::Format,
+        y: ArrayD<T>,
+        to: &mut (impl Write + Seek),
+    ) -> Result<()> {
+        let failed = |why: String| Failure::writing(&self.path, why);
+        let y = y.into_dimensionality::<Ix3>().map_err(|error| failed(error.to_string()))?;
+        picture::write(format, &y, to).map_err(|error| failed(picture::describe(&error)))
     }
 
     fn temporary(&self) -> Result<NamedTempFile> {
