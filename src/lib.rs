@@ -49,6 +49,7 @@
 //!
 //! - `wgpu-default` (on): wgpu's own default back ends. Without it an app picks them on its own
 //!   wgpu dependency.
+//! - `image`: pictures of the crate `image`, with alpha and linear light.
 //! - `cli`: the program `channelwise`.
 
 #![deny(unsafe_code)]
@@ -62,6 +63,8 @@ mod element;
 mod engine;
 mod error;
 mod gpu;
+#[cfg(feature = "image")]
+pub mod image;
 mod kernel;
 pub mod plan;
 mod problem;

@@ -39,6 +39,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "shape",
         ],
     ),
+    ("image", &["activation", "color", "conv", "element", "engine", "error", "problem", "shape"]),
     // The law shares the arithmetic of shapes with what it judges, and nothing else.
     ("reference", &["activation", "border", "element", "problem", "shape"]),
 ];
@@ -59,12 +60,13 @@ const BELOW_ENGINES: &[&str] = &[
 /// Outside crates, and the modules that may use them; the programs in `src/bin` count as `bin`.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("wgpu", &["gpu"]),
-    ("ndarray", &["conv", "kernel", "engine", "bin"]),
+    ("image", &["image", "bin"]),
+    ("ndarray", &["conv", "kernel", "engine", "image", "bin"]),
     ("rayon", &["cpu", "bin"]),
     ("rustfft", &["kernel", "cpu"]),
     ("transpose", &["cpu"]),
     ("fearless_simd", &["cpu"]),
-    ("pollster", &["engine", "gpu", "bin"]),
+    ("pollster", &["engine", "gpu", "image", "bin"]),
     ("naga", &[]),
 ];
 

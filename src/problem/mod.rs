@@ -207,6 +207,16 @@ impl Problem {
         self.conv.border
     }
 
+    /// Rows and columns from where tap 0 lies to the place the kernel stands for: its anchor, or else the
+    /// middle of what it spans.
+    pub(crate) fn middle(&self) -> (usize, usize) {
+        let (extent, dilation) = (self.geometry.extent(), self.geometry.dilation);
+        match self.conv.anchor {
+            Some((row, column)) => (row * dilation.0, column * dilation.1),
+            None => ((extent.0 - 1) / 2, (extent.1 - 1) / 2),
+        }
+    }
+
     /// Whether infinities and NaNs are known to be none of what taps meet.
     pub(crate) fn reads_finite(&self) -> bool {
         let input = self.input_type.max_integer().is_some() || self.conv.finite;
