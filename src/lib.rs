@@ -72,9 +72,12 @@ pub use border::Border;
 pub use conv::{Conv2d, Padding, Pointwise};
 pub use cpu::Cpu;
 pub use element::{Element, ElementType};
-pub use engine::{Axes, Engine, Prepared, Timings};
+pub use engine::{Axes, Chain, Engine, Prepared, Timings};
 pub use error::{Error, Result};
-pub use gpu::{BufferRange, Gpu, GpuOptions, GpuPrepared, PlannedShader, Tuning, adapters};
+pub use gpu::{
+    BufferRange, FrameStream, Gpu, GpuChain, GpuOptions, GpuPrepared, GpuTensor, PlannedShader,
+    PoolStats, Tuning, adapters, recommended_features, recommended_limits, required_features,
+};
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, Plan};
 pub use problem::Problem;

@@ -127,7 +127,7 @@ pub fn chain(
 ) -> Result<ChainPlan> {
     let problems = problems(convs, shape.into(), from, to)?;
     let linear: Vec<Linear> = problems.iter().map(Linear::of).collect();
-    let mut apart = Vec::new();
+    let mut reasons = Vec::new();
     // The cheapest stages that do the first n convolutions, for every n.
     let mut best: Vec<Option<(f64, ChainStage)>> = vec![None; problems.len() + 1];
     for start in 0..problems.len() {
@@ -147,13 +147,13 @@ pub fn chain(
                         match problem {
                             Ok(problem) => problem,
                             Err(reason) => {
-                                apart.push((end - 2, reason));
+                                reasons.push((end - 2, reason));
                                 continue;
                             }
                         }
                     }
                     Err(reason) => {
-                        apart.push((end - 2, reason));
+                        reasons.push((end - 2, reason));
                         break;
                     }
                 },
@@ -162,16 +162,13 @@ pub fn chain(
                 Ok(plan) => plan,
                 Err(error) if end == start + 1 => return Err(error),
                 Err(error) => {
-                    apart.push((end - 2, error.to_string()));
+                    reasons.push((end - 2, error.to_string()));
                     continue;
                 }
             };
             let us = before + plan.predicted();
-            let better = best[end].as_ref().is_none_or(|(least, _)| us < *least);
-            if better {
+            if best[end].as_ref().is_none_or(|(least, _)| us < *least) {
                 best[end] = Some((us, ChainStage { convolutions: start..end, problem, plan }));
-            } else {
-                apart.push((end - 2, "one kernel would take longer".into()));
             }
         }
     }
@@ -184,12 +181,14 @@ pub fn chain(
         stages.push(stage);
     }
     stages.reverse();
-    let ends = |first: &usize| stages.iter().any(|stage| stage.convolutions.end == first + 1);
-    apart.retain(|(first, _)| ends(first));
-    // Each pair once: the reason of the two alone comes last.
-    apart.reverse();
-    apart.sort_by_key(|(first, _)| *first);
-    apart.dedup_by_key(|(first, _)| *first);
+    // Why two are not one is told of them alone, which came last.
+    let apart = stages.iter().skip(1).map(|stage| {
+        let first = stage.convolutions.start - 1;
+        let reason = reasons.iter().rev().find(|(of, _)| *of == first);
+        let reason = reason.map_or("that is cheaper by the model", |(_, reason)| reason);
+        (first, reason.to_string())
+    });
+    let apart = apart.collect();
     Ok(ChainPlan { stages, apart })
 }
 
