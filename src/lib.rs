@@ -21,7 +21,8 @@
 //! - What to compute: [`Kernel`], [`Conv2d`] with its [`Border`], [`Padding`], [`Activation`],
 //!   [`Pointwise`] and [`Layout`].
 //! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape. Data that
-//!   lies in buffers of your device: [`Gpu`] and [`GpuPrepared::encode`].
+//!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
+//!   [`GpuChain`] for several in a row, [`FrameStream`] for frame after frame.
 //! - How, and why so: [`Plan`], from [`Prepared::plan`].
 //! - Whether it is right: [`mod@reference`].
 //!

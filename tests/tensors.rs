@@ -308,7 +308,7 @@ fn a_borrowed_device_keeps_its_callbacks() {
     let tensor = GpuTensor::from_array(&gpu, &x).unwrap();
     gpu.run(&conv, &tensor).unwrap().download().unwrap();
     Engine::from(gpu.clone()).run(&conv, &x).unwrap();
-    let mut frames = gpu.frames::<f32, f32>(&[conv.clone()], [20, 30, 3]).unwrap();
+    let mut frames = gpu.frames::<f32, f32>(std::slice::from_ref(&conv), [20, 30, 3]).unwrap();
     frames.push(x.as_slice().unwrap()).unwrap();
     frames.pop().unwrap().unwrap();
     // Errors of ours are ours, and not the app's.

@@ -41,7 +41,7 @@ impl Engine {
     /// use ndarray::Array3;
     /// # fn main() -> channelwise::Result<()> {
     /// let blur = Conv2d::new(Kernel::gaussian(5, 1.2)?).border(Border::Reflect101);
-    /// let edges = Conv2d::new(Kernel::laplacian()).border(Border::Reflect101);
+    /// let edges = Conv2d::new(Kernel::laplacian4()).border(Border::Reflect101);
     /// let chain = Engine::auto().chain::<u8, f32>(&[blur, edges], [48, 64, 3])?;
     /// let flat = chain.run(&Array3::from_elem((48, 64, 3), 100))?;
     /// assert!(flat.iter().all(|edge| edge.abs() < 1e-3));

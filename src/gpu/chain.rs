@@ -50,7 +50,7 @@ impl Gpu {
     /// use channelwise::{Border, Conv2d, ElementType, Gpu, GpuTensor, Kernel};
     /// # fn example(gpu: &Gpu, frame: &GpuTensor<u8>) -> channelwise::Result<()> {
     /// let blur = Conv2d::new(Kernel::gaussian(5, 1.2)?).border(Border::Reflect101);
-    /// let edges = Conv2d::new(Kernel::laplacian()).border(Border::Reflect101);
+    /// let edges = Conv2d::new(Kernel::laplacian4()).border(Border::Reflect101);
     /// let both = [blur, edges];
     /// let chain = gpu.chain(&both, frame.shape(), ElementType::U8, ElementType::F32)?;
     /// println!("{}", chain.plan()); // which of them are one kernel, and why the others are not
