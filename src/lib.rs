@@ -21,7 +21,8 @@
 //! - What to compute: [`Kernel`], [`Conv2d`] with its [`Border`], [`Padding`], [`Activation`],
 //!   [`Pointwise`] and [`Layout`].
 //! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape. Data that
-//!   lies in buffers of your device: [`Gpu`] and [`GpuPrepared::encode`].
+//!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
+//!   [`GpuChain`] for several in a row, [`FrameStream`] for frame after frame.
 //! - How, and why so: [`Plan`], from [`Prepared::plan`].
 //! - Whether it is right: [`mod@reference`].
 //!
@@ -77,9 +78,12 @@ pub use color::AlphaMode;
 pub use conv::{Conv2d, Padding, Pointwise};
 pub use cpu::Cpu;
 pub use element::{Element, ElementType};
-pub use engine::{Axes, Engine, Prepared, Timings};
+pub use engine::{Axes, Chain, Engine, Prepared, Timings};
 pub use error::{Error, Result};
-pub use gpu::{BufferRange, Gpu, GpuOptions, GpuPrepared, PlannedShader, Tuning, adapters};
+pub use gpu::{
+    BufferRange, FrameStream, Gpu, GpuChain, GpuOptions, GpuPrepared, GpuTensor, PlannedShader,
+    PoolStats, Tuning, adapters, recommended_features, recommended_limits, required_features,
+};
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, Plan};
 pub use problem::Problem;

@@ -19,7 +19,7 @@ impl Axes for Ix3 {}
 impl Axes for Ix4 {}
 
 /// `len` elements, where there is memory for them.
-fn zeroed<T: Element>(what: &'static str, len: usize) -> Result<Vec<T>> {
+pub(super) fn zeroed<T: Element>(what: &'static str, len: usize) -> Result<Vec<T>> {
     bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::OutOfMemory {
         place: "host",
         what,

@@ -1,7 +1,9 @@
 //! The front door: an engine, problems prepared for it, and ndarray on both sides.
 
 mod arrays;
+mod chain;
 mod prepared;
+mod tensors;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ndarray::{Array, ArrayRef};
 
 pub use arrays::Axes;
+pub use chain::Chain;
 pub use prepared::{Prepared, Timings};
 
 use crate::cpu::CpuReady;
@@ -320,9 +323,19 @@ const _: () = {
     shareable::<Engine>();
     shareable::<Prepared<f32, u8>>();
     shareable::<crate::GpuPrepared>();
+    shareable::<crate::GpuTensor<f32>>();
+    shareable::<Chain<f32, u8>>();
+    shareable::<crate::FrameStream<u8, f32>>();
     const fn sendable<F: std::future::Future + Send>(_: &F) {}
     #[expect(dead_code, reason = "only its types are checked")]
     fn futures(engine: &Engine, conv: &Conv2d, input: &ndarray::Array4<f32>) {
+        let chain = |chain: &Chain<f32, u8>| sendable(&chain.run_async(input));
+        let frame = |frames: &mut crate::FrameStream<u8, f32>| sendable(&frames.push_async(&[]));
+        let tensor = |gpu: &Gpu, x: &crate::GpuTensor<u8>| {
+            sendable(&gpu.run_async::<u8, f32>(conv, x));
+            sendable(&x.download_async());
+        };
+        let _ = (chain, frame, tensor);
         sendable(&engine.run_async::<f32, u8, _>(conv, input));
         sendable(&Engine::auto_async());
     }

@@ -33,6 +33,36 @@ impl Ready {
             Self::Gpu(prepared) => prepared.plan(),
         }
     }
+
+    /// `src` and `dst` hold whole tensors.
+    pub(super) async fn run<T: Element, U: Element>(
+        &self,
+        src: &[T],
+        dst: &mut [U],
+        wait: Wait,
+        measured: bool,
+    ) -> Result<Timings> {
+        let mut clock = Clock::start();
+        let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
+        match self {
+            Self::Cpu { cpu, problem, plan, made } => {
+                if let Launch::Cpu(launch) = plan.launch() {
+                    cpu.run(problem, launch, made, src, dst);
+                }
+                Ok(Timings { compute: clock.lap(), ..Timings::default() })
+            }
+            Self::Gpu(prepared) => {
+                let parts = prepared.run(src, dst, wait, measured).await?;
+                Ok(Timings {
+                    upload: parts.upload,
+                    compute: parts.compute,
+                    download: parts.download,
+                    gpu: parts.gpu,
+                    ..Timings::default()
+                })
+            }
+        }
+    }
 }
 
 /// Time on the host that the parts of a call took.
@@ -184,46 +214,16 @@ impl<T: Element, U: Element> Prepared<T, U> {
             }
         };
         let mut timings = match output.as_slice_mut() {
-            Some(dst) => self.run_slices(src, dst, wait, measured).await?,
+            Some(dst) => self.ready.run(src, dst, wait, measured).await?,
             None => {
                 let mut whole = standard("a copy of the output", output)?;
                 let dst = whole.as_slice_mut().unwrap_or_default();
-                let timings = self.run_slices(src, dst, wait, measured).await?;
+                let timings = self.ready.run(src, dst, wait, measured).await?;
                 output.assign(&whole);
                 timings
             }
         };
         timings.total = clock.lap();
         Ok(timings)
-    }
-
-    /// `src` and `dst` hold whole tensors.
-    async fn run_slices(
-        &self,
-        src: &[T],
-        dst: &mut [U],
-        wait: Wait,
-        measured: bool,
-    ) -> Result<Timings> {
-        let mut clock = Clock::start();
-        let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
-        match &*self.ready {
-            Ready::Cpu { cpu, problem, plan, made } => {
-                if let Launch::Cpu(launch) = plan.launch() {
-                    cpu.run(problem, launch, made, src, dst);
-                }
-                Ok(Timings { compute: clock.lap(), ..Timings::default() })
-            }
-            Ready::Gpu(prepared) => {
-                let parts = prepared.run(src, dst, wait, measured).await?;
-                Ok(Timings {
-                    upload: parts.upload,
-                    compute: parts.compute,
-                    download: parts.download,
-                    gpu: parts.gpu,
-                    ..Timings::default()
-                })
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! A pool of buffers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use wgpu::{Buffer, BufferUsages, Device};
@@ -14,6 +15,30 @@ const KEPT: u64 = 512 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     free: Mutex<Vec<Buffer>>,
+    made: AtomicU64,
+    reused: AtomicU64,
+}
+
+/// What the pool of a device has done and holds: buffers for uploads, downloads and what lies between
+/// the stages of chains. Tensors, weights and parameters are not of it.
+///
+/// ```no_run
+/// # fn example(gpu: &channelwise::Gpu) {
+/// let pool = gpu.pool_stats();
+/// println!("{} buffers made, {} bytes kept", pool.made, pool.free_bytes);
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Buffers that were made since the device was taken.
+    pub made: u64,
+    /// How often one that was there was taken instead.
+    pub reused: u64,
+    /// Buffers that are free for the next call.
+    pub free: usize,
+    /// Their bytes; half a gibibyte at most.
+    pub free_bytes: u64,
 }
 
 impl Pool {
@@ -30,9 +55,23 @@ impl Pool {
         // Whole vectors of four f32.
         let size = size.next_multiple_of(16).max(16);
         if let Some(buffer) = self.reuse(size, usage) {
+            self.reused.fetch_add(1, Ordering::Relaxed);
             return Ok(buffer);
         }
-        create(device, loss, what, size, usage).done().await.map_err(|error| with_size(error, size))
+        let made = create(device, loss, what, size, usage).done().await;
+        let made = made.map_err(|error| with_size(error, size))?;
+        self.made.fetch_add(1, Ordering::Relaxed);
+        Ok(made)
+    }
+
+    pub fn stats(&self) -> PoolStats {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        PoolStats {
+            made: self.made.load(Ordering::Relaxed),
+            reused: self.reused.load(Ordering::Relaxed),
+            free: free.len(),
+            free_bytes: free.iter().map(Buffer::size).sum(),
+        }
     }
 
     fn reuse(&self, size: u64, usage: BufferUsages) -> Option<Buffer> {

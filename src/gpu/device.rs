@@ -25,6 +25,7 @@ pub struct GpuOptions {
     limits: Option<wgpu::Limits>,
     specialise_from: Option<u64>,
     tuning: Tuning,
+    cache: Option<wgpu::PipelineCache>,
 }
 
 impl GpuOptions {
@@ -91,6 +92,29 @@ impl GpuOptions {
     pub fn tuning(mut self, tuning: Tuning) -> Self {
         self.tuning = tuning;
         self
+    }
+
+    /// Compiles by way of this cache, where the device has the feature `PIPELINE_CACHE`; without it this is
+    /// ignored. A cache belongs to a device, so it goes with [`Gpu::from_device_with`](super::Gpu::from_device_with) only.
+    ///
+    /// ```no_run
+    /// use channelwise::{Gpu, GpuOptions, wgpu};
+    /// # fn example(
+    /// #     info: wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue, cache: wgpu::PipelineCache,
+    /// # ) -> channelwise::Result<()> {
+    /// let options = GpuOptions::new().pipeline_cache(Some(cache.clone()));
+    /// let gpu = Gpu::from_device_with(info, device, queue, &options)?;
+    /// // ... and when the app ends, `cache.get_data()` is what to keep.
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn pipeline_cache(mut self, cache: Option<wgpu::PipelineCache>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    pub(super) fn wanted_cache(&self) -> Option<wgpu::PipelineCache> {
+        self.cache.clone()
     }
 
     pub(super) fn wanted_tuning(&self) -> &Tuning {

@@ -6,7 +6,7 @@ use wgpu::{Buffer, BufferUsages, CommandEncoder};
 
 use super::GpuPrepared;
 use super::recording::Recording;
-use crate::{ElementType, Error, Result};
+use crate::{ElementType, Error, Problem, Result};
 
 /// Pairs of ranges whose recordings are kept.
 const KEPT: usize = 4;
@@ -32,7 +32,12 @@ impl<'a> BufferRange<'a> {
         Self { buffer, offset: 0, size: buffer.size() }
     }
 
-    fn check(&self, which: &'static str, elements: usize, element: ElementType) -> Result<()> {
+    pub(super) fn check(
+        &self,
+        which: &'static str,
+        elements: usize,
+        element: ElementType,
+    ) -> Result<()> {
         let refuse = |reason| Err(Error::Buffer { which, reason });
         let needed = (elements as u64 * element.bytes() as u64).next_multiple_of(4);
         let Self { buffer, offset, size } = *self;
@@ -82,24 +87,8 @@ impl GpuPrepared {
         source: &BufferRange<'_>,
         destination: &BufferRange<'_>,
     ) -> Result<()> {
-        let problem = self.problem();
-        source.check("source", problem.input_len(), problem.input_type())?;
-        destination.check("destination", problem.output_len(), problem.output_type())?;
+        check(source, destination, self.problem(), self.problem())?;
         let shared = source.buffer == destination.buffer;
-        let overlap = source.offset < destination.offset + destination.size
-            && destination.offset < source.offset + source.size;
-        if shared && overlap {
-            return Err(Error::Buffer {
-                which: "destination",
-                reason: format!(
-                    "bytes {}..{} overlap the source's {}..{}; a pass cannot work in place",
-                    destination.offset,
-                    destination.offset + destination.size,
-                    source.offset,
-                    source.offset + source.size
-                ),
-            });
-        }
         let known = self.kept().get(source, destination);
         let recording = match known {
             Some(recording) => recording,
@@ -118,6 +107,32 @@ impl GpuPrepared {
     pub fn forget_buffers(&self) {
         self.kept().clear();
     }
+}
+
+/// Refuses ranges that cannot be the input of `first` and the output of `last`.
+pub(super) fn check(
+    source: &BufferRange<'_>,
+    destination: &BufferRange<'_>,
+    first: &Problem,
+    last: &Problem,
+) -> Result<()> {
+    source.check("source", first.input_len(), first.input_type())?;
+    destination.check("destination", last.output_len(), last.output_type())?;
+    let overlap = source.offset < destination.offset + destination.size
+        && destination.offset < source.offset + source.size;
+    if source.buffer == destination.buffer && overlap {
+        return Err(Error::Buffer {
+            which: "destination",
+            reason: format!(
+                "bytes {}..{} overlap the source's {}..{}; a pass cannot work in place",
+                destination.offset,
+                destination.offset + destination.size,
+                source.offset,
+                source.offset + source.size
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// Recordings by the ranges they are for, the last used last.

@@ -4,20 +4,26 @@
 //! per band, two in flight:   pool -> upload -> encode -> submit -> map -> copy out
 //! ```
 
+mod apply;
 mod buffers;
+mod chain;
 mod device;
 mod encode;
+mod frames;
 mod module;
 mod params;
 mod pipelines;
 mod planned;
 mod prepared;
 mod recording;
+mod requirements;
 mod run;
 mod shaders;
 mod stamps;
+mod tensor;
 mod transfer;
 mod tuning;
+mod wait;
 mod weights;
 
 #[cfg(test)]
@@ -30,7 +36,10 @@ use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
 
 use crate::plan::{AdapterClass, GpuLimits, Residence};
 use crate::{Algorithm, Error, Problem, Result};
+use apply::Remembered;
 use buffers::Pool;
+pub use buffers::PoolStats;
+pub use chain::GpuChain;
 use device::{Loss, checked};
 use pipelines::Pipelines;
 use shaders::Shader;
@@ -39,10 +48,13 @@ use tuning::Tuner;
 pub(crate) use device::describe;
 pub use device::{GpuOptions, adapters};
 pub use encode::BufferRange;
+pub use frames::FrameStream;
 pub use planned::PlannedShader;
 pub use prepared::GpuPrepared;
-pub(crate) use run::{Clock, Wait};
+pub use requirements::{recommended_features, recommended_limits, required_features};
+pub use tensor::GpuTensor;
 pub use tuning::Tuning;
+pub(crate) use wait::{Clock, Wait};
 
 /// A GPU device and what is kept on it: pipelines and free buffers. Cloning is cheap and shares
 /// them.
@@ -57,6 +69,7 @@ pub use tuning::Tuning;
 #[derive(Clone, Debug)]
 pub struct Gpu {
     shared: Arc<Shared>,
+    remembered: Arc<Remembered>,
 }
 
 #[derive(Debug)]
@@ -80,8 +93,13 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::NoAdapter`] where none answers, [`Error::Device`] where it gives no device,
-    /// [`Error::TuningFile`] where the file of [`Tuning::MeasuredIn`] cannot be read.
+    /// [`Error::TuningFile`] where the file of [`Tuning::MeasuredIn`] cannot be read, [`Error::Argument`]
+    /// for a [`GpuOptions::pipeline_cache`].
     pub async fn request(options: &GpuOptions) -> Result<Self> {
+        if options.wanted_cache().is_some() {
+            let limit = "it belongs to a device that is there already; see Gpu::from_device_with";
+            return Err(Error::argument("pipeline cache", "given", limit));
+        }
         let adapter = device::adapter(options).await?;
         let info = adapter.get_info();
         let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
@@ -95,8 +113,7 @@ impl Gpu {
         let (device, queue) =
             adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
         let loss = Loss::listen(&device);
-        let limits = options.specialised(device::limits(&info, &device));
-        Self::new(info, device, queue, loss, limits, options.wanted_tuning())
+        Self::new(info, device, queue, loss, options)
     }
 
     /// Works on a device of the caller's. No callbacks are installed on it.
@@ -107,8 +124,8 @@ impl Gpu {
         Self::from_device_with(info, device, queue, &GpuOptions::new())
     }
 
-    /// The same, with those of the options that are about planning: [`GpuOptions::specialise_from`] and
-    /// [`GpuOptions::tuning`].
+    /// The same, with those of the options that are about planning and compiling:
+    /// [`GpuOptions::specialise_from`], [`GpuOptions::tuning`] and [`GpuOptions::pipeline_cache`].
     ///
     /// # Errors
     /// The same, and [`Error::TuningFile`].
@@ -118,8 +135,7 @@ impl Gpu {
         queue: Queue,
         options: &GpuOptions,
     ) -> Result<Self> {
-        let limits = options.specialised(device::limits(&info, &device));
-        Self::new(info, device, queue, Loss::default(), limits, options.wanted_tuning())
+        Self::new(info, device, queue, Loss::default(), options)
     }
 
     fn new(
@@ -127,10 +143,10 @@ impl Gpu {
         device: Device,
         queue: Queue,
         loss: Loss,
-        limits: GpuLimits,
-        tuning: &Tuning,
+        options: &GpuOptions,
     ) -> Result<Self> {
-        let tuner = Tuner::new(tuning, describe(&info))?;
+        let limits = options.specialised(device::limits(&info, &device));
+        let tuner = Tuner::new(options.wanted_tuning(), describe(&info))?;
         let all = device.limits();
         for (name, has, needs) in [
             (
@@ -149,8 +165,11 @@ impl Gpu {
                 });
             }
         }
-        let pipelines =
-            checked(&device, &loss, "making layouts", || Pipelines::new(&device)).now()?;
+        // Where a device does without, it has made none either.
+        let caches = device.features().contains(wgpu::Features::PIPELINE_CACHE);
+        let cache = options.wanted_cache().filter(|_| caches);
+        let made = checked(&device, &loss, "making layouts", || Pipelines::new(&device, cache));
+        let pipelines = made.now()?;
         Ok(Self {
             shared: Arc::new(Shared {
                 device,
@@ -163,7 +182,17 @@ impl Gpu {
                 between: Mutex::default(),
                 tuner,
             }),
+            remembered: Arc::default(),
         })
+    }
+
+    /// The same device, without the problems it remembers.
+    fn forgetful(&self) -> Self {
+        Self { shared: self.shared.clone(), remembered: Arc::default() }
+    }
+
+    fn remembered(&self) -> &Remembered {
+        &self.remembered
     }
 
     /// Plans `problem` for buffers on the device and compiles what it needs, for
@@ -226,6 +255,12 @@ impl Gpu {
     #[must_use]
     pub fn is_software(&self) -> bool {
         self.shared.limits.class == AdapterClass::Software
+    }
+
+    /// What the pool of this device has done and holds.
+    #[must_use]
+    pub fn pool_stats(&self) -> PoolStats {
+        self.pool().stats()
     }
 
     fn loss(&self) -> &Loss {

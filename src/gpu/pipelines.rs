@@ -16,12 +16,13 @@ type Key = (&'static str, Vec<(&'static str, u32)>);
 pub(super) struct Pipelines {
     layout: wgpu::PipelineLayout,
     bind_group: wgpu::BindGroupLayout,
+    cache: Option<wgpu::PipelineCache>,
     modules: Mutex<HashMap<&'static str, wgpu::ShaderModule>>,
     pipelines: Mutex<HashMap<Key, wgpu::ComputePipeline>>,
 }
 
 impl Pipelines {
-    pub fn new(device: &wgpu::Device) -> Self {
+    pub fn new(device: &wgpu::Device, cache: Option<wgpu::PipelineCache>) -> Self {
         let buffer = |binding, ty| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -43,7 +44,8 @@ impl Pipelines {
             bind_group_layouts: &[Some(&bind_group)],
             immediate_size: 0,
         });
-        Self { layout, bind_group, modules: Mutex::default(), pipelines: Mutex::default() }
+        let (modules, pipelines) = (Mutex::default(), Mutex::default());
+        Self { layout, bind_group, cache, modules, pipelines }
     }
 
     /// The layout of bind group 0.
@@ -81,7 +83,7 @@ impl Pipelines {
                     // No shader here has workgroup memory.
                     zero_initialize_workgroup_memory: false,
                 },
-                cache: None,
+                cache: self.cache.as_ref(),
             })
         });
         let pipeline = compiled.done().await?;

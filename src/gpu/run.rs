@@ -4,65 +4,18 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
-use wgpu::{Buffer, BufferAsyncError, BufferUsages, MapMode, PollType, SubmissionIndex};
+use wgpu::{Buffer, BufferUsages, MapMode, SubmissionIndex};
 
 use super::device::checked;
 use super::recording::Recording;
 use super::stamps::Stamps;
+use super::wait::{Clock, Mapped, Wait, map};
 use super::{GpuPrepared, params, transfer};
+use crate::Result;
 use crate::plan::Band;
-use crate::{Error, Result};
 
 /// Bands in flight: one is uploaded while the one before it computes.
 const IN_FLIGHT: usize = 2;
-
-/// How to wait for the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// On this thread.
-    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "browsers cannot block"))]
-    Here,
-    /// Without blocking: native devices answer only when polled, which a thread does; browsers
-    /// answer by themselves.
-    Elsewhere,
-}
-
-impl Wait {
-    /// On this thread, where that can be.
-    #[cfg(not(target_arch = "wasm32"))]
-    const HERE: Self = Self::Here;
-    #[cfg(target_arch = "wasm32")]
-    const HERE: Self = Self::Elsewhere;
-}
-
-/// Time on the host, where there is a clock.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(#[cfg(not(target_arch = "wasm32"))] std::time::Instant);
-
-impl Clock {
-    /// Whether there is one.
-    pub const TELLS: bool = cfg!(not(target_arch = "wasm32"));
-
-    pub fn start() -> Self {
-        Self(
-            #[cfg(not(target_arch = "wasm32"))]
-            std::time::Instant::now(),
-        )
-    }
-
-    /// Time since the start or the last lap; zero in browsers.
-    pub fn lap(&mut self) -> Duration {
-        #[cfg(not(target_arch = "wasm32"))]
-        {
-            let elapsed = self.0.elapsed();
-            self.0 += elapsed;
-            elapsed
-        }
-        #[cfg(target_arch = "wasm32")]
-        Duration::ZERO
-    }
-}
 
 /// The largest sum of a slot's buffers, in bytes, that is kept with the problem.
 const KEPT_BYTES: u64 = 4 << 20;
@@ -99,8 +52,6 @@ impl Slots {
         }
     }
 }
-
-type Mapped = OneshotReceiver<std::result::Result<(), BufferAsyncError>>;
 
 /// A band that was submitted.
 struct Pending<'a> {
@@ -170,7 +121,7 @@ impl GpuPrepared {
         let pieces = transfer::source_pieces(self.problem(), band, &place);
         {
             let view = slot.upload.get_mapped_range_mut(..from);
-            let mut view = view.map_err(|error| self.lost(&error.to_string()))?;
+            let mut view = view.map_err(|error| self.gpu().lost(&error.to_string()))?;
             for piece in &pieces {
                 view.slice(piece.to..piece.to + piece.len)
                     .copy_from_slice(&src[piece.from..piece.from + piece.len]);
@@ -237,14 +188,14 @@ impl GpuPrepared {
     ) -> Result<()> {
         let mut clock = Clock::start();
         let Pending { band, place, slot, size, submission, mapped, stamps } = pending;
-        self.poll(submission, wait)?;
+        self.gpu().poll(submission, wait)?;
         for mapped in &mapped {
-            self.answer(mapped).await?;
+            self.gpu().answer(mapped).await?;
         }
         parts.compute += clock.lap();
         {
             let view = slot.download.get_mapped_range(..size);
-            let view = view.map_err(|error| self.lost(&error.to_string()))?;
+            let view = view.map_err(|error| self.gpu().lost(&error.to_string()))?;
             for piece in transfer::destination_pieces(self.problem(), band, &place) {
                 dst[piece.to..piece.to + piece.len]
                     .copy_from_slice(&view[piece.from..piece.from + piece.len]);
@@ -252,8 +203,8 @@ impl GpuPrepared {
         }
         slot.download.unmap();
         if let Some((stamps, mapped)) = stamps {
-            self.answer(&mapped).await?;
-            let time = stamps.read(self.gpu().queue()).map_err(|error| self.lost(&error))?;
+            self.gpu().answer(&mapped).await?;
+            let time = stamps.read(self.gpu().queue()).map_err(|error| self.gpu().lost(&error))?;
             parts.gpu = Some(parts.gpu.unwrap_or_default() + time);
         }
         let Slot { upload, input, output, download, .. } = &slot;
@@ -279,7 +230,7 @@ impl GpuPrepared {
         let slot = self.slot(band, place, sizes).await?;
         {
             let view = slot.upload.get_mapped_range_mut(..);
-            let mut view = view.map_err(|error| self.lost(&error.to_string()))?;
+            let mut view = view.map_err(|error| self.gpu().lost(&error.to_string()))?;
             // Numbers of some size: as f32 all are 1.5.
             let pattern = 1.5_f32.to_le_bytes().repeat(1024);
             let len = view.len();
@@ -307,7 +258,7 @@ impl GpuPrepared {
                 gpu.queue().submit([encoder.finish()])
             });
             let submission = submitted.done().await?;
-            self.poll(submission, Wait::HERE)?;
+            gpu.poll(submission, Wait::HERE)?;
             let time = clock.lap();
             spent += time;
             if run > 0 {
@@ -324,58 +275,4 @@ impl GpuPrepared {
         let made = (band.images.len() * band.rows.len() * band.columns.len()) as f64;
         Ok(best.as_secs_f64() * 1e6 * all / made)
     }
-
-    /// Waits for a map.
-    async fn answer(&self, mapped: &Mapped) -> Result<()> {
-        match mapped.receive().await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(self.lost(&error.to_string())),
-            None => Err(self.lost("the download was dropped")),
-        }
-    }
-
-    /// Sees to it that the device's answers arrive.
-    fn poll(&self, submission: SubmissionIndex, wait: Wait) -> Result<()> {
-        let poll = PollType::Wait { submission_index: Some(submission), timeout: None };
-        match wait {
-            Wait::Here => {
-                self.gpu().device().poll(poll).map_err(|error| self.lost(&error.to_string()))?;
-            }
-            Wait::Elsewhere => {
-                #[cfg(not(target_arch = "wasm32"))]
-                {
-                    let device = self.gpu().device().clone();
-                    // Failure shows in the map's own answer.
-                    let spawned = std::thread::Builder::new()
-                        .name("channelwise-poll".into())
-                        .spawn(move || device.poll(poll).map(drop));
-                    spawned.map_err(|error| Error::Threads {
-                        threads: 1,
-                        reason: error.to_string(),
-                    })?;
-                }
-                #[cfg(target_arch = "wasm32")]
-                let _ = poll;
-            }
-        }
-        Ok(())
-    }
-
-    /// The error for a device that no longer answers.
-    fn lost(&self, message: &str) -> Error {
-        Error::DeviceLost {
-            doing: "waiting for the result",
-            reason: self.gpu().loss().reason().unwrap_or_else(|| message.to_string()),
-        }
-    }
-}
-
-/// Asks for the first bytes of a buffer; the answer comes when the device is polled.
-fn map(buffer: &Buffer, mode: MapMode, size: u64) -> Mapped {
-    let (sender, mapped) = oneshot_channel();
-    buffer.map_async(mode, ..size, move |result| {
-        // The receiver is gone where the run was given up.
-        let _ = sender.send(result);
-    });
-    mapped
 }

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::run::Clock;
+use super::wait::Clock;
 use super::{Gpu, GpuPrepared};
 use crate::plan::{self, GpuLimits, Machine, Plan, Residence};
 use crate::{Algorithm, Error, Problem, Result};

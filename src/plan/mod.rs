@@ -5,10 +5,12 @@
 //! No device, thread, clock or environment is touched here.
 
 mod bands;
+mod chain;
 mod cost;
 mod direct;
 mod fft;
 mod flat;
+mod fold;
 mod launch;
 mod limits;
 mod pass;
@@ -17,6 +19,8 @@ mod separable;
 use std::fmt;
 
 pub use bands::{Band, Span};
+pub(crate) use chain::problems;
+pub use chain::{ChainPlan, ChainStage, chain};
 pub use cost::Traffic;
 pub use fft::{Lines, Tile};
 pub(crate) use fft::{Tiles, outputs as tile_outputs};
@@ -117,6 +121,14 @@ impl Plan {
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// Microseconds it takes by the model.
+    #[must_use]
+    pub fn predicted(&self) -> f64 {
+        let taken = self.candidates.iter().find(|c| c.algorithm == self.algorithm);
+        // One against which there is a reason is not taken.
+        taken.and_then(|c| c.verdict.as_ref().ok()).copied().unwrap_or(f64::INFINITY)
     }
 
     /// Everything that was looked at, cheapest first, then what does not apply.

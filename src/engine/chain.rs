@@ -1,0 +1,193 @@
+//! Convolutions one after the other on an engine.
+
+use std::fmt::Write as _;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use ndarray::{Array, ArrayRef};
+
+use super::arrays::{Axes, mismatch, of_shape, shape_of, standard, zeroed};
+use super::prepared::Ready;
+use super::{Backend, Engine};
+use crate::gpu::Wait;
+use crate::plan::problems;
+use crate::{Conv2d, Element, GpuChain, Result, Shape};
+
+/// Convolutions that are applied one after the other, made ready for an engine: `T` in, `U` out, f32
+/// between, which is neither rounded nor saturated. Made by [`Engine::chain`].
+///
+/// A GPU does it in one submission, keeps what is between to itself, and folds neighbours into one kernel
+/// where that is exact and cheaper ([`plan::chain`](crate::plan::chain())). The CPU runs all, one after
+/// the other, so that one can be held against the other.
+#[derive(Clone, Debug)]
+pub struct Chain<T, U> {
+    made: Arc<Made>,
+    types: PhantomData<fn(T) -> U>,
+}
+
+#[derive(Debug)]
+enum Made {
+    /// At least one.
+    Cpu(Vec<Ready>),
+    Gpu(GpuChain),
+}
+
+impl Engine {
+    /// Checks, plans and (on a GPU) compiles convolutions that are applied one after the other to inputs
+    /// of one shape.
+    ///
+    /// ```
+    /// use channelwise::{Border, Conv2d, Engine, Kernel};
+    /// use ndarray::Array3;
+    /// # fn main() -> channelwise::Result<()> {
+    /// let blur = Conv2d::new(Kernel::gaussian(5, 1.2)?).border(Border::Reflect101);
+    /// let edges = Conv2d::new(Kernel::laplacian4()).border(Border::Reflect101);
+    /// let chain = Engine::auto().chain::<u8, f32>(&[blur, edges], [48, 64, 3])?;
+    /// let flat = chain.run(&Array3::from_elem((48, 64, 3), 100))?;
+    /// assert!(flat.iter().all(|edge| edge.abs() < 1e-3));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`plan::chain`](crate::plan::chain()), and what the device says.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn chain<T: Element, U: Element>(
+        &self,
+        convs: &[Conv2d],
+        shape: impl Into<Shape>,
+    ) -> Result<Chain<T, U>> {
+        pollster::block_on(self.chain_async(convs, shape))
+    }
+
+    /// [`Engine::chain`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn chain_async<T: Element, U: Element>(
+        &self,
+        convs: &[Conv2d],
+        shape: impl Into<Shape>,
+    ) -> Result<Chain<T, U>> {
+        let shape = shape.into();
+        let made = match &self.shared.backend {
+            Backend::Cpu(_) => {
+                let mut all = Vec::with_capacity(convs.len());
+                for problem in problems(convs, shape, T::TYPE, U::TYPE)? {
+                    all.push(self.make_ready(problem).await?);
+                }
+                Made::Cpu(all)
+            }
+            Backend::Gpu(gpu) => {
+                let (types, algorithm) = ([T::TYPE, U::TYPE], self.shared.algorithm);
+                Made::Gpu(GpuChain::new(gpu, convs, shape, types, algorithm).await?)
+            }
+        };
+        Ok(Chain { made: Arc::new(made), types: PhantomData })
+    }
+}
+
+impl<T: Element, U: Element> Chain<T, U> {
+    /// Computes into a new array. Not in browsers; see [`Chain::run_async`].
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where `input` has another shape than was
+    /// prepared for; [`Error::OutOfMemory`](crate::Error::OutOfMemory); what the device runs into.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
+        pollster::block_on(self.run_arrays(input, Wait::Here))
+    }
+
+    /// [`Chain::run`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_async<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
+        self.run_arrays(input, Wait::Elsewhere).await
+    }
+
+    /// Shape of the input.
+    #[must_use]
+    pub fn input_shape(&self) -> Shape {
+        match &*self.made {
+            Made::Cpu(all) => all[0].problem().input_shape(),
+            Made::Gpu(chain) => chain.plan().input_shape(),
+        }
+    }
+
+    /// Shape of the output.
+    #[must_use]
+    pub fn output_shape(&self) -> Shape {
+        match &*self.made {
+            Made::Cpu(all) => all[all.len() - 1].problem().output_shape(),
+            Made::Gpu(chain) => chain.plan().output_shape(),
+        }
+    }
+
+    /// How it is computed, and why so.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        match &*self.made {
+            Made::Gpu(chain) => chain.plan().to_string(),
+            Made::Cpu(all) => {
+                let mut text = format!("{} stages, one after the other\n", all.len());
+                for (i, stage) in all.iter().enumerate() {
+                    let _ = write!(text, "convolution {i}: {}", stage.plan());
+                }
+                text
+            }
+        }
+    }
+
+    async fn run_arrays<D: Axes>(&self, input: &ArrayRef<T, D>, wait: Wait) -> Result<Array<U, D>> {
+        let expected = self.input_shape();
+        if shape_of(input)? != expected {
+            return Err(mismatch("input", expected, input.shape()));
+        }
+        let copy;
+        let src = match input.as_slice() {
+            Some(src) => src,
+            None => {
+                let mut whole = standard("a copy of the input", input)?;
+                whole.assign(input);
+                copy = whole;
+                // A standard layout is always a slice.
+                copy.as_slice().unwrap_or_default()
+            }
+        };
+        let mut output = of_shape("the output", self.output_shape())?;
+        // A new array is in standard layout.
+        let dst = output.as_slice_mut().unwrap_or_default();
+        match &*self.made {
+            Made::Cpu(all) => on_cpu(all, src, dst, wait).await?,
+            Made::Gpu(chain) => chain.run(src, dst, wait).await?,
+        }
+        Ok(output)
+    }
+}
+
+/// Every stage on what the one before it made.
+async fn on_cpu<T: Element, U: Element>(
+    stages: &[Ready],
+    src: &[T],
+    dst: &mut [U],
+    wait: Wait,
+) -> Result<()> {
+    let room = |stage: &Ready| zeroed::<f32>("a stage's output", stage.problem().output_len());
+    match stages {
+        [] => {}
+        [only] => {
+            only.run(src, dst, wait, false).await?;
+        }
+        [first, middle @ .., last] => {
+            let mut from = room(first)?;
+            first.run(src, &mut from, wait, false).await?;
+            for stage in middle {
+                let mut to = room(stage)?;
+                stage.run(&from, &mut to, wait, false).await?;
+                from = to;
+            }
+            last.run(&from, dst, wait, false).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,388 @@
+//! Frame after frame: one is uploaded while another is computed and a third is read back.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+
+use wgpu::{Buffer, BufferUsages, MapMode, SubmissionIndex};
+
+use super::chain::GpuChain;
+use super::device::checked;
+use super::recording::Recording;
+use super::tensor::{check_len, room};
+use super::wait::{Mapped, Wait, map_both};
+use super::{BufferRange, Gpu};
+use crate::plan::ChainPlan;
+use crate::{Algorithm, Conv2d, Element, Error, Result, Shape};
+
+/// Frames under way unless [`FrameStream::in_flight`] says otherwise: one for each of upload, computing
+/// and readback.
+const IN_FLIGHT: usize = 3;
+/// Beyond it frames only wait longer and take more memory.
+const MOST_IN_FLIGHT: usize = 16;
+
+/// Frames of one shape through a convolution, or a chain of them, on the GPU; results come in the order
+/// of the frames.
+///
+/// While one frame is computed the next is uploaded and the one before is read back. Every frame under way
+/// has buffers of its own, which are used again for later ones and go back to the device's pool with
+/// the stream; so memory does not grow with the number of frames. A stream that is dropped lets go of
+/// the frames that are under way.
+///
+/// ```no_run
+/// use channelwise::{Conv2d, Gpu, Kernel};
+/// # fn example(gpu: &Gpu, camera: &[Vec<u8>]) -> channelwise::Result<()> {
+/// let blur = Conv2d::new(Kernel::gaussian(5, 1.2)?);
+/// let mut stream = gpu.frames::<u8, u8>(&[blur], [720, 1280, 4])?;
+/// for frame in camera {
+///     if let Some(blurred) = stream.push(frame)? {
+///         println!("{} bytes", blurred.len()); // of the frame pushed three pushes ago
+///     }
+/// }
+/// while let Some(blurred) = stream.pop()? {
+///     println!("{} bytes", blurred.len());
+/// }
+/// # Ok(()) }
+/// ```
+pub struct FrameStream<T, U> {
+    chain: GpuChain,
+    /// Room for a result.
+    shape: Shape,
+    most: usize,
+    free: Vec<Slot>,
+    /// The oldest first.
+    under_way: VecDeque<Frame>,
+    types: PhantomData<fn(T) -> U>,
+}
+
+/// The buffers of a frame, and what is recorded on them.
+struct Slot {
+    /// Mapped while nothing runs.
+    upload: Buffer,
+    input: Buffer,
+    output: Buffer,
+    download: Buffer,
+    recordings: Vec<Recording>,
+}
+
+/// A frame that was submitted.
+struct Frame {
+    slot: Slot,
+    submission: SubmissionIndex,
+    /// Of the download, and of the upload for the next frame.
+    mapped: Mapped,
+}
+
+impl Gpu {
+    /// A stream of frames of this shape, from host memory and back: each goes through all of `convs`, one
+    /// after the other ([`Gpu::chain`]). Not in browsers; see [`Gpu::frames_async`].
+    ///
+    /// # Errors
+    /// Those of [`Gpu::chain`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn frames<T: Element, U: Element>(
+        &self,
+        convs: &[Conv2d],
+        shape: impl Into<Shape>,
+    ) -> Result<FrameStream<T, U>> {
+        pollster::block_on(self.frames_async(convs, shape))
+    }
+
+    /// [`Gpu::frames`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn frames_async<T: Element, U: Element>(
+        &self,
+        convs: &[Conv2d],
+        shape: impl Into<Shape>,
+    ) -> Result<FrameStream<T, U>> {
+        let types = [T::TYPE, U::TYPE];
+        let chain = GpuChain::new(self, convs, shape.into(), types, Algorithm::Auto).await?;
+        Ok(FrameStream::of(chain))
+    }
+}
+
+impl GpuChain {
+    /// From host memory to host memory.
+    pub(crate) async fn run<T: Element, U: Element>(
+        &self,
+        src: &[T],
+        dst: &mut [U],
+        wait: Wait,
+    ) -> Result<()> {
+        let mut stream = FrameStream::of(self.clone());
+        stream.start(src).await?;
+        stream.pop_slice(dst, wait).await.map(drop)
+    }
+}
+
+impl<T: Element, U: Element> FrameStream<T, U> {
+    /// The same stream with at most so many frames under way, 1 to 16, instead of 3. With 1 a frame is
+    /// done before the next begins.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for another number.
+    pub fn in_flight(mut self, frames: usize) -> Result<Self> {
+        if !(1..=MOST_IN_FLIGHT).contains(&frames) {
+            let limit = format!("1 to {MOST_IN_FLIGHT} can be");
+            return Err(Error::argument("frames in flight", frames, limit));
+        }
+        self.most = frames;
+        Ok(self)
+    }
+
+    /// Starts with `frame`, in memory order. Once as many frames are under way as may be, it first waits
+    /// for the oldest and gives its result. Not in browsers; see [`FrameStream::push_async`].
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] where `frame` has another length; [`Error::OutOfMemory`];
+    /// [`Error::DeviceLost`] and what else the device says. Where starting fails, a result that was waited
+    /// for is lost with it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn push(&mut self, frame: &[T]) -> Result<Option<Vec<U>>> {
+        pollster::block_on(self.push_new(frame, Wait::Here))
+    }
+
+    /// [`FrameStream::push`] without blocking. Where its future is dropped before it is done, the frame
+    /// was not taken, and nothing is lost.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn push_async(&mut self, frame: &[T]) -> Result<Option<Vec<U>>> {
+        self.push_new(frame, Wait::Elsewhere).await
+    }
+
+    /// [`FrameStream::push`] with the result, where there is one, written into `result`; says whether
+    /// there was.
+    ///
+    /// # Errors
+    /// The same, also for the length of `result`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn push_into(&mut self, frame: &[T], result: &mut [U]) -> Result<bool> {
+        pollster::block_on(self.push_slices(frame, result, Wait::Here))
+    }
+
+    /// [`FrameStream::push_into`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn push_into_async(&mut self, frame: &[T], result: &mut [U]) -> Result<bool> {
+        self.push_slices(frame, result, Wait::Elsewhere).await
+    }
+
+    /// Waits for the oldest frame under way and gives its result; `None` where none is. Not in browsers;
+    /// see [`FrameStream::pop_async`].
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`] and what else the device says.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn pop(&mut self) -> Result<Option<Vec<U>>> {
+        pollster::block_on(self.pop_new(Wait::Here))
+    }
+
+    /// [`FrameStream::pop`] without blocking. Where its future is dropped before it is done, the frame is
+    /// still under way.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn pop_async(&mut self) -> Result<Option<Vec<U>>> {
+        self.pop_new(Wait::Elsewhere).await
+    }
+
+    /// [`FrameStream::pop`] with the result written into `result`; says whether there was one.
+    ///
+    /// # Errors
+    /// The same, and [`Error::ShapeMismatch`] for the length of `result`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn pop_into(&mut self, result: &mut [U]) -> Result<bool> {
+        pollster::block_on(self.pop_slice(result, Wait::Here))
+    }
+
+    /// [`FrameStream::pop_into`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn pop_into_async(&mut self, result: &mut [U]) -> Result<bool> {
+        self.pop_slice(result, Wait::Elsewhere).await
+    }
+
+    /// Frames that were pushed and whose results were not given yet.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Shape of a result.
+    #[must_use]
+    pub fn output_shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// How a frame is computed, and why so.
+    #[must_use]
+    pub fn plan(&self) -> &ChainPlan {
+        self.chain.plan()
+    }
+
+    async fn push_new(&mut self, frame: &[T], wait: Wait) -> Result<Option<Vec<U>>> {
+        self.check_frame(frame)?;
+        let result = if self.is_full() { self.pop_new(wait).await? } else { None };
+        self.start(frame).await?;
+        Ok(result)
+    }
+
+    async fn push_slices(&mut self, frame: &[T], result: &mut [U], wait: Wait) -> Result<bool> {
+        self.check_frame(frame)?;
+        check_len("result", result.len(), self.shape)?;
+        let full = self.is_full();
+        if full {
+            self.pop_slice(result, wait).await?;
+        }
+        self.start(frame).await?;
+        Ok(full)
+    }
+
+    async fn pop_new(&mut self, wait: Wait) -> Result<Option<Vec<U>>> {
+        if self.under_way.is_empty() {
+            return Ok(None);
+        }
+        let mut result = room("a result", self.shape)?;
+        self.pop_slice(&mut result, wait).await?;
+        Ok(Some(result))
+    }
+
+    async fn pop_slice(&mut self, result: &mut [U], wait: Wait) -> Result<bool> {
+        check_len("result", result.len(), self.shape)?;
+        let gpu = self.chain.gpu();
+        let Some(oldest) = self.under_way.front() else { return Ok(false) };
+        let answer = gpu.settled(&oldest.submission, &oldest.mapped, wait).await;
+        // Nothing is awaited from here on. One that failed is not tried again.
+        let Some(Frame { slot, .. }) = self.under_way.pop_front() else { return Ok(false) };
+        answer?;
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(result);
+        if !bytes.is_empty() {
+            let view = slot.download.get_mapped_range(..bytes.len().next_multiple_of(4) as u64);
+            let view = view.map_err(|error| gpu.lost(&error.to_string()))?;
+            bytes.copy_from_slice(&view[..bytes.len()]);
+        }
+        slot.download.unmap();
+        self.free.push(slot);
+        Ok(true)
+    }
+
+    fn check_frame(&self, frame: &[T]) -> Result<()> {
+        check_len("frame", frame.len(), self.chain.plan().input_shape())
+    }
+
+    fn is_full(&self) -> bool {
+        self.under_way.len() >= self.most
+    }
+
+    async fn start(&mut self, frame: &[T]) -> Result<()> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => self.slot().await?,
+        };
+        let gpu = self.chain.gpu();
+        let bytes: &[u8] = bytemuck::cast_slice(frame);
+        let [from, to] = self.sizes();
+        if !bytes.is_empty() {
+            let view = slot.upload.get_mapped_range_mut(..from);
+            let mut view = view.map_err(|error| gpu.lost(&error.to_string()))?;
+            view.slice(..bytes.len()).copy_from_slice(bytes);
+        }
+        slot.upload.unmap();
+        let submitted = checked(gpu.device(), gpu.loss(), "submitting a frame", || {
+            let descriptor = wgpu::CommandEncoderDescriptor { label: Some("channelwise.frame") };
+            let mut encoder = gpu.device().create_command_encoder(&descriptor);
+            encoder.copy_buffer_to_buffer(&slot.upload, 0, &slot.input, 0, from);
+            for recording in &slot.recordings {
+                recording.replay(&mut encoder, None);
+            }
+            encoder.copy_buffer_to_buffer(&slot.output, 0, &slot.download, 0, to);
+            let submission = gpu.queue().submit([encoder.finish()]);
+            let mapped = map_both([
+                (&slot.download, MapMode::Read, to),
+                (&slot.upload, MapMode::Write, slot.upload.size()),
+            ]);
+            (submission, mapped)
+        });
+        let (submission, mapped) = submitted.now()?;
+        self.under_way.push_back(Frame { slot, submission, mapped });
+        Ok(())
+    }
+
+    /// Bytes of a frame and of a result, up to whole words.
+    fn sizes(&self) -> [u64; 2] {
+        let bytes = |shape: Shape, element: usize| {
+            let bytes = shape.elements().unwrap_or(0) as u64 * element as u64;
+            bytes.next_multiple_of(4).max(4)
+        };
+        [
+            bytes(self.chain.plan().input_shape(), T::TYPE.bytes()),
+            bytes(self.shape, U::TYPE.bytes()),
+        ]
+    }
+}
+
+impl<T: Element, U: Element> FrameStream<T, U> {
+    fn of(chain: GpuChain) -> Self {
+        Self {
+            shape: chain.plan().output_shape(),
+            chain,
+            most: IN_FLIGHT,
+            free: Vec::new(),
+            under_way: VecDeque::with_capacity(IN_FLIGHT),
+            types: PhantomData,
+        }
+    }
+
+    /// Buffers for a frame.
+    async fn slot(&self) -> Result<Slot> {
+        use BufferUsages as Usage;
+        let gpu = self.chain.gpu();
+        let [from, to] = self.sizes();
+        let limit = gpu.limits().max_buffer;
+        for (what, size) in [("bytes of a frame", from), ("bytes of a result", to)] {
+            if size.next_multiple_of(16) > limit {
+                return Err(Error::TooLarge { what, value: size.to_string(), limit });
+            }
+        }
+        let take = |what, size, usage| gpu.pool().take(gpu.device(), gpu.loss(), what, size, usage);
+        let upload = take("making room for the upload", from, Usage::MAP_WRITE | Usage::COPY_SRC);
+        let upload = upload.await?;
+        // What does not lie in one piece is gathered by copies.
+        let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+        let input = take("making room for a frame", from, usage).await?;
+        let output = take("making room for a result", to, usage).await?;
+        let download = take("making room for the download", to, Usage::MAP_READ | Usage::COPY_DST);
+        let download = download.await?;
+        let source = BufferRange { buffer: &input, offset: 0, size: from };
+        let destination = BufferRange { buffer: &output, offset: 0, size: to };
+        let recordings = self.chain.record(&source, &destination)?;
+        Ok(Slot { upload, input, output, download, recordings })
+    }
+}
+
+impl<T, U> Drop for FrameStream<T, U> {
+    /// Free buffers go back. Those of frames under way are being mapped or written; wgpu keeps them until
+    /// the device is done with them.
+    fn drop(&mut self) {
+        let pool = self.chain.gpu().pool();
+        for Slot { upload, input, output, download, recordings } in self.free.drain(..) {
+            drop(recordings);
+            for buffer in [upload, input, output, download] {
+                pool.give(buffer);
+            }
+        }
+    }
+}
+
+impl<T: Element, U: Element> fmt::Debug for FrameStream<T, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (self.chain.plan().input_shape(), self.shape);
+        let under_way = self.under_way.len();
+        write!(f, "FrameStream({from} {} -> {to} {}, {under_way} under way)", T::TYPE, U::TYPE)
+    }
+}

@@ -1,0 +1,451 @@
+//! Tensors in device memory: in, out, filtered there, at any place of the caller's buffers; and devices
+//! of the caller's.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use channelwise::wgpu::{self, BufferUsages};
+use channelwise::{
+    Algorithm, BufferRange, Conv2d, Element, ElementType, Engine, Error, Gpu, GpuOptions,
+    GpuTensor, Kernel, Layout, Padding, Problem, Shape, reference,
+};
+use common::{BORDERS, F32, Rng, U8, compare};
+use ndarray::{Array2, Array3, Array4, s};
+use pollster::block_on;
+
+/// The GPU that the environment selects; `common` says where there is none, and refuses where one is
+/// required.
+fn gpu() -> Option<Gpu> {
+    let there = common::engines().iter().any(|backend| backend.kind.is_gpu());
+    there.then(|| block_on(Gpu::request(&GpuOptions::new())).unwrap())
+}
+
+fn noise<T: Element>(len: usize, seed: u64) -> Vec<T> {
+    Rng::new(seed).elements(len, -40.0, 300.0)
+}
+
+/// What the plan for tensors may differ by.
+fn expected<T: Element>(gpu: &Gpu, problem: &Problem, x: &[T]) -> Vec<reference::Expected> {
+    let spread = gpu.prepare(problem, Algorithm::Auto).unwrap().plan().accuracy().spread;
+    reference::run_within(problem, x, spread)
+}
+
+fn agrees<T: Element, U: Element>(gpu: &Gpu, conv: &Conv2d, shape: Shape, seed: u64) {
+    let problem = Problem::new(conv, shape, T::TYPE, U::TYPE).unwrap();
+    let x = noise::<T>(problem.input_len(), seed);
+    let tensor = GpuTensor::upload(gpu, &x, shape).unwrap().with_layout(problem_layout(conv));
+    let y: GpuTensor<U> = gpu.run_as(conv, &tensor).unwrap();
+    assert_eq!((y.shape(), y.layout()), (problem.output_shape(), tensor.layout()));
+    let got = y.download().unwrap();
+    if let Err(text) = compare(&got, &expected(gpu, &problem, &x), y.shape()) {
+        panic!("{problem}: {text}");
+    }
+    // The input was not touched.
+    assert_eq!(tensor.download().unwrap(), x, "{problem}");
+}
+
+/// `Conv2d` does not tell its layout, and a layout is a part of how it prints.
+fn problem_layout(conv: &Conv2d) -> Layout {
+    if format!("{conv:?}").contains("Nchw") { Layout::Nchw } else { Layout::Nhwc }
+}
+
+#[test]
+fn tensors_are_filtered_as_arrays_are() {
+    let Some(gpu) = gpu() else { return };
+    let mut seed = 0;
+    for border in BORDERS {
+        for layout in [Layout::Nhwc, Layout::Nchw] {
+            for (dims, kernel, padding) in [
+                ([1, 7, 5, 3], (3, 3), Padding::Same),
+                ([2, 5, 9, 1], (1, 5), Padding::Full),
+                ([1, 13, 11, 5], (4, 2), Padding::all(3)),
+            ] {
+                seed += 1;
+                let kernel = Rng::new(seed).kernel(kernel.0, kernel.1, 1);
+                let conv = Conv2d::new(kernel).border(border).padding(padding).layout(layout);
+                let shape = Shape::from(dims);
+                agrees::<f32, f32>(&gpu, &conv, shape, seed);
+                agrees::<u8, u8>(&gpu, &conv, shape, seed);
+                agrees::<u8, f32>(&gpu, &conv, shape, seed);
+                agrees::<f32, u8>(&gpu, &conv, shape, seed);
+            }
+        }
+    }
+    // Larger than a block, and without channels or batch.
+    let blur = Conv2d::like_opencv(Kernel::gaussian(7, 2.0).unwrap());
+    agrees::<u8, u8>(&gpu, &blur, Shape::from([131, 201, 3]), 1);
+    agrees::<f32, f32>(&gpu, &blur, Shape::from([131, 201]), 1);
+    let planes = blur.layout(Layout::Nchw);
+    agrees::<u8, u8>(&gpu, &planes, Shape::from([3, 131, 201]), 1);
+}
+
+#[test]
+fn what_goes_in_comes_out() {
+    let Some(gpu) = gpu() else { return };
+    // Tails of words.
+    for len in [1, 2, 3, 4, 5, 7, 64, 1021] {
+        let bytes = noise::<u8>(len, 3);
+        let tensor = GpuTensor::upload(&gpu, &bytes, [1, len]).unwrap();
+        assert_eq!(tensor.download().unwrap(), bytes);
+        assert_eq!((tensor.len(), tensor.is_empty(), tensor.offset()), (len, false, 0));
+        let other = noise::<u8>(len, 4);
+        tensor.write(&other).unwrap();
+        assert_eq!(block_on(tensor.download_async()).unwrap(), other);
+        let floats = noise::<f32>(len, 5);
+        let tensor = GpuTensor::upload(&gpu, &floats, [len, 1]).unwrap();
+        assert_eq!(tensor.download().unwrap(), floats);
+    }
+    assert!(GpuTensor::<f32>::zeros(&gpu, [3, 5]).unwrap().download().unwrap() == [0.0; 15]);
+
+    // Arrays and views of any order.
+    let x = Array4::from_shape_vec((2, 6, 8, 3), noise::<u8>(288, 7)).unwrap();
+    let tensor = GpuTensor::from_array(&gpu, &x).unwrap();
+    assert_eq!(tensor.to_array(), Ok(x.clone()));
+    let view = x.slice(s![1, 1..5;2, ..;-1, ..]);
+    let tensor = GpuTensor::from_array(&gpu, &view).unwrap();
+    let back: Array3<u8> = block_on(tensor.to_array_async()).unwrap();
+    assert_eq!(back, view);
+    let error = tensor.to_array::<ndarray::Ix2>().unwrap_err();
+    assert!(matches!(&error, Error::Argument { argument: "number of axes of the array", .. }));
+    let flat: Array2<u8> = GpuTensor::upload(&gpu, &[1, 2, 3], [1, 3]).unwrap().to_array().unwrap();
+    assert_eq!(flat, ndarray::array![[1, 2, 3]]);
+
+    // No elements at all.
+    let none = GpuTensor::<u8>::upload(&gpu, &[], [0, 4, 4, 3]).unwrap();
+    let conv = Conv2d::new(Kernel::box_blur(3, 3).unwrap());
+    let out = gpu.run(&conv, &none).unwrap();
+    assert!(out.is_empty() && out.download().unwrap().is_empty());
+}
+
+const FENCE: u8 = 0xA5;
+
+fn fenced(gpu: &Gpu, size: u64, usage: BufferUsages) -> wgpu::Buffer {
+    let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size,
+        usage: usage | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue().write_buffer(&buffer, 0, &vec![FENCE; size as usize]);
+    buffer
+}
+
+/// Two tensors in one buffer of the caller's, at offsets that are not aligned to anything but words.
+#[test]
+fn tensors_lie_in_the_callers_buffer() {
+    let Some(gpu) = gpu() else { return };
+    in_one_buffer::<f32, f32>(&gpu);
+    in_one_buffer::<u8, u8>(&gpu);
+    in_one_buffer::<u8, f32>(&gpu);
+}
+
+fn in_one_buffer<T: Element, U: Element>(gpu: &Gpu) {
+    for (border, shape) in
+        BORDERS.iter().zip([[5, 7, 3], [9, 3, 1], [4, 4, 4], [11, 5, 5], [3, 13, 2], [7, 7, 7]])
+    {
+        let conv = Conv2d::new(Rng::new(9).kernel(3, 3, 1)).border(*border);
+        let problem = Problem::new(&conv, shape, T::TYPE, U::TYPE).unwrap();
+        let prepared = gpu.prepare(&problem, Algorithm::Auto).unwrap();
+        let words =
+            |len: usize, element: ElementType| ((len * element.bytes()) as u64).next_multiple_of(4);
+        let from = 20;
+        let to = from + words(problem.input_len(), T::TYPE) + 12;
+        let end = to + words(problem.output_len(), U::TYPE);
+        let buffer = fenced(gpu, end + 16, BufferUsages::STORAGE | BufferUsages::COPY_SRC);
+        let x = noise::<T>(problem.input_len(), 11);
+        let input = GpuTensor::<T>::from_buffer(gpu, buffer.clone(), from, shape).unwrap();
+        let output = GpuTensor::<U>::from_buffer(gpu, buffer.clone(), to, shape).unwrap();
+        input.write(&x).unwrap();
+        for _ in 0..2 {
+            prepared.apply_into(&input, &output).unwrap();
+        }
+        let want = expected(gpu, &problem, &x);
+        compare(&output.download().unwrap(), &want, problem.output_shape()).unwrap();
+        assert_eq!(input.download().unwrap(), x);
+        let all = GpuTensor::<u8>::from_buffer(gpu, buffer, 0, [1, end as usize + 16]).unwrap();
+        let all = all.download().unwrap();
+        let fences = [0..from, to - 12..to, end..end + 16];
+        for fence in fences {
+            let part = &all[fence.start as usize..fence.end as usize];
+            assert!(part.iter().all(|byte| *byte == FENCE), "{border}: {part:?}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_serve_is_refused() {
+    let Some(gpu) = gpu() else { return };
+    let buffer = fenced(&gpu, 256, BufferUsages::STORAGE);
+    for (offset, shape, words) in [
+        (2, [4, 4], "offset 2 is not a multiple of 4"),
+        (200, [4, 4], "reach beyond the buffer's 256 bytes"),
+        (u64::MAX - 3, [4, 4], "reach beyond the buffer's 256 bytes"),
+        (0, [8, 9], "reach beyond the buffer's 256 bytes"),
+    ] {
+        let error = GpuTensor::<f32>::from_buffer(&gpu, buffer.clone(), offset, shape).unwrap_err();
+        assert!(
+            matches!(&error, Error::Buffer { which: "tensor", reason } if reason.contains(words))
+        );
+    }
+    // 253 bytes take up all 256.
+    assert!(GpuTensor::<u8>::from_buffer(&gpu, buffer.clone(), 0, [1, 253]).is_ok());
+    assert!(GpuTensor::<u8>::from_buffer(&gpu, buffer.clone(), 4, [1, 253]).is_err());
+    let plain = fenced(&gpu, 256, BufferUsages::COPY_SRC);
+    let error = GpuTensor::<f32>::from_buffer(&gpu, plain, 0, [4, 4]).unwrap_err();
+    assert!(error.to_string().contains("lacks"), "{error}");
+    let tensor = GpuTensor::<f32>::from_buffer(&gpu, buffer, 0, [4, 4]).unwrap();
+    let error = tensor.download().unwrap_err();
+    assert!(
+        matches!(&error, Error::Buffer { reason, .. } if reason.contains("COPY_SRC")),
+        "{error}"
+    );
+
+    let error = GpuTensor::upload(&gpu, &[1.0f32; 5], [2, 3]).unwrap_err();
+    assert!(matches!(error, Error::ShapeMismatch { what: "data", .. }), "{error}");
+    for shape in [[usize::MAX, 2, 2], [1 << 30, 1 << 30, 1], [1 << 20, 1 << 20, 1]] {
+        let error = GpuTensor::<f32>::zeros(&gpu, shape).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    }
+
+    let tensor = GpuTensor::upload(&gpu, &[1.0f32; 48], [4, 4, 3]).unwrap();
+    let conv = Conv2d::new(Kernel::box_blur(3, 3).unwrap());
+    let error = gpu.run(&conv.clone().layout(Layout::Nchw), &tensor).unwrap_err();
+    assert!(matches!(error, Error::Argument { argument: "layout of a tensor", .. }), "{error}");
+    let problem = Problem::new(&conv, [4, 4, 3], F32, F32).unwrap();
+    let prepared = gpu.prepare(&problem, Algorithm::Auto).unwrap();
+    let bytes = GpuTensor::<u8>::zeros(&gpu, [4, 4, 3]).unwrap();
+    let other = GpuTensor::<f32>::zeros(&gpu, [4, 3, 4]).unwrap();
+    let type_of =
+        |error| matches!(error, Error::Argument { argument: "element type of a tensor", .. });
+    assert!(type_of(prepared.apply::<u8, f32>(&bytes).unwrap_err()));
+    assert!(type_of(prepared.apply::<f32, u8>(&tensor).unwrap_err()));
+    assert!(type_of(prepared.apply_into(&tensor, &bytes).unwrap_err()));
+    let error = prepared.apply_into(&tensor, &other).unwrap_err();
+    assert!(matches!(error, Error::ShapeMismatch { what: "output", .. }), "{error}");
+    let error = prepared.apply_into(&tensor, &tensor).unwrap_err();
+    assert!(matches!(error, Error::Buffer { which: "destination", .. }), "{error}");
+    let elsewhere = self::gpu().unwrap();
+    let error = elsewhere.run(&conv, &tensor).unwrap_err();
+    assert!(matches!(&error, Error::Buffer { reason, .. } if reason.contains("another `Gpu`")));
+    let wide = Conv2d::new(Kernel::box_blur(9, 9).unwrap()).padding(Padding::Valid);
+    assert!(matches!(gpu.run(&wide, &tensor).unwrap_err(), Error::EmptyOutput { .. }));
+    // After all that it serves.
+    assert!(gpu.run(&conv, &tensor).unwrap().download().is_ok());
+}
+
+#[test]
+fn a_lost_device_is_an_error() {
+    for borrowed in [false, true] {
+        let Some(own) = gpu() else { return };
+        let gpu = match borrowed {
+            true => borrow(&own, &GpuOptions::new()),
+            false => own,
+        };
+        let conv = Conv2d::new(Kernel::box_blur(3, 3).unwrap());
+        let tensor = GpuTensor::upload(&gpu, &[1.0f32; 48], [4, 4, 3]).unwrap();
+        gpu.run(&conv, &tensor).unwrap().download().unwrap();
+        gpu.device().destroy();
+        for error in [
+            tensor.download().unwrap_err(),
+            block_on(tensor.download_async()).unwrap_err(),
+            gpu.run(&conv, &tensor).unwrap_err(),
+            gpu.run_as::<f32, u8>(&conv, &tensor).unwrap_err(),
+        ] {
+            assert!(matches!(error, Error::DeviceLost { .. }), "borrowed {borrowed}: {error:?}");
+        }
+    }
+}
+
+fn borrow(own: &Gpu, options: &GpuOptions) -> Gpu {
+    let (info, device, queue) = (own.adapter_info(), own.device(), own.queue());
+    Gpu::from_device_with(info.clone(), device.clone(), queue.clone(), options).unwrap()
+}
+
+/// The adapter, as an app finds it.
+fn app_adapter() -> Option<wgpu::Adapter> {
+    let own = gpu()?;
+    let backend = own.adapter_info().backend.into();
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.backends = backend;
+    let all = block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backend));
+    all.into_iter().find(|a| a.get_info().name == own.adapter_info().name)
+}
+
+/// A device as an app makes it, with what we recommend.
+fn app_device(adapter: &wgpu::Adapter, features: wgpu::Features) -> (wgpu::Device, wgpu::Queue) {
+    let limits = channelwise::recommended_limits(adapter);
+    assert!(limits.check_limits(&adapter.limits()), "{limits:?}");
+    let recommended = channelwise::recommended_features(adapter);
+    assert!(adapter.features().contains(recommended));
+    let descriptor = wgpu::DeviceDescriptor {
+        required_features: channelwise::required_features() | (features & recommended),
+        required_limits: limits,
+        ..Default::default()
+    };
+    block_on(adapter.request_device(&descriptor)).unwrap()
+}
+
+/// An app's own handlers still are those that are called, for errors and for loss.
+#[test]
+fn a_borrowed_device_keeps_its_callbacks() {
+    let Some(adapter) = app_adapter() else { return };
+    let (info, (device, queue)) =
+        (adapter.get_info(), app_device(&adapter, wgpu::Features::empty()));
+    let (errors, losses) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let told = errors.clone();
+    device.on_uncaptured_error(Arc::new(move |_| {
+        told.fetch_add(1, Ordering::SeqCst);
+    }));
+    let told = losses.clone();
+    device.set_device_lost_callback(move |_, _| {
+        told.fetch_add(1, Ordering::SeqCst);
+    });
+    let gpu = Gpu::from_device(info, device.clone(), queue).unwrap();
+    let conv = Conv2d::new(Kernel::gaussian(5, 1.0).unwrap());
+    let x = Array3::from_elem((20, 30, 3), 0.5f32);
+    let tensor = GpuTensor::from_array(&gpu, &x).unwrap();
+    gpu.run(&conv, &tensor).unwrap().download().unwrap();
+    Engine::from(gpu.clone()).run(&conv, &x).unwrap();
+    let mut frames = gpu.frames::<f32, f32>(std::slice::from_ref(&conv), [20, 30, 3]).unwrap();
+    frames.push(x.as_slice().unwrap()).unwrap();
+    frames.pop().unwrap().unwrap();
+    // Errors of ours are ours, and not the app's.
+    assert!(
+        GpuTensor::<f32>::from_buffer(&gpu, fenced(&gpu, 4, BufferUsages::COPY_SRC), 0, [1, 1])
+            .is_err()
+    );
+    assert_eq!((errors.load(Ordering::SeqCst), losses.load(Ordering::SeqCst)), (0, 0));
+    // An error of the app's own is the app's.
+    drop(device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("twice mapped"),
+        size: 4,
+        usage: BufferUsages::MAP_READ | BufferUsages::STORAGE | BufferUsages::MAP_WRITE,
+        mapped_at_creation: false,
+    }));
+    assert_eq!((errors.load(Ordering::SeqCst), losses.load(Ordering::SeqCst)), (1, 0));
+    device.destroy();
+    let _ = device.poll(wgpu::PollType::Poll);
+    assert_eq!(losses.load(Ordering::SeqCst), 1);
+    assert!(matches!(gpu.run(&conv, &tensor), Err(Error::DeviceLost { .. })));
+}
+
+/// Pipelines are made when they are needed, ahead by `warm_up`, and once.
+#[test]
+fn pipelines_are_made_lazily_or_ahead() {
+    let Some(gpu) = gpu() else { return };
+    // wgpu makes some for itself.
+    let first = gpu.device().get_internal_counters().hal.compute_pipelines.read();
+    let made = || gpu.device().get_internal_counters().hal.compute_pipelines.read() - first;
+    let zeros = GpuTensor::<f32>::zeros(&gpu, [4, 4, 1]).unwrap();
+    assert_eq!((zeros.download().unwrap().len(), made()), (16, 0));
+    let conv = Conv2d::new(Rng::new(1).kernel(5, 5, 1));
+    let problem = Problem::new(&conv, [40, 50, 3], F32, U8).unwrap();
+    gpu.warm_up(&problem).unwrap();
+    let after = made();
+    assert!(after > 0);
+    let tensor = GpuTensor::upload(&gpu, &[1.0f32; 6000], [40, 50, 3]).unwrap();
+    assert_eq!(made(), after);
+    gpu.run_as::<f32, u8>(&conv, &tensor).unwrap().download().unwrap();
+    block_on(gpu.warm_up_async(&problem)).unwrap();
+    assert_eq!(made(), after);
+    gpu.run(&conv, &tensor).unwrap();
+    assert!(made() > after);
+}
+
+/// What a device remembers goes with it: nothing holds itself.
+#[test]
+fn nothing_is_left_of_a_gpu() {
+    let Some(gpu) = gpu() else { return };
+    let device = gpu.device().clone();
+    let conv = Conv2d::new(Kernel::gaussian(9, 2.0).unwrap()).border(channelwise::Border::Wrap);
+    let tensor = GpuTensor::upload(&gpu, &[1.0f32; 6000], [40, 50, 3]).unwrap();
+    let out = gpu.run(&conv, &gpu.run(&conv, &tensor).unwrap()).unwrap();
+    out.download().unwrap();
+    let chain =
+        gpu.chain(&[conv.clone(), conv.clone().stride(2, 2)], [40, 50, 3], F32, F32).unwrap();
+    chain.apply::<f32, f32>(&tensor).unwrap().download().unwrap();
+    let mut frames = gpu.frames::<f32, f32>(&[conv], [40, 50, 3]).unwrap();
+    frames.push(&[1.0; 6000]).unwrap();
+    let there = || {
+        device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        let hal = device.get_internal_counters().hal;
+        [hal.buffers.read(), hal.bind_groups.read(), hal.compute_pipelines.read()]
+    };
+    assert!(there().iter().all(|n| *n > 0));
+    drop((gpu, tensor, out, chain, frames));
+    // wgpu keeps a buffer of zeros and the like for itself.
+    let fresh = {
+        let other = self::gpu().unwrap();
+        let hal = other.device().get_internal_counters().hal;
+        [hal.buffers.read(), hal.bind_groups.read(), hal.compute_pipelines.read()]
+    };
+    let left = there();
+    assert!(left.iter().zip(fresh).all(|(left, fresh)| *left <= fresh), "{left:?}, {fresh:?}");
+}
+
+/// A cache of the app's is used, and results are the same with one, with none, and without the feature.
+#[test]
+fn a_pipeline_cache_is_used_where_there_can_be_one() {
+    let conv = Conv2d::new(Rng::new(2).kernel(5, 5, 1));
+    let x = noise::<f32>(6000, 3);
+    let run = |gpu: &Gpu| {
+        let tensor = GpuTensor::upload(gpu, &x, [40, 50, 3]).unwrap();
+        gpu.run(&conv, &tensor).map(|out| out.download().unwrap())
+    };
+    let Some(adapter) = app_adapter() else { return };
+    let on = |(device, queue): (wgpu::Device, wgpu::Queue), cache| {
+        let options = GpuOptions::new().pipeline_cache(cache);
+        Gpu::from_device_with(adapter.get_info(), device, queue, &options).unwrap()
+    };
+    let without = || app_device(&adapter, wgpu::Features::empty());
+    let want = run(&on(without(), None));
+    assert!(want.is_ok());
+    let with = app_device(&adapter, wgpu::Features::all());
+    if !with.0.features().contains(wgpu::Features::PIPELINE_CACHE) {
+        common::say("pipeline caches not covered: the adapter has none");
+        return;
+    }
+    let empty = cache(&with.0, None);
+    assert_eq!(run(&on(with.clone(), Some(empty.clone()))), want);
+    let data = empty.get_data().unwrap();
+    let filled = cache(&with.0, Some(&data));
+    assert_eq!(run(&on(with.clone(), Some(filled.clone()))), want);
+    assert_eq!(run(&on(with, None)), want);
+    // Only one that is used can be found to be another device's.
+    let other = app_device(&adapter, wgpu::Features::all());
+    let error = run(&on(other, Some(filled.clone()))).unwrap_err();
+    assert!(matches!(error, Error::Gpu { doing: "compiling a shader", .. }), "{error}");
+    // Without the feature it is left out.
+    assert_eq!(run(&on(without(), Some(filled.clone()))), want);
+    let options = GpuOptions::new().pipeline_cache(Some(filled));
+    let error = block_on(Gpu::request(&options)).unwrap_err();
+    assert!(matches!(error, Error::Argument { argument: "pipeline cache", .. }), "{error}");
+}
+
+#[expect(unsafe_code, reason = "the data is of such a cache")]
+fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
+    let descriptor = wgpu::PipelineCacheDescriptor { label: None, data, fallback: true };
+    // SAFETY: `data` is what `get_data` gave.
+    unsafe { device.create_pipeline_cache(&descriptor) }
+}
+
+/// A tensor goes where a range does.
+#[test]
+fn a_tensor_is_a_range_for_encode() {
+    let Some(gpu) = gpu() else { return };
+    let conv = Conv2d::new(Rng::new(3).kernel(3, 3, 1));
+    let problem = Problem::new(&conv, [9, 11, 3], U8, F32).unwrap();
+    let prepared = gpu.prepare(&problem, Algorithm::Auto).unwrap();
+    let x = noise::<u8>(297, 5);
+    let input = GpuTensor::upload(&gpu, &x, [9, 11, 3]).unwrap();
+    let output = GpuTensor::<f32>::zeros(&gpu, [9, 11, 3]).unwrap();
+    let BufferRange { offset, size, .. } = input.range();
+    assert_eq!((offset, size), (0, 300));
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    prepared.encode(&mut encoder, &input.range(), &output.range()).unwrap();
+    gpu.queue().submit([encoder.finish()]);
+    let want = expected(&gpu, &problem, &x);
+    compare(&output.download().unwrap(), &want, output.shape()).unwrap();
+}
