@@ -40,7 +40,7 @@
 //!     plan/            choosing, explaining, bands: pure
 //!       problem        every check a caller can fail, all arithmetic of shapes
 //!         conv kernel/ what the user asks for
-//!           border element activation shape error
+//!           border color element activation shape error
 //! reference            the definition in f64; used by tests and the program only
 //! shaders/*.wgsl       listed in gpu/shaders
 //! ```
@@ -55,6 +55,7 @@
 
 mod activation;
 mod border;
+pub mod color;
 mod conv;
 mod cpu;
 mod element;
@@ -69,6 +70,7 @@ mod shape;
 
 pub use activation::Activation;
 pub use border::Border;
+pub use color::AlphaMode;
 pub use conv::{Conv2d, Padding, Pointwise};
 pub use cpu::Cpu;
 pub use element::{Element, ElementType};

@@ -11,6 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Leaves.
     ("activation", &[]),
     ("border", &[]),
+    ("color", &[]),
     ("element", &[]),
     ("shape", &[]),
     // An error tells which algorithm did not apply.
@@ -26,6 +27,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "activation",
             "border",
+            "color",
             "conv",
             "cpu",
             "element",
@@ -41,8 +43,18 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("reference", &["activation", "border", "element", "problem", "shape"]),
 ];
 
-const BELOW_ENGINES: &[&str] =
-    &["activation", "border", "conv", "element", "error", "kernel", "plan", "problem", "shape"];
+const BELOW_ENGINES: &[&str] = &[
+    "activation",
+    "border",
+    "color",
+    "conv",
+    "element",
+    "error",
+    "kernel",
+    "plan",
+    "problem",
+    "shape",
+];
 
 /// Outside crates, and the modules that may use them; the programs in `src/bin` count as `bin`.
 const OUTSIDE: &[(&str, &[&str])] = &[
