@@ -21,7 +21,8 @@
 //! - What to compute: [`Kernel`], [`Conv2d`] with its [`Border`], [`Padding`], [`Activation`],
 //!   [`Pointwise`] and [`Layout`].
 //! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape. Data that
-//!   lies in buffers of your device: [`Gpu`] and [`GpuPrepared::encode`].
+//!   lies in buffers or textures of your device: [`Gpu`], [`GpuPrepared::encode`] and
+//!   [`GpuTexturePrepared::encode_texture`].
 //! - How, and why so: [`Plan`], from [`Prepared::plan`].
 //! - Whether it is right: [`mod@reference`].
 //!
@@ -76,7 +77,10 @@ pub use cpu::Cpu;
 pub use element::{Element, ElementType};
 pub use engine::{Axes, Engine, Prepared, Timings};
 pub use error::{Error, Result};
-pub use gpu::{BufferRange, Gpu, GpuOptions, GpuPrepared, PlannedShader, Tuning, adapters};
+pub use gpu::{
+    BufferRange, Gpu, GpuOptions, GpuPrepared, GpuTexturePrepared, PlannedShader, TextureOptions,
+    Tuning, adapters,
+};
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, Plan};
 pub use problem::Problem;

@@ -16,6 +16,8 @@ mod recording;
 mod run;
 mod shaders;
 mod stamps;
+mod texel;
+mod texture;
 mod transfer;
 mod tuning;
 mod weights;
@@ -32,7 +34,7 @@ use crate::plan::{AdapterClass, GpuLimits, Residence};
 use crate::{Algorithm, Error, Problem, Result};
 use buffers::Pool;
 use device::{Loss, checked};
-use pipelines::Pipelines;
+use pipelines::{Pipelines, Ready};
 use shaders::Shader;
 use tuning::Tuner;
 
@@ -42,6 +44,7 @@ pub use encode::BufferRange;
 pub use planned::PlannedShader;
 pub use prepared::GpuPrepared;
 pub(crate) use run::{Clock, Wait};
+pub use texture::{GpuTexturePrepared, TextureOptions};
 pub use tuning::Tuning;
 
 /// A GPU device and what is kept on it: pipelines and free buffers. Cloning is cheap and shares
@@ -87,8 +90,9 @@ impl Gpu {
         let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("channelwise.device"),
-            // For `Prepared::run_into_timed`.
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            // For `Prepared::run_into_timed`, and textures to write.
+            required_features: adapter.features()
+                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::BGRA8UNORM_STORAGE),
             required_limits: options.wanted_limits().unwrap_or_else(|| adapter.limits()),
             ..Default::default()
         };
@@ -236,13 +240,9 @@ impl Gpu {
         &self,
         shader: &'static Shader,
         constants: &[(&'static str, u32)],
-    ) -> Result<wgpu::ComputePipeline> {
+    ) -> Result<Ready> {
         let Shared { device, loss, pipelines, .. } = &*self.shared;
         pipelines.get(device, loss, shader, constants).await
-    }
-
-    fn pipelines(&self) -> &Pipelines {
-        &self.shared.pipelines
     }
 
     fn tuner(&self) -> Option<&Tuner> {

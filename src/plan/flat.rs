@@ -243,7 +243,7 @@ pub(super) fn specialised(problem: &Problem, limits: &GpuLimits) -> bool {
 pub(super) fn whole_words(problem: &Problem, residence: Residence) -> Result<(), String> {
     let g = problem.geometry();
     let bytes = problem.output_type() == ElementType::U8;
-    if !bytes || residence == Residence::Host || g.out_row().is_multiple_of(4) {
+    if !bytes || residence != Residence::Device || g.out_row().is_multiple_of(4) {
         return Ok(());
     }
     Err(format!(
