@@ -226,7 +226,7 @@ impl GpuTexturePrepared {
     /// Records the work into `encoder`, reading texture `source` and writing `destination`. Nothing is
     /// submitted or waited for.
     ///
-    /// Textures are two-dimensional, of the sizes and formats that were prepared for, not multisampled,
+    /// Textures are of this device (wgpu panics at those of another instance), two-dimensional, of the sizes and formats that were prepared for, not multisampled,
     /// with one mip level (views do not tell theirs); their usages contain `TEXTURE_BINDING` and
     /// `STORAGE_BINDING`. A view shows one layer, in the texture's own format. A texture cannot be filtered
     /// into itself.
