@@ -145,7 +145,7 @@ impl ApplicationHandler for App {
                     }
                 }
                 Key::Character(key) => {
-                    if let Some(n @ 1..=6) = key.parse().ok() {
+                    if let Ok(n @ 1..=6) = key.parse() {
                         self.kernel = n - 1;
                     }
                 }
