@@ -402,8 +402,9 @@ fn textures_of_floats_agree() {
 fn options_agree() {
     let Some(gpu) = gpu() else { return };
     let mut rng = common::Rng::new(5);
-    type Like = fn(Kernel) -> Conv2d;
-    let same: [(&str, [usize; 2], (usize, usize), Like); 7] = [
+    // A name, a kernel's size, the tap alpha is kept from, and what is asked for.
+    type Asked = (&'static str, [usize; 2], (usize, usize), fn(Kernel) -> Conv2d);
+    let same: [Asked; 7] = [
         ("even", [4, 6], (1, 2), Conv2d::new),
         ("dilated", [3, 3], (1, 1), |k| Conv2d::new(k).dilation(2, 3).stride(3, 1)),
         ("full", [3, 5], (1, 2), |k| Conv2d::new(k).padding(Padding::Full)),
@@ -559,7 +560,15 @@ fn textures_that_cannot_serve_are_refused() {
             }),
             "dimension D3",
         ),
-        (texture(&gpu, size, Rgba8Unorm, TextureUsages::COPY_SRC | attached - READ), "lacks"),
+        (
+            texture(
+                &gpu,
+                size,
+                Rgba8Unorm,
+                TextureUsages::COPY_SRC | TextureUsages::RENDER_ATTACHMENT,
+            ),
+            "lacks",
+        ),
     ];
     for (texture, part) in &bad {
         for [from, to] in [[texture, &both], [&source, texture]] {
