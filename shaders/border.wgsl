@@ -17,21 +17,21 @@ fn modulo(at: i32, n: i32) -> i32 {
     return select(m, n - 1 - m, at < 0);
 }
 
-// Where in 0..n position `at` of the continued axis is read; -1 for the constant.
-fn border_index(at: i32, n: i32) -> i32 {
-    switch BORDER {
+// Where in 0..n position `at` of the axis continued by `border` is read; -1 for the constant.
+fn continued(border: u32, far: bool, at: i32, n: i32) -> i32 {
+    switch border {
         case BORDER_REPLICATE: {
             return clamp(at, 0, n - 1);
         }
         case BORDER_REFLECT: {
-            if !FAR {
+            if !far {
                 return select(select(at, 2 * n - 1 - at, at >= n), -1 - at, at < 0);
             }
             let m = modulo(at, 2 * n);
             return min(m, 2 * n - 1 - m);
         }
         case BORDER_REFLECT101: {
-            if !FAR {
+            if !far {
                 return select(select(at, 2 * n - 2 - at, at >= n), -at, at < 0);
             }
             let period = max(2 * n - 2, 1);
@@ -39,7 +39,7 @@ fn border_index(at: i32, n: i32) -> i32 {
             return min(m, period - m);
         }
         case BORDER_WRAP: {
-            if !FAR {
+            if !far {
                 return select(select(at, at - n, at >= n), at + n, at < 0);
             }
             return modulo(at, n);
@@ -48,6 +48,10 @@ fn border_index(at: i32, n: i32) -> i32 {
             return select(-1, at, at >= 0 && at < n);
         }
     }
+}
+
+fn border_index(at: i32, n: i32) -> i32 {
+    return continued(BORDER, FAR, at, n);
 }
 
 // Row of the source buffer for row `at` of the continued input; -1 for the constant.

@@ -7,7 +7,8 @@
 //
 // with x continued by the border, and where a pointwise step follows, `follow` over all filters.
 //
-// Bind group 0: 0 params, 1 src (in_*.wgsl), 2 dst (out_*.wgsl), 3 weights (weights.wgsl, fft.wgsl).
+// Bind group 0: 0 params, 1 src (in_*.wgsl), 2 dst (out_*.wgsl), 3 weights (weights.wgsl, fft.wgsl);
+// where dst is a texture also 4 (out_texture.wgsl).
 //
 // A dispatch works on one band: some images, or some rows (or columns of rows) of one image. All
 // output coordinates are global, so that an output is computed by the same instructions whatever
@@ -76,6 +77,14 @@ struct Params {
     last_column: i32,
     // Columns of the input up to there.
     columns_end: u32,
+    // Textures: the band's first place in the destination; and where alpha is kept, from the output's place to
+    // that of the source it is kept from.
+    to_row: u32,
+    to_column: u32,
+    keep_row: i32,
+    keep_column: i32,
+    keep_rows: u32,
+    keep_columns: u32,
     // The grid, in workgroups; `folded` where it was too long for one axis.
     groups_x: u32,
     groups_y: u32,

@@ -115,6 +115,14 @@ pub enum Error {
         /// What is wrong, with the numbers.
         reason: String,
     },
+    /// A texture cannot serve: one handed to `encode_texture`, or its format.
+    #[error("{which} texture: {reason}")]
+    Texture {
+        /// `source` or `destination`.
+        which: &'static str,
+        /// What is wrong, with the numbers.
+        reason: String,
+    },
     /// The file of measured times cannot be read or written.
     #[error("tuning file {path}: {reason}")]
     TuningFile {
@@ -156,7 +164,8 @@ impl Error {
             | Self::EmptyOutput { .. }
             | Self::TooLarge { .. }
             | Self::NotApplicable { .. }
-            | Self::Buffer { .. } => true,
+            | Self::Buffer { .. }
+            | Self::Texture { .. } => true,
             Self::NoAdapter { .. }
             | Self::Device { .. }
             | Self::DeviceLost { .. }

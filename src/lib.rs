@@ -22,7 +22,8 @@
 //!   [`Pointwise`] and [`Layout`].
 //! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape. Data that
 //!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
-//!   [`GpuChain`] for several in a row, [`FrameStream`] for frame after frame.
+//!   [`GpuTexturePrepared::encode_texture`] for textures, [`GpuChain`] for several in a row,
+//!   [`FrameStream`] for frame after frame.
 //! - How, and why so: [`Plan`], from [`Prepared::plan`].
 //! - Whether it is right: [`mod@reference`].
 //!
@@ -81,8 +82,9 @@ pub use element::{Element, ElementType};
 pub use engine::{Axes, Chain, Engine, Prepared, Timings};
 pub use error::{Error, Result};
 pub use gpu::{
-    BufferRange, FrameStream, Gpu, GpuChain, GpuOptions, GpuPrepared, GpuTensor, PlannedShader,
-    PoolStats, Tuning, adapters, recommended_features, recommended_limits, required_features,
+    BufferRange, FrameStream, Gpu, GpuChain, GpuOptions, GpuPrepared, GpuTensor,
+    GpuTexturePrepared, PlannedShader, PoolStats, TextureOptions, Tuning, adapters,
+    recommended_features, recommended_limits, required_features,
 };
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, Plan};

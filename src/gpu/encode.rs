@@ -8,7 +8,7 @@ use super::GpuPrepared;
 use super::recording::Recording;
 use crate::{ElementType, Error, Problem, Result};
 
-/// Pairs of ranges whose recordings are kept.
+/// Pairs of ranges, or of textures, whose recordings are kept.
 const KEPT: usize = 4;
 
 /// A part of a buffer that holds a tensor, its rows back to back.
@@ -89,12 +89,16 @@ impl GpuPrepared {
     ) -> Result<()> {
         check(source, destination, self.problem(), self.problem())?;
         let shared = source.buffer == destination.buffer;
-        let known = self.kept().get(source, destination);
+        let same = |(buffer, offset, size): &(Buffer, u64, u64), range: &BufferRange<'_>| {
+            buffer == range.buffer && (*offset, *size) == (range.offset, range.size)
+        };
+        let known = self.kept().get(|[from, to]| same(from, source) && same(to, destination));
         let recording = match known {
             Some(recording) => recording,
             None => {
                 let made = Arc::new(self.record_for(source, destination, shared)?);
-                self.kept().put(source, destination, made.clone());
+                let owned = |r: &BufferRange<'_>| (r.buffer.clone(), r.offset, r.size);
+                self.kept().put([source, destination].map(owned), made.clone());
                 made
             }
         };
@@ -135,42 +139,36 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Recordings by the ranges they are for, the last used last.
-#[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<Vec<Entry>>);
+/// A source and a destination: buffer, offset and size.
+pub(super) type Ranges = [(Buffer, u64, u64); 2];
 
+/// Recordings by what they are for, the last used last.
 #[derive(Debug)]
-struct Entry {
-    ranges: [(Buffer, u64, u64); 2],
-    recording: Arc<Recording>,
+pub(super) struct Kept<K>(Mutex<Vec<(K, Arc<Recording>)>>);
+
+impl<K> Default for Kept<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
 }
 
-impl Kept {
-    fn get(
-        &self,
-        source: &BufferRange<'_>,
-        destination: &BufferRange<'_>,
-    ) -> Option<Arc<Recording>> {
-        let same = |(buffer, offset, size): &(Buffer, u64, u64), range: &BufferRange<'_>| {
-            buffer == range.buffer && (*offset, *size) == (range.offset, range.size)
-        };
+impl<K> Kept<K> {
+    pub fn get(&self, fits: impl Fn(&K) -> bool) -> Option<Arc<Recording>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |e: &Entry| same(&e.ranges[0], source) && same(&e.ranges[1], destination);
-        let at = all.iter().position(fits)?;
+        let at = all.iter().position(|(key, _)| fits(key))?;
         all[at..].rotate_left(1);
-        all.last().map(|entry| entry.recording.clone())
+        all.last().map(|(_, recording)| recording.clone())
     }
 
-    fn put(&self, source: &BufferRange<'_>, destination: &BufferRange<'_>, made: Arc<Recording>) {
+    pub fn put(&self, key: K, made: Arc<Recording>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() == KEPT {
             all.remove(0);
         }
-        let owned = |range: &BufferRange<'_>| (range.buffer.clone(), range.offset, range.size);
-        all.push(Entry { ranges: [owned(source), owned(destination)], recording: made });
+        all.push((key, made));
     }
 
-    fn clear(&self) {
+    pub fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

@@ -21,6 +21,8 @@ mod run;
 mod shaders;
 mod stamps;
 mod tensor;
+mod texel;
+mod texture;
 mod transfer;
 mod tuning;
 mod wait;
@@ -41,7 +43,7 @@ use buffers::Pool;
 pub use buffers::PoolStats;
 pub use chain::GpuChain;
 use device::{Loss, checked};
-use pipelines::Pipelines;
+use pipelines::{Pipelines, Ready};
 use shaders::Shader;
 use tuning::Tuner;
 
@@ -53,6 +55,7 @@ pub use planned::PlannedShader;
 pub use prepared::GpuPrepared;
 pub use requirements::{recommended_features, recommended_limits, required_features};
 pub use tensor::GpuTensor;
+pub use texture::{GpuTexturePrepared, TextureOptions};
 pub use tuning::Tuning;
 pub(crate) use wait::{Clock, Wait};
 
@@ -105,8 +108,9 @@ impl Gpu {
         let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("channelwise.device"),
-            // For `Prepared::run_into_timed`.
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            // For `Prepared::run_into_timed`, and textures to write.
+            required_features: adapter.features()
+                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::BGRA8UNORM_STORAGE),
             required_limits: options.wanted_limits().unwrap_or_else(|| adapter.limits()),
             ..Default::default()
         };
@@ -271,13 +275,9 @@ impl Gpu {
         &self,
         shader: &'static Shader,
         constants: &[(&'static str, u32)],
-    ) -> Result<wgpu::ComputePipeline> {
+    ) -> Result<Ready> {
         let Shared { device, loss, pipelines, .. } = &*self.shared;
         pipelines.get(device, loss, shader, constants).await
-    }
-
-    fn pipelines(&self) -> &Pipelines {
-        &self.shared.pipelines
     }
 
     fn tuner(&self) -> Option<&Tuner> {

@@ -74,6 +74,12 @@ params! {
     last_row: i32,
     last_column: i32,
     columns_end: u32,
+    to_row: u32,
+    to_column: u32,
+    keep_row: i32,
+    keep_column: i32,
+    keep_rows: u32,
+    keep_columns: u32,
     groups_x: u32,
     groups_y: u32,
     groups_z: u32,
@@ -96,7 +102,7 @@ pub(super) struct Placement {
 }
 
 /// Number of `border` in shaders.
-fn border_code(border: Border) -> u32 {
+pub(super) fn border_code(border: Border) -> u32 {
     match border {
         Border::Constant(_) => 1,
         Border::Replicate => 2,
@@ -143,6 +149,7 @@ pub(super) fn params(
     let first = |span: &Span| span.first as i32;
     let top_row = g.first_row(band.rows.start);
     let last_column = g.first_column(band.columns.end - 1) + extent.1 as isize - 1;
+    let middle = problem.middle();
     let mut params = Params {
         out_row: band.rows.start as u32,
         out_column: band.columns.start as u32,
@@ -186,6 +193,12 @@ pub(super) fn params(
         last_row: (g.first_row(band.rows.end - 1) + extent.0 as isize - 1) as i32,
         last_column: last_column as i32,
         columns_end: (last_column + 1).clamp(0, g.width as isize) as u32,
+        to_row: band.rows.start as u32,
+        to_column: band.columns.start as u32,
+        keep_row: middle.0 as i32 - g.top as i32,
+        keep_column: middle.1 as i32 - g.left as i32,
+        keep_rows: g.stride.0 as u32,
+        keep_columns: g.stride.1 as u32,
         groups_x: wanted[0] as u32,
         groups_y: wanted[1] as u32,
         groups_z: wanted[2] as u32,

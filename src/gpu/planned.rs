@@ -42,7 +42,7 @@ impl PlannedShader {
     pub fn of(problem: &Problem, plan: &Plan) -> Vec<Self> {
         let Launch::Gpu(launch) = plan.launch() else { return Vec::new() };
         let planned = |(pass, traffic): (&Pass, Traffic)| {
-            let shader = shaders::of_pass(problem, *pass)?;
+            let shader = shaders::of_pass(problem, *pass, None)?;
             Some(Self {
                 label: shader.label,
                 wgsl: shader.wgsl,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use wgpu::{Buffer, BufferUsages, ComputePipeline};
+use wgpu::{Buffer, BufferUsages};
 
 use super::device::checked;
-use super::encode::Kept;
+use super::encode::{Kept, Ranges};
+use super::pipelines::Ready;
 use super::run::Slots;
+use super::texel::Texels;
 use super::{Gpu, params, shaders, weights};
 use crate::plan::{self, GpuLaunch, Launch, Machine, Pass, Plan, Residence};
 use crate::{Algorithm, Error, Problem, Result};
@@ -22,7 +24,7 @@ pub struct GpuPrepared {
     passes: Vec<Compiled>,
     /// What passes leave for the next.
     between: Vec<Arc<Buffer>>,
-    kept: Arc<Kept>,
+    kept: Arc<Kept<Ranges>>,
     slots: Arc<Slots>,
 }
 
@@ -30,7 +32,7 @@ pub struct GpuPrepared {
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
     pub pass: Pass,
-    pub pipeline: ComputePipeline,
+    pub ready: Ready,
     pub weights: Buffer,
 }
 
@@ -50,12 +52,22 @@ impl GpuPrepared {
     }
 
     pub(super) async fn of_plan(gpu: &Gpu, problem: &Problem, plan: Plan) -> Result<Self> {
+        Self::of_plan_with(gpu, problem, plan, None).await
+    }
+
+    /// The same, between textures where `texels` says so.
+    pub(super) async fn of_plan_with(
+        gpu: &Gpu,
+        problem: &Problem,
+        plan: Plan,
+        texels: Option<&Texels>,
+    ) -> Result<Self> {
         let Launch::Gpu(launch) = plan.launch() else {
             return Err(missing(plan.algorithm()));
         };
         let mut passes = Vec::new();
         for pass in Pass::of(&launch.scheme) {
-            passes.push(compile(gpu, problem, *pass, launch).await?);
+            passes.push(compile(gpu, problem, *pass, launch, texels).await?);
         }
 
         let sizes = launch.bands.iter().map(|band| launch.scheme.between(problem, band));
@@ -95,7 +107,7 @@ impl GpuPrepared {
         &self.between
     }
 
-    pub(super) fn kept(&self) -> &Kept {
+    pub(super) fn kept(&self) -> &Kept<Ranges> {
         &self.kept
     }
 
@@ -115,9 +127,18 @@ impl GpuPrepared {
     }
 }
 
-async fn compile(gpu: &Gpu, problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Result<Compiled> {
-    let shader = shaders::of_pass(problem, pass).ok_or_else(|| missing(Algorithm::Auto))?;
-    let constants = params::constants(problem, pass, launch);
+async fn compile(
+    gpu: &Gpu,
+    problem: &Problem,
+    pass: Pass,
+    launch: &GpuLaunch,
+    texels: Option<&Texels>,
+) -> Result<Compiled> {
+    let shader = shaders::of_pass(problem, pass, texels).ok_or_else(|| missing(Algorithm::Auto))?;
+    let mut constants = params::constants(problem, pass, launch);
+    if let Some(texels) = texels {
+        constants.extend(texels.constants(problem, pass.way(&launch.scheme)));
+    }
     let contents = weights::of_pass(problem, pass, launch);
     let bytes: &[u8] = bytemuck::cast_slice(&contents);
     if bytes.len() as u64 > gpu.limits().max_range() {
@@ -131,7 +152,7 @@ async fn compile(gpu: &Gpu, problem: &Problem, pass: Pass, launch: &GpuLaunch) -
         gpu.constant_buffer("channelwise.weights", bytes, BufferUsages::STORAGE)
     });
     let weights = weights.done().await?;
-    Ok(Compiled { pass, pipeline: gpu.pipeline(shader, &constants).await?, weights })
+    Ok(Compiled { pass, ready: gpu.pipeline(shader, &constants).await?, weights })
 }
 
 fn missing(algorithm: Algorithm) -> Error {

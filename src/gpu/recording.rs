@@ -1,11 +1,14 @@
 //! What a call puts into an encoder, made once for the buffers it works on.
 
-use wgpu::{BindGroup, Buffer, BufferUsages, CommandEncoder, ComputePipeline, QuerySet};
+use wgpu::{
+    BindGroup, BindingResource, Buffer, BufferUsages, CommandEncoder, ComputePipeline, QuerySet,
+    TextureView,
+};
 
 use super::device::checked;
 use super::params::{self, Placement};
 use super::transfer::{self, Piece};
-use super::{BufferRange, GpuPrepared, buffers};
+use super::{BufferRange, GpuPrepared, buffers, texel};
 use crate::plan::{Band, Place};
 use crate::{Error, Result};
 
@@ -80,15 +83,12 @@ struct Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
-    fn entry(&self, binding: u32) -> wgpu::BindGroupEntry<'a> {
-        wgpu::BindGroupEntry {
-            binding,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: self.buffer,
-                offset: self.offset,
-                size: wgpu::BufferSize::new(self.size),
-            }),
-        }
+    fn resource(&self) -> BindingResource<'a> {
+        BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: self.buffer,
+            offset: self.offset,
+            size: wgpu::BufferSize::new(self.size),
+        })
     }
 
     /// A buffer of our own, bound whole.
@@ -121,6 +121,22 @@ impl GpuPrepared {
         Ok(recording)
     }
 
+    /// All bands, from a texture to another.
+    pub(super) fn record_textures(
+        &self,
+        source: &TextureView,
+        destination: &TextureView,
+    ) -> Result<Recording> {
+        let launch = self.launch()?;
+        let mut recording = Recording::default();
+        for band in &launch.bands {
+            let place = texel::placement(self.problem(), launch, band);
+            let ends = [source, destination].map(BindingResource::TextureView);
+            recording.steps.push(self.dispatches(band, ends, Some(source), place)?);
+        }
+        Ok(recording)
+    }
+
     /// One band on buffers of our own.
     pub(super) fn record_own(
         &self,
@@ -129,7 +145,12 @@ impl GpuPrepared {
         dst: &Buffer,
         place: Placement,
     ) -> Result<Recording> {
-        let pass = self.dispatches(band, &Bound::own(src), &Bound::own(dst), place)?;
+        let pass = self.dispatches(
+            band,
+            [Bound::own(src), Bound::own(dst)].map(|b| b.resource()),
+            None,
+            place,
+        )?;
         Ok(Recording { steps: vec![pass] })
     }
 
@@ -188,17 +209,22 @@ impl GpuPrepared {
             back =
                 Some(copies("destination", &pieces, &from, destination, BufferUsages::COPY_DST)?);
         }
-        recording.steps.push(self.dispatches(band, &src, &dst, place)?);
+        recording.steps.push(self.dispatches(
+            band,
+            [src.resource(), dst.resource()],
+            None,
+            place,
+        )?);
         recording.steps.extend(back);
         Ok(())
     }
 
-    /// The passes of a band.
+    /// The passes of a band, from and to these `ends`. Textures are written with the `original` beside.
     fn dispatches(
         &self,
         band: &Band,
-        src: &Bound<'_>,
-        dst: &Bound<'_>,
+        ends: [BindingResource<'_>; 2],
+        original: Option<&TextureView>,
         place: Placement,
     ) -> Result<Step> {
         let gpu = self.gpu();
@@ -213,29 +239,31 @@ impl GpuPrepared {
                     continue;
                 }
                 let bound = |place| match place {
-                    Place::Source => Some(*src),
-                    Place::Destination => Some(*dst),
-                    Place::Between(n) => self.between().get(n).map(|buffer| Bound::own(buffer)),
+                    Place::Source => Some(ends[0].clone()),
+                    Place::Destination => Some(ends[1].clone()),
+                    Place::Between(n) => self.between().get(n).map(|b| Bound::own(b).resource()),
                 };
                 let [from, to] = compiled.pass.way(&launch.scheme);
                 let (Some(reads), Some(writes)) = (bound(from), bound(to)) else { continue };
                 let params = bytemuck::bytes_of(&params);
                 let params =
                     gpu.constant_buffer("channelwise.params", params, BufferUsages::UNIFORM);
+                let entry = |(binding, resource)| wgpu::BindGroupEntry { binding, resource };
+                let weights = compiled.weights.as_entire_binding();
+                let mut entries =
+                    [(0, params.as_entire_binding()), (1, reads), (2, writes), (3, weights)]
+                        .map(entry)
+                        .to_vec();
+                if let (Some(original), Place::Destination) = (original, to) {
+                    entries.push(entry((4, BindingResource::TextureView(original))));
+                }
                 let bindings = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
                     label: Some("channelwise.bindings"),
-                    layout: gpu.pipelines().bind_group_layout(),
-                    entries: &[
-                        wgpu::BindGroupEntry { binding: 0, resource: params.as_entire_binding() },
-                        reads.entry(1),
-                        writes.entry(2),
-                        wgpu::BindGroupEntry {
-                            binding: 3,
-                            resource: compiled.weights.as_entire_binding(),
-                        },
-                    ],
+                    layout: &compiled.ready.bindings,
+                    entries: &entries,
                 });
-                dispatches.push(Dispatch { pipeline: compiled.pipeline.clone(), bindings, grid });
+                let pipeline = compiled.ready.pipeline.clone();
+                dispatches.push(Dispatch { pipeline, bindings, grid });
             }
             Step::Pass(dispatches)
         });

@@ -2,6 +2,7 @@
 //!
 //! A shader is a list of files from `shaders/`, joined. Numbers go in as `override` constants.
 
+use super::texel::{Texel, Texels};
 use crate::plan::Pass;
 use crate::{ElementType, Problem};
 
@@ -14,6 +15,10 @@ pub(crate) enum Data {
     F16,
     /// Pairs of f32, between passes.
     Complex,
+    /// A texture that is read, of any format.
+    Texture,
+    /// A texture that is written.
+    Stored(Texel),
 }
 
 impl From<ElementType> for Data {
@@ -59,6 +64,35 @@ macro_rules! row {
     };
 }
 
+/// The same with textures at one end or both.
+macro_rules! texels {
+    ($pass:ident: $($file:literal)*; $source:ident $in:literal -> $output:expr, $out:literal) => {
+        Shader {
+            pass: Pass::$pass,
+            source: Data::$source,
+            output: $output,
+            label: concat!("channelwise.", stringify!($pass), ".", $in, ".", $out),
+            wgsl: files!("common", "border", "texel", $in, $out, $($file),*),
+        }
+    };
+}
+
+/// From a texture to one of this format, in one pass.
+macro_rules! direct_texels {
+    ($texel:ident $out:literal) => {
+        texels!(Direct: "out_texture" "weights" "activation" "place" "direct";
+            Texture "in_texture" -> Data::Stored(Texel::$texel), $out)
+    };
+}
+
+/// From a texture, or what lies between passes.
+macro_rules! flat_texels {
+    ($source:ident $in:literal -> $texel:ident $out:literal) => {
+        texels!(Flat: "out_texture" "weights" "activation" "store_packed" "flat";
+            $source $in -> Data::Stored(Texel::$texel), $out)
+    };
+}
+
 /// Every shader there is.
 pub(crate) const TABLE: &[Shader] = &[
     row!(Direct: "weights" "activation" "place" "direct"; F32 "in_f32" -> F32 "out_f32"),
@@ -99,11 +133,36 @@ pub(crate) const TABLE: &[Shader] = &[
     row!(Forward: "fft" "fft_forward"; F16 "in_f16" -> Complex "out_complex"),
     row!(Multiply: "fft" "fft_multiply"; Complex "in_complex" -> Complex "out_complex"),
     row!(Back: "activation" "fft" "fft_back"; Complex "in_complex" -> F32 "out_f32"),
+    direct_texels!(Rgba8 "out_rgba8"),
+    direct_texels!(Bgra8 "out_bgra8"),
+    direct_texels!(Rgba16 "out_rgba16"),
+    direct_texels!(Rgba32 "out_rgba32"),
+    direct_texels!(R32 "out_r32"),
+    flat_texels!(Texture "in_texture" -> Rgba8 "out_rgba8"),
+    flat_texels!(Texture "in_texture" -> Bgra8 "out_bgra8"),
+    flat_texels!(Texture "in_texture" -> Rgba16 "out_rgba16"),
+    flat_texels!(Texture "in_texture" -> Rgba32 "out_rgba32"),
+    flat_texels!(Texture "in_texture" -> R32 "out_r32"),
+    flat_texels!(F32 "in_f32" -> Rgba8 "out_rgba8"),
+    flat_texels!(F32 "in_f32" -> Bgra8 "out_bgra8"),
+    flat_texels!(F32 "in_f32" -> Rgba16 "out_rgba16"),
+    flat_texels!(F32 "in_f32" -> Rgba32 "out_rgba32"),
+    flat_texels!(F32 "in_f32" -> R32 "out_r32"),
+    texels!(Flat: "weights" "activation" "store_f32" "flat";
+        Texture "in_texture" -> Data::F32, "out_f32"),
+    texels!(Forward: "fft" "fft_forward"; Texture "in_texture" -> Data::Complex, "out_complex"),
 ];
 
-/// The shader of a pass, if there is one.
-pub(crate) fn of_pass(problem: &Problem, pass: Pass) -> Option<&'static Shader> {
-    let (input, output) = (problem.input_type().into(), problem.output_type().into());
+/// The shader of a pass, if there is one; between textures where `texels` says so.
+pub(crate) fn of_pass(
+    problem: &Problem,
+    pass: Pass,
+    texels: Option<&Texels>,
+) -> Option<&'static Shader> {
+    let (input, output) = match texels {
+        Some(texels) => (Data::Texture, Data::Stored(texels.destination)),
+        None => (problem.input_type().into(), problem.output_type().into()),
+    };
     // Two passes, and the last of four, are made by the shader of one.
     let (shader, source, output) = match pass {
         Pass::Direct | Pass::Flat => (pass, input, output),

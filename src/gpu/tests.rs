@@ -7,11 +7,13 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, TypeInner};
 
 use super::params::{self, Params};
+use super::shaders;
 use super::shaders::{Data, ENTRY, Shader, TABLE};
+use super::texel::{Texel, Texels};
 use crate::plan::{Launch, Machine, Pass, Residence};
 use crate::{
-    Activation, Algorithm, Border, Conv2d, ElementType, Kernel, Layout, Padding, Pointwise,
-    Problem, plan,
+    Activation, Algorithm, AlphaMode, Border, Conv2d, ElementType, Kernel, Layout, Padding,
+    Pointwise, Problem, plan,
 };
 
 fn parse(shader: &Shader) -> Module {
@@ -43,6 +45,7 @@ fn problems(shader: &Shader) -> Vec<Problem> {
         Data::U8 => ElementType::U8,
         Data::U16 => ElementType::U16,
         Data::F16 => ElementType::F16,
+        Data::Texture | Data::Stored(_) => unreachable!("these have problems of their own"),
     };
     let (input, output) = (element(shader.source), element(shader.output));
     let two = Kernel::stack(&[Kernel::sobel_x(), Kernel::sobel_y()]).unwrap();
@@ -70,10 +73,51 @@ fn problems(shader: &Shader) -> Vec<Problem> {
 
 type Constants = Vec<(&'static str, u32)>;
 
+/// What texture shaders write, and problems whose plans use them.
+fn textures(shader: &Shader) -> Option<(Texels, Vec<Problem>)> {
+    let destination = match (shader.source, shader.output) {
+        (_, Data::Stored(texel)) => texel,
+        (Data::Texture, _) => Texel::Rgba8,
+        _ => return None,
+    };
+    let texels = Texels { destination, alpha: AlphaMode::Keep, linear: true };
+    let conv = Conv2d::new(Kernel::box_blur(5, 3).unwrap()).border(Border::Reflect101);
+    let kinds = [
+        (conv.clone(), [20, 30]),
+        (conv.clone(), [600, 700]),
+        (conv.clone().padding(Padding::all(40)).stride(2, 2).dilation(2, 3), [20, 30]),
+        (conv.activation(Activation::Clamp(0.0, 1.0)), [20, 30]),
+    ];
+    let of = |(conv, [h, w]): (Conv2d, [usize; 2])| {
+        Problem::of_texels(&conv, [h, w, destination.channels()], true).unwrap()
+    };
+    Some((texels, kinds.map(of).into()))
+}
+
 /// The constants that the plans of [`problems`] give a shader, each with its launch's workgroup.
 fn specialisations(shader: &Shader) -> Vec<(Constants, [u32; 2])> {
     let limits = plan::GpuLimits::webgpu_defaults();
     let mut all = Vec::new();
+    if let Some((texels, problems)) = textures(shader) {
+        for (problem, algorithm) in
+            problems.iter().flat_map(|p| Algorithm::ALL.map(|algorithm| (p, algorithm)))
+        {
+            let machine = Machine::Gpu(limits, Residence::Texture);
+            let Ok(plan) = plan::choose(problem, &machine, algorithm) else { continue };
+            let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+            for pass in Pass::of(&launch.scheme) {
+                // One shader may be that of several passes.
+                let its = shaders::of_pass(problem, *pass, Some(&texels));
+                if its.is_some_and(|its| its.label == shader.label) {
+                    let mut constants = params::constants(problem, *pass, launch);
+                    constants.extend(texels.constants(problem, pass.way(&launch.scheme)));
+                    all.push((constants, pass.workgroup(launch)));
+                }
+            }
+        }
+        assert!(all.len() >= 2, "{}: no plan uses it", shader.label);
+        return all;
+    }
     for problem in problems(shader) {
         for residence in [Residence::Host, Residence::Device] {
             let machine = Machine::Gpu(limits, residence);
@@ -146,7 +190,7 @@ fn every_constant_has_its_override_and_every_override_its_constant() {
 fn every_row_is_written_for_every_back_end() {
     let bindings =
         |slots: fn(u32) -> msl::BindTarget| -> BTreeMap<ResourceBinding, msl::BindTarget> {
-            (0..4).map(|binding| (ResourceBinding { group: 0, binding }, slots(binding))).collect()
+            (0..5).map(|binding| (ResourceBinding { group: 0, binding }, slots(binding))).collect()
         };
     for shader in TABLE {
         let module = parse(shader);
@@ -161,6 +205,7 @@ fn every_row_is_written_for_every_back_end() {
             let resources = msl::EntryPointResources {
                 resources: bindings(|binding| msl::BindTarget {
                     buffer: Some(binding as u8),
+                    texture: Some(binding as u8),
                     mutable: binding == 2,
                     ..Default::default()
                 }),
@@ -208,13 +253,29 @@ fn bindings_are_those_of_the_layout() {
                         "write"
                     }
                     AddressSpace::Storage { .. } => "read",
+                    AddressSpace::Handle => match module.types[v.ty].inner {
+                        TypeInner::Image { class: naga::ImageClass::Sampled { .. }, .. } => {
+                            "sampled"
+                        }
+                        TypeInner::Image { class: naga::ImageClass::Storage { .. }, .. } => {
+                            "stored"
+                        }
+                        _ => "other",
+                    },
                     _ => "other",
                 };
                 (at.binding, kind)
             })
             .collect();
         found.sort_unstable();
-        let wanted = [(0, "uniform"), (1, "read"), (2, "write"), (3, "read")];
+        let mut wanted = vec![(0, "uniform"), (1, "read"), (2, "write"), (3, "read")];
+        if shader.source == Data::Texture {
+            wanted[1].1 = "sampled";
+        }
+        if matches!(shader.output, Data::Stored(_)) {
+            wanted[2].1 = "stored";
+            wanted.push((4, "sampled"));
+        }
         assert_eq!(found, wanted, "{}", shader.label);
     }
 }

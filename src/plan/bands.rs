@@ -42,6 +42,8 @@ pub struct Band {
 pub(super) struct Budget<'a> {
     /// Bytes of the source range, of the destination range and of buffers between passes, each.
     pub bytes: u64,
+    /// Whether source and destination are textures, which count for nothing and are seen whole.
+    pub textures: bool,
     /// Multiply-adds, and how many a place (a scalar of the input's channels) takes.
     pub work: u64,
     pub per_place: u64,
@@ -186,6 +188,11 @@ impl Cutter<'_> {
         let g = self.g;
         let (extent_rows, extent_columns) = g.extent();
         let border = self.problem.border();
+        let whole = |len| Span { first: 0, len, continued: false };
+        if self.budget.textures {
+            let (source_rows, source_columns) = (whole(g.height), whole(g.width));
+            return Band { images, rows, columns, source_rows, source_columns };
+        }
         let source_rows = span(
             g.first_row(rows.start),
             (rows.len() - 1) * g.stride.0 + extent_rows,
@@ -193,7 +200,7 @@ impl Cutter<'_> {
             border,
         );
         let source_columns = if columns == (0..g.out_width) {
-            Span { first: 0, len: g.width, continued: false }
+            whole(g.width)
         } else {
             span(
                 g.first_column(columns.start),
@@ -207,6 +214,9 @@ impl Cutter<'_> {
 
     /// Bytes of the source and destination ranges.
     fn bytes(&self, band: &Band) -> (u64, u64) {
+        if self.budget.textures {
+            return (0, 0);
+        }
         let pitch = |scalars: usize| scalars.next_multiple_of(self.budget.pitch) as u64;
         let images = band.images.len() as u64;
         let together = self.g.out_row() / self.g.out_width;

@@ -243,7 +243,7 @@ pub(super) fn specialised(problem: &Problem, limits: &GpuLimits) -> bool {
 pub(super) fn whole_words(problem: &Problem, residence: Residence) -> Result<(), String> {
     let g = problem.geometry();
     let packed = problem.output_type().per_word() > 1;
-    if !packed || residence == Residence::Host || g.out_row().is_multiple_of(4) {
+    if !packed || residence != Residence::Device || g.out_row().is_multiple_of(4) {
         return Ok(());
     }
     Err(format!(

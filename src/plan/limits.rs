@@ -99,7 +99,7 @@ impl GpuLimits {
     pub(super) fn band_bytes(&self, residence: Residence) -> u64 {
         match residence {
             Residence::Host => self.max_host_range(),
-            Residence::Device => self.max_range(),
+            Residence::Device | Residence::Texture => self.max_range(),
         }
     }
 
@@ -153,4 +153,6 @@ pub enum Residence {
     Host,
     /// In the caller's buffers on the device, rows back to back.
     Device,
+    /// In the caller's textures, which no limit of buffers binds.
+    Texture,
 }

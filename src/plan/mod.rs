@@ -314,6 +314,7 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
         let per_place = (sums / places.max(1) as f64).ceil() as u64;
         let budget = |bytes| bands::Budget {
             bytes,
+            textures: *residence == Residence::Texture,
             work: limits.max_work(),
             per_place,
             pitch: launch.pitch,
@@ -321,7 +322,7 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
             scheme: &scheme,
         };
         let usual = match (residence, &scheme) {
-            (Residence::Device, _) => None,
+            (Residence::Device | Residence::Texture, _) => None,
             // A band cuts tiles off.
             (Residence::Host, Scheme::Fft(_)) => None,
             (
@@ -376,16 +377,16 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
 fn granule(problem: &Problem, residence: Residence) -> usize {
     let word = problem.output_type().per_word();
     match residence {
-        Residence::Host => 1,
+        Residence::Host | Residence::Texture => 1,
         Residence::Device if problem.geometry().out_row().is_multiple_of(word) => 1,
         Residence::Device => word,
     }
 }
 
-/// Scalars that rows of device buffers of our own are rounded up to: whole vectors.
+/// Scalars that rows of device buffers of our own, and of textures, are rounded up to: whole vectors.
 fn pitch(residence: Residence) -> usize {
     match residence {
-        Residence::Host => 4,
+        Residence::Host | Residence::Texture => 4,
         Residence::Device => 1,
     }
 }

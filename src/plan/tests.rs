@@ -376,8 +376,15 @@ fn bands_cover_every_output_once_and_hold_what_it_needs() {
             .collect();
         for bytes in [800, 1200, 2000, 4000, 20_000, 1 << 20] {
             let scheme = &schemes[bytes as usize / 400 % schemes.len()];
-            let budget =
-                Budget { bytes, work: 1 << 20, per_place: 15, pitch: 4, granule: 1, scheme };
+            let budget = Budget {
+                bytes,
+                textures: false,
+                work: 1 << 20,
+                per_place: 15,
+                pitch: 4,
+                granule: 1,
+                scheme,
+            };
             let Ok(bands) = cut(&problem, budget) else { continue };
             cuts = cuts.max(bands.len());
             for band in &bands {

@@ -37,6 +37,8 @@ pub struct Problem {
     output_type: ElementType,
     geometry: Geometry,
     weights: Weights,
+    /// Whether input and output are textures.
+    texels: bool,
 }
 
 impl Problem {
@@ -133,7 +135,26 @@ impl Problem {
             output_type,
             geometry,
             weights,
+            texels: false,
         })
+    }
+
+    /// The same for a texture `[height, width, channels]`, whatever the layout. Four scalars of its output
+    /// are written at once, as those of bytes are, and planned like them. `finite`: its format knows no
+    /// infinities.
+    pub(crate) fn of_texels(conv: &Conv2d, shape: [usize; 3], finite: bool) -> Result<Self> {
+        let mut conv = conv.clone().layout(Layout::Nhwc);
+        conv.finite |= finite;
+        // Any activation goes: texels are fractions.
+        let problem = Self::new(&conv, shape, ElementType::F32, ElementType::F32)?;
+        if problem.geometry.outputs != 1 {
+            return Err(Error::argument(
+                "filters",
+                problem.geometry.outputs,
+                "textures hold one output per channel, so one filter or a pointwise step to one is needed",
+            ));
+        }
+        Ok(Self { output_type: ElementType::U8, texels: true, ..problem })
     }
 
     /// What was asked for.
@@ -226,15 +247,13 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} -> {} {}, kernel {}",
-            self.input_shape,
-            self.input_type,
-            self.output_shape,
-            self.output_type,
-            self.conv.kernel
-        )?;
+        if self.texels {
+            write!(f, "texture {} -> {}", self.input_shape, self.output_shape)?;
+        } else {
+            let (input, output) = (self.input_type, self.output_type);
+            write!(f, "{} {input} -> {} {output}", self.input_shape, self.output_shape)?;
+        }
+        write!(f, ", kernel {}", self.conv.kernel)?;
         let Conv2d { stride, dilation, border, .. } = &self.conv;
         if *stride != (1, 1) {
             write!(f, ", stride {},{}", stride.0, stride.1)?;

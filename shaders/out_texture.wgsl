@@ -1,0 +1,48 @@
+// Destination of texels: a word is four scalars, which are a texel, or four of one channel.
+//
+// `dst` is that of out_rgba8.wgsl or another. Bind group 0 has one more: 4, the source again, for
+// passes that read something else.
+
+@group(0) @binding(4) var original: texture_2d<f32>;
+
+const LANES: u32 = 4u;
+
+// Border of alpha that is kept: passes that read something else meet another.
+override KEEP_BORDER: u32 = 1u;
+
+// Alpha of the source where the middle of the kernel lies.
+fn kept_alpha(row: u32, column: u32) -> f32 {
+    let at_row = i32(row * p.keep_rows) + p.keep_row;
+    let at_column = i32(column * p.keep_columns) + p.keep_column;
+    let y = continued(KEEP_BORDER, true, at_row, i32(p.height));
+    let x = continued(KEEP_BORDER, true, at_column, i32(p.width));
+    return select(textureLoad(original, vec2(max(x, 0), max(y, 0)), 0).a, p.fill, min(x, y) < 0);
+}
+
+fn store_texel(row: u32, column: u32, value: vec4<f32>) {
+    var texel = encoded(value);
+    if ALPHA == ALPHA_KEEP {
+        texel.a = kept_alpha(row, column);
+    }
+    textureStore(dst, vec2(column, row), stored(texel));
+}
+
+// One word from scalar `at`, a multiple of four, of the band's rows of `dst_pitch` scalars.
+fn store_word(at: u32, v: vec4<f32>) {
+    let row = p.to_row + at / p.dst_pitch;
+    let scalar = at % p.dst_pitch;
+    if !SINGLE {
+        store_texel(row, p.to_column + scalar / 4u, v);
+        return;
+    }
+    for (var k = 0u; k < 4u; k++) {
+        if scalar + k < p.columns {
+            store_texel(row, p.to_column + scalar + k, vec4(v[k], 0.0, 0.0, 1.0));
+        }
+    }
+}
+
+// Four scalars from `at` on, as `flat` stores them.
+fn store_four(at: u32, v: vec4<f32>) {
+    store_word(at, v);
+}

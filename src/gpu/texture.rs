@@ -1,0 +1,319 @@
+//! From texture to texture, in the caller's encoder.
+
+use std::sync::Arc;
+
+use wgpu::{CommandEncoder, Extent3d, TextureDimension, TextureFormat, TextureUsages, TextureView};
+
+use super::encode::Kept;
+use super::texel::{self, Texel, Texels};
+use super::{Gpu, GpuPrepared};
+use crate::plan::{self, Machine, Plan, Residence};
+use crate::{Algorithm, AlphaMode, Conv2d, Error, Problem, Result};
+
+/// Formats and colours for [`Gpu::prepare_texture`].
+///
+/// The formats are `Rgba8Unorm`, `Bgra8Unorm`, `Rgba16Float`, `Rgba32Float` and `R32Float`. Devices
+/// write `Bgra8Unorm` where they have the feature `BGRA8UNORM_STORAGE`, and read it always.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TextureOptions {
+    source: TextureFormat,
+    destination: TextureFormat,
+    alpha: AlphaMode,
+    linear: bool,
+    algorithm: Algorithm,
+}
+
+impl TextureOptions {
+    /// From and to textures of `format`, filtering what they hold: no conversions, and alpha like a
+    /// colour.
+    #[must_use]
+    pub fn new(format: TextureFormat) -> Self {
+        Self {
+            source: format,
+            destination: format,
+            alpha: AlphaMode::default(),
+            linear: false,
+            algorithm: Algorithm::Auto,
+        }
+    }
+
+    /// The format of the destination, where it is another than the source's. Both have four channels, or
+    /// both have one.
+    #[must_use]
+    pub fn destination(mut self, format: TextureFormat) -> Self {
+        self.destination = format;
+        self
+    }
+
+    /// What becomes of alpha. Textures of one channel have none, and all modes are the same.
+    #[must_use]
+    pub fn alpha(mut self, alpha: AlphaMode) -> Self {
+        self.alpha = alpha;
+        self
+    }
+
+    /// Takes the source's colours for values of sRGB and filters their light; the destination's are
+    /// values of sRGB again.
+    #[must_use]
+    pub fn linear_light(mut self) -> Self {
+        self.linear = true;
+        self
+    }
+
+    /// Forces an algorithm.
+    #[must_use]
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+}
+
+/// A filter made ready for textures of one size. Made by [`Gpu::prepare_texture`].
+#[derive(Clone, Debug)]
+pub struct GpuTexturePrepared {
+    inner: GpuPrepared,
+    formats: [TextureFormat; 2],
+    kept: Arc<Kept<[TextureView; 2]>>,
+}
+
+impl Gpu {
+    /// Plans `conv` for textures of this width and height and compiles what it needs, for
+    /// [`GpuTexturePrepared::encode_texture`]. Not in browsers; see [`Gpu::prepare_texture_async`].
+    ///
+    /// The texture is an image `[height, width, 4]` (or 1 for `R32Float`), whatever the kernel's
+    /// [`Layout`](crate::Layout); values of unorm formats are 0 to 1. The kernel, its bias and its
+    /// activation work on texels as [`color::decode`](crate::color::decode) makes them, all channels
+    /// alike, and so does the constant of a border. What they give goes through
+    /// [`color::encode`](crate::color::encode), and unorm formats saturate it.
+    ///
+    /// With [`AlphaMode::Keep`], alpha is that of the source where the kernel's anchor lies, or else the
+    /// middle of what it spans; beyond the edges, as the border says.
+    ///
+    /// ```no_run
+    /// use channelwise::wgpu::{Extent3d, TextureFormat};
+    /// use channelwise::{AlphaMode, Border, Conv2d, Gpu, Kernel, TextureOptions};
+    /// # fn example(gpu: Gpu) -> channelwise::Result<()> {
+    /// let blur = Conv2d::new(Kernel::gaussian(9, 2.0)?).border(Border::Replicate);
+    /// let size = Extent3d { width: 1920, height: 1080, depth_or_array_layers: 1 };
+    /// let options = TextureOptions::new(TextureFormat::Rgba8Unorm)
+    ///     .alpha(AlphaMode::Premultiply)
+    ///     .linear_light();
+    /// let prepared = gpu.prepare_texture(&blur, size, &options)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Problem::new`]; [`Error::Argument`] for several outputs per channel;
+    /// [`Error::Texture`] for formats the device does not read or write, or of different numbers of
+    /// channels; [`Error::NotApplicable`], [`Error::TooLarge`], or what the device says.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn prepare_texture(
+        &self,
+        conv: &Conv2d,
+        size: Extent3d,
+        options: &TextureOptions,
+    ) -> Result<GpuTexturePrepared> {
+        pollster::block_on(self.prepare_texture_async(conv, size, options))
+    }
+
+    /// [`Gpu::prepare_texture`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn prepare_texture_async(
+        &self,
+        conv: &Conv2d,
+        size: Extent3d,
+        options: &TextureOptions,
+    ) -> Result<GpuTexturePrepared> {
+        let source = self.texel("source", options.source, TextureUsages::TEXTURE_BINDING)?;
+        let destination =
+            self.texel("destination", options.destination, TextureUsages::STORAGE_BINDING)?;
+        if source.channels() != destination.channels() {
+            return Err(Error::Texture {
+                which: "destination",
+                reason: format!(
+                    "format {:?} has {} channels, and the source's {:?} has {}",
+                    options.destination,
+                    destination.channels(),
+                    options.source,
+                    source.channels()
+                ),
+            });
+        }
+        let shape = [size.height as usize, size.width as usize, source.channels()];
+        let problem = Problem::of_texels(conv, shape, source.is_finite())?;
+        let g = problem.geometry();
+        let most = self.device().limits().max_texture_dimension_2d;
+        for (what, [height, width]) in [
+            ("side of the source texture", [g.height, g.width]),
+            ("side of the destination texture", [g.out_height, g.out_width]),
+        ] {
+            let side = height.max(width);
+            if side as u64 > u64::from(most) {
+                return Err(Error::TooLarge { what, value: side.to_string(), limit: most.into() });
+            }
+        }
+        // Shaders count scalars in 32 bits.
+        let counted = texel::source_pitch(&problem) as u64 * u64::from(size.height);
+        if counted > 1 << 32 {
+            return Err(Error::TooLarge {
+                what: "scalars of a texture",
+                value: counted.to_string(),
+                limit: 1 << 32,
+            });
+        }
+        let machine = Machine::Gpu(*self.limits(), Residence::Texture);
+        let plan = plan::choose(&problem, &machine, options.algorithm)?;
+        let texels = Texels { destination, alpha: options.alpha, linear: options.linear };
+        let inner = GpuPrepared::of_plan_with(self, &problem, plan, Some(&texels)).await?;
+        let formats = [options.source, options.destination];
+        Ok(GpuTexturePrepared { inner, formats, kept: Arc::default() })
+    }
+
+    /// The format, where the device can use it so.
+    fn texel(
+        &self,
+        which: &'static str,
+        format: TextureFormat,
+        usage: TextureUsages,
+    ) -> Result<Texel> {
+        let refuse = |reason| Err(Error::Texture { which, reason });
+        let Some(texel) = Texel::of(format) else {
+            let known = Texel::ALL.map(Texel::format);
+            return refuse(format!("format {format:?} is none of {known:?}"));
+        };
+        let allowed = format.guaranteed_format_features(self.device().features()).allowed_usages;
+        if !allowed.contains(usage) {
+            return refuse(format!("the device has no usage {usage:?} for format {format:?}"));
+        }
+        let limits = self.device().limits();
+        for (name, has, needs) in [
+            (
+                "max_sampled_textures_per_shader_stage",
+                limits.max_sampled_textures_per_shader_stage,
+                2,
+            ),
+            (
+                "max_storage_textures_per_shader_stage",
+                limits.max_storage_textures_per_shader_stage,
+                1,
+            ),
+        ] {
+            if has < needs {
+                return refuse(format!("the device's {name} is {has}, at least {needs} is needed"));
+            }
+        }
+        Ok(texel)
+    }
+}
+
+impl GpuTexturePrepared {
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        self.inner.plan()
+    }
+
+    /// Width and height of the destination.
+    #[must_use]
+    pub fn output_size(&self) -> Extent3d {
+        let g = self.inner.problem().geometry();
+        extent(g.out_height, g.out_width)
+    }
+
+    /// Records the work into `encoder`, reading texture `source` and writing `destination`. Nothing is
+    /// submitted or waited for.
+    ///
+    /// Textures are of this device (wgpu panics at those of another instance), two-dimensional, of the sizes and formats that were prepared for, not multisampled,
+    /// with one mip level (views do not tell theirs); their usages contain `TEXTURE_BINDING` and
+    /// `STORAGE_BINDING`. A view shows one layer, in the texture's own format. A texture cannot be filtered
+    /// into itself.
+    ///
+    /// What is made for a pair of views is kept for the four pairs last used, so that later calls make
+    /// nothing, and keeps their textures: [`GpuTexturePrepared::forget_textures`] lets go of them.
+    ///
+    /// # Errors
+    /// [`Error::Texture`] where a view cannot serve; [`Error::Gpu`], [`Error::OutOfMemory`] or
+    /// [`Error::DeviceLost`] where the device refuses. In browsers errors of the device come later and are
+    /// not seen here.
+    pub fn encode_texture(
+        &self,
+        encoder: &mut CommandEncoder,
+        source: &TextureView,
+        destination: &TextureView,
+    ) -> Result<()> {
+        let g = self.inner.problem().geometry();
+        let [from, to] = self.formats;
+        let (reads, writes) = (TextureUsages::TEXTURE_BINDING, TextureUsages::STORAGE_BINDING);
+        check("source", source, from, extent(g.height, g.width), reads)?;
+        check("destination", destination, to, self.output_size(), writes)?;
+        if source.texture() == destination.texture() {
+            return Err(Error::Texture {
+                which: "destination",
+                reason: "it is the source too; a pass cannot work in place".into(),
+            });
+        }
+        let known = self.kept.get(|[from, to]| from == source && to == destination);
+        let recording = match known {
+            Some(recording) => recording,
+            None => {
+                let made = Arc::new(self.inner.record_textures(source, destination)?);
+                self.kept.put([source.clone(), destination.clone()], made.clone());
+                made
+            }
+        };
+        recording.replay(encoder, None);
+        Ok(())
+    }
+
+    /// Lets go of the textures that were given to [`GpuTexturePrepared::encode_texture`]. Work that was
+    /// recorded or submitted keeps those it needs until it is done.
+    pub fn forget_textures(&self) {
+        self.kept.clear();
+    }
+}
+
+fn extent(height: usize, width: usize) -> Extent3d {
+    Extent3d { width: width as u32, height: height as u32, depth_or_array_layers: 1 }
+}
+
+/// Refuses what can be seen of a view to be wrong.
+fn check(
+    which: &'static str,
+    view: &TextureView,
+    format: TextureFormat,
+    size: Extent3d,
+    usage: TextureUsages,
+) -> Result<()> {
+    let refuse = |reason| Err(Error::Texture { which, reason });
+    let texture = view.texture();
+    if texture.dimension() != TextureDimension::D2 {
+        return refuse(format!("dimension {:?} is not D2", texture.dimension()));
+    }
+    if texture.format() != format {
+        let found = texture.format();
+        return refuse(format!("format {found:?} is not {format:?}, which was prepared for"));
+    }
+    if (texture.width(), texture.height()) != (size.width, size.height) {
+        return refuse(format!(
+            "size {}x{} is not {}x{} (width x height), which was prepared for",
+            texture.width(),
+            texture.height(),
+            size.width,
+            size.height
+        ));
+    }
+    if texture.sample_count() != 1 {
+        return refuse(format!("{} samples, only 1 is possible", texture.sample_count()));
+    }
+    if texture.mip_level_count() != 1 {
+        let levels = texture.mip_level_count();
+        return refuse(format!("{levels} mip levels; a view does not tell which, so only 1 goes"));
+    }
+    if !texture.usage().contains(usage) {
+        return refuse(format!("usage {:?} lacks {usage:?}", texture.usage()));
+    }
+    Ok(())
+}
