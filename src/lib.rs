@@ -96,6 +96,6 @@ pub use ndarray;
 pub use wgpu;
 
 /// The README's code, compiled and run with the doc tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "image"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
