@@ -15,7 +15,7 @@ pub(super) fn create(device: &wgpu::Device, shader: &Shader) -> wgpu::ShaderModu
     checks.force_loop_bounding = false;
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(shader.label),
-        source: wgpu::ShaderSource::Wgsl(shader.wgsl.into()),
+        source: wgpu::ShaderSource::Wgsl(shader.wgsl().into()),
     };
     // SAFETY: every loop in `shaders/` ends: each is a `for` whose bound is a constant or a
     // parameter and does not change in the loop, and whose counter grows by at least 1 from below

@@ -11,7 +11,7 @@ pub struct PlannedShader {
     /// Its label.
     pub label: &'static str,
     /// The source.
-    pub wgsl: &'static str,
+    pub wgsl: String,
     /// The entry point.
     pub entry: &'static str,
     /// Values of its `override` constants.
@@ -45,7 +45,7 @@ impl PlannedShader {
             let shader = shaders::of_pass(problem, *pass, None)?;
             Some(Self {
                 label: shader.label,
-                wgsl: shader.wgsl,
+                wgsl: shader.wgsl(),
                 entry: ENTRY,
                 constants: params::constants(problem, *pass, launch),
                 workgroup: pass.workgroup(launch),

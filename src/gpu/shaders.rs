@@ -1,6 +1,7 @@
 //! The table of shaders: which files make which pass.
 //!
-//! A shader is a list of files from `shaders/`, joined. Numbers go in as `override` constants.
+//! A shader is a list of files from `shaders/`, joined when it is compiled, so that each lies in the program
+//! once. Numbers go in as `override` constants.
 
 use super::texel::{Texel, Texels};
 use crate::plan::Pass;
@@ -39,7 +40,14 @@ pub(crate) struct Shader {
     pub source: Data,
     pub output: Data,
     pub label: &'static str,
-    pub wgsl: &'static str,
+    files: &'static [&'static str],
+}
+
+impl Shader {
+    /// The source.
+    pub fn wgsl(&self) -> String {
+        self.files.concat()
+    }
 }
 
 /// The name of every shader's entry point.
@@ -47,7 +55,7 @@ pub(crate) const ENTRY: &str = "main";
 
 macro_rules! files {
     ($($file:literal),* $(,)?) => {
-        concat!($(include_str!(concat!("../../shaders/", $file, ".wgsl")), "\n"),*)
+        &[$(include_str!(concat!("../../shaders/", $file, ".wgsl")), "\n"),*]
     };
 }
 
@@ -59,7 +67,7 @@ macro_rules! row {
             source: Data::$source,
             output: Data::$output,
             label: concat!("channelwise.", stringify!($pass), ".", $in, ".", $out),
-            wgsl: files!("common", "border", $in, $out, $($file),*),
+            files: files!("common", "border", $in, $out, $($file),*),
         }
     };
 }
@@ -72,7 +80,7 @@ macro_rules! texels {
             source: Data::$source,
             output: $output,
             label: concat!("channelwise.", stringify!($pass), ".", $in, ".", $out),
-            wgsl: files!("common", "border", "texel", $in, $out, $($file),*),
+            files: files!("common", "border", "texel", $in, $out, $($file),*),
         }
     };
 }

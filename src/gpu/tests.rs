@@ -17,8 +17,8 @@ use crate::{
 };
 
 fn parse(shader: &Shader) -> Module {
-    naga::front::wgsl::parse_str(shader.wgsl)
-        .unwrap_or_else(|e| panic!("{}: {}", shader.label, e.emit_to_string(shader.wgsl)))
+    naga::front::wgsl::parse_str(&shader.wgsl())
+        .unwrap_or_else(|e| panic!("{}: {}", shader.label, e.emit_to_string(&shader.wgsl())))
 }
 
 fn validate(label: &str, module: &Module) -> ModuleInfo {

@@ -35,7 +35,7 @@ folder=${1:-$work}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 
-cargo test --test browser -- "$folder"
+cargo test --all-features --test browser -- "$folder"
 
 std=$(sh tests/browser/std.sh "${XDG_CACHE_HOME:-$HOME/.cache}/channelwise")
 eval "$std"

@@ -30,5 +30,5 @@ if [ -n "$missing" ]; then
     DEBIAN_FRONTEND=noninteractive $as_root apt-get install -q -y --no-install-recommends $missing
 fi
 
-cargo build --example live
-cargo test --test live
+cargo build --all-features --example live
+cargo test --all-features --test live
