@@ -14,8 +14,9 @@ pub fn required_features() -> Features {
 
 /// The features of `adapter` that are made use of where a device has them: `TIMESTAMP_QUERY` for
 /// [`Timings::gpu`](crate::Timings::gpu), `PIPELINE_CACHE` for
-/// [`GpuOptions::pipeline_cache`](crate::GpuOptions::pipeline_cache). Without them these go without, and
-/// all else is the same.
+/// [`GpuOptions::pipeline_cache`](crate::GpuOptions::pipeline_cache), `BGRA8UNORM_STORAGE` for filters
+/// into textures of that format. Without them these go without, and all else is the same. f16 tensors need
+/// no feature.
 ///
 /// ```no_run
 /// # async fn example(adapter: channelwise::wgpu::Adapter) -> Result<(), Box<dyn std::error::Error>> {
@@ -31,7 +32,8 @@ pub fn required_features() -> Features {
 /// ```
 #[must_use]
 pub fn recommended_features(adapter: &Adapter) -> Features {
-    adapter.features() & (Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE)
+    let used = Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE | Features::BGRA8UNORM_STORAGE;
+    adapter.features() & used
 }
 
 /// WebGPU's default limits, or what `adapter` has where that is less, with those that

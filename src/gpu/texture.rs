@@ -226,10 +226,10 @@ impl GpuTexturePrepared {
     /// Records the work into `encoder`, reading texture `source` and writing `destination`. Nothing is
     /// submitted or waited for.
     ///
-    /// Textures are of this device (wgpu panics at those of another instance), two-dimensional, of the sizes and formats that were prepared for, not multisampled,
-    /// with one mip level (views do not tell theirs); their usages contain `TEXTURE_BINDING` and
-    /// `STORAGE_BINDING`. A view shows one layer, in the texture's own format. A texture cannot be filtered
-    /// into itself.
+    /// Textures are of this device (wgpu panics at those of another instance), two-dimensional, of the
+    /// sizes and formats that were prepared for, not multisampled, with one mip level (views do not tell
+    /// theirs); their usages contain `TEXTURE_BINDING` and `STORAGE_BINDING`. A view shows one layer, in
+    /// the texture's own format. A texture cannot be filtered into itself.
     ///
     /// What is made for a pair of views is kept for the four pairs last used, so that later calls make
     /// nothing, and keeps their textures: [`GpuTexturePrepared::forget_textures`] lets go of them.
