@@ -221,7 +221,9 @@ pub(super) async fn adapter(options: &GpuOptions) -> Result<Adapter> {
 
 /// Name, kind, back end and driver in one line.
 pub(crate) fn describe(info: &AdapterInfo) -> String {
-    let mut text = format!("{} ({}, {})", info.name, class(info), info.backend);
+    // Browsers often give no name.
+    let name = if info.name.is_empty() { "unnamed" } else { &info.name };
+    let mut text = format!("{name} ({}, {})", class(info), info.backend);
     let driver = format!("{} {}", info.driver, info.driver_info);
     if !driver.trim().is_empty() {
         text += &format!(", {}", driver.trim());

@@ -38,14 +38,19 @@ export async function withPage(program, flags, visit) {
     late.addEventListener('abort', () => reject(new Error(`the browser took too long:\n${said}`))),
   );
   tooLate.catch(() => {});
+  const ended = new Promise((done) => browser.on('close', done));
+  const page = new Page(browser.stdio[3], browser.stdio[4]);
   try {
-    const page = new Page(browser.stdio[3], browser.stdio[4]);
     return await Promise.race([page.open().then(() => visit(page)), gone, tooLate]);
   } finally {
-    browser.removeAllListeners('exit');
-    const ended = new Promise((done) => browser.on('exit', done));
-    if (browser.exitCode === null && browser.kill('SIGKILL')) await ended;
-    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    if (browser.exitCode === null && browser.pid) {
+      page.send('Browser.close', {}, null).catch(() => {});
+      const stubborn = setTimeout(() => browser.kill('SIGKILL'), 5000);
+      await ended;
+      clearTimeout(stubborn);
+    }
+    // Some of its processes end a little later.
+    await fs.promises.rm(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
 }
 
@@ -60,6 +65,8 @@ class Page {
 
   constructor(to, from) {
     this.to = to;
+    // A browser that ends breaks the pipe; that it ended is told elsewhere.
+    to.on('error', () => {});
     let rest = '';
     from.setEncoding('utf8').on('data', (text) => {
       const messages = (rest + text).split('\0');
@@ -151,14 +158,18 @@ class Page {
     }
   }
 
+  /** Makes it so large, a phone if it is narrow, and waits until it is laid out. */
+  async resize(width, height) {
+    const size = { width, height, deviceScaleFactor: 1, mobile: width < 600 };
+    await this.send('Emulation.setDeviceMetricsOverride', size);
+    await this.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))');
+  }
+
   /** A picture of the window, `width` wide and as high as the page. */
   async screenshot(file, width) {
-    const set = (height) =>
-      this.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: width < 600 });
-    await set(900);
-    await set(await this.evaluate('document.documentElement.scrollHeight'));
+    await this.resize(width, 900);
+    await this.resize(width, await this.evaluate('document.documentElement.scrollHeight'));
     const { data } = await this.send('Page.captureScreenshot', { format: 'png' });
     fs.writeFileSync(file, Buffer.from(data, 'base64'));
-    await this.send('Emulation.clearDeviceMetricsOverride');
   }
 }

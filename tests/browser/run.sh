@@ -1,52 +1,74 @@
 #!/bin/sh
-# Drives the page of examples/web in a headless Chromium and holds its pixels to the native engine.
-# Installs what is missing of Chromium, Node.js and the standard library for wasm32 (Debian: as root or
-# through sudo; elsewhere it says what to install).
+# Opens `examples/web` in a headless Chromium, with software WebGPU and without WebGPU, and compares what
+# it shows with what the program gives on the CPU. What is missing is installed on Debian (as root or
+# through sudo), and elsewhere it is said what to install. What is built for it lies in
+# ~/.cache/channelwise and may be deleted.
 #
-#   sh tests/browser/run.sh [FOLDER]    keeps pictures of the page in FOLDER
+#   sh tests/browser/run.sh
+#
+# CHROMIUM names another browser of the kind; SCREENSHOTS a folder for pictures of the page.
 set -eu
 cd "$(dirname "$0")/../.."
 
-browser=
-for name in ${CHROMIUM:-} chromium chromium-browser google-chrome; do
-    browser=$(command -v "$name") && break
-done
-missing=
-[ -n "$browser" ] || missing="$missing chromium"
-command -v node >/dev/null || missing="$missing nodejs"
-if [ -n "$missing" ]; then
-    command -v apt-get >/dev/null || {
-        echo "Install these and run this again (CHROMIUM names a browser elsewhere):$missing" >&2
+found() {
+    for program in "$@"; do
+        command -v "$program" && return 0
+    done
+    return 1
+}
+
+browser=${CHROMIUM:-$(found chromium chromium-browser google-chrome || true)}
+node=$(found node nodejs || true)
+if [ -z "$browser" ] || [ -z "$node" ]; then
+    if ! command -v apt-get >/dev/null; then
+        echo "Chromium and Node.js (18 or later) are needed; install them and run this again." >&2
         exit 1
-    }
+    fi
     as_root=
-    [ "$(id -u)" -eq 0 ] || as_root=sudo
-    echo "Installing$missing."
-    $as_root apt-get update -q
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || {
+            echo "Chromium and Node.js are needed. As root: apt-get install chromium nodejs" >&2
+            exit 1
+        }
+        as_root=sudo
+    fi
+    packages=
+    [ -n "$browser" ] || packages=chromium
+    [ -n "$node" ] || packages="$packages nodejs"
+    echo "installing$packages"
+    $as_root apt-get update -qq
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -q -y --no-install-recommends $missing
-    [ -n "$browser" ] || browser=$(command -v chromium)
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -qq -y --no-install-recommends $packages >/dev/null
+    browser=${browser:-$(found chromium)}
+    node=${node:-$(found node nodejs)}
 fi
 
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/channelwise
+wasm=$(sh tests/browser/std.sh "$cache")
+
+cargo build --quiet --features cli --bin channelwise
+program=${CARGO_TARGET_DIR:-target}/debug/channelwise
+
+# The README's command.
 work=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
-folder=${1:-$work}
-mkdir -p "$folder"
-folder=$(cd "$folder" && pwd)
-
-cargo test --all-features --test browser -- "$folder"
-
-std=$(sh tests/browser/std.sh "${XDG_CACHE_HOME:-$HOME/.cache}/channelwise")
-eval "$std"
-(cd examples/web && cargo build && exec ./target/debug/serve --port 0 >"$work/url") &
+end() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap end EXIT
+(
+    eval "$wasm"
+    cd examples/web
+    CARGO_TARGET_DIR=$cache/web exec cargo run --quiet -- --port 0
+) >"$work/url" &
 server=$!
-until grep -q http "$work/url" 2>/dev/null; do
+until [ -s "$work/url" ]; do
     kill -0 "$server" 2>/dev/null || {
         echo "the page could not be built" >&2
         exit 1
     }
-    sleep 1
+    sleep 0.2
 done
-ls -l examples/web/target/page/*.wasm
-node tests/browser/page.mjs "$browser" "$(cat "$work/url")/" "$folder"
+
+"$node" tests/browser/drive.mjs "$(sed -n '1s/.*://p' "$work/url")" "$program" "$browser" examples

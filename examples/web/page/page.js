@@ -1,79 +1,11 @@
-// The page: what is asked for, what is shown. Everything is computed in two workers, one for each engine.
+// The page: what is asked for, what is shown.
+import { Lane } from './lane.js';
+import { place } from './line.js';
 
 const at = (id) => document.getElementById(id);
 
 /** Larger pictures are scaled down to so many pixels: more than some phones give a canvas. */
 const MOST_PIXELS = 12e6;
-
-/** An engine in a worker: does the newest job that is asked of it, and leaves out those between. */
-class Lane {
-  constructor(kind, heard) {
-    this.kind = kind;
-    this.heard = heard;
-    this.ids = 0;
-    this.start();
-  }
-
-  start() {
-    this.worker?.terminate();
-    this.worker = new Worker('worker.js', { type: 'module' });
-    this.waiting = new Map();
-    this.seen = undefined;
-    this.fresh = true;
-    this.worker.onmessage = ({ data }) => this.settle(data);
-    this.worker.onerror = (event) => {
-      const failed = event.message || 'the worker could not be started';
-      for (const id of [...this.waiting.keys()]) this.settle({ id, failed });
-    };
-    /** The engine's name, or undefined and `missing` says why. */
-    this.ready = this.send({ start: this.kind }).then(({ name, failed }) => {
-      this.name = name;
-      this.missing = failed;
-    });
-  }
-
-  settle(answer) {
-    this.waiting.get(answer.id)?.(answer);
-    this.waiting.delete(answer.id);
-  }
-
-  send(message, owned = []) {
-    const id = ++this.ids;
-    return new Promise((settle) => {
-      this.waiting.set(id, settle);
-      this.worker.postMessage({ id, ...message }, owned);
-    });
-  }
-
-  ask(job) {
-    this.next = job;
-    if (!this.busy) this.work();
-  }
-
-  async work() {
-    this.busy = true;
-    while (this.next) {
-      await this.ready;
-      const job = this.next;
-      this.next = undefined;
-      if (this.missing) continue;
-      const { picture, ...rest } = job;
-      const answer = await this.send(this.seen === picture ? rest : { ...rest, picture });
-      this.seen = picture;
-      // An engine that failed is made anew; one that fails at its first job will again.
-      if (answer.failed !== undefined) {
-        if (this.fresh) this.missing = answer.failed;
-        else {
-          this.start();
-          this.next ??= job;
-        }
-      } else if (!answer.refused) this.fresh = false;
-      this.heard(this, job, answer);
-    }
-    this.busy = false;
-    this.heard(this);
-  }
-}
 
 // What there is: the picture, and the answers to the newest job.
 const state = { picture: undefined, job: undefined, answers: {} };
@@ -164,7 +96,6 @@ function failed(lane, reason) {
   at(`${lane.kind}-time`).textContent = 'failed';
   at(`${lane.kind}-more`).textContent = reason;
   at(`${lane.kind}-plan`).textContent = '';
-  if (lane.missing) shown(lane);
 }
 
 const format = new Intl.NumberFormat('en', { maximumSignificantDigits: 3, useGrouping: false });
@@ -176,13 +107,11 @@ function accepted(lane, answer) {
   at(`${lane.kind}-plan`).textContent = answer.plan;
   if (lane.kind === 'cpu') {
     at('cpu-time').textContent = ms(answer.ms);
-    at('cpu-more').textContent = lane.name;
-  } else if (answer.gpuMs === undefined) {
-    at('gpu-time').textContent = ms(answer.ms);
-    at('gpu-more').textContent = 'with transfers; this browser shows no clock of the GPU';
+    at('cpu-more').textContent = lane.name.replace('cpu: ', '');
   } else {
-    at('gpu-time').textContent = ms(answer.gpuMs);
-    at('gpu-more').textContent = `by its own clock; ${ms(answer.ms)} with transfers`;
+    at('gpu-time').textContent = ms(answer.gpuMs ?? answer.ms);
+    const clock = answer.gpuMs === undefined ? 'with transfers' : `${ms(answer.ms)} with transfers`;
+    at('gpu-more').textContent = lane.software ? `${clock}; the CPU plays a GPU` : clock;
   }
   const { gpu, cpu } = state.answers;
   // The GPU's output is the one that is kept on show.
@@ -285,48 +214,6 @@ at('save').addEventListener('click', () => {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   });
-});
-
-// --- the line between input and output
-
-/** Puts the line where the slider says, a part of what is seen of the pictures. */
-function place() {
-  const stage = at('stage').getBoundingClientRect();
-  const pictures = at('pictures').getBoundingClientRect();
-  const wipe = at('wipe').valueAsNumber;
-  at('stage').style.setProperty('--wipe', wipe);
-  at('pictures').style.setProperty('--cut', `${stage.left + wipe * stage.width - pictures.left}px`);
-}
-
-function follow(event) {
-  const { left, width } = at('stage').getBoundingClientRect();
-  at('wipe').value = (event.clientX - left) / width;
-  place();
-}
-
-let drag;
-at('stage').addEventListener('pointerdown', (event) => {
-  const zoomed = at('stage').classList.contains('zoomed');
-  // A finger scrolls a large picture by itself.
-  if (event.button !== 0 || (zoomed && event.target !== at('handle') && event.pointerType !== 'mouse')) return;
-  drag = zoomed && event.target !== at('handle') ? 'pictures' : 'line';
-  at('stage').setPointerCapture(event.pointerId);
-  if (drag === 'line') follow(event);
-});
-at('stage').addEventListener('pointermove', (event) => {
-  if (drag === 'line') follow(event);
-  if (drag === 'pictures') at('scroll').scrollBy(-event.movementX, -event.movementY);
-});
-for (const end of ['pointerup', 'pointercancel']) at('stage').addEventListener(end, () => (drag = undefined));
-at('wipe').addEventListener('input', place);
-at('scroll').addEventListener('scroll', place);
-addEventListener('resize', place);
-at('zoom').addEventListener('click', () => {
-  const zoomed = at('stage').classList.toggle('zoomed');
-  at('zoom').setAttribute('aria-pressed', zoomed);
-  const scroll = at('scroll');
-  scroll.scrollTo((scroll.scrollWidth - scroll.clientWidth) / 2, (scroll.scrollHeight - scroll.clientHeight) / 2);
-  place();
 });
 
 // --- the first picture

@@ -76,8 +76,15 @@ impl Lane {
     pub fn name(&self) -> String {
         match self.0.as_gpu() {
             Some(gpu) => gpu.to_string(),
-            None => self.0.to_string(),
+            None => Cpu::new().to_string(),
         }
+    }
+
+    /// Whether it is a GPU that the CPU plays.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn software(&self) -> bool {
+        self.0.as_gpu().is_some_and(Gpu::is_software)
     }
 
     /// Checks, plans and compiles.

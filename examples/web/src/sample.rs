@@ -28,7 +28,7 @@ pub fn sample(width: usize, height: usize) -> Vec<u8> {
 }
 
 const SHORE: f32 = 0.68;
-const SUN: (f32, f32) = (1.02, 0.46);
+const SUN: (f32, f32) = (1.04, 0.335);
 
 /// The colour at a place; both coordinates in heights of the picture.
 fn scene(x: f32, y: f32) -> Colour {
@@ -77,10 +77,11 @@ fn sky(x: f32, y: f32) -> Colour {
         return [1.0, 0.96, 0.82];
     }
     // Stars, where the sky is dark: one in some cells of a grid.
-    let (cell_x, cell_y) = ((x * 34.0).floor(), (y * 34.0).floor());
-    let (at_x, at_y) = (x * 34.0 - cell_x - 0.5, y * 34.0 - cell_y - 0.5);
-    let bright = hash(cell_x, cell_y) - 0.55 - 1.6 * y;
-    if bright > 0.0 && at_x * at_x + at_y * at_y < 0.004 + 0.006 * bright {
+    let (cell_x, cell_y) = ((x * 26.0).floor(), (y * 26.0).floor());
+    let place = |seed| 0.1 + 0.8 * hash(cell_x + seed, cell_y);
+    let at = (x * 26.0 - cell_x - place(0.25), y * 26.0 - cell_y - place(0.5));
+    let bright = hash(cell_x, cell_y) - 0.5 - 2.0 * y;
+    if bright > 0.0 && at.0 * at.0 + at.1 * at.1 < 0.0015 + 0.003 * bright {
         colour = [1.0, 0.98, 0.92];
     }
     colour

@@ -41,6 +41,8 @@ pub fn page(folder: &Path) -> Result<(), Box<dyn Error>> {
         .input_path(&wasm)
         .web(true)?
         .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
         .omit_default_module_path(false)
         .generate(folder)?;
     for file in fs::read_dir(package().join("page"))? {
