@@ -29,7 +29,7 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
                         "outputs": shader.outputs, "workgroup": shader.workgroup,
                         "case": case.name, "class": class.to_string(),
                     });
-                    std::fs::write(folder.join(format!("{name}.wgsl")), shader.wgsl)?;
+                    std::fs::write(folder.join(format!("{name}.wgsl")), &shader.wgsl)?;
                     std::fs::write(folder.join(format!("{name}.json")), about.to_string())?;
                     count += 1;
                 }
