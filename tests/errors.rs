@@ -198,10 +198,14 @@ fn activation_whose_results_are_fractions_for_bytes() {
     for activation in [Activation::Sigmoid, Activation::Tanh, Activation::Gelu] {
         let name = activation.to_string();
         let conv = box3().activation(activation);
-        let words = ["activation", &name, "f32", "u8"];
-        usage(Problem::new(&conv, [8, 8, 3], U8, U8), "Argument", &words);
-        usage(Problem::new(&conv, [8, 8, 3], F32, U8), "Argument", &words);
-        assert!(Problem::new(&conv, [8, 8, 3], U8, F32).is_ok());
+        for integer in [U8, ElementType::U16] {
+            let words = ["activation", &name, "float", &integer.to_string()];
+            usage(Problem::new(&conv, [8, 8, 3], U8, integer), "Argument", &words);
+            usage(Problem::new(&conv, [8, 8, 3], F32, integer), "Argument", &words);
+        }
+        for float in [F32, ElementType::F16] {
+            assert!(Problem::new(&conv, [8, 8, 3], U8, float).is_ok());
+        }
         // What is not stored may be fractions.
         let pointwise = Pointwise::new(1, 1, vec![100.0]).unwrap();
         let followed = conv.pointwise(pointwise.clone());

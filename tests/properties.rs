@@ -468,9 +468,9 @@ fn types_are_floats_rounded_once() {
         same_bits(&run::<T, T>(engine, &conv, setup.input, &scalars)?, &narrow)?;
         Ok(same_bits(&run::<f32, T>(engine, &conv, setup.input, &floats)?, &narrow)?)
     }
-    law("bytes", setups(), |engine, setup| of::<u8>(engine, setup));
-    law("16-bit integers", setups(), |engine, setup| of::<u16>(engine, setup));
-    law("half floats", setups(), |engine, setup| of::<f16>(engine, setup));
+    law("bytes", setups(), of::<u8>);
+    law("16-bit integers", setups(), of::<u16>);
+    law("half floats", setups(), of::<f16>);
 }
 
 /// A law that does not hold is refused.
