@@ -28,10 +28,10 @@ const own = [1, 0, -2, 1 / 3, 4.5, 5, -0.1, 0];
 const CASES = [
   [{ preset: 'gaussian', side: 9, border: 'reflect101' }, ['--kernel', 'gaussian:9', '--border', 'reflect101']],
   [{ preset: 'gaussian', side: 31, border: 'wrap' }, ['--kernel', 'gaussian:31', '--border', 'wrap']],
-  [{ preset: 'disk', side: 41, border: 'reflect' }, ['--kernel', 'disk:20.5', '--border', 'reflect']],
-  [{ preset: 'motion', side: 15, border: 'replicate' }, ['--kernel', 'motion:15,30', '--border', 'replicate']],
+  [{ preset: 'disk', side: 31, border: 'reflect' }, ['--kernel', 'disk:15.5', '--border', 'reflect']],
+  [{ preset: 'motion', side: 7, border: 'replicate' }, ['--kernel', 'motion:7,30', '--border', 'replicate']],
   [{ preset: 'sobel-x', border: 'wrap', lifted: true }, ['--kernel', 'sobel-x', '--border', 'wrap', ...lift]],
-  [{ preset: 'laplacian8', border: 'constant', value: 200, lifted: false }, ['--kernel', 'laplacian8', '--border', 'constant:200']],
+  [{ preset: 'laplacian8', border: 'constant', value: 200 }, ['--kernel', 'laplacian8', '--border', 'constant:200']],
   [
     { preset: 'own', rows, normalised: true, border: 'replicate' },
     ['--kernel-file', file('own.npy'), '--normalize', '--border', 'replicate', ...at(2, 4)],
@@ -71,15 +71,16 @@ function native(picture, args) {
 }
 const known = new Map();
 
-/** Sets controls as a user does, all at once. */
+/** Sets controls as a user does, but all at once: the page hears of the last one. */
 const set = (page, values) =>
   page.evaluate(`{
+    let control;
     for (const [id, value] of Object.entries(${JSON.stringify(values)})) {
-      const control = document.getElementById(id);
+      control = document.getElementById(id);
       if (control.type === 'checkbox') control.checked = value;
       else control.value = value;
-      control.dispatchEvent(new Event('input', { bubbles: true }));
     }
+    control.dispatchEvent(new Event('input', { bubbles: true }));
   }`);
 
 /** Waits until nothing is computed any more. */
@@ -127,7 +128,7 @@ async function check(page, engines, picture, what, args) {
       for (let c = 0; c < 3; c++) {
         largest = Math.max(largest, Math.abs(pixels[i * 4 + c] - expected.data[i * channels + c]));
       }
-      assert.equal(pixels[i * 4 + 3], data[i * 4 + 3], `${what}, ${kind}: alpha of pixel ${i}`);
+      if (pixels[i * 4 + 3] !== data[i * 4 + 3]) assert.fail(`${what}, ${kind}: alpha of pixel ${i} changed`);
     }
     assert(largest <= BOUND, `${what}, ${kind}: a byte is ${largest} levels off`);
     console.log(`  ${what}, ${kind}: ${largest} off at most`);
@@ -149,12 +150,11 @@ async function all(page, url, engines) {
   await page.choose('#file', picture);
   await page.until(`document.getElementById('size-more').textContent === 'same_filter.png'`);
   for (const [values, args] of CASES) {
-    await set(page, values);
+    await set(page, { lifted: false, ...values });
     await check(page, engines, picture, `same_filter.png, ${args.slice(0, 4).map((arg) => path.basename(arg)).join(' ')}`, args);
-    await set(page, { lifted: false });
   }
 
-  await set(page, CASES[0][0]);
+  await set(page, { lifted: false, ...CASES[0][0] });
   await page.drop(file('alpha.png'));
   await page.until(`document.getElementById('size-more').textContent === 'alpha.png'`);
   const { data } = await outcome(page, engines);

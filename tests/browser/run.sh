@@ -44,7 +44,11 @@ if [ -z "$browser" ] || [ -z "$node" ]; then
 fi
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/channelwise
+# While the other downloads and builds.
+(cd examples/web && CARGO_TARGET_DIR="$cache/web" cargo build --quiet) &
+building=$!
 wasm=$(sh tests/browser/std.sh "$cache")
+wait "$building"
 
 cargo build --quiet --features cli --bin channelwise
 program=${CARGO_TARGET_DIR:-target}/debug/channelwise
@@ -60,7 +64,8 @@ trap end EXIT
 (
     eval "$wasm"
     cd examples/web
-    CARGO_TARGET_DIR=$cache/web exec cargo run --quiet -- --port 0
+    export CARGO_TARGET_DIR="$cache/web"
+    exec cargo run --quiet -- --port 0
 ) >"$work/url" &
 server=$!
 until [ -s "$work/url" ]; do
