@@ -211,7 +211,7 @@ fn activation_whose_results_are_fractions_for_bytes() {
         let followed = conv.pointwise(pointwise.clone());
         assert!(Problem::new(&followed, [8, 8, 3], U8, U8).is_ok());
         let conv = box3().pointwise(pointwise.activation(activation));
-        let words = ["pointwise activation", &name, "f32", "u8"];
+        let words = ["pointwise activation", &name, "float", "u8"];
         usage(Problem::new(&conv, [8, 8, 3], U8, U8), "Argument", &words);
     }
 }
