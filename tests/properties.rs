@@ -464,9 +464,22 @@ fn types_are_floats_rounded_once() {
         let floats: Vec<f32> = scalars.iter().map(|x| x.to_f32()).collect();
         let wide = run::<f32, f32>(engine, &conv, setup.input, &floats)?;
         same_bits(&run::<T, f32>(engine, &conv, setup.input, &scalars)?, &wide)?;
-        let narrow: Vec<T> = wide.iter().map(|x| T::from_f32(*x)).collect();
-        same_bits(&run::<T, T>(engine, &conv, setup.input, &scalars)?, &narrow)?;
-        Ok(same_bits(&run::<f32, T>(engine, &conv, setup.input, &floats)?, &narrow)?)
+        // Words of several scalars are made by other blocks on a GPU, whose sums may have other last bits:
+        // far below the step of an integer, but some lie between two.
+        let largest = floats.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        let off = if engine.as_gpu().is_some() { largest * 2f32.powi(-21) } else { 0.0 };
+        for got in [
+            run::<T, T>(engine, &conv, setup.input, &scalars)?,
+            run::<f32, T>(engine, &conv, setup.input, &floats)?,
+        ] {
+            for (got, wide) in got.iter().zip(&wide) {
+                let [lo, hi] = [wide - off, wide + off].map(|x| T::from_f32(x).to_f32());
+                if !(lo..=hi).contains(&got.to_f32()) {
+                    return Err(format!("{got:?} for {wide} in f32").into());
+                }
+            }
+        }
+        Ok(())
     }
     law("bytes", setups(), of::<u8>);
     law("16-bit integers", setups(), of::<u16>);
