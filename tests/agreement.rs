@@ -633,6 +633,49 @@ fn ties<T: Element>() {
     tally.finish(9);
 }
 
+/// Every half float through a kernel that changes nothing, subnormal and infinite ones too; and what lies
+/// in the middle between two, or just beside it, out of f32.
+#[test]
+fn every_half_float() {
+    let mut tally = Tally::new("half floats").exact();
+    let same = Conv2d::new(Kernel::identity());
+    let halves: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).filter(|x| !x.is_nan()).collect();
+    let wide: Vec<f32> = halves.iter().map(|x| x.to_f32()).collect();
+    let between: Vec<f32> = halves
+        .windows(2)
+        .filter(|pair| pair[1].is_finite())
+        .flat_map(|pair| {
+            let middle = (pair[0].to_f32() + pair[1].to_f32()) / 2.0;
+            [middle.next_down(), middle, middle.next_up()]
+        })
+        .chain([65_519.996, 65_520.0, -65_520.0, f32::MAX, f32::MIN])
+        .collect();
+    let narrow: Vec<f16> = between.iter().map(|x| f16::from_f32(*x)).collect();
+    let shape = |n: usize| Shape::from([1, 1, n, 1]);
+    let case = Case::new(same.clone(), [1, 1, halves.len(), 1]).types((F16, F16));
+    tally.each(&case, |engine| {
+        let there = run_dirty::<f16, f32>(engine, &same, shape(halves.len()), &halves);
+        let back = run_dirty::<f32, f16>(engine, &same, shape(between.len()), &between);
+        match (there, back) {
+            (Outcome::Done(there), _) if there != wide => {
+                Outcome::Failed("f16 became other numbers in f32".into())
+            }
+            (Outcome::Done(_), Outcome::Done(back)) => {
+                match back.iter().zip(&narrow).position(|(got, want)| got != want) {
+                    None => Outcome::Done(back),
+                    Some(at) => Outcome::Failed(format!(
+                        "{} became {} for {}",
+                        between[at], back[at], narrow[at]
+                    )),
+                }
+            }
+            (Outcome::Done(_), other) => other,
+            (Outcome::Failed(why) | Outcome::NotApplicable(why), _) => Outcome::Failed(why),
+        }
+    });
+    tally.finish(1);
+}
+
 /// Views that are not in standard order, as input and as output; what surrounds an output view
 /// stays as it was.
 #[test]

@@ -5,19 +5,12 @@ mod common;
 use channelwise::plan::{ChainPlan, GpuLimits, Machine, Residence, chain};
 use channelwise::reference::{self, Expected};
 use channelwise::{
-    Activation, Algorithm, Border, BufferRange, Conv2d, Element, Engine, Error, Gpu, GpuOptions,
-    GpuTensor, Kernel, Layout, Padding, Problem, Shape, wgpu,
+    Activation, Algorithm, Border, BufferRange, Conv2d, Element, Engine, Error, Gpu, GpuTensor,
+    Kernel, Layout, Padding, Problem, Shape, wgpu,
 };
-use common::{BORDERS, F32, Rng, U8, compare};
+use common::{BORDERS, F32, Rng, U8, compare, gpu};
 use ndarray::{ArrayView, Axis, Ix3, Ix4};
 use pollster::block_on;
-
-/// The GPU that the environment selects; `common` says where there is none, and refuses where one is
-/// required.
-fn gpu() -> Option<Gpu> {
-    let there = common::engines().iter().any(|backend| backend.kind.is_gpu());
-    there.then(|| block_on(Gpu::request(&GpuOptions::new())).unwrap())
-}
 
 /// A stage, and the same with the magnitudes of all its numbers.
 #[derive(Clone)]
@@ -325,14 +318,7 @@ fn what_lies_between_is_pooled() {
 /// Rows beyond what can be bound, so that stages read and write in bands.
 #[test]
 fn bands_do_not_show_in_a_chain() {
-    if gpu().is_none() {
-        return;
-    }
-    let limits = wgpu::Limits {
-        max_storage_buffer_binding_size: 1 << 16,
-        ..wgpu::Limits::downlevel_defaults()
-    };
-    let small = block_on(Gpu::request(&GpuOptions::new().limits(limits))).unwrap();
+    let Some(small) = common::small_gpu() else { return };
     for border in [Border::Constant(0.7), Border::Reflect101, Border::Wrap] {
         let two = [1, 2]
             .map(|seed| stage(Rng::new(seed).kernel(3, 3, 1), 0.0, |conv| conv.border(border)));

@@ -8,18 +8,11 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use channelwise::{
-    Border, Conv2d, Element, Engine, Error, FrameStream, Gpu, GpuOptions, Kernel, Layout, Padding,
-    Problem, Shape, reference,
+    Border, Conv2d, Element, Engine, Error, FrameStream, Gpu, Kernel, Layout, Padding, Problem,
+    Shape, reference,
 };
-use common::{BORDERS, Rng, compare};
+use common::{BORDERS, Rng, compare, gpu};
 use pollster::block_on;
-
-/// The GPU that the environment selects; `common` says where there is none, and refuses where one is
-/// required.
-fn gpu() -> Option<Gpu> {
-    let there = common::engines().iter().any(|backend| backend.kind.is_gpu());
-    there.then(|| block_on(Gpu::request(&GpuOptions::new())).unwrap())
-}
 
 /// Frames that differ from each other.
 fn frames<T: Element>(count: usize, shape: Shape) -> Vec<Vec<T>> {

@@ -19,23 +19,9 @@ has_vulkan() {
 }
 
 install_mesa() {
-    if ! command -v apt-get >/dev/null; then
-        echo "No Vulkan driver was found. Install one and run this again; a software one is in the" >&2
-        echo "package mesa-vulkan-drivers (Fedora), vulkan-swrast (Arch), mesa-vulkan-swrast (Alpine)." >&2
-        exit 1
-    fi
-    as_root=
-    if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || {
-            echo "No Vulkan driver was found. As root: apt-get install mesa-vulkan-drivers" >&2
-            exit 1
-        }
-        as_root=sudo
-    fi
-    echo "No Vulkan driver was found: installing Mesa's software one."
-    $as_root apt-get update -q
-    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -q -y --no-install-recommends \
-        mesa-vulkan-drivers libvulkan1
+    echo "No Vulkan driver was found: Mesa's software one is needed. Its package is mesa-vulkan-drivers"
+    echo "on Debian and Fedora, vulkan-swrast on Arch, mesa-vulkan-swrast on Alpine."
+    sh tests/install.sh mesa-vulkan-drivers libvulkan1
 }
 
 # macOS has Metal and Windows has DX12; only elsewhere a driver may be missing.

@@ -11,16 +11,9 @@ use channelwise::{
     Algorithm, BufferRange, Conv2d, Element, ElementType, Engine, Error, Gpu, GpuOptions,
     GpuTensor, Kernel, Layout, Padding, Problem, Shape, reference,
 };
-use common::{BORDERS, F32, Rng, U8, compare};
+use common::{BORDERS, F32, Rng, U8, compare, gpu};
 use ndarray::{Array2, Array3, Array4, s};
 use pollster::block_on;
-
-/// The GPU that the environment selects; `common` says where there is none, and refuses where one is
-/// required.
-fn gpu() -> Option<Gpu> {
-    let there = common::engines().iter().any(|backend| backend.kind.is_gpu());
-    there.then(|| block_on(Gpu::request(&GpuOptions::new())).unwrap())
-}
 
 fn noise<T: Element>(len: usize, seed: u64) -> Vec<T> {
     Rng::new(seed).elements(len, -40.0, 300.0)

@@ -3,6 +3,8 @@
 
 mod common;
 
+use common::gpu;
+
 use channelwise::color::{self, AlphaMode};
 use channelwise::wgpu::{self, TextureFormat, TextureUsages, TextureView};
 use channelwise::{
@@ -20,10 +22,6 @@ const ALPHAS: [AlphaMode; 3] = [AlphaMode::Filter, AlphaMode::Keep, AlphaMode::P
 
 /// How far curves of sRGB on a device may be off, relative to the value.
 const CURVE: f32 = 1e-5;
-
-fn gpu() -> Option<Gpu> {
-    common::engines().iter().find_map(|backend| backend.engine.as_gpu().cloned())
-}
 
 fn channels(format: TextureFormat) -> usize {
     if format == R32Float { 1 } else { 4 }
@@ -461,14 +459,7 @@ fn options_agree() {
 /// Where what lies between passes does not fit, bands see the whole texture.
 #[test]
 fn bands_of_textures_do_not_show() {
-    if gpu().is_none() {
-        return;
-    }
-    let limits = wgpu::Limits {
-        max_storage_buffer_binding_size: 1 << 16,
-        ..wgpu::Limits::downlevel_defaults()
-    };
-    let small = block_on(Gpu::request(&GpuOptions::new().limits(limits))).unwrap();
+    let Some(small) = common::small_gpu() else { return };
     for (formats, size) in [([Rgba16Float; 2], [70, 230]), ([R32Float; 2], [9, 2001])] {
         for border in [Border::Constant(0.7), Border::Wrap, Border::Reflect] {
             let blur = Kernel::gaussian(9, 2.0).unwrap();

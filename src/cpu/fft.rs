@@ -114,14 +114,10 @@ pub(super) fn run<S: Simd>(
         tile.fill(Complex::default());
         for (part, plane) in pair.iter().enumerate() {
             let lines = tile.chunks_exact_mut(tile_columns).take(read);
-            match part {
-                0 => with_type!(problem.input_type(), T => {
-                    load::<T>(problem, image, rows.start, plane, lines, |at, x| at.re = x);
-                }),
-                _ => with_type!(problem.input_type(), T => {
-                    load::<T>(problem, image, rows.start, plane, lines, |at, x| at.im = x);
-                }),
-            }
+            with_type!(problem.input_type(), T => match part {
+                0 => load::<T>(problem, image, rows.start, plane, lines, |at, x| at.re = x),
+                _ => load::<T>(problem, image, rows.start, plane, lines, |at, x| at.im = x),
+            });
         }
         let [there, back] = &transforms.along_rows;
         there.process_with_scratch(&mut tile[..read * tile_columns], &mut room);

@@ -37,6 +37,20 @@ pub(super) fn standard<T: Element, D: Axes>(
         .map_err(|_| mismatch(what, shape, like.shape()))
 }
 
+/// The elements of `array` in standard order, copied into `room` where they do not lie so.
+pub(super) fn in_order<'a, T: Element, D: Axes>(
+    array: &'a ArrayRef<T, D>,
+    room: &'a mut Option<Array<T, D>>,
+) -> Result<&'a [T]> {
+    if let Some(all) = array.as_slice() {
+        return Ok(all);
+    }
+    let whole = room.insert(standard("a copy of the input", array)?);
+    whole.assign(array);
+    // A standard layout is always a slice.
+    Ok(whole.as_slice().unwrap_or_default())
+}
+
 /// A new array of this shape.
 pub(super) fn of_shape<T: Element, D: Axes>(
     what: &'static str,

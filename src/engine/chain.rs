@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{Array, ArrayRef};
 
-use super::arrays::{Axes, mismatch, of_shape, shape_of, standard, zeroed};
+use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, zeroed};
 use super::prepared::Ready;
 use super::{Backend, Engine};
 use crate::gpu::Wait;
@@ -143,17 +143,8 @@ impl<T: Element, U: Element> Chain<T, U> {
         if shape_of(input)? != expected {
             return Err(mismatch("input", expected, input.shape()));
         }
-        let copy;
-        let src = match input.as_slice() {
-            Some(src) => src,
-            None => {
-                let mut whole = standard("a copy of the input", input)?;
-                whole.assign(input);
-                copy = whole;
-                // A standard layout is always a slice.
-                copy.as_slice().unwrap_or_default()
-            }
-        };
+        let mut copy = None;
+        let src = in_order(input, &mut copy)?;
         let mut output = of_shape("the output", self.output_shape())?;
         // A new array is in standard layout.
         let dst = output.as_slice_mut().unwrap_or_default();

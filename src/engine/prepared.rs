@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ndarray::{Array, ArrayRef};
 
-use super::arrays::{Axes, mismatch, of_shape, shape_of, standard};
+use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard};
 use crate::cpu::CpuReady;
 use crate::gpu::{Clock, Wait};
 use crate::plan::{Launch, Plan};
@@ -202,17 +202,8 @@ impl<T: Element, U: Element> Prepared<T, U> {
         if shape_of(output)? != problem.output_shape() {
             return Err(mismatch("output", problem.output_shape(), output.shape()));
         }
-        let copy;
-        let src = match input.as_slice() {
-            Some(src) => src,
-            None => {
-                let mut whole = standard("a copy of the input", input)?;
-                whole.assign(input);
-                copy = whole;
-                // A standard layout is always a slice.
-                copy.as_slice().unwrap_or_default()
-            }
-        };
+        let mut copy = None;
+        let src = in_order(input, &mut copy)?;
         let mut timings = match output.as_slice_mut() {
             Some(dst) => self.ready.run(src, dst, wait, measured).await?,
             None => {

@@ -91,8 +91,10 @@ impl Gpu {
                 self.remember(&problem).await?
             }
         };
-        prepared.check_input(input)?;
-        let output = prepared.output::<U>(self)?;
+        // The problem was prepared on a handle that remembers nothing; tensors belong to this one.
+        let ends = Ends { gpu: self, ..prepared.ends() };
+        ends.check_input(input)?;
+        let output = ends.output::<U>()?;
         // A recording that is kept would keep the tensors' buffers too, in a place nobody sees.
         let shared = input.buffer() == output.buffer();
         let recording = prepared.record_for(&input.range(), &output.range(), shared)?;
@@ -181,10 +183,7 @@ impl GpuPrepared {
     /// [`Error::Argument`] for another element type or layout, and those of [`GpuTensor::zeros`] and
     /// [`GpuPrepared::encode`].
     pub fn apply<T: Element, U: Element>(&self, input: &GpuTensor<T>) -> Result<GpuTensor<U>> {
-        self.check_input(input)?;
-        let output = self.output(self.gpu())?;
-        self.apply_into(input, &output)?;
-        Ok(output)
+        self.ends().apply(input, |output| self.apply_into(input, output))
     }
 
     /// Applies the problem to a tensor and overwrites another. What is made for a pair of tensors is kept
@@ -197,28 +196,64 @@ impl GpuPrepared {
         input: &GpuTensor<T>,
         output: &GpuTensor<U>,
     ) -> Result<()> {
-        self.check_input(input)?;
-        let problem = self.problem();
-        let (shape, layout) = (problem.output_shape(), problem.conv().layout);
-        output.check("output", shape, layout, problem.output_type())?;
-        self.gpu().same_device("destination", output)?;
-        let doing = "filtering a tensor";
-        self.gpu().submit(doing, |encoder| self.encode(encoder, &input.range(), &output.range()))
+        self.ends().apply_into(input, output, |encoder| {
+            self.encode(encoder, &input.range(), &output.range())
+        })
     }
 
-    pub(super) fn check_input<T: Element>(&self, input: &GpuTensor<T>) -> Result<()> {
-        let problem = self.problem();
-        let (shape, layout) = (problem.input_shape(), problem.conv().layout);
-        input.check("input", shape, layout, problem.input_type())?;
-        self.gpu().same_device("source", input)
+    fn ends(&self) -> Ends<'_> {
+        Ends { gpu: self.gpu(), first: self.problem(), last: self.problem() }
+    }
+}
+
+/// Where tensors go into one problem or several, and where they come out.
+#[derive(Clone, Copy)]
+pub(super) struct Ends<'a> {
+    pub gpu: &'a Gpu,
+    pub first: &'a Problem,
+    pub last: &'a Problem,
+}
+
+impl Ends<'_> {
+    pub fn check_input<T: Element>(self, input: &GpuTensor<T>) -> Result<()> {
+        let Self { gpu, first, .. } = self;
+        input.check("input", first.input_shape(), first.conv().layout, first.input_type())?;
+        gpu.same_device("source", input)
     }
 
-    fn output<U: Element>(&self, gpu: &Gpu) -> Result<GpuTensor<U>> {
-        let problem = self.problem();
-        let made = GpuTensor::zeros(gpu, problem.output_shape())?;
-        let made = made.with_layout(problem.conv().layout);
-        made.check("output", problem.output_shape(), made.layout(), problem.output_type())?;
+    /// Room for what comes out.
+    fn output<U: Element>(self) -> Result<GpuTensor<U>> {
+        let Self { gpu, last, .. } = self;
+        let made = GpuTensor::zeros(gpu, last.output_shape())?;
+        let made = made.with_layout(last.conv().layout);
+        made.check("output", last.output_shape(), made.layout(), last.output_type())?;
         Ok(made)
+    }
+
+    /// Into a new tensor.
+    pub fn apply<T: Element, U: Element>(
+        self,
+        input: &GpuTensor<T>,
+        into: impl FnOnce(&GpuTensor<U>) -> Result<()>,
+    ) -> Result<GpuTensor<U>> {
+        self.check_input(input)?;
+        let output = self.output()?;
+        into(&output)?;
+        Ok(output)
+    }
+
+    /// Submits what `encode` records for the two.
+    pub fn apply_into<T: Element, U: Element>(
+        self,
+        input: &GpuTensor<T>,
+        output: &GpuTensor<U>,
+        encode: impl FnOnce(&mut CommandEncoder) -> Result<()>,
+    ) -> Result<()> {
+        self.check_input(input)?;
+        let Self { gpu, last, .. } = self;
+        output.check("output", last.output_shape(), last.conv().layout, last.output_type())?;
+        gpu.same_device("destination", output)?;
+        gpu.submit("filtering a tensor", encode)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wgpu::{Buffer, BufferUsages, CommandEncoder};
 
+use super::apply::Ends;
 use super::recording::Recording;
 use super::{BufferRange, Gpu, GpuPrepared, GpuTensor};
 use crate::plan::{self, ChainPlan, Machine, Residence};
@@ -167,7 +168,7 @@ impl GpuChain {
     }
 
     fn check(&self, source: &BufferRange<'_>, destination: &BufferRange<'_>) -> Result<()> {
-        let (first, last) = (&self.plan.first().problem, &self.plan.last().problem);
+        let Ends { first, last, .. } = self.ends();
         super::encode::check(source, destination, first, last)
     }
 
@@ -198,12 +199,7 @@ impl GpuChain {
     /// # Errors
     /// Those of [`GpuPrepared::apply`].
     pub fn apply<T: Element, U: Element>(&self, input: &GpuTensor<T>) -> Result<GpuTensor<U>> {
-        self.check_input(input)?;
-        let last = &self.plan.last().problem;
-        let output = GpuTensor::zeros(&self.gpu, last.output_shape())?;
-        let output = output.with_layout(last.conv().layout);
-        self.apply_into(input, &output)?;
-        Ok(output)
+        self.ends().apply(input, |output| self.apply_into(input, output))
     }
 
     /// Applies the chain to a tensor and overwrites another.
@@ -215,18 +211,14 @@ impl GpuChain {
         input: &GpuTensor<T>,
         output: &GpuTensor<U>,
     ) -> Result<()> {
-        self.check_input(input)?;
-        let last = &self.plan.last().problem;
-        output.check("output", last.output_shape(), last.conv().layout, last.output_type())?;
-        self.gpu.same_device("destination", output)?;
-        let doing = "filtering a tensor";
-        self.gpu.submit(doing, |encoder| self.encode(encoder, &input.range(), &output.range()))
+        self.ends().apply_into(input, output, |encoder| {
+            self.encode(encoder, &input.range(), &output.range())
+        })
     }
 
-    fn check_input<T: Element>(&self, input: &GpuTensor<T>) -> Result<()> {
-        let first = &self.plan.first().problem;
-        input.check("input", first.input_shape(), first.conv().layout, first.input_type())?;
-        self.gpu.same_device("source", input)
+    fn ends(&self) -> Ends<'_> {
+        let (first, last) = (&self.plan.first().problem, &self.plan.last().problem);
+        Ends { gpu: &self.gpu, first, last }
     }
 
     /// Lets go of the buffers that were given to [`GpuChain::encode`].

@@ -20,25 +20,11 @@ found() {
 browser=${CHROMIUM:-$(found chromium chromium-browser google-chrome || true)}
 node=$(found node nodejs || true)
 if [ -z "$browser" ] || [ -z "$node" ]; then
-    if ! command -v apt-get >/dev/null; then
-        echo "Chromium and Node.js (18 or later) are needed; install them and run this again." >&2
-        exit 1
-    fi
-    as_root=
-    if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || {
-            echo "Chromium and Node.js are needed. As root: apt-get install chromium nodejs" >&2
-            exit 1
-        }
-        as_root=sudo
-    fi
     packages=
     [ -n "$browser" ] || packages=chromium
     [ -n "$node" ] || packages="$packages nodejs"
-    echo "installing$packages"
-    $as_root apt-get update -qq
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -qq -y --no-install-recommends $packages >/dev/null
+    sh tests/install.sh $packages
     browser=${browser:-$(found chromium)}
     node=${node:-$(found node nodejs)}
 fi

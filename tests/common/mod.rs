@@ -131,7 +131,7 @@ pub(crate) fn pretended_devices() -> &'static [Backend] {
         let options = GpuOptions::new().limits(wgpu::Limits::default());
         all_of(
             "pretended ",
-            gpu(&options).map(|own| {
+            gpu_of(&options).map(|own| {
                 let mut info = own.adapter_info().clone();
                 (info.name, info.device_type) = ("another".into(), wgpu::DeviceType::DiscreteGpu);
                 Gpu::from_device(info, own.device().clone(), own.queue().clone()).unwrap()
@@ -142,12 +142,7 @@ pub(crate) fn pretended_devices() -> &'static [Backend] {
 
 /// The algorithms of a GPU made with `options`. None where [`engines`] has no GPU.
 fn gpus(options: &GpuOptions, name: &str) -> Vec<Backend> {
-    all_of(name, gpu(options))
-}
-
-fn gpu(options: &GpuOptions) -> Option<Gpu> {
-    let there = engines().iter().any(|b| b.kind.is_gpu());
-    there.then(|| pollster::block_on(Gpu::request(options)).unwrap())
+    all_of(name, gpu_of(options))
 }
 
 fn all_of(name: &str, gpu: Option<Gpu>) -> Vec<Backend> {
@@ -164,13 +159,29 @@ fn all_of(name: &str, gpu: Option<Gpu>) -> Vec<Backend> {
 /// into bands. None where [`engines`] has no GPU.
 pub(crate) fn small_devices() -> &'static [Backend] {
     static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
-    ENGINES.get_or_init(|| {
-        let limits = wgpu::Limits {
-            max_storage_buffer_binding_size: 1 << 16,
-            ..wgpu::Limits::downlevel_defaults()
-        };
-        gpus(&GpuOptions::new().limits(limits), "small ")
+    ENGINES.get_or_init(|| gpus(&small_options(), "small "))
+}
+
+fn small_options() -> GpuOptions {
+    GpuOptions::new().limits(wgpu::Limits {
+        max_storage_buffer_binding_size: 1 << 16,
+        ..wgpu::Limits::downlevel_defaults()
     })
+}
+
+/// A device of its own, where [`engines`] has a GPU.
+pub(crate) fn gpu() -> Option<Gpu> {
+    gpu_of(&GpuOptions::new())
+}
+
+/// The same with the limits of [`small_devices`].
+pub(crate) fn small_gpu() -> Option<Gpu> {
+    gpu_of(&small_options())
+}
+
+fn gpu_of(options: &GpuOptions) -> Option<Gpu> {
+    let there = engines().iter().any(|backend| backend.kind.is_gpu());
+    there.then(|| pollster::block_on(Gpu::request(options)).unwrap())
 }
 
 /// The engines whose code differs: the best CPU level on two threads, and the GPU's.

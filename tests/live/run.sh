@@ -17,18 +17,8 @@ for pair in libxkbcommon-x11.so.0:libxkbcommon-x11-0 libXcursor.so.1:libxcursor1
     done
     [ -n "$there" ] || missing="$missing ${pair##*:}"
 done
-if [ -n "$missing" ]; then
-    command -v apt-get >/dev/null || {
-        echo "Install these (names of Debian's packages) and run this again:$missing" >&2
-        exit 1
-    }
-    as_root=
-    [ "$(id -u)" -eq 0 ] || as_root=sudo
-    echo "Installing$missing."
-    $as_root apt-get update -q
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -q -y --no-install-recommends $missing
-fi
+# shellcheck disable=SC2086
+[ -z "$missing" ] || sh tests/install.sh $missing
 
 cargo build --all-features --example live
 cargo test --all-features --test live
