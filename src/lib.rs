@@ -37,6 +37,7 @@
 //! Imports go downwards only; `tests/layering.rs` holds them to it.
 //!
 //! ```text
+//! image                pictures (feature `image`)
 //! engine               the front door; ndarray stops here
 //!   cpu/   gpu/        what runs plans; they do not know each other. wgpu only in gpu/
 //!     plan/            choosing, explaining, bands: pure
