@@ -38,6 +38,8 @@ struct Params {
     // The problem.
     height: u32,
     width: u32,
+    out_height: u32,
+    out_width: u32,
     channels: u32,
     filters: u32,
     outputs: u32,

@@ -155,6 +155,9 @@ pub struct Conv2d {
     pub(crate) activation: Activation,
     pub(crate) pointwise: Option<Pointwise>,
     pub(crate) finite: bool,
+    pub(crate) adjoint: bool,
+    /// Rows and columns of what the adjoint gives.
+    pub(crate) adjoint_size: Option<(usize, usize)>,
 }
 
 impl Conv2d {
@@ -174,6 +177,8 @@ impl Conv2d {
             activation: Activation::None,
             pointwise: None,
             finite: false,
+            adjoint: false,
+            adjoint_size: None,
         }
     }
 
@@ -273,6 +278,46 @@ impl Conv2d {
     #[must_use]
     pub fn assume_finite(mut self) -> Self {
         self.finite = true;
+        self
+    }
+
+    /// The adjoint (transposed convolution) in place of the convolution: with all other options it
+    /// describes the linear operator `A`, and what is applied is `A*`, for which `<A x, y> = <x, A* y>`.
+    /// It takes what `A` gives, channel `c` and filter `f` at `c * F + f`, and sums over the filters;
+    /// what a border continued goes back to the pixels it was read from. It is the gradient of `A` with
+    /// respect to its input, PyTorch's `conv_transpose2d` and TensorFlow's `conv2d_transpose` with one
+    /// kernel for every channel, and the `A*` of Richardson and Lucy's deconvolution.
+    ///
+    /// A bias and the value of a constant border are no part of `A` and are left out; a linear
+    /// [`Pointwise`] is part of it. An activation is refused: see `Engine::backward`. Weights must be
+    /// finite. Twice is not at all.
+    ///
+    /// ```
+    /// use channelwise::{Border, Conv2d, Engine, Kernel};
+    /// use ndarray::{Array2, array};
+    /// # fn main() -> channelwise::Result<()> {
+    /// let engine = Engine::cpu();
+    /// let a = Conv2d::new(Kernel::box_blur(3, 3)?).border(Border::Reflect101);
+    /// let (x, y) = (array![[1.0f32, 2.0], [3.0, 5.0]], array![[7.0f32, 11.0], [13.0, 17.0]]);
+    /// let dot = |a: &Array2<f32>, b: &Array2<f32>| (a * b).sum();
+    /// let there = dot(&engine.run(&a, &x)?, &y);
+    /// let back = dot(&x, &engine.run(&a.adjoint(), &y)?);
+    /// assert!((there - back).abs() < 1e-4);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn adjoint(mut self) -> Self {
+        self.adjoint = !self.adjoint;
+        self
+    }
+
+    /// Rows and columns of what the adjoint gives, TensorFlow's `output_shape`: with a stride,
+    /// inputs of several sizes have outputs of one. Without it they are `output * stride` for
+    /// [`Padding::Same`] (Keras' `Conv2DTranspose`), and else the fewest there can be,
+    /// `(output - 1) * stride + extent - padding` (PyTorch's, with `output_padding=0`).
+    #[must_use]
+    pub fn adjoint_size(mut self, rows: usize, columns: usize) -> Self {
+        self.adjoint_size = Some((rows, columns));
         self
     }
 

@@ -1,5 +1,6 @@
 //! The CPU engine: output rows cut into tasks, tasks over threads, vectors along flat rows.
 
+mod adjoint;
 mod blocks;
 mod direct;
 mod fft;

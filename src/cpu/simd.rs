@@ -3,7 +3,7 @@
 use fearless_simd::{Level, dispatch};
 
 use super::rows::Scratch;
-use super::{CpuReady, Task, direct, fft, separable};
+use super::{CpuReady, Task, adjoint, direct, fft, separable};
 use crate::Problem;
 
 /// A SIMD level this machine has.
@@ -67,6 +67,9 @@ impl Simd {
         scratch: &mut Scratch,
     ) {
         match ready {
+            CpuReady::Direct if problem.gathers() => {
+                dispatch!(self.0, simd => adjoint::run(simd, problem, src, task, scratch));
+            }
             CpuReady::Direct => {
                 dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch));
             }

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::plan::{self, Band, GpuLaunch, Pass, Place, Scheme, Span, Tiles};
-use crate::problem::Problem;
+use crate::problem::{Geometry, Problem};
 use crate::{Activation, Border};
 
 macro_rules! params {
@@ -41,6 +41,8 @@ params! {
     dst_plane: u32,
     height: u32,
     width: u32,
+    out_height: u32,
+    out_width: u32,
     channels: u32,
     filters: u32,
     outputs: u32,
@@ -168,6 +170,8 @@ pub(super) fn params(
         dst_plane: place.dst_plane as u32,
         height: g.height as u32,
         width: g.width as u32,
+        out_height: g.out_height as u32,
+        out_width: g.out_width as u32,
         channels: work.channels as u32,
         filters: work.filters as u32,
         outputs: work.outputs as u32,
@@ -231,7 +235,7 @@ pub(super) fn params(
         (params.rows_continued, params.columns_continued) = (1, 1);
     }
     match pass {
-        Pass::Direct | Pass::Flat | Pass::Forward | Pass::Multiply | Pass::Back => {}
+        Pass::Direct | Pass::Gather | Pass::Flat | Pass::Forward | Pass::Multiply | Pass::Back => {}
         Pass::Across => (params.out_row, params.top) = (0, -top_row as i32),
         Pass::Finish => {
             (params.out_row, params.out_column) = (0, 0);
@@ -322,6 +326,17 @@ fn follow_activation(problem: &Problem) -> Activation {
 /// Whether the padding reaches further than a border can go with one bounce.
 fn reaches_far(problem: &Problem) -> bool {
     let g = problem.geometry();
+    let g = match problem.gathers() {
+        // The other way round: what it gives is what is continued.
+        true => &Geometry {
+            height: g.out_height,
+            width: g.out_width,
+            out_height: g.height,
+            out_width: g.width,
+            ..*g
+        },
+        false => g,
+    };
     let extent = g.extent();
     let axis = |before: usize, out: usize, stride: usize, extent: usize, n: usize| {
         let after = ((out - 1) * stride + extent).saturating_sub(before + n);

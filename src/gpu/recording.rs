@@ -177,7 +177,8 @@ impl GpuPrepared {
             let bytes = problem.input_type().bytes();
             let g = problem.geometry();
             let first = band.images.start * g.image() + band.source_rows.first as usize * g.row();
-            let len = (band.images.len() - 1) * g.image() + band.source_rows.len * g.row();
+            let plane = g.image() / g.planes();
+            let len = band.images.len() * g.image() - plane + band.source_rows.len * g.row();
             let bound = self.bind(source, first * bytes, len * bytes, bytes);
             place.src_base = bound.base;
             place.src_image = g.image();

@@ -7,13 +7,13 @@ use crate::plan::{Band, GpuLaunch};
 /// Where a band's scalars lie in buffers of our own: rows rounded up to the plan's pitch.
 pub(super) fn own_placement(problem: &Problem, launch: &GpuLaunch, band: &Band) -> Placement {
     let g = problem.geometry();
-    let src_pitch = (band.source_columns.len * g.channels).next_multiple_of(launch.pitch);
+    let src_pitch = (band.source_columns.len * g.pixel()).next_multiple_of(launch.pitch);
     let together = g.out_row() / g.out_width;
     let dst_pitch = (band.columns.len() * together).next_multiple_of(launch.pitch);
     Placement {
         src_base: 0,
         src_pitch,
-        src_image: src_pitch * band.source_rows.len,
+        src_image: src_pitch * band.source_rows.len * g.planes(),
         dst_base: 0,
         dst_pitch,
         dst_plane: dst_pitch * band.rows.len(),
@@ -61,27 +61,29 @@ pub(super) fn source_pieces(problem: &Problem, band: &Band, place: &Placement) -
     let bytes = problem.input_type().bytes();
     let (rows, columns) = (&band.source_rows, &band.source_columns);
     let mut pieces = Pieces::default();
-    for (slot, image) in band.images.clone().enumerate() {
+    let planes = g.planes();
+    let (plane, own_plane) = (g.image() / planes, place.src_image / planes);
+    for (slot, from) in (band.images.start * planes..band.images.end * planes).enumerate() {
         for i in 0..rows.len {
             let at = rows.first + i as isize;
             let row = if rows.continued { border.index(at, g.height) } else { Some(at as usize) };
             let Some(row) = row else { continue };
-            let from = image * g.image() + row * g.row();
-            let to = slot * place.src_image + i * place.src_pitch;
+            let from = from * plane + row * g.row();
+            let to = slot * own_plane + i * place.src_pitch;
             if !columns.continued {
                 pieces.push(Piece {
-                    from: (from + columns.first as usize * g.channels) * bytes,
+                    from: (from + columns.first as usize * g.pixel()) * bytes,
                     to: to * bytes,
-                    len: columns.len * g.channels * bytes,
+                    len: columns.len * g.pixel() * bytes,
                 });
                 continue;
             }
             for k in 0..columns.len {
                 if let Some(column) = border.index(columns.first + k as isize, g.width) {
                     pieces.push(Piece {
-                        from: (from + column * g.channels) * bytes,
-                        to: (to + k * g.channels) * bytes,
-                        len: g.channels * bytes,
+                        from: (from + column * g.pixel()) * bytes,
+                        to: (to + k * g.pixel()) * bytes,
+                        len: g.pixel() * bytes,
                     });
                 }
             }

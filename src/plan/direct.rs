@@ -3,7 +3,7 @@
 use super::cost::{self, GpuCost, Traffic};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
 use super::{Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, Scheme};
-use crate::Problem;
+use crate::{Border, Problem};
 
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     let one_thread = cost::cpu_direct(problem, limits);
@@ -17,7 +17,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     // Where words hold several scalars, a slice is that many neighbouring channels.
     let lanes = problem.output_type().per_word();
     let sliced = lanes == 1 || !g.planar && (g.channels * g.outputs).is_multiple_of(lanes);
-    limits.check_iterations(lanes as u64 * (place_iterations(problem) + 1))?;
+    limits.check_iterations((place_iterations(problem) + 1).saturating_mul(lanes as u64))?;
     let side = if limits.max_invocations >= 256 { 16 } else { 8 };
     let workgroup = match (sliced, limits.class) {
         (false, _) => [64, 1],
@@ -49,8 +49,29 @@ pub(super) fn traffic(problem: &Problem) -> Traffic {
 
 /// Loop iterations of `place` in `shaders/place.wgsl`.
 fn place_iterations(problem: &Problem) -> u64 {
-    let (kh, kw) = problem.geometry().kernel;
+    let g = problem.geometry();
+    let (kh, kw) = g.kernel;
     let weights = problem.weights();
+    if problem.gathers() {
+        // Every continued place that may be read at one, each tap row of it, and so on.
+        let most = |extent: usize, input: usize, stride: usize, before: usize, output: usize| {
+            let end = (input - 1) * stride + extent;
+            let beyond = before + end.saturating_sub(before + output);
+            let round = match problem.border() {
+                Border::Constant(_) => 0,
+                Border::Replicate => beyond,
+                Border::Reflect | Border::Reflect101 | Border::Wrap => {
+                    2 * beyond.div_ceil(output)
+                }
+            };
+            1 + round as u64
+        };
+        let extent = g.extent();
+        let rows = most(extent.0, g.height, g.stride.0, g.top, g.out_height);
+        let columns = most(extent.1, g.width, g.stride.1, g.left, g.out_width);
+        let row = columns * (kw * (weights.filters + 1) + 1) as u64 + 3;
+        return rows.saturating_mul((kh as u64).saturating_mul(row + 1) + 1) + 3;
+    }
     let filters = if weights.follow.is_some() { weights.filters as u64 } else { 1 };
     filters * (kh as u64 * (kw.div_ceil(4) as u64 + 1) + 1)
 }

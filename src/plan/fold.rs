@@ -43,6 +43,8 @@ pub(super) struct Linear {
     activation: Activation,
     follow: Option<Pointwise>,
     finite: bool,
+    /// Whether it gathers, as an adjoint does, and no border or stride of it is one of a convolution.
+    gathers: bool,
     /// How the stages say what is to be made.
     input: (Shape, ElementType),
     output: (Shape, ElementType),
@@ -207,6 +209,7 @@ impl Linear {
             activation: w.activation,
             follow: w.follow.as_ref().and(conv.pointwise.clone()),
             finite: conv.finite,
+            gathers: problem.gathers(),
             input: (problem.input_shape(), problem.input_type()),
             output: (problem.output_shape(), problem.output_type()),
             layout: conv.layout,
@@ -215,6 +218,9 @@ impl Linear {
 
     /// This and the stage behind it as one, or why that would not be the same.
     pub fn then(&self, second: &Self) -> Result<Self, String> {
+        if self.gathers || second.gathers {
+            return Err("an adjoint that is no convolution stays a stage of its own".into());
+        }
         if self.activation != Activation::None || self.follow.is_some() {
             return Err("the first has an activation".into());
         }
@@ -272,6 +278,7 @@ impl Linear {
             activation: second.activation,
             follow: second.follow.clone(),
             finite: self.finite && second.finite,
+            gathers: false,
             input: self.input,
             output: second.output,
             layout: self.layout,

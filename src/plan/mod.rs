@@ -351,6 +351,11 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
 fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<Launch> {
     let cpu = |(launch, us)| (Launch::Cpu(launch), us);
     let gpu = |(launch, us)| (Launch::Gpu(launch), us);
+    if problem.gathers() && algorithm != Algorithm::Direct {
+        return Err("the adjoint of a stride, of several filters and of padding that continues the \
+                    input is made by direct"
+            .into());
+    }
     match (algorithm, machine) {
         (Algorithm::Direct, Machine::Cpu(limits)) => direct::cpu(problem, limits).map(cpu),
         (Algorithm::Flat, Machine::Cpu(_)) => Err(flat::NOT_ON_CPU.into()),

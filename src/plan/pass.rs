@@ -8,6 +8,8 @@ use crate::Problem;
 pub(crate) enum Pass {
     /// Everything, one word an invocation.
     Direct,
+    /// The same for what gathers; its grid is that of `Direct`.
+    Gather,
     /// A block of outputs an invocation.
     Flat,
     /// The same shader along rows, into a buffer between the passes.
@@ -51,7 +53,7 @@ impl Pass {
     pub fn way(self, scheme: &Scheme) -> [Place; 2] {
         let last = *Self::of(scheme).last().unwrap_or(&self) == self;
         match self {
-            Self::Direct | Self::Flat => [Place::Source, Place::Destination],
+            Self::Direct | Self::Gather | Self::Flat => [Place::Source, Place::Destination],
             Self::Across | Self::Forward => [Place::Source, Place::Between(0)],
             Self::Down | Self::Finish => [Place::Between(0), Place::Destination],
             Self::Multiply => [Place::Between(0), Place::Between(1)],
@@ -99,7 +101,7 @@ impl Pass {
     pub fn rows(self, problem: &Problem, band: &Band) -> usize {
         match self {
             Self::Across => separable::rows(problem, band.rows.len()),
-            Self::Direct | Self::Flat | Self::Down => band.rows.len(),
+            Self::Direct | Self::Gather | Self::Flat | Self::Down => band.rows.len(),
             Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
         }
     }
@@ -107,7 +109,7 @@ impl Pass {
     /// Values that one invocation makes.
     pub fn outputs(self, problem: &Problem, launch: &GpuLaunch) -> usize {
         match self {
-            Self::Direct => 4 / problem.output_type().bytes(),
+            Self::Direct | Self::Gather => 4 / problem.output_type().bytes(),
             // Real parts and imaginary parts.
             Self::Forward | Self::Multiply | Self::Back => {
                 self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)

@@ -10,11 +10,13 @@ pub(crate) struct Geometry {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
+    /// Scalars of input for each channel, which the adjoint sums over; 1 otherwise.
+    pub inputs: usize,
     pub out_height: usize,
     pub out_width: usize,
     /// Outputs per channel, after the pointwise step.
     pub outputs: usize,
-    /// Outputs of one image lie one plane after the other instead of interleaved.
+    /// Outputs (and inputs) of one image lie one plane after the other instead of interleaved.
     pub planar: bool,
     pub kernel: (usize, usize),
     pub stride: (usize, usize),
@@ -24,14 +26,24 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
+    /// Scalars of an input pixel that lie together.
+    pub fn pixel(&self) -> usize {
+        self.channels * if self.planar { 1 } else { self.inputs }
+    }
+
     /// Scalars in an input row.
     pub fn row(&self) -> usize {
-        self.width * self.channels
+        self.width * self.pixel()
+    }
+
+    /// Separate input planes of one image.
+    pub fn planes(&self) -> usize {
+        if self.planar { self.inputs } else { 1 }
     }
 
     /// Scalars in an input image.
     pub fn image(&self) -> usize {
-        self.height * self.row()
+        self.height * self.row() * self.planes()
     }
 
     /// Scalars of one image's output row that lie together: all outputs, or one plane's.

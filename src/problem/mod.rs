@@ -1,5 +1,6 @@
 //! A [`Conv2d`] that met a shape: every check a caller can fail, and all arithmetic of shapes.
 
+mod adjoint;
 mod axis;
 mod geometry;
 mod options;
@@ -37,6 +38,11 @@ pub struct Problem {
     output_type: ElementType,
     geometry: Geometry,
     weights: Weights,
+    /// What the engines meet beyond the edges.
+    border: Border,
+    /// Whether outputs gather what they were read for: `geometry` and `weights` are those of a
+    /// convolution from output to input.
+    gathers: bool,
     /// Whether input and output are textures.
     texels: bool,
 }
@@ -55,6 +61,9 @@ impl Problem {
         output_type: ElementType,
     ) -> Result<Self> {
         let input_shape = input_shape.into();
+        if conv.adjoint {
+            return adjoint::problem(conv, input_shape, input_type, output_type);
+        }
         options::check_options(conv, output_type)?;
         let [batch, height, width, channels] = input_shape.to_nhwc(conv.layout);
         let kernel = (conv.kernel.height(), conv.kernel.width());
@@ -117,6 +126,7 @@ impl Problem {
             height,
             width,
             channels: if planar { 1 } else { channels },
+            inputs: 1,
             out_height: rows.out,
             out_width: columns.out,
             outputs,
@@ -135,6 +145,8 @@ impl Problem {
             output_type,
             geometry,
             weights,
+            border: conv.border,
+            gathers: false,
             texels: false,
         })
     }
@@ -143,6 +155,9 @@ impl Problem {
     /// are written at once, as those of bytes are, and planned like them. `finite`: its format knows no
     /// infinities.
     pub(crate) fn of_texels(conv: &Conv2d, shape: [usize; 3], finite: bool) -> Result<Self> {
+        if conv.adjoint {
+            return Err(Error::argument("adjoint", true, "textures know no adjoint"));
+        }
         let mut conv = conv.clone().layout(Layout::Nhwc);
         conv.finite |= finite;
         // Any activation goes: texels are fractions.
@@ -203,7 +218,11 @@ impl Problem {
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
         let g = &self.geometry;
-        let places = (g.images * g.out_height * g.out_width * g.channels) as u64;
+        let (rows, columns) = match self.gathers {
+            true => (g.height, g.width),
+            false => (g.out_height, g.out_width),
+        };
+        let places = (g.images * rows * columns * g.channels) as u64;
         let taps = self.weights.taps.len();
         let follow = self.weights.follow.as_ref().map_or(0, |f| f.weights.len());
         places.saturating_mul((taps + follow) as u64)
@@ -225,7 +244,13 @@ impl Problem {
     }
 
     pub(crate) fn border(&self) -> Border {
-        self.conv.border
+        self.border
+    }
+
+    /// Whether outputs gather what they were read for by the convolution that geometry, weights and
+    /// border describe, from output to input.
+    pub(crate) fn gathers(&self) -> bool {
+        self.gathers
     }
 
     /// Rows and columns from where tap 0 lies to the place the kernel stands for: its anchor, or else the
@@ -261,7 +286,8 @@ impl fmt::Display for Problem {
         if *dilation != (1, 1) {
             write!(f, ", dilation {},{}", dilation.0, dilation.1)?;
         }
-        write!(f, ", border {border}")
+        write!(f, ", border {border}")?;
+        if self.conv.adjoint { f.write_str(", adjoint") } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The weights as the engines use them.
 
-use crate::{Activation, Conv2d};
+use crate::{Activation, Conv2d, Pointwise};
 
 /// The numbers of the kernel as the engines use them: flipped, and with a linear pointwise step
 /// folded in.
@@ -56,6 +56,31 @@ impl Weights {
                 ..plain
             };
         }
+        plain.folded(p, taps)
+    }
+
+    /// The linear part alone, pointwise step and all.
+    pub(super) fn linear(conv: &Conv2d) -> Self {
+        let bare = Conv2d { bias: Vec::new(), pointwise: None, ..conv.clone() };
+        let plain = Self::new(&bare);
+        let linear = match &conv.pointwise {
+            Some(p) => plain.folded(p, conv.kernel.height() * conv.kernel.width()),
+            None => plain,
+        };
+        Self { bias: vec![0.0; linear.filters], ..linear }
+    }
+
+    /// Each filter turned by 180 degrees.
+    pub(super) fn turned(mut self) -> Self {
+        let each = self.taps.len() / self.filters;
+        self.taps.chunks_mut(each).for_each(<[f32]>::reverse);
+        self
+    }
+
+    /// With a pointwise step after it, in one.
+    fn folded(&self, p: &Pointwise, taps: usize) -> Self {
+        let (plain, filters, outputs) = (self, self.filters, p.outputs());
+        let follow_bias = |g: usize| p.bias_values().get(g).copied().unwrap_or(0.0);
         let mixed = |g: usize, value: &dyn Fn(usize) -> f32| {
             let sum: f64 = (0..filters)
                 .map(|f| f64::from(p.weights()[f * outputs + g]) * f64::from(value(f)))

@@ -1,0 +1,439 @@
+//! The adjoint where it is no convolution: what gathers.
+//!
+//! Along an axis with stride `s` and dilation `d`, place `P` of the output (continued by the padding)
+//! meets tap `i` of input `(P - i d) / s`, where that is whole. Places `P` of one remainder by `s` meet
+//! the same taps, and each of them is a convolution of stride 1 with these taps in reverse order: a
+//! phase. The filters are its terms. What the padding's places sum up to is added to the pixels that
+//! they continue.
+
+use std::ops::Range;
+
+use fearless_simd::{Simd, SimdBase};
+
+use super::Task;
+use super::ring::Ring;
+use super::rows::Scratch;
+use super::sums::{self, Block, MAX_ROWS, Pattern, Segments};
+use crate::element::with_type;
+use crate::problem::Geometry;
+use crate::{Element, ElementType, Problem};
+
+/// Scalars of a tile that is computed where it lies, and of one that goes through lines or sums of its
+/// own.
+const TILE: usize = 1 << 13;
+const STAGED_TILE: usize = 1 << 11;
+
+/// Places of an axis that meet the same taps.
+#[derive(Debug)]
+struct Phase {
+    /// The first of them; the others follow at the distance of the stride.
+    first: usize,
+    /// Taps by their index, so that the inputs they meet rise.
+    taps: Vec<usize>,
+    /// The input that the first of these taps meets at the first place, and from one to the next.
+    input: isize,
+    apart: usize,
+}
+
+/// The phases of an axis that meet any taps.
+fn phases(kernel: usize, stride: usize, dilation: usize) -> Vec<Phase> {
+    let mut phases: Vec<Phase> = Vec::new();
+    for tap in (0..kernel).rev() {
+        let (at, first) = (tap * dilation, tap * dilation % stride);
+        match phases.iter_mut().find(|phase| phase.first == first) {
+            Some(phase) => {
+                let far = phase.taps[0] * dilation;
+                if phase.taps.len() == 1 {
+                    phase.apart = (far - at) / stride;
+                }
+                phase.taps.push(tap);
+            }
+            None => {
+                let input = -(((at - first) / stride) as isize);
+                phases.push(Phase { first, taps: vec![tap], input, apart: 1 });
+            }
+        }
+    }
+    phases
+}
+
+/// A phase along columns, with its pattern for blocks of one row and more.
+struct Columns {
+    phase: Phase,
+    patterns: Vec<Pattern>,
+    /// `[filters, rows, columns]` of the phase.
+    taps: Vec<f32>,
+}
+
+/// Which row blocks, where their sums go.
+struct Rows<'a> {
+    phase: &'a Phase,
+    columns: &'a [Columns],
+    /// Places of the phase, by number.
+    places: Range<usize>,
+    /// The task's row of the first of them, and how many rows on the next is.
+    row: usize,
+    step: usize,
+}
+
+/// Columns of the padded output, and whether sums are added to what is there, at the pixels they
+/// continue.
+#[derive(Clone)]
+struct Tile {
+    places: Range<usize>,
+    folded: bool,
+}
+
+struct Gather<'a> {
+    problem: &'a Problem,
+    g: &'a Geometry,
+    image: &'a [u8],
+    /// Rows of the task.
+    rows: Range<usize>,
+}
+
+/// Computes one task.
+#[inline(always)]
+pub(super) fn run<S: Simd>(
+    simd: S,
+    problem: &Problem,
+    src: &[u8],
+    mut task: Task<'_>,
+    scratch: &mut Scratch,
+) {
+    let g = problem.geometry();
+    let Some(out) = task.planes.first_mut() else { return };
+    let image = super::image(problem, src, task.image);
+    let gather = Gather { problem, g, image, rows: task.rows.clone() };
+    let mut sums = std::mem::take(&mut scratch.sums);
+    match bytemuck::try_cast_slice_mut::<u8, f32>(out) {
+        Ok(out) if problem.output_type() == ElementType::F32 => gather.all(simd, out, scratch),
+        _ => {
+            let len = task.rows.len() * g.out_row();
+            sums.resize(len, 0.0);
+            gather.all(simd, &mut sums[..len], scratch);
+            problem.output_type().narrow(&sums[..len], out, 0..len);
+        }
+    }
+    scratch.sums = sums;
+}
+
+impl Gather<'_> {
+    /// All sums of the task's rows.
+    #[inline(always)]
+    fn all<S: Simd>(&self, simd: S, out: &mut [f32], scratch: &mut Scratch) {
+        let Self { g, .. } = *self;
+        let extent = g.extent();
+        if g.stride != (1, 1) {
+            // Some places may meet no tap.
+            out.fill(0.0);
+        }
+        let downs: Vec<(Phase, Vec<Columns>)> = phases(g.kernel.0, g.stride.0, g.dilation.0)
+            .into_iter()
+            .map(|down| {
+                let columns = self.columns::<S>(&down);
+                (down, columns)
+            })
+            .collect();
+        let (main, beyond) = self.tiles::<S>();
+        for (down, columns) in &downs {
+            let number = |row: usize| (row + g.top).saturating_sub(down.first).div_ceil(g.stride.0);
+            let places = number(self.rows.start)..number(self.rows.end);
+            if places.is_empty() {
+                continue;
+            }
+            let row = down.first + places.start * g.stride.0 - g.top - self.rows.start;
+            let rows = Rows { phase: down, columns, places, row, step: g.stride.0 };
+            for tile in main.iter().chain(&beyond) {
+                self.tile(simd, &rows, tile, out, scratch);
+            }
+        }
+        if self.problem.border().constant().is_some() {
+            return;
+        }
+        // Rows of the padding.
+        let end = (g.height - 1) * g.stride.0 + extent.0;
+        let padding = (0..g.top.min(end)).chain(g.top + g.out_height..end);
+        for place in padding {
+            let at = place as isize - g.top as isize;
+            let row = self.problem.border().index(at, g.out_height);
+            let row = row.filter(|row| self.rows.contains(row));
+            let down = downs.iter().find(|(down, _)| place % g.stride.0 == down.first);
+            let (Some(row), Some((down, columns))) = (row, down) else { continue };
+            let number = (place - down.first) / g.stride.0;
+            let rows = Rows {
+                phase: down,
+                columns,
+                places: number..number + 1,
+                row: row - self.rows.start,
+                step: 1,
+            };
+            for tile in main.iter().chain(&beyond) {
+                self.tile(simd, &rows, &Tile { folded: true, ..tile.clone() }, out, scratch);
+            }
+        }
+    }
+
+    /// The phases along columns, for a phase along rows.
+    fn columns<S: Simd>(&self, down: &Phase) -> Vec<Columns> {
+        let Self { g, problem, .. } = *self;
+        let filters = g.inputs;
+        let across = phases(g.kernel.1, g.stride.1, g.dilation.1);
+        let with = |phase: Phase| {
+            let kernel = (down.taps.len(), phase.taps.len());
+            let place = Geometry { stride: (1, 1), dilation: (down.apart, 1), ..*g };
+            let most = self.at_once::<S>(down, &phase, usize::MAX);
+            let pattern = |rows| Pattern::new(&place, rows, kernel, filters);
+            let taps = (0..filters).flat_map(|f| down.taps.iter().map(move |i| (f, i)));
+            let taps = taps.flat_map(|(f, i)| {
+                let row = (f * g.kernel.0 + i) * g.kernel.1;
+                phase.taps.iter().map(move |j| problem.weights().taps[row + j])
+            });
+            let taps = taps.collect();
+            Columns { patterns: (1..=most).map(pattern).collect(), taps, phase }
+        };
+        across.into_iter().map(with).collect()
+    }
+
+    /// Rows of a block over so many scalars.
+    fn at_once<S: Simd>(&self, down: &Phase, across: &Phase, places: usize) -> usize {
+        let place = Geometry { stride: (1, 1), ..*self.g };
+        let kernel = (down.taps.len(), across.taps.len());
+        match self.g.inputs {
+            1 => sums::rows_at_once::<S>(&place, kernel, places),
+            _ if down.taps.len() == 1 => 1,
+            _ => sums::ROWS,
+        }
+    }
+
+    /// Tiles of the columns, and of those of the padding that continue some.
+    fn tiles<S: Simd>(&self) -> (Vec<Tile>, Vec<Tile>) {
+        let Self { g, problem, .. } = *self;
+        let (left, end) = (g.left, g.left + g.out_width);
+        // Those between meet taps only where input lies.
+        let inner = ((g.extent().1 - 1).clamp(left, end), (g.width * g.stride.1).clamp(left, end));
+        let inner = (inner.0, inner.1.max(inner.0));
+        let in_place = problem.output_type() == ElementType::F32 && g.stride.1 == 1;
+        let tile = if in_place && self.lies() { TILE } else { STAGED_TILE };
+        let cut = |range: Range<usize>| {
+            let most = (tile / g.channels).max(1);
+            let count = range.len().div_ceil(most);
+            (0..count).map(move |n| {
+                range.start + range.len() * n / count..range.start + range.len() * (n + 1) / count
+            })
+        };
+        let of = |ranges: &[Range<usize>], folded| {
+            let cut = ranges.iter().flat_map(|range| cut(range.clone()));
+            cut.map(|places| Tile { places, folded }).collect()
+        };
+        let padding = match problem.border().constant() {
+            Some(_) => [0..0, 0..0],
+            None => {
+                let reach = (g.width - 1) * g.stride.1 + g.extent().1;
+                [0..left.min(reach), end..reach.max(end)]
+            }
+        };
+        (of(&[left..inner.0, inner.0..inner.1, inner.1..end], false), of(&padding, true))
+    }
+
+    /// Whether lines can be read where the input lies.
+    fn lies(&self) -> bool {
+        self.problem.input_type() == ElementType::F32 && self.g.inputs == 1
+    }
+
+    /// The sums of some rows and columns.
+    #[inline(always)]
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        rows: &Rows<'_>,
+        tile: &Tile,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let Self { g, .. } = *self;
+        let Scratch { lines, ring, staged, constant, .. } = scratch;
+        let (stride, reach) = (g.stride.1 as isize, g.extent().1 as isize - 1);
+        // Input columns that the tile's places meet.
+        let first = (tile.places.start as isize - reach).div_euclid(stride);
+        let last = (tile.places.end as isize - 1).div_euclid(stride);
+        let held = first..last + 1;
+        let len = held.len() * g.channels;
+        let inside = held.start >= 0 && held.end <= g.width as isize;
+        let image = bytemuck::try_cast_slice::<u8, f32>(self.image).ok();
+        let image = image.filter(|_| self.lies() && inside);
+
+        let scalars = |columns: &Columns| self.within(tile, &columns.phase).1 * g.channels;
+        let made = rows.columns.iter().filter(|columns| scalars(columns) > 0);
+        let most = made.map(|c| self.at_once::<S>(rows.phase, &c.phase, scalars(c))).min();
+        let Some(most) = most else { return };
+        let spacing = rows.phase.apart;
+        let count = rows.places.len();
+        let at_once = most.min(count.div_ceil(spacing));
+        let slots = rows.columns[0].patterns[at_once - 1].needed.len();
+        let pitch = len + S::f32s::LEN;
+        constant.clear();
+        constant.resize(pitch, 0.0);
+        if image.is_none() {
+            lines.clear();
+            lines.resize(slots * g.inputs * pitch, 0.0);
+        }
+        ring.clear(slots);
+        let (mut needed, mut at) = (Vec::new(), Vec::new());
+        for start in (0..count).step_by(spacing * at_once) {
+            for from in (start..count).take(spacing) {
+                let together = (count - from).div_ceil(spacing).min(at_once);
+                let top = (rows.places.start + from) as isize + rows.phase.input;
+                needed.clear();
+                let pattern = &rows.columns[0].patterns[together - 1];
+                needed.extend(pattern.needed.iter().map(|row| top + row));
+                if image.is_none() {
+                    self.hold(&needed, &held, pitch, lines, ring, &mut at);
+                }
+                let mut block: Vec<&[f32]> = Vec::with_capacity(needed.len() * g.inputs);
+                for f in 0..g.inputs {
+                    for (n, row) in needed.iter().enumerate() {
+                        let there = usize::try_from(*row).ok().filter(|row| *row < g.height);
+                        block.push(match (image, there) {
+                            (_, None) => constant,
+                            (Some(image), Some(row)) => {
+                                let from = row * g.row() + held.start as usize * g.channels;
+                                &image[from..(row + 1) * g.row()]
+                            }
+                            (None, Some(_)) => &lines[(at[n] * g.inputs + f) * pitch..][..pitch],
+                        });
+                    }
+                }
+                for columns in rows.columns {
+                    let to = BlockRows {
+                        row: rows.row + from * rows.step,
+                        step: spacing * rows.step,
+                        count: together,
+                    };
+                    self.sum(simd, columns, tile, held.start, &block, to, out, staged);
+                }
+            }
+        }
+    }
+
+    /// The first of a phase's places in a tile, and how many there are.
+    fn within(&self, tile: &Tile, phase: &Phase) -> (usize, usize) {
+        let (stride, Range { start, end }) = (self.g.stride.1, tile.places.clone());
+        let first = start + (phase.first + stride - start % stride) % stride;
+        (first, end.saturating_sub(first).div_ceil(stride))
+    }
+
+    /// Sees to it that lines hold these input rows, all filters of each.
+    #[inline(always)]
+    fn hold(
+        &self,
+        needed: &[isize],
+        columns: &Range<isize>,
+        pitch: usize,
+        lines: &mut [f32],
+        ring: &mut Ring,
+        at: &mut Vec<usize>,
+    ) {
+        let Self { g, .. } = *self;
+        ring.hold(
+            needed,
+            at,
+            #[inline(always)]
+            |slot, row| {
+                let Some(row) = usize::try_from(row).ok().filter(|row| *row < g.height) else {
+                    return;
+                };
+                let to = &mut lines[slot * g.inputs * pitch..][..g.inputs * pitch];
+                to.fill(0.0);
+                // Input columns inside.
+                let inside = columns.start.clamp(0, g.width as isize) as usize
+                    ..columns.end.clamp(0, g.width as isize) as usize;
+                let skip = (inside.start as isize - columns.start) as usize * g.channels;
+                with_type!(self.problem.input_type(), T => {
+                    let image = bytemuck::cast_slice::<u8, T>(self.image);
+                    for (f, to) in to.chunks_exact_mut(pitch).enumerate() {
+                        let to = &mut to[skip..];
+                        if g.pixel() == g.channels {
+                            let from = (f * g.height + row) * g.row();
+                            let part = from + inside.start * g.channels..from + inside.end * g.channels;
+                            <T as Element>::widen(&image[part], to);
+                        } else {
+                            let from = row * g.row();
+                            let part = from + inside.start * g.pixel()..from + inside.end * g.pixel();
+                            let values = image[part].iter().skip(f).step_by(g.inputs);
+                            for (to, value) in to.iter_mut().zip(values) {
+                                *to = Element::to_f32(*value);
+                            }
+                        }
+                    }
+                });
+            },
+        );
+    }
+
+    /// The sums of one phase along columns, stored or added.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one step of `tile`")]
+    fn sum<S: Simd>(
+        &self,
+        simd: S,
+        columns: &Columns,
+        tile: &Tile,
+        held: isize,
+        lines: &[&[f32]],
+        to: BlockRows,
+        out: &mut [f32],
+        staged: &mut Vec<f32>,
+    ) {
+        let Self { g, .. } = *self;
+        let Columns { phase, patterns, taps } = columns;
+        let stride = g.stride.1;
+        let (first, count) = self.within(tile, phase);
+        if count == 0 {
+            return;
+        }
+        let input = ((first - phase.first) / stride) as isize + phase.input - held;
+        let offsets: Vec<usize> = (0..phase.taps.len())
+            .map(|n| (input as usize + n * phase.apart) * g.channels)
+            .collect();
+        let pattern = &patterns[to.count - 1];
+        let block = Block { pattern, lines, offsets: &offsets, taps, bias: 0.0 };
+        let places = count * g.channels;
+        let segments = Segments { len: places, step: 0, count: 1 };
+        let row = g.out_row();
+        if stride == 1 && !tile.folded {
+            let from = (first - g.left) * g.channels;
+            let mut rows = out[to.row * row..].chunks_mut(row).step_by(to.step).take(to.count);
+            let mut rows = std::array::from_fn::<_, MAX_ROWS, _>(|_| match rows.next() {
+                Some(row) => &mut row[from..from + places],
+                None => Default::default(),
+            });
+            return block.sum(simd, segments, &mut rows[..to.count]);
+        }
+        staged.resize(staged.len().max(to.count * places), 0.0);
+        let mut rows = staged.chunks_mut(places);
+        let mut rows = std::array::from_fn::<_, MAX_ROWS, _>(|_| rows.next().unwrap_or_default());
+        block.sum(simd, segments, &mut rows[..to.count]);
+        for (n, sums) in rows[..to.count].iter().enumerate() {
+            let out = &mut out[(to.row + n * to.step) * row..][..row];
+            for (n, sums) in sums.chunks_exact(g.channels).enumerate() {
+                let at = (first + n * stride) as isize - g.left as isize;
+                let Some(column) = self.problem.border().index(at, g.out_width) else { continue };
+                let pixel = &mut out[column * g.channels..][..g.channels];
+                if tile.folded {
+                    pixel.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);
+                } else {
+                    pixel.copy_from_slice(sums);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of the task that a block makes.
+#[derive(Clone, Copy)]
+struct BlockRows {
+    row: usize,
+    step: usize,
+    count: usize,
+}
