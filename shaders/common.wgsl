@@ -87,6 +87,9 @@ struct Params {
     keep_column: i32,
     keep_rows: u32,
     keep_columns: u32,
+    // Sums over a tensor: the first part of the dispatch, and all there are.
+    part: u32,
+    parts: u32,
     // The grid, in workgroups; `folded` where it was too long for one axis.
     groups_x: u32,
     groups_y: u32,

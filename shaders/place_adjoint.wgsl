@@ -48,18 +48,21 @@ fn continuations(at: i32, n: i32, lo: i32, hi: i32) -> Places {
 }
 
 // The output row (or column) whose tap `distance` behind its first one lies at `place`, counted from the
-// padding's start; -1 if there is none among `n`.
-fn met(place: i32, distance: u32, stride: u32, n: u32) -> i32 {
-    let off = place - i32(distance);
-    if off < 0 {
-        return -1;
-    }
-    let at = u32(off);
+// padding's start; -1 if there is none. The distance is not larger than the place.
+fn met(place: u32, distance: u32, stride: u32) -> i32 {
+    let off = place - distance;
     if stride == 1u {
-        return select(-1, off, at < n);
+        return i32(off);
     }
-    let row = at / stride;
-    return select(-1, i32(row), row * stride == at && row < n);
+    let row = off / stride;
+    return select(-1, i32(row), row * stride == off);
+}
+
+// Taps, of `count` that are `dilation` apart, which meet any of `n` outputs at `place`: first and end.
+fn taps(place: u32, count: u32, dilation: u32, stride: u32, n: u32) -> vec2<u32> {
+    let last = (n - 1u) * stride;
+    let first = select(0u, (place - last + dilation - 1u) / dilation, place > last);
+    return vec2(first, min(count, place / dilation + 1u));
 }
 
 // What row `r` of y adds through tap row i.
@@ -70,17 +73,19 @@ fn across(image_base: u32, r: u32, i: u32, c: u32, columns: Places) -> f32 {
     let first = select(c * p.filters, c, planar);
     let next = select(1u, plane, planar);
     let row_base = image_base + (r - u32(p.src_row)) * p.src_pitch + first;
-    let taps = kernel_height() * kernel_width();
+    let each = kernel_height() * kernel_width();
     var sum = 0.0;
     for (var side = 0; side < 2; side++) {
         for (var t = columns.first[side]; t < columns.end[side]; t += columns.step[side]) {
-            for (var j = 0u; j < kernel_width(); j++) {
-                let q = met(t + p.left, j * dilation_columns(), stride_columns(), p.width);
+            let at_t = u32(t + p.left);
+            let reach = taps(at_t, kernel_width(), dilation_columns(), stride_columns(), p.width);
+            for (var j = reach.x; j < reach.y; j++) {
+                let q = met(at_t, j * dilation_columns(), stride_columns());
                 if q >= 0 {
                     let at = row_base + u32(q - p.src_column) * pixel;
                     let tap = i * kernel_width() + j;
                     for (var f = 0u; f < p.filters; f++) {
-                        sum = fma(weights[f * taps + tap], load1(at + f * next), sum);
+                        sum = fma(weights[f * each + tap], load1(at + f * next), sum);
                     }
                 }
             }
@@ -99,8 +104,10 @@ fn place(image: u32, r: u32, q: u32, c: u32, g: u32) -> f32 {
     var sum = 0.0;
     for (var side = 0; side < 2; side++) {
         for (var z = rows.first[side]; z < rows.end[side]; z += rows.step[side]) {
-            for (var i = 0u; i < kernel_height(); i++) {
-                let row = met(z + p.top, i * dilation_rows(), stride_rows(), p.height);
+            let at_z = u32(z + p.top);
+            let reach = taps(at_z, kernel_height(), dilation_rows(), stride_rows(), p.height);
+            for (var i = reach.x; i < reach.y; i++) {
+                let row = met(at_z, i * dilation_rows(), stride_rows());
                 if row >= 0 {
                     sum += across(image_base, u32(row), i, c, columns);
                 }

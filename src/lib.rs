@@ -80,15 +80,18 @@ pub use color::AlphaMode;
 pub use conv::{Conv2d, Padding, Pointwise};
 pub use cpu::Cpu;
 pub use element::{Element, ElementType};
-pub use engine::{Axes, Chain, Engine, Prepared, Timings};
+pub use engine::{
+    Axes, Backward, Chain, Engine, Gradients, PointwiseGradients, Prepared, Timings,
+    WeightGradients,
+};
 pub use error::{Error, Result};
 pub use gpu::{
-    BufferRange, FrameStream, Gpu, GpuChain, GpuOptions, GpuPrepared, GpuTensor,
-    GpuTexturePrepared, PlannedShader, PoolStats, TextureOptions, Tuning, adapters,
-    recommended_features, recommended_limits, required_features,
+    BufferRange, FrameStream, Gpu, GpuBackward, GpuChain, GpuGradients, GpuOptions,
+    GpuPointwiseGradients, GpuPrepared, GpuTensor, GpuTexturePrepared, PlannedShader, PoolStats,
+    TextureOptions, Tuning, adapters, recommended_features, recommended_limits, required_features,
 };
 pub use kernel::{Factors, Kernel};
-pub use plan::{Accuracy, Algorithm, Plan};
+pub use plan::{Accuracy, Algorithm, GradientPlan, Plan};
 pub use problem::Problem;
 pub use shape::{Layout, Shape};
 

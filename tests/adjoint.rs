@@ -5,7 +5,9 @@ mod common;
 use channelwise::ndarray::Array4;
 use std::collections::BTreeMap;
 
-use channelwise::{Border, Error, Conv2d, Kernel, Layout, Padding, Pointwise, Problem, Shape, reference};
+use channelwise::{
+    Border, Conv2d, Error, Kernel, Layout, Padding, Pointwise, Problem, Shape, reference,
+};
 use common::{F32, Rng, main_engines, say, small_devices};
 
 /// A random linear convolution and the shape of an input that it takes.
@@ -87,8 +89,7 @@ fn dot_products_agree() {
             };
             *ran.entry(&backend.name).or_default() += 1;
             assert_eq!(got.shape(), shape.dims(), "{number} {}", backend.name);
-            let other: f64 =
-                got.iter().zip(&x).map(|(a, x)| f64::from(*a) * f64::from(*x)).sum();
+            let other: f64 = got.iter().zip(&x).map(|(a, x)| f64::from(*a) * f64::from(*x)).sum();
             assert!(
                 (dot - other).abs() <= allowed,
                 "{number} {}: {dot} and {other} for {shape:?} {conv:?}",

@@ -124,10 +124,6 @@ impl Gather<'_> {
     fn all<S: Simd>(&self, simd: S, out: &mut [f32], scratch: &mut Scratch) {
         let Self { g, .. } = *self;
         let extent = g.extent();
-        if g.stride != (1, 1) {
-            // Some places may meet no tap.
-            out.fill(0.0);
-        }
         let downs: Vec<(Phase, Vec<Columns>)> = phases(g.kernel.0, g.stride.0, g.dilation.0)
             .into_iter()
             .map(|down| {
@@ -135,6 +131,11 @@ impl Gather<'_> {
                 (down, columns)
             })
             .collect();
+        let across = downs.first().map_or(0, |(_, columns)| columns.len());
+        if (downs.len(), across) != g.stride {
+            // Between the taps lie places that meet none.
+            out.fill(0.0);
+        }
         let (main, beyond) = self.tiles::<S>();
         for (down, columns) in &downs {
             let number = |row: usize| (row + g.top).saturating_sub(down.first).div_ceil(g.stride.0);

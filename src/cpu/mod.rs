@@ -2,6 +2,7 @@
 
 mod adjoint;
 mod blocks;
+mod correlate;
 mod direct;
 mod fft;
 mod inner;
@@ -9,6 +10,7 @@ mod ring;
 mod rows;
 mod separable;
 mod simd;
+mod slope;
 mod square;
 mod store;
 mod sums;

@@ -2,6 +2,7 @@
 
 use fearless_simd::{Level, dispatch};
 
+use super::correlate::{self, Part};
 use super::rows::Scratch;
 use super::{CpuReady, Task, adjoint, direct, fft, separable};
 use crate::Problem;
@@ -56,6 +57,10 @@ impl Simd {
             S::f32s::LEN
         }
         dispatch!(self.0, simd => lanes(simd))
+    }
+
+    pub fn correlate(self, part: &Part<'_>, scratch: &mut Scratch) -> Vec<f64> {
+        dispatch!(self.0, simd => correlate::run(simd, part, scratch))
     }
 
     pub fn run(

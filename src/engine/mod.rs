@@ -1,6 +1,7 @@
 //! The front door: an engine, problems prepared for it, and ndarray on both sides.
 
 mod arrays;
+mod backward;
 mod chain;
 mod prepared;
 mod tensors;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ndarray::{Array, ArrayRef};
 
 pub use arrays::Axes;
+pub use backward::{Backward, Gradients, PointwiseGradients, WeightGradients};
 pub use chain::Chain;
 pub use prepared::{Prepared, Timings};
 

@@ -82,6 +82,8 @@ params! {
     keep_column: i32,
     keep_rows: u32,
     keep_columns: u32,
+    part: u32,
+    parts: u32,
     groups_x: u32,
     groups_y: u32,
     groups_z: u32,
@@ -115,7 +117,7 @@ pub(super) fn border_code(border: Border) -> u32 {
 }
 
 /// Number and parameters of `activation` in shaders.
-fn activation_code(activation: Activation) -> (u32, f32, f32) {
+pub(super) fn activation_code(activation: Activation) -> (u32, f32, f32) {
     match activation {
         Activation::None => (0, 0.0, 0.0),
         Activation::Relu => (1, 0.0, 0.0),
@@ -235,7 +237,8 @@ pub(super) fn params(
         (params.rows_continued, params.columns_continued) = (1, 1);
     }
     match pass {
-        Pass::Direct | Pass::Gather | Pass::Flat | Pass::Forward | Pass::Multiply | Pass::Back => {}
+        Pass::Direct | Pass::Gather | Pass::Flat | Pass::Gradient(_) => {}
+        Pass::Forward | Pass::Multiply | Pass::Back => {}
         Pass::Across => (params.out_row, params.top) = (0, -top_row as i32),
         Pass::Finish => {
             (params.out_row, params.out_column) = (0, 0);
@@ -324,7 +327,7 @@ fn follow_activation(problem: &Problem) -> Activation {
 }
 
 /// Whether the padding reaches further than a border can go with one bounce.
-fn reaches_far(problem: &Problem) -> bool {
+pub(super) fn reaches_far(problem: &Problem) -> bool {
     let g = problem.geometry();
     let g = match problem.gathers() {
         // The other way round: what it gives is what is continued.

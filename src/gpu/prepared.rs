@@ -155,7 +155,7 @@ async fn compile(
     Ok(Compiled { pass, ready: gpu.pipeline(shader, &constants).await?, weights })
 }
 
-fn missing(algorithm: Algorithm) -> Error {
+pub(super) fn missing(algorithm: Algorithm) -> Error {
     Error::NotApplicable {
         algorithm,
         engine: "gpu",

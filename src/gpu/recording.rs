@@ -8,9 +8,9 @@ use wgpu::{
 use super::device::checked;
 use super::params::{self, Placement};
 use super::transfer::{self, Piece};
-use super::{BufferRange, GpuPrepared, buffers, texel};
-use crate::plan::{Band, Place};
-use crate::{Error, Result};
+use super::{BufferRange, Gpu, GpuPrepared, buffers, texel};
+use crate::plan::{Band, GpuLaunch, Place};
+use crate::{Error, Problem, Result};
 
 /// Copies and passes, in order.
 #[derive(Debug, Default)]
@@ -19,27 +19,43 @@ pub(super) struct Recording {
 }
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Copies { from: Buffer, to: Buffer, copies: Vec<Bytes> },
     Pass(Vec<Dispatch>),
 }
 
 /// Bytes from one buffer to another.
 #[derive(Clone, Copy, Debug)]
-struct Bytes {
+pub(super) struct Bytes {
     from: u64,
     to: u64,
     len: u64,
 }
 
+impl Step {
+    /// One tensor over another.
+    pub fn copy(from: &BufferRange<'_>, to: &BufferRange<'_>) -> Result<Self> {
+        let piece = Piece { from: 0, to: 0, len: from.size.min(to.size) as usize };
+        copies("gradient of the output", &[piece], from, to, BufferUsages::COPY_SRC)
+    }
+}
+
 #[derive(Debug)]
-struct Dispatch {
-    pipeline: ComputePipeline,
-    bindings: BindGroup,
-    grid: [u32; 3],
+pub(super) struct Dispatch {
+    pub pipeline: ComputePipeline,
+    pub bindings: BindGroup,
+    pub grid: [u32; 3],
 }
 
 impl Recording {
+    pub fn push(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    pub fn extend(&mut self, other: Self) {
+        self.steps.extend(other.steps);
+    }
+
     /// Records it. The first pass writes its start as query 0 of `stamps`, and every pass its end as
     /// query 1.
     pub fn replay(&self, encoder: &mut CommandEncoder, stamps: Option<&QuerySet>) {
@@ -74,33 +90,48 @@ impl Recording {
 }
 
 /// A range as it is bound: its start aligned, and the scalars before the tensor's first.
-#[derive(Clone, Copy)]
-struct Bound<'a> {
-    buffer: &'a Buffer,
+pub(super) struct Bound {
+    buffer: Buffer,
     offset: u64,
     size: u64,
-    base: usize,
+    pub base: usize,
 }
 
-impl<'a> Bound<'a> {
-    fn resource(&self) -> BindingResource<'a> {
+impl Bound {
+    pub fn resource(&self) -> BindingResource<'_> {
         BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: self.buffer,
+            buffer: &self.buffer,
             offset: self.offset,
             size: wgpu::BufferSize::new(self.size),
         })
     }
 
     /// A buffer of our own, bound whole.
-    fn own(buffer: &'a Buffer) -> Self {
-        Self { buffer, offset: 0, size: buffer.size(), base: 0 }
+    fn own(buffer: &Buffer) -> Self {
+        Self { buffer: buffer.clone(), offset: 0, size: buffer.size(), base: 0 }
+    }
+
+    /// `len` bytes of `range` from byte `first` of the tensor, bound at an aligned offset.
+    pub fn part(
+        gpu: &Gpu,
+        range: &BufferRange<'_>,
+        first: usize,
+        len: usize,
+        element: usize,
+    ) -> Self {
+        let alignment = u64::from(gpu.limits().offset_alignment);
+        let start = range.offset + first as u64;
+        let offset = start / alignment * alignment;
+        let size = (start - offset + len as u64).next_multiple_of(4);
+        let base = (start - offset) as usize / element;
+        Self { buffer: range.buffer.clone(), offset, size, base }
     }
 }
 
 /// Buffers of our own for bands that do not lie in one piece: one for every band's source and one for
 /// every band's output, as bands run in order.
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     source: Option<Buffer>,
     output: Option<Buffer>,
 }
@@ -145,12 +176,9 @@ impl GpuPrepared {
         dst: &Buffer,
         place: Placement,
     ) -> Result<Recording> {
-        let pass = self.dispatches(
-            band,
-            [Bound::own(src), Bound::own(dst)].map(|b| b.resource()),
-            None,
-            place,
-        )?;
+        let ends = [Bound::own(src), Bound::own(dst)];
+        let ends = [ends[0].resource(), ends[1].resource()];
+        let pass = self.dispatches(band, ends, None, place)?;
         Ok(Recording { steps: vec![pass] })
     }
 
@@ -163,53 +191,12 @@ impl GpuPrepared {
         destination: &BufferRange<'_>,
         shared: bool,
     ) -> Result<()> {
-        let problem = self.problem();
-        let launch = self.launch()?;
-        let own = transfer::own_placement(problem, launch, band);
-        let mut place = own;
-
-        // A band with whole rows lies in one piece, or image by image at the distance of images.
-        let whole_rows = !band.source_rows.continued
-            && !band.source_columns.continued
-            && band.source_columns.len == problem.geometry().width;
-        let gathered;
-        let src = if whole_rows && !shared {
-            let bytes = problem.input_type().bytes();
-            let g = problem.geometry();
-            let first = band.images.start * g.image() + band.source_rows.first as usize * g.row();
-            let plane = g.image() / g.planes();
-            let len = band.images.len() * g.image() - plane + band.source_rows.len * g.row();
-            let bound = self.bind(source, first * bytes, len * bytes, bytes);
-            place.src_base = bound.base;
-            place.src_image = g.image();
-            bound
-        } else {
-            let (what, usage) = ("making room for a gathered band", BufferUsages::COPY_DST);
-            gathered = self.scratch(&mut scratch.source, what, usage, |(source, _)| source)?;
-            let pieces = transfer::source_pieces(problem, band, &own);
-            let to = BufferRange::whole(&gathered);
-            recording.steps.push(copies("source", &pieces, source, &to, BufferUsages::COPY_SRC)?);
-            Bound::own(&gathered)
-        };
-
-        let pieces = transfer::destination_pieces(problem, band, &own);
-        let bytes = problem.output_type().bytes();
-        let output;
-        let (dst, back);
-        if let [piece] = pieces[..]
-            && piece.to.is_multiple_of(4)
-        {
-            dst = self.bind(destination, piece.to, piece.len, bytes);
-            place.dst_base = dst.base;
-            back = None;
-        } else {
-            let (what, usage) = ("making room for a band's output", BufferUsages::COPY_SRC);
-            output = self.scratch(&mut scratch.output, what, usage, |(_, output)| output)?;
-            dst = Bound::own(&output);
-            let from = BufferRange::whole(&output);
-            back =
-                Some(copies("destination", &pieces, &from, destination, BufferUsages::COPY_DST)?);
-        }
+        let bands = Bands { gpu: self.gpu(), problem: self.problem(), launch: self.launch()? };
+        let mut place = transfer::own_placement(bands.problem, bands.launch, band);
+        let (src, gathered) = bands.source(scratch, band, source, shared, &mut place)?;
+        recording.steps.extend(gathered);
+        let (dst, back) =
+            bands.destination(scratch, band, destination, Way::Written, &mut place)?;
         recording.steps.push(self.dispatches(
             band,
             [src.resource(), dst.resource()],
@@ -242,7 +229,7 @@ impl GpuPrepared {
                 let bound = |place| match place {
                     Place::Source => Some(ends[0].clone()),
                     Place::Destination => Some(ends[1].clone()),
-                    Place::Between(n) => self.between().get(n).map(|b| Bound::own(b).resource()),
+                    Place::Between(n) => self.between().get(n).map(|b| b.as_entire_binding()),
                 };
                 let [from, to] = compiled.pass.way(&launch.scheme);
                 let (Some(reads), Some(writes)) = (bound(from), bound(to)) else { continue };
@@ -270,26 +257,109 @@ impl GpuPrepared {
         });
         made.now()
     }
+}
 
-    /// `len` bytes of `range` from byte `first` of the tensor, bound at an aligned offset.
-    fn bind<'a>(
-        &self,
-        range: &BufferRange<'a>,
-        first: usize,
-        len: usize,
-        element: usize,
-    ) -> Bound<'a> {
-        let alignment = u64::from(self.gpu().limits().offset_alignment);
-        let start = range.offset + first as u64;
-        let offset = start / alignment * alignment;
-        let size = (start - offset + len as u64).next_multiple_of(4);
-        Bound { buffer: range.buffer, offset, size, base: (start - offset) as usize / element }
+/// Which way a tensor in the shape of the output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Read,
+    Written,
+}
+
+/// Bands on the caller's ranges.
+#[derive(Clone, Copy)]
+pub(super) struct Bands<'a> {
+    pub gpu: &'a Gpu,
+    pub problem: &'a Problem,
+    pub launch: &'a GpuLaunch,
+}
+
+impl Bands<'_> {
+    /// The source of a band, and the copies that gather it where it does not lie in one piece.
+    pub fn source(
+        self,
+        scratch: &mut Scratch,
+        band: &Band,
+        source: &BufferRange<'_>,
+        shared: bool,
+        place: &mut Placement,
+    ) -> Result<(Bound, Option<Step>)> {
+        let Self { gpu, problem, launch } = self;
+        let g = problem.geometry();
+        // A band with whole rows lies in one piece, or image by image at the distance of images.
+        let whole_rows = !band.source_rows.continued
+            && !band.source_columns.continued
+            && band.source_columns.len == g.width;
+        if whole_rows && !shared {
+            let bytes = problem.input_type().bytes();
+            let first = band.images.start * g.image() + band.source_rows.first as usize * g.row();
+            let plane = g.image() / g.planes();
+            let len = band.images.len() * g.image() - plane + band.source_rows.len * g.row();
+            let bound = Bound::part(gpu, source, first * bytes, len * bytes, bytes);
+            place.src_base = bound.base;
+            place.src_image = g.image();
+            return Ok((bound, None));
+        }
+        let own = transfer::own_placement(problem, launch, band);
+        let (what, usage) = ("making room for a gathered band", BufferUsages::COPY_DST);
+        let gathered = self.scratch(&mut scratch.source, what, usage, |(source, _)| source)?;
+        let pieces = transfer::source_pieces(problem, band, &own);
+        let to = BufferRange::whole(&gathered);
+        let step = copies("source", &pieces, source, &to, BufferUsages::COPY_SRC)?;
+        Ok((Bound::own(&gathered), Some(step)))
+    }
+
+    /// A band of what has the shape of the output, and the copies to where it lies, or from there, where
+    /// it does not lie in one piece.
+    pub fn destination(
+        self,
+        scratch: &mut Scratch,
+        band: &Band,
+        destination: &BufferRange<'_>,
+        way: Way,
+        place: &mut Placement,
+    ) -> Result<(Bound, Option<Step>)> {
+        let Self { gpu, problem, launch } = self;
+        let own = transfer::own_placement(problem, launch, band);
+        let mut pieces = transfer::destination_pieces(problem, band, &own);
+        let bytes = problem.output_type().bytes();
+        if let [piece] = pieces[..]
+            && piece.to.is_multiple_of(4)
+        {
+            let bound = Bound::part(gpu, destination, piece.to, piece.len, bytes);
+            place.dst_base = bound.base;
+            return Ok((bound, None));
+        }
+        let (what, usage) = match way {
+            Way::Written => ("making room for a band's output", BufferUsages::COPY_SRC),
+            Way::Read => ("making room for a gathered band", BufferUsages::COPY_DST),
+        };
+        let output = self.scratch(&mut scratch.output, what, usage, |(_, output)| output)?;
+        let own = BufferRange::whole(&output);
+        let step = match way {
+            Way::Written => {
+                copies("destination", &pieces, &own, destination, BufferUsages::COPY_DST)?
+            }
+            Way::Read => {
+                for piece in &mut pieces {
+                    std::mem::swap(&mut piece.from, &mut piece.to);
+                }
+                copies(
+                    "gradient of the output",
+                    &pieces,
+                    destination,
+                    &own,
+                    BufferUsages::COPY_SRC,
+                )?
+            }
+        };
+        Ok((Bound::own(&output), Some(step)))
     }
 
     /// The buffer for every band's own source or output, as large as `which` of the largest, made if it
     /// is not there.
     fn scratch(
-        &self,
+        self,
         there: &mut Option<Buffer>,
         what: &'static str,
         usage: BufferUsages,
@@ -298,10 +368,10 @@ impl GpuPrepared {
         if let Some(buffer) = there {
             return Ok(buffer.clone());
         }
-        let (gpu, launch) = (self.gpu(), self.launch()?);
+        let Self { gpu, problem, launch } = self;
         let size = |band| {
-            let place = transfer::own_placement(self.problem(), launch, band);
-            which(transfer::own_sizes(self.problem(), band, &place))
+            let place = transfer::own_placement(problem, launch, band);
+            which(transfer::own_sizes(problem, band, &place))
         };
         let size = launch.bands.iter().map(size).max().unwrap_or(0);
         let size = size.next_multiple_of(16).max(16);

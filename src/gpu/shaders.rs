@@ -4,7 +4,7 @@
 //! once. Numbers go in as `override` constants.
 
 use super::texel::{Texel, Texels};
-use crate::plan::Pass;
+use crate::plan::{Pass, Step};
 use crate::{ElementType, Problem};
 
 /// What a pass reads or writes.
@@ -68,6 +68,19 @@ macro_rules! row {
             output: Data::$output,
             label: concat!("channelwise.", stringify!($pass), ".", $in, ".", $out),
             files: files!("common", "border", $in, $out, $($file),*),
+        }
+    };
+}
+
+/// The same for gradients.
+macro_rules! step {
+    ($step:ident: $($file:literal)*; $source:ident $in:literal) => {
+        Shader {
+            pass: Pass::Gradient(Step::$step),
+            source: Data::$source,
+            output: Data::F32,
+            label: concat!("channelwise.", stringify!($step), ".", $in),
+            files: files!("common", "border", $in, "out_f32", $($file),*),
         }
     };
 }
@@ -157,6 +170,14 @@ pub(crate) const TABLE: &[Shader] = &[
     row!(Forward: "fft" "fft_forward"; F16 "in_f16" -> Complex "out_complex"),
     row!(Multiply: "fft" "fft_multiply"; Complex "in_complex" -> Complex "out_complex"),
     row!(Back: "activation" "fft" "fft_back"; Complex "in_complex" -> F32 "out_f32"),
+    step!(Correlate: "correlate"; F32 "in_f32"),
+    step!(Correlate: "correlate"; U8 "in_u8"),
+    step!(Correlate: "correlate"; U16 "in_u16"),
+    step!(Correlate: "correlate"; F16 "in_f16"),
+    step!(Mix: "activation" "pixels" "mix"; F32 "in_f32"),
+    step!(Reduce: "reduce"; F32 "in_f32"),
+    step!(Follow: "weights" "activation" "derivative" "pixels" "mixing" "follow"; F32 "in_f32"),
+    step!(Slope: "weights" "activation" "derivative" "pixels" "mixing" "slope"; F32 "in_f32"),
     direct_texels!(Rgba8 "out_rgba8"),
     direct_texels!(Bgra8 "out_bgra8"),
     direct_texels!(Rgba16 "out_rgba16"),
@@ -196,6 +217,13 @@ pub(crate) fn of_pass(
         Pass::Forward => (pass, input, Data::Complex),
         Pass::Multiply => (pass, Data::Complex, Data::Complex),
         Pass::Back => (pass, Data::Complex, Data::F32),
+        Pass::Gradient(step) => return of_step(step, problem.input_type()),
     };
     TABLE.iter().find(|s| (s.pass, s.source, s.output) == (shader, source, output))
+}
+
+/// The shader of a step of gradients, of an input of this type where it reads that.
+pub(crate) fn of_step(step: Step, input: ElementType) -> Option<&'static Shader> {
+    let source = if step == Step::Correlate { input.into() } else { Data::F32 };
+    TABLE.iter().find(|s| (s.pass, s.source) == (Pass::Gradient(step), source))
 }

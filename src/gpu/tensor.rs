@@ -153,12 +153,18 @@ impl<T: Element> GpuTensor<T> {
         self.fetch(Wait::Elsewhere).await
     }
 
-    async fn fetch(&self, wait: Wait) -> Result<Vec<T>> {
+    pub(super) async fn fetch(&self, wait: Wait) -> Result<Vec<T>> {
+        let mut data: Vec<T> = room("a downloaded tensor", self.shape)?;
+        self.fetch_into(&mut data, wait).await?;
+        Ok(data)
+    }
+
+    /// Into `data`, which holds as many elements.
+    pub(super) async fn fetch_into(&self, data: &mut [T], wait: Wait) -> Result<()> {
         let gpu = &self.gpu;
         self.needs(BufferUsages::COPY_SRC)?;
-        let mut data: Vec<T> = room("a downloaded tensor", self.shape)?;
         if data.is_empty() {
-            return Ok(data);
+            return Ok(());
         }
         let size = self.size();
         let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
@@ -176,13 +182,13 @@ impl<T: Element> GpuTensor<T> {
         {
             let view = staging.get_mapped_range(..size);
             let view = view.map_err(|error| gpu.lost(&error.to_string()))?;
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut data);
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(data);
             let len = bytes.len();
             bytes.copy_from_slice(&view[..len]);
         }
         staging.unmap();
         gpu.pool().give(staging);
-        Ok(data)
+        Ok(())
     }
 
     fn needs(&self, usage: BufferUsages) -> Result<()> {

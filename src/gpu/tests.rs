@@ -6,11 +6,12 @@ use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overr
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, TypeInner};
 
+use super::gradient;
 use super::params::{self, Params};
 use super::shaders;
 use super::shaders::{Data, ENTRY, Shader, TABLE};
 use super::texel::{Texel, Texels};
-use crate::plan::{Launch, Machine, Pass, Residence};
+use crate::plan::{KernelGradient, Launch, Machine, Pass, Residence};
 use crate::{
     Activation, Algorithm, AlphaMode, Border, Conv2d, ElementType, Kernel, Layout, Padding,
     Pointwise, Problem, plan,
@@ -30,7 +31,7 @@ fn validate(label: &str, module: &Module) -> ModuleInfo {
 
 fn algorithm_of(pass: Pass) -> Algorithm {
     match pass {
-        Pass::Direct => Algorithm::Direct,
+        Pass::Direct | Pass::Gather | Pass::Gradient(_) => Algorithm::Direct,
         Pass::Flat => Algorithm::Flat,
         Pass::Across | Pass::Down => Algorithm::Separable,
         Pass::Forward | Pass::Multiply | Pass::Back | Pass::Finish => Algorithm::Fft,
@@ -58,6 +59,24 @@ fn problems(shader: &Shader) -> Vec<Problem> {
         .pointwise(
             Pointwise::new(2, 3, vec![1.0; 6]).unwrap().activation(Activation::Clamp(0.0, 9.0)),
         );
+    if shader.pass == Pass::Gather {
+        let back = plain.border(Border::Wrap).adjoint();
+        let wide = rich
+            .activation(Activation::None)
+            .pointwise(Pointwise::new(2, 3, vec![1.0; 6]).unwrap());
+        let wide = wide.adjoint().padding(Padding::all(3));
+        let kinds = [
+            (back, [1, 20, 30, 4]),
+            (wide.clone(), [1, 20, 30, 9]),
+            (wide.layout(Layout::Nchw), [1, 9, 20, 30]),
+        ];
+        let of = |(conv, shape): (Conv2d, [usize; 4])| {
+            Problem::new(&conv, shape, input, output).unwrap()
+        };
+        let all: Vec<Problem> = kinds.into_iter().map(of).collect();
+        assert!(all.iter().all(Problem::gathers));
+        return all;
+    }
     [
         (plain.clone(), [1, 20, 30, 3]),
         // Large enough for constant sizes.
@@ -121,6 +140,14 @@ fn specialisations(shader: &Shader) -> Vec<(Constants, [u32; 2])> {
     for problem in problems(shader) {
         for residence in [Residence::Host, Residence::Device] {
             let machine = Machine::Gpu(limits, residence);
+            if let Pass::Gradient(step) = shader.pass {
+                let plan = plan::gradient(&problem, &machine).unwrap();
+                let KernelGradient::Gpu(correlation) = plan.kernel() else { panic!("{plan}") };
+                let sums = problem.sums().unwrap();
+                let constants = gradient::constants(&problem, &sums, correlation, step);
+                all.push((constants, [correlation.workgroup, 1]));
+                continue;
+            }
             let Ok(plan) = plan::choose(&problem, &machine, algorithm_of(shader.pass)) else {
                 continue;
             };

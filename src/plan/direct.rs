@@ -53,24 +53,26 @@ fn place_iterations(problem: &Problem) -> u64 {
     let (kh, kw) = g.kernel;
     let weights = problem.weights();
     if problem.gathers() {
-        // Every continued place that may be read at one, each tap row of it, and so on.
-        let most = |extent: usize, input: usize, stride: usize, before: usize, output: usize| {
+        // Continued places that are read at one, and in all of them its taps: each tap is met by as many
+        // of these places as there are between the first input and the last.
+        let most = |taps: usize, extent: usize, [input, stride, before, output]: [usize; 4]| {
             let end = (input - 1) * stride + extent;
             let beyond = before + end.saturating_sub(before + output);
-            let round = match problem.border() {
-                Border::Constant(_) => 0,
-                Border::Replicate => beyond,
+            let places = match problem.border() {
+                Border::Constant(_) => 1,
+                Border::Replicate => 1 + beyond,
                 Border::Reflect | Border::Reflect101 | Border::Wrap => {
-                    2 * beyond.div_ceil(output)
+                    1 + 2 * beyond.div_ceil(output)
                 }
             };
-            1 + round as u64
+            let met = taps.saturating_mul(places.min((input - 1) * stride + 1));
+            (places as u64, met as u64)
         };
         let extent = g.extent();
-        let rows = most(extent.0, g.height, g.stride.0, g.top, g.out_height);
-        let columns = most(extent.1, g.width, g.stride.1, g.left, g.out_width);
-        let row = columns * (kw * (weights.filters + 1) + 1) as u64 + 3;
-        return rows.saturating_mul((kh as u64).saturating_mul(row + 1) + 1) + 3;
+        let (places, rows) = most(kh, extent.0, [g.height, g.stride.0, g.top, g.out_height]);
+        let (across, met) = most(kw, extent.1, [g.width, g.stride.1, g.left, g.out_width]);
+        let row = met.saturating_mul(weights.filters as u64 + 1).saturating_add(across + 3);
+        return rows.saturating_mul(row + 1).saturating_add(places + 3);
     }
     let filters = if weights.follow.is_some() { weights.filters as u64 } else { 1 };
     filters * (kh as u64 * (kw.div_ceil(4) as u64 + 1) + 1)

@@ -11,6 +11,7 @@ mod direct;
 mod fft;
 mod flat;
 mod fold;
+mod gradient;
 mod launch;
 mod limits;
 mod pass;
@@ -26,6 +27,8 @@ pub use fft::{Lines, Tile};
 pub(crate) use fft::{Tiles, outputs as tile_outputs};
 pub use flat::Block;
 pub(crate) use flat::Work;
+pub use gradient::{Correlation, GradientPlan, KernelGradient, gradient};
+pub(crate) use gradient::{DEPTH, RUN, Step};
 pub use launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
 pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
 pub(crate) use pass::{Pass, Place, fold};
@@ -352,9 +355,11 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
     let cpu = |(launch, us)| (Launch::Cpu(launch), us);
     let gpu = |(launch, us)| (Launch::Gpu(launch), us);
     if problem.gathers() && algorithm != Algorithm::Direct {
-        return Err("the adjoint of a stride, of several filters and of padding that continues the \
+        return Err(
+            "the adjoint of a stride, of several filters and of padding that continues the \
                     input is made by direct"
-            .into());
+                .into(),
+        );
     }
     match (algorithm, machine) {
         (Algorithm::Direct, Machine::Cpu(limits)) => direct::cpu(problem, limits).map(cpu),

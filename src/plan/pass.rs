@@ -1,6 +1,6 @@
 //! The passes of a scheme: what each computes, from where to where, and on which grid.
 
-use super::{Band, Block, GpuLaunch, Lines, Scheme, Tiles, Work, direct, fft, separable};
+use super::{Band, Block, GpuLaunch, Lines, Scheme, Step, Tiles, Work, direct, fft, separable};
 use crate::Problem;
 
 /// One shader's work on a band.
@@ -24,6 +24,8 @@ pub(crate) enum Pass {
     Back,
     /// The shader of `Flat` from the filters' sums to outputs, where `Back` cannot make them.
     Finish,
+    /// One of gradients, which no scheme has.
+    Gradient(Step),
 }
 
 /// What a pass reads or writes.
@@ -53,7 +55,9 @@ impl Pass {
     pub fn way(self, scheme: &Scheme) -> [Place; 2] {
         let last = *Self::of(scheme).last().unwrap_or(&self) == self;
         match self {
-            Self::Direct | Self::Gather | Self::Flat => [Place::Source, Place::Destination],
+            Self::Direct | Self::Gather | Self::Flat | Self::Gradient(_) => {
+                [Place::Source, Place::Destination]
+            }
             Self::Across | Self::Forward => [Place::Source, Place::Between(0)],
             Self::Down | Self::Finish => [Place::Between(0), Place::Destination],
             Self::Multiply => [Place::Between(0), Place::Between(1)],
@@ -103,6 +107,7 @@ impl Pass {
             Self::Across => separable::rows(problem, band.rows.len()),
             Self::Direct | Self::Gather | Self::Flat | Self::Down => band.rows.len(),
             Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
+            Self::Gradient(_) => band.rows.len(),
         }
     }
 
@@ -110,6 +115,7 @@ impl Pass {
     pub fn outputs(self, problem: &Problem, launch: &GpuLaunch) -> usize {
         match self {
             Self::Direct | Self::Gather => 4 / problem.output_type().bytes(),
+            Self::Gradient(_) => 1,
             // Real parts and imaginary parts.
             Self::Forward | Self::Multiply | Self::Back => {
                 self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)

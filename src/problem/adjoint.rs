@@ -90,9 +90,10 @@ fn forward(conv: &Conv2d, shape: Shape) -> Result<Problem> {
         None => (least(conv, Side::Rows, height)?, least(conv, Side::Columns, width)?),
     };
     // The number of axes stays, so there always is such a shape.
-    let input = shape
-        .with_nhwc(conv.layout, [batch, size.0, size.1, channels / outputs])
-        .ok_or_else(|| Error::argument("channels of the adjoint's input", channels, "no such axis"))?;
+    let input =
+        shape.with_nhwc(conv.layout, [batch, size.0, size.1, channels / outputs]).ok_or_else(
+            || Error::argument("channels of the adjoint's input", channels, "no such axis"),
+        )?;
     let conv = Conv2d { adjoint: false, adjoint_size: None, ..conv.clone() };
     let forward = Problem::new(&conv, input, ElementType::F32, ElementType::F32)?;
     if forward.output_shape != shape {
@@ -136,7 +137,9 @@ fn least(conv: &Conv2d, side: Side, out: usize) -> Result<usize> {
                 Side::Columns => "columns of the adjoint's input",
             },
             out,
-            format!("they need {padded} with the padding, which is {padding}; `adjoint_size` says more"),
+            format!(
+                "they need {padded} with the padding, which is {padding}; `adjoint_size` says more"
+            ),
         )
     })
 }

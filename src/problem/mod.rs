@@ -3,6 +3,7 @@
 mod adjoint;
 mod axis;
 mod geometry;
+mod gradient;
 mod options;
 mod weights;
 
@@ -10,6 +11,7 @@ use std::fmt;
 
 use axis::Axis;
 pub(crate) use geometry::Geometry;
+pub(crate) use gradient::{PointwiseSums, WeightSums};
 pub(crate) use weights::{Follow, Weights};
 
 use crate::{Border, Conv2d, ElementType, Error, Layout, Padding, Result, Shape};

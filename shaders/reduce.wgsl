@@ -1,0 +1,46 @@
+// Second stage of sums over a tensor: dst[v] = sum of src[v * parts ..][.. parts], a workgroup for each v.
+//
+// Invocations add up runs of RUN parts and then the runs; a tree adds up the invocations. The order
+// depends on the number of parts alone, so the same device gives the same bits.
+
+override RUN: u32 = 32u;
+// WORKGROUP_X.
+override EXCHANGED: u32 = 64u;
+
+// Not read.
+@group(0) @binding(3) var<storage, read> unused: array<f32>;
+
+var<workgroup> exchange: array<f32, EXCHANGED>;
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    let v = grid_place(group, groups).x;
+    var total = 0.0;
+    if v < p.groups_x {
+        for (var first = local.x; first < p.parts; first += RUN * WORKGROUP_X) {
+            var sum = 0.0;
+            for (var n = 0u; n < RUN; n++) {
+                let part = first + n * WORKGROUP_X;
+                if part >= p.parts {
+                    break;
+                }
+                sum += load1(v * p.parts + part);
+            }
+            total += sum;
+        }
+    }
+    exchange[local.x] = total;
+    for (var half = WORKGROUP_X / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if local.x < half {
+            exchange[local.x] += exchange[local.x + half];
+        }
+    }
+    if local.x == 0u && v < p.groups_x {
+        dst[p.dst_base + v] = exchange[0];
+    }
+}

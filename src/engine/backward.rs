@@ -1,0 +1,474 @@
+//! Gradients of a convolution.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use ndarray::{Array, Array1, Array2, Array3, ArrayRef};
+
+use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard, zeroed};
+use super::{Backend, Engine};
+use crate::cpu::CpuReady;
+use crate::gpu::Wait;
+use crate::plan::{self, GradientPlan, KernelGradient, Launch, Machine, Plan};
+use crate::problem::WeightSums;
+use crate::{Conv2d, Cpu, Element, ElementType, GpuBackward, Problem, Result, Shape};
+
+/// Gradients of a scalar, a loss, with respect to all that a convolution takes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Gradients<D: Axes> {
+    /// Of the input, in its shape.
+    pub input: Array<f32, D>,
+    /// Of the weights.
+    pub weights: WeightGradients,
+}
+
+/// Gradients with respect to the weights of a convolution.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WeightGradients {
+    /// `[height, width, filters]`, of the kernel as given: summed over images, positions and channels.
+    pub kernel: Array3<f32>,
+    /// `[filters]`, also where the convolution has no bias.
+    pub bias: Array1<f32>,
+    /// Of the pointwise step, where there is one.
+    pub pointwise: Option<PointwiseGradients>,
+}
+
+/// Gradients with respect to the weights of a [`Pointwise`](crate::Pointwise) step.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PointwiseGradients {
+    /// `[filters, outputs]`.
+    pub weights: Array2<f32>,
+    /// `[outputs]`, also where it has no bias.
+    pub bias: Array1<f32>,
+}
+
+/// A convolution whose gradients were checked, planned and compiled for an engine and inputs `T` of one
+/// shape.
+///
+/// All gradients are f32. An input of bytes is taken as the numbers 0 to 255, and the output whose
+/// gradient is given as the f32 one, neither rounded nor saturated.
+///
+/// The gradient of the input is that of a continued input: what a border brought to several places goes
+/// back to its pixel from all of them. At the kinks of activations the slopes are those of TensorFlow
+/// and PyTorch ([`Activation::exact_derivative`](crate::Activation::exact_derivative)).
+///
+/// Sums over a whole tensor are made in parts, in an order that depends on shape and device alone: the
+/// same input gives the same bits, and the error does not grow with the tensor ([`GradientPlan::depth`]).
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// use ndarray::array;
+/// # fn main() -> channelwise::Result<()> {
+/// // The mean squared error of a kernel that should leave the input as it is.
+/// let conv = Conv2d::new(Kernel::new(1, 1, vec![0.5])?);
+/// let x = array![[1.0f32, 2.0], [3.0, 4.0]];
+/// let engine = Engine::cpu();
+/// let backward = engine.prepare_backward::<f32>(&conv, [2, 2])?;
+/// let off = engine.run(&conv, &x)? - &x;
+/// let gradients = backward.run(&x, &(off * 0.5))?;
+/// // d/dk of the mean of (k x - x)², and of each pixel.
+/// assert_eq!(gradients.weights.kernel[[0, 0, 0]], (0.5 - 1.0) * 0.5 * 30.0);
+/// assert_eq!(gradients.input[[1, 1]], (0.5 - 1.0) * 0.5 * 4.0 * 0.5);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Backward<T> {
+    ready: Arc<Ready>,
+    types: PhantomData<fn(T)>,
+}
+
+#[derive(Debug)]
+enum Ready {
+    Cpu(Box<OnCpu>),
+    Gpu(Box<GpuBackward>),
+}
+
+#[derive(Debug)]
+struct OnCpu {
+    cpu: Cpu,
+    problem: Problem,
+    sums: Problem,
+    back: Problem,
+    plan: GradientPlan,
+    /// Of the sums, where they are needed, and of the gradient of the input.
+    ready: (Option<CpuReady>, CpuReady),
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    input: bool,
+    weights: bool,
+}
+
+impl Engine {
+    /// The gradients of a loss with respect to input and weights of `conv`, from `output_gradient`, that
+    /// with respect to its output. For many calls of one shape see [`Engine::prepare_backward`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::prepare_backward`] and [`Backward::run`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn backward<T: Element, D: Axes>(
+        &self,
+        conv: &Conv2d,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+    ) -> Result<Gradients<D>> {
+        self.prepare_backward(conv, shape_of(input)?)?.run(input, output_gradient)
+    }
+
+    /// [`Engine::backward`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn backward_async<T: Element, D: Axes>(
+        &self,
+        conv: &Conv2d,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+    ) -> Result<Gradients<D>> {
+        let prepared = self.prepare_backward_async(conv, shape_of(input)?).await?;
+        prepared.run_async(input, output_gradient).await
+    }
+
+    /// Checks, plans and (on a GPU) compiles the gradients of `conv` for inputs of one shape. Algorithms
+    /// are chosen by the plan, also where the engine has one forced.
+    ///
+    /// # Errors
+    /// Those of [`Problem::new`] for an output of f32; [`Error::Argument`](crate::Error::Argument) where
+    /// `conv` is an adjoint itself; what the device says.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn prepare_backward<T: Element>(
+        &self,
+        conv: &Conv2d,
+        shape: impl Into<Shape>,
+    ) -> Result<Backward<T>> {
+        pollster::block_on(self.prepare_backward_async(conv, shape))
+    }
+
+    /// [`Engine::prepare_backward`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn prepare_backward_async<T: Element>(
+        &self,
+        conv: &Conv2d,
+        shape: impl Into<Shape>,
+    ) -> Result<Backward<T>> {
+        let problem = Problem::new(conv, shape, T::TYPE, ElementType::F32)?;
+        let ready = match &self.shared.backend {
+            Backend::Cpu(cpu) => Ready::Cpu(Box::new(OnCpu::new(cpu, problem)?)),
+            Backend::Gpu(gpu) => Ready::Gpu(Box::new(gpu.prepare_backward(&problem).await?)),
+        };
+        Ok(Backward { ready: Arc::new(ready), types: PhantomData })
+    }
+}
+
+impl<T: Element> Backward<T> {
+    /// All gradients, of a loss whose gradient with respect to the output is `output_gradient`.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where an array has another shape than was
+    /// prepared for; [`Error::OutOfMemory`](crate::Error::OutOfMemory);
+    /// [`Error::TooLarge`](crate::Error::TooLarge) where a tensor is larger than a buffer of the GPU;
+    /// what the device runs into.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+    ) -> Result<Gradients<D>> {
+        pollster::block_on(self.both(input, output_gradient, Wait::Here))
+    }
+
+    /// [`Backward::run`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_async<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+    ) -> Result<Gradients<D>> {
+        self.both(input, output_gradient, Wait::Elsewhere).await
+    }
+
+    /// The gradients of the weights alone: all that a first layer needs.
+    ///
+    /// # Errors
+    /// Those of [`Backward::run`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn weights<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+    ) -> Result<WeightGradients> {
+        pollster::block_on(self.of_weights(input, output_gradient, Wait::Here))
+    }
+
+    /// [`Backward::weights`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn weights_async<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+    ) -> Result<WeightGradients> {
+        self.of_weights(input, output_gradient, Wait::Elsewhere).await
+    }
+
+    /// The gradient of the input alone.
+    ///
+    /// # Errors
+    /// Those of [`Backward::run`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn input<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+    ) -> Result<Array<f32, D>> {
+        pollster::block_on(self.of_input(input, output_gradient, Wait::Here))
+    }
+
+    /// [`Backward::input`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn input_async<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+    ) -> Result<Array<f32, D>> {
+        self.of_input(input, output_gradient, Wait::Elsewhere).await
+    }
+
+    /// [`Backward::run`] with the gradient of the input written into an array that is there.
+    ///
+    /// # Errors
+    /// Those of [`Backward::run`], also for the shape of `input_gradient`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_into<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+        input_gradient: &mut ArrayRef<f32, D>,
+    ) -> Result<WeightGradients> {
+        let wanted = Wanted { input: true, weights: true };
+        let made = self.into(input, output_gradient, wanted, input_gradient, Wait::Here);
+        weights_of(self.problem(), pollster::block_on(made)?)
+    }
+
+    /// [`Backward::input`], written into an array that is there.
+    ///
+    /// # Errors
+    /// Those of [`Backward::run_into`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn input_into<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+        input_gradient: &mut ArrayRef<f32, D>,
+    ) -> Result<()> {
+        let wanted = Wanted { input: true, weights: false };
+        let made = self.into(input, output_gradient, wanted, input_gradient, Wait::Here);
+        pollster::block_on(made).map(drop)
+    }
+
+    /// The convolution, of f32 outputs.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        match &*self.ready {
+            Ready::Cpu(cpu) => &cpu.problem,
+            Ready::Gpu(gpu) => gpu.problem(),
+        }
+    }
+
+    /// How they will be computed.
+    #[must_use]
+    pub fn plan(&self) -> &GradientPlan {
+        match &*self.ready {
+            Ready::Cpu(cpu) => &cpu.plan,
+            Ready::Gpu(gpu) => gpu.plan(),
+        }
+    }
+
+    async fn both<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        gradient: &ArrayRef<f32, D>,
+        wait: Wait,
+    ) -> Result<Gradients<D>> {
+        let mut to = of_shape("the gradient of the input", self.problem().input_shape())?;
+        let wanted = Wanted { input: true, weights: true };
+        let weights = self.into(input, gradient, wanted, &mut to, wait).await?;
+        Ok(Gradients { input: to, weights: weights_of(self.problem(), weights)? })
+    }
+
+    async fn of_weights<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        gradient: &ArrayRef<f32, D>,
+        wait: Wait,
+    ) -> Result<WeightGradients> {
+        let wanted = Wanted { input: false, weights: true };
+        let weights = self.compute(input, gradient, wanted, &mut [], wait).await?;
+        weights_of(self.problem(), weights)
+    }
+
+    async fn of_input<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        gradient: &ArrayRef<f32, D>,
+        wait: Wait,
+    ) -> Result<Array<f32, D>> {
+        let mut to = of_shape("the gradient of the input", self.problem().input_shape())?;
+        let wanted = Wanted { input: true, weights: false };
+        self.into(input, gradient, wanted, &mut to, wait).await?;
+        Ok(to)
+    }
+
+    async fn into<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        gradient: &ArrayRef<f32, D>,
+        wanted: Wanted,
+        to: &mut ArrayRef<f32, D>,
+        wait: Wait,
+    ) -> Result<WeightSums> {
+        let expected = self.problem().input_shape();
+        if shape_of(to)? != expected {
+            return Err(mismatch("gradient of the input", expected, to.shape()));
+        }
+        if let Some(to) = to.as_slice_mut() {
+            return self.compute(input, gradient, wanted, to, wait).await;
+        }
+        let mut whole = standard("a copy of the gradient", to)?;
+        let slice = whole.as_slice_mut().unwrap_or_default();
+        let weights = self.compute(input, gradient, wanted, slice, wait).await?;
+        to.assign(&whole);
+        Ok(weights)
+    }
+
+    async fn compute<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        gradient: &ArrayRef<f32, D>,
+        wanted: Wanted,
+        to: &mut [f32],
+        wait: Wait,
+    ) -> Result<WeightSums> {
+        let problem = self.problem();
+        for (what, found, expected) in [
+            ("input", shape_of(input)?, problem.input_shape()),
+            ("gradient of the output", shape_of(gradient)?, problem.output_shape()),
+        ] {
+            if found != expected {
+                return Err(mismatch(what, expected, found.dims()));
+            }
+        }
+        let (mut input_copy, mut gradient_copy) = (None, None);
+        let src = in_order(input, &mut input_copy)?;
+        let gradient = in_order(gradient, &mut gradient_copy)?;
+        match &*self.ready {
+            Ready::Cpu(cpu) => cpu.compute(bytemuck::cast_slice(src), gradient, wanted, to),
+            Ready::Gpu(gpu) => {
+                let to = wanted.input.then_some(to);
+                gpu.run_host(src, gradient, to, wanted.weights, wait).await
+            }
+        }
+    }
+}
+
+impl<T> fmt::Display for Backward<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.ready {
+            Ready::Cpu(cpu) => cpu.plan.fmt(f),
+            Ready::Gpu(gpu) => gpu.plan().fmt(f),
+        }
+    }
+}
+
+impl OnCpu {
+    fn new(cpu: &Cpu, problem: Problem) -> Result<Self> {
+        let plan = plan::gradient(&problem, &Machine::Cpu(cpu.limits()))?;
+        let sums = problem.sums()?;
+        let back = sums.back()?;
+        let ready = |problem: &Problem, plan: &Plan| match plan.launch() {
+            Launch::Cpu(launch) => CpuReady::new(problem, launch),
+            Launch::Gpu(_) => CpuReady::Direct,
+        };
+        let ready = (plan.sums().map(|plan| ready(&sums, plan)), ready(&back, plan.input()));
+        Ok(Self { cpu: cpu.clone(), problem, sums, back, plan, ready })
+    }
+
+    fn compute(
+        &self,
+        src: &[u8],
+        outputs: &[f32],
+        wanted: Wanted,
+        to: &mut [f32],
+    ) -> Result<WeightSums> {
+        let Self { cpu, problem, sums, back, plan, ready } = self;
+        let conv = problem.conv();
+        let mut made = WeightSums::default();
+        let mut held = Vec::new();
+        let delta = match (plan.sums().map(Plan::launch), &ready.0) {
+            (Some(Launch::Cpu(launch)), Some(ready)) => {
+                held = zeroed("the sums before the activation", sums.output_len())?;
+                cpu.run(sums, launch, ready, src, bytemuck::cast_slice_mut(&mut held));
+                let pointwise = conv.pointwise.as_ref();
+                let g = sums.geometry();
+                made.pointwise = cpu.slope(g, conv.activation, pointwise, &mut held, outputs);
+                &held[..]
+            }
+            _ => outputs,
+        };
+        if let (true, KernelGradient::Cpu { rows }) = (wanted.weights, plan.kernel()) {
+            let all = cpu.correlate(sums, *rows, src, delta);
+            let filters = sums.weights().filters;
+            let taps = sums.weights().taps.len() / filters;
+            let given = |tap: usize| if conv.flip { taps - 1 - tap } else { tap };
+            let places = (0..taps).flat_map(|tap| (0..filters).map(move |f| (tap, f)));
+            made.kernel = places.map(|(tap, f)| all[f * taps + given(tap)] as f32).collect();
+            made.bias = all[filters * taps..].iter().map(|sum| *sum as f32).collect();
+        }
+        if let (true, Launch::Cpu(launch)) = (wanted.input, plan.input().launch()) {
+            let to = bytemuck::cast_slice_mut(to);
+            cpu.run(back, launch, &ready.1, bytemuck::cast_slice(delta), to);
+        }
+        drop(held);
+        Ok(made)
+    }
+}
+
+/// As arrays.
+fn weights_of(problem: &Problem, sums: WeightSums) -> Result<WeightGradients> {
+    let kernel = &problem.conv().kernel;
+    let (kh, kw, filters) = (kernel.height(), kernel.width(), kernel.filters());
+    let pointwise = match sums.pointwise {
+        Some(sums) => Some(PointwiseGradients {
+            weights: shaped("gradient", (filters, sums.bias.len()), sums.weights)?,
+            bias: sums.bias.into(),
+        }),
+        None => None,
+    };
+    let kernel = shaped("gradient", (kh, kw, filters), sums.kernel)?;
+    Ok(WeightGradients { kernel, bias: sums.bias.into(), pointwise })
+}
+
+/// These values in this shape, of which there are as many.
+fn shaped<D: ndarray::Dimension>(
+    what: &'static str,
+    shape: impl ndarray::IntoDimension<Dim = D>,
+    values: Vec<f32>,
+) -> Result<Array<f32, D>> {
+    let shape = shape.into_dimension();
+    let (expected, found) = (shape.slice().to_vec(), vec![values.len()]);
+    let array = Array::from_shape_vec(shape, values);
+    array.map_err(|_| crate::Error::ShapeMismatch { what, expected, found })
+}

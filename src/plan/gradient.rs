@@ -1,0 +1,233 @@
+//! How gradients are made: of the sums, of the kernel, of the input.
+
+use std::fmt;
+
+use super::limits::{AdapterClass, GpuLimits, Machine, Residence};
+use super::{Algorithm, Band, GpuLaunch, Launch, Plan, choose};
+use crate::{Problem, Result};
+
+/// A shader's part in the gradients on a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    /// Partial sums of the gradients of kernel and bias.
+    Correlate,
+    /// Partial sums of the gradients of a pointwise step.
+    Mix,
+    /// Their sums.
+    Reduce,
+    /// Through the activation behind a pointwise step.
+    Follow,
+    /// Through a pointwise step, and the activation before it.
+    Slope,
+}
+
+/// Additions one after the other in f32 of the CPU's gradient of a kernel; it goes on in f64.
+pub(crate) const DEPTH: usize = 512;
+
+/// Output scalars of a part of the CPU's, and most parts.
+const PART: usize = 1 << 17;
+const MAX_PARTS: usize = 1 << 10;
+
+/// How the gradients of a problem are made.
+///
+/// `Display` prints it for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GradientPlan {
+    sums: Option<Plan>,
+    kernel: KernelGradient,
+    input: Plan,
+}
+
+/// How the gradient of the kernel is made: for each tap the sum over images, positions and channels.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum KernelGradient {
+    /// On the CPU: parts of so many output rows, added in order.
+    Cpu {
+        /// Output rows of a part.
+        rows: usize,
+    },
+    /// On the GPU, in two stages: sums of parts, then their sums.
+    Gpu(Correlation),
+}
+
+/// Launch numbers of the GPU's gradient of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Correlation {
+    /// Invocations of a workgroup, which lie along flat rows.
+    pub workgroup: u32,
+    /// Rows and columns of the taps that an invocation sums for.
+    pub taps: (u32, u32),
+    /// Output rows an invocation adds up one after the other, and how many such runs.
+    pub run: u32,
+    /// Runs.
+    pub runs: u32,
+    /// Flat positions of an invocation, a workgroup apart.
+    pub across: u32,
+    /// Parts of the tensor that are bound at once, as those of `direct`.
+    pub launch: GpuLaunch,
+    /// Sums of each value that the second stage adds up.
+    pub parts: usize,
+}
+
+/// Terms that an invocation adds up one after the other before it adds them to the others.
+pub(crate) const RUN: u32 = 32;
+/// Most values between the stages, where there can be so few.
+const BETWEEN: usize = 1 << 23;
+
+impl Correlation {
+    /// Parts along the flat rows and down the rows of `band`.
+    pub(crate) fn grid(&self, problem: &Problem, band: &Band) -> [usize; 2] {
+        let g = problem.geometry();
+        let across = self.workgroup as usize * self.across as usize;
+        let down = self.run as usize * self.runs as usize;
+        [
+            (band.columns.len() * g.channels).div_ceil(across),
+            (band.images.len() * band.rows.len()).div_ceil(down),
+        ]
+    }
+
+    /// Groups of taps.
+    pub(crate) fn tap_groups(&self, problem: &Problem) -> [usize; 2] {
+        let (kh, kw) = problem.geometry().kernel;
+        [kh.div_ceil(self.taps.0 as usize), kw.div_ceil(self.taps.1 as usize)]
+    }
+
+    fn depth(&self) -> usize {
+        let levels = self.workgroup.ilog2() as usize;
+        let first = (self.run + self.runs * self.across) as usize + levels;
+        let runs = self.parts.div_ceil((self.workgroup * RUN) as usize);
+        first + RUN as usize + runs + levels
+    }
+}
+
+impl GradientPlan {
+    /// Of the sums before an activation or pointwise step, which the gradient goes through.
+    #[must_use]
+    pub fn sums(&self) -> Option<&Plan> {
+        self.sums.as_ref()
+    }
+
+    /// Of the gradient of the kernel.
+    #[must_use]
+    pub fn kernel(&self) -> &KernelGradient {
+        &self.kernel
+    }
+
+    /// Of the gradient of the input: the plan of the adjoint.
+    #[must_use]
+    pub fn input(&self) -> &Plan {
+        &self.input
+    }
+
+    /// The most additions one after the other in f32 of the gradients of kernel and bias: with `t` the
+    /// terms of a sum and `u` = 2^-24, its error is at most `2 depth u Σ|t|`, whatever their number.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        match &self.kernel {
+            // And up to sixteen lanes in a tree.
+            KernelGradient::Cpu { .. } => DEPTH + 4,
+            KernelGradient::Gpu(correlation) => correlation.depth(),
+        }
+    }
+}
+
+impl fmt::Display for GradientPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(sums) = &self.sums {
+            write!(f, "sums before the activation: {sums}")?;
+        }
+        match &self.kernel {
+            KernelGradient::Cpu { rows } => {
+                writeln!(
+                    f,
+                    "kernel: sums over parts of {rows} output rows, then of parts in order"
+                )?;
+            }
+            KernelGradient::Gpu(c) => {
+                writeln!(
+                    f,
+                    "kernel: {} parts, each of {} rows of {} positions for {}x{} taps; then their sums",
+                    c.parts,
+                    c.run * c.runs,
+                    c.workgroup * c.across,
+                    c.taps.0,
+                    c.taps.1
+                )?;
+            }
+        }
+        write!(f, "input: {}", self.input)
+    }
+}
+
+/// The plan for the gradients of `problem` on `machine`. Tensors of a GPU lie there.
+///
+/// # Errors
+/// [`Error::Argument`](crate::Error::Argument) where the problem is an adjoint itself; those of [`choose`].
+pub fn gradient(problem: &Problem, machine: &Machine) -> Result<GradientPlan> {
+    let sums = problem.sums()?;
+    let kernel = match machine {
+        Machine::Cpu(_) => KernelGradient::Cpu { rows: rows(&sums) },
+        Machine::Gpu(limits, _) => KernelGradient::Gpu(correlation(&sums, limits)?),
+    };
+    let input = choose(&sums.back()?, machine, Algorithm::Auto)?;
+    let sums =
+        if problem.is_linear() { None } else { Some(choose(&sums, machine, Algorithm::Auto)?) };
+    Ok(GradientPlan { sums, kernel, input })
+}
+
+/// Output rows of a part on the CPU: by the shape alone, so that threads do not change sums.
+fn rows(problem: &Problem) -> usize {
+    let g = problem.geometry();
+    let row = g.out_width * g.channels;
+    let few = PART.div_ceil(row.max(1)).max(2 * g.extent().0);
+    let least = (g.images * g.out_height).div_ceil(MAX_PARTS);
+    few.max(least).clamp(1, g.out_height.max(1))
+}
+
+fn correlation(problem: &Problem, limits: &GpuLimits) -> Result<Correlation> {
+    let g = problem.geometry();
+    // Cut as `direct` cuts what lies on the device.
+    let machine = Machine::Gpu(*limits, Residence::Device);
+    let plan = choose(problem, &machine, Algorithm::Direct)?;
+    let launch = match plan.launch {
+        Launch::Gpu(launch) => launch,
+        Launch::Cpu(_) => GpuLaunch {
+            scheme: super::Scheme::Direct { workgroup: [1, 1], sliced: true },
+            pitch: 1,
+            bands: Vec::new(),
+        },
+    };
+    let (kh, kw) = g.kernel;
+    let (workgroup, groups) = match limits.class {
+        // A core each, and vectors along the row.
+        AdapterClass::Software => (64, 64),
+        AdapterClass::Integrated | AdapterClass::Unknown => (128, 1 << 10),
+        AdapterClass::Discrete => (256, 1 << 12),
+    };
+    let workgroup = 1 << limits.max_invocations.min(workgroup).ilog2();
+    // Twelve sums at most, in registers twice.
+    let columns = kw.div_ceil(kw.div_ceil(4));
+    let rows = kh.div_ceil(kh.div_ceil(12 / columns));
+    let taps = (rows as u32, columns as u32);
+    // What lies between the stages stays small.
+    let values = problem.weights().filters * (kh * kw + 1);
+    let groups = groups.min(BETWEEN / values).max(1);
+    let flat = (g.out_width * g.channels).div_ceil(workgroup as usize).max(1);
+    let down = (g.images * g.out_height).max(1);
+    // Positions of an invocation, and how many a driver lets it have.
+    let most = limits.max_iterations / (2 * (2 + rows * (columns + 1)) as u64);
+    let most = usize::try_from(most).unwrap_or(usize::MAX).clamp(1, 1 << 20);
+    let together = (flat.saturating_mul(down) / groups).max(16).min(most);
+    let each = together.min(down);
+    let run = each.min(RUN as usize) as u32;
+    let runs = each.div_ceil(RUN as usize) as u32;
+    let across = (together / each).clamp(1, flat) as u32;
+    let mut correlation = Correlation { workgroup, taps, run, runs, across, launch, parts: 0 };
+    let parts = correlation.launch.bands.iter().map(|band| {
+        let [across, down] = correlation.grid(problem, band);
+        across * down
+    });
+    correlation.parts = parts.sum();
+    Ok(correlation)
+}
