@@ -109,6 +109,13 @@ impl Pointwise {
         &self.weights
     }
 
+    /// The same step with other weights, as many as there were.
+    #[cfg(feature = "learn")]
+    pub(crate) fn reweighted(&self, weights: Vec<f32>) -> Result<Self> {
+        let new = Self::new(self.filters, self.outputs, weights)?;
+        Ok(new.bias(self.bias.clone()).activation(self.activation))
+    }
+
     pub(crate) fn bias_values(&self) -> &[f32] {
         &self.bias
     }

@@ -131,6 +131,24 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// A file of weights cannot be read or written, or is not of its format.
+    #[error("file {path}: {reason}")]
+    File {
+        /// Its path.
+        path: String,
+        /// What is wrong, or what the system said.
+        reason: String,
+    },
+    /// Weights that were loaded are not those that the layer needs.
+    #[error("tensor `{tensor}`: expected {expected}, found {found}")]
+    Weights {
+        /// Its name.
+        tensor: String,
+        /// Type and shape that the layer needs.
+        expected: String,
+        /// Type and shape that it has.
+        found: String,
+    },
     /// A worker pool could not be started.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {
@@ -150,6 +168,20 @@ impl Error {
         Self::Argument { argument, value: value.to_string(), limit: limit.into() }
     }
 
+    #[cfg(all(feature = "learn", not(target_arch = "wasm32")))]
+    pub(crate) fn file(path: &std::path::Path, reason: impl ToString) -> Self {
+        Self::File { path: path.display().to_string(), reason: reason.to_string() }
+    }
+
+    #[cfg(feature = "learn")]
+    pub(crate) fn weights(
+        tensor: &str,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Weights { tensor: tensor.into(), expected: expected.into(), found: found.into() }
+    }
+
     /// Whether the request itself is at fault (a bad option or shape), rather than the machine.
     ///
     /// ```
@@ -165,13 +197,15 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::NotApplicable { .. }
             | Self::Buffer { .. }
-            | Self::Texture { .. } => true,
+            | Self::Texture { .. }
+            | Self::Weights { .. } => true,
             Self::NoAdapter { .. }
             | Self::Device { .. }
             | Self::DeviceLost { .. }
             | Self::OutOfMemory { .. }
             | Self::Gpu { .. }
             | Self::TuningFile { .. }
+            | Self::File { .. }
             | Self::Threads { .. } => false,
         }
     }

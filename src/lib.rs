@@ -24,6 +24,7 @@
 //!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
 //!   [`GpuTexturePrepared::encode_texture`] for textures, [`GpuChain`] for several in a row,
 //!   [`FrameStream`] for frame after frame.
+//! - Kernels learnt from data: [`Engine::backward`], and the module `learn` (feature `learn`).
 //! - How, and why so: [`Plan`], from [`Prepared::plan`].
 //! - Whether it is right: [`mod@reference`].
 //!
@@ -37,7 +38,7 @@
 //! Imports go downwards only; `tests/layering.rs` holds them to it.
 //!
 //! ```text
-//! image                pictures (feature `image`)
+//! image   learn        pictures, and training (features of the same names)
 //! engine               the front door; ndarray stops here
 //!   cpu/   gpu/        what runs plans; they do not know each other. wgpu only in gpu/
 //!     plan/            choosing, explaining, bands: pure
@@ -53,6 +54,7 @@
 //! - `wgpu-default` (on): wgpu's own default back ends. Without it an app picks them on its own
 //!   wgpu dependency.
 //! - `image`: pictures of the crate `image`, with alpha and linear light.
+//! - `learn`: layers of one shared kernel, optimisers, and files of weights (safetensors, npy).
 //! - `cli`: the program `channelwise`.
 
 #![deny(unsafe_code)]
@@ -69,6 +71,8 @@ mod gpu;
 #[cfg(feature = "image")]
 pub mod image;
 mod kernel;
+#[cfg(feature = "learn")]
+pub mod learn;
 pub mod plan;
 mod problem;
 pub mod reference;
@@ -100,6 +104,6 @@ pub use ndarray;
 pub use wgpu;
 
 /// The README's code, compiled and run with the doc tests.
-#[cfg(all(doctest, feature = "image"))]
+#[cfg(all(doctest, feature = "image", feature = "learn"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -40,6 +40,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("image", &["activation", "color", "conv", "element", "engine", "error", "problem", "shape"]),
+    ("learn", &["conv", "element", "engine", "error", "kernel", "shape"]),
     // The law shares the arithmetic of shapes with what it judges, and nothing else.
     ("reference", &["activation", "border", "element", "problem", "shape"]),
 ];
@@ -61,11 +62,14 @@ const BELOW_ENGINES: &[&str] = &[
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("wgpu", &["gpu"]),
     ("image", &["image", "bin"]),
-    ("ndarray", &["conv", "kernel", "engine", "image", "bin"]),
+    ("ndarray", &["conv", "kernel", "engine", "image", "learn", "bin"]),
     ("rayon", &["cpu", "bin"]),
     ("rustfft", &["kernel", "cpu"]),
     ("transpose", &["cpu"]),
     ("fearless_simd", &["cpu"]),
+    ("ndarray_npy", &["learn", "bin"]),
+    ("rand_pcg", &["learn"]),
+    ("safetensors", &["learn"]),
     ("pollster", &["engine", "gpu", "image", "bin"]),
     ("naga", &[]),
 ];
