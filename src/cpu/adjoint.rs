@@ -15,6 +15,7 @@ use super::ring::Ring;
 use super::rows::Scratch;
 use super::sums::{self, Block, MAX_ROWS, Pattern, Segments};
 use crate::element::with_type;
+use crate::plan::Rectangle;
 use crate::problem::Geometry;
 use crate::{Element, ElementType, Problem};
 
@@ -88,8 +89,9 @@ struct Gather<'a> {
     problem: &'a Problem,
     g: &'a Geometry,
     image: &'a [u8],
-    /// Rows of the task.
+    /// Output rows, and columns: all, or all that any padding continues.
     rows: Range<usize>,
+    columns: &'a [Range<usize>],
 }
 
 /// Computes one task.
@@ -98,21 +100,57 @@ pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
     src: &[u8],
+    task: Task<'_>,
+    scratch: &mut Scratch,
+) {
+    let (rows, columns) = (task.rows.clone(), 0..problem.geometry().out_width);
+    edges(simd, problem, &[Rectangle { rows, columns }], src, task, scratch);
+}
+
+/// Computes some rectangles of a task: all of it, or those where a border continued anything.
+#[inline(always)]
+pub(super) fn edges<S: Simd>(
+    simd: S,
+    problem: &Problem,
+    rectangles: &[Rectangle],
+    src: &[u8],
     mut task: Task<'_>,
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
     let Some(out) = task.planes.first_mut() else { return };
     let image = super::image(problem, src, task.image);
-    let gather = Gather { problem, g, image, rows: task.rows.clone() };
+    let row = g.out_row();
     let mut sums = std::mem::take(&mut scratch.sums);
-    match bytemuck::try_cast_slice_mut::<u8, f32>(out) {
-        Ok(out) if problem.output_type() == ElementType::F32 => gather.all(simd, out, scratch),
-        _ => {
-            let len = task.rows.len() * g.out_row();
-            sums.resize(len, 0.0);
-            gather.all(simd, &mut sums[..len], scratch);
-            problem.output_type().narrow(&sums[..len], out, 0..len);
+    let mut at = 0;
+    // Rectangles of the same rows are made together.
+    while let Some(Rectangle { rows, .. }) = rectangles.get(at) {
+        let same = rectangles[at..].iter().take_while(|next| next.rows == *rows);
+        let columns: Vec<Range<usize>> = same.map(|next| next.columns.clone()).collect();
+        at += columns.len();
+        let rows = rows.start.max(task.rows.start)..rows.end.min(task.rows.end);
+        if rows.is_empty() {
+            continue;
+        }
+        let first = (rows.start - task.rows.start) * row;
+        let len = rows.len() * row;
+        let gather = Gather { problem, g, image, rows, columns: &columns };
+        match bytemuck::try_cast_slice_mut::<u8, f32>(out) {
+            Ok(out) if problem.output_type() == ElementType::F32 => {
+                gather.all(simd, &mut out[first..first + len], scratch);
+            }
+            _ => {
+                sums.resize(sums.len().max(len), 0.0);
+                gather.all(simd, &mut sums[..len], scratch);
+                for (n, sums) in sums[..len].chunks(row).enumerate() {
+                    for columns in &columns {
+                        let part = columns.start * g.channels..columns.end * g.channels;
+                        let to = first + n * row;
+                        let place = to + part.start..to + part.end;
+                        problem.output_type().narrow(&sums[part], out, place);
+                    }
+                }
+            }
         }
     }
     scratch.sums = sums;
@@ -209,7 +247,7 @@ impl Gather<'_> {
 
     /// Tiles of the columns, and of those of the padding that continue some.
     fn tiles<S: Simd>(&self) -> (Vec<Tile>, Vec<Tile>) {
-        let Self { g, problem, .. } = *self;
+        let Self { g, problem, columns, .. } = *self;
         let (left, end) = (g.left, g.left + g.out_width);
         // Those between meet taps only where input lies.
         let inner = ((g.extent().1 - 1).clamp(left, end), (g.width * g.stride.1).clamp(left, end));
@@ -234,7 +272,15 @@ impl Gather<'_> {
                 [0..left.min(reach), end..reach.max(end)]
             }
         };
-        (of(&[left..inner.0, inner.0..inner.1, inner.1..end], false), of(&padding, true))
+        let main: Vec<Range<usize>> = columns
+            .iter()
+            .map(|columns| left + columns.start..left + columns.end)
+            .flat_map(|Range { start, end }| {
+                let (a, b) = (inner.0.clamp(start, end), inner.1.clamp(start, end));
+                [start..a, a..b, b..end]
+            })
+            .collect();
+        (of(&main, false), of(&padding, true))
     }
 
     /// Whether lines can be read where the input lies.

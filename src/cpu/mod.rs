@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::plan::{CpuLaunch, CpuLimits, CpuScheme};
+use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme};
 use crate::{Error, Factors, Problem, Result};
 use rows::Scratch;
 use simd::Simd;
@@ -107,8 +107,16 @@ impl Cpu {
             return;
         }
         let tasks = tasks(problem, launch, dst);
-        let run = |scratch: &mut Scratch, task: Task<'_>| {
-            self.simd.run(problem, ready, src, task, scratch);
+        let made = problem.made_by(launch.scheme.gathers());
+        let edges = match problem.has_edges() && !launch.scheme.gathers() {
+            true => plan::edges(problem),
+            false => Vec::new(),
+        };
+        let run = |scratch: &mut Scratch, mut task: Task<'_>| {
+            self.simd.run(made, ready, src, task.again(), scratch);
+            if !edges.is_empty() {
+                self.simd.edges(problem, &edges, src, task, scratch);
+            }
         };
         if tasks.len() == 1 {
             let mut scratch = Scratch::default();
@@ -150,7 +158,9 @@ impl CpuReady {
         match &launch.scheme {
             CpuScheme::Direct => Self::Direct,
             CpuScheme::Separable(factors) => Self::Separable(factors.clone()),
-            CpuScheme::Fft { tile } => Self::Fft(fft::Transforms::new(problem, *tile)),
+            CpuScheme::Fft { tile } => {
+                Self::Fft(fft::Transforms::new(problem.made_by(false), *tile))
+            }
         }
     }
 }
@@ -161,6 +171,14 @@ struct Task<'a> {
     rows: Range<usize>,
     /// The rows' memory: one slice, or one for each output plane.
     planes: Vec<&'a mut [u8]>,
+}
+
+impl Task<'_> {
+    /// The same rows.
+    fn again(&mut self) -> Task<'_> {
+        let planes = self.planes.iter_mut().map(|plane| &mut **plane).collect();
+        Task { image: self.image, rows: self.rows.clone(), planes }
+    }
 }
 
 /// Cuts the output into tasks that own their rows.

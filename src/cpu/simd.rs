@@ -6,6 +6,7 @@ use super::correlate::{self, Part};
 use super::rows::Scratch;
 use super::{CpuReady, Task, adjoint, direct, fft, separable};
 use crate::Problem;
+use crate::plan::Rectangle;
 
 /// A SIMD level this machine has.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,18 @@ impl Simd {
             S::f32s::LEN
         }
         dispatch!(self.0, simd => lanes(simd))
+    }
+
+    /// What a border continued, over what is there.
+    pub fn edges(
+        self,
+        problem: &Problem,
+        edges: &[Rectangle],
+        src: &[u8],
+        task: Task<'_>,
+        scratch: &mut Scratch,
+    ) {
+        dispatch!(self.0, simd => adjoint::edges(simd, problem, edges, src, task, scratch));
     }
 
     pub fn correlate(self, part: &Part<'_>, scratch: &mut Scratch) -> Vec<f64> {

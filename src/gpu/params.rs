@@ -276,8 +276,13 @@ pub(super) fn constants(
         ("FOLLOW", if_last(problem.weights().follow.is_some().into())),
         ("FOLLOW_ACTIVATION", if_last(activation_code(follow_activation(problem)).0)),
     ];
-    if let Scheme::Direct { sliced, .. } = &launch.scheme {
-        constants.push(("SLICED", u32::from(*sliced)));
+    match &launch.scheme {
+        _ if pass == Pass::Gather => {
+            constants.push(("SLICED", 1));
+            return constants;
+        }
+        Scheme::Direct { sliced, .. } => constants.push(("SLICED", u32::from(*sliced))),
+        Scheme::Flat(_) | Scheme::Separable { .. } | Scheme::Fft(_) => {}
     }
     if let Some(lines) = pass.lines(launch) {
         constants.extend([

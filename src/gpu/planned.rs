@@ -41,19 +41,20 @@ impl PlannedShader {
     #[must_use]
     pub fn of(problem: &Problem, plan: &Plan) -> Vec<Self> {
         let Launch::Gpu(launch) = plan.launch() else { return Vec::new() };
+        let made = problem.made_by(launch.scheme.gathers());
         let planned = |(pass, traffic): (&Pass, Traffic)| {
-            let shader = shaders::of_pass(problem, *pass, None)?;
+            let shader = shaders::of_pass(made, *pass, None)?;
             Some(Self {
                 label: shader.label,
                 wgsl: shader.wgsl(),
                 entry: ENTRY,
-                constants: params::constants(problem, *pass, launch),
+                constants: params::constants(made, *pass, launch),
                 workgroup: pass.workgroup(launch),
-                outputs: pass.outputs(problem, launch),
+                outputs: pass.outputs(made, launch),
                 traffic,
             })
         };
-        let traffic = launch.scheme.traffic(problem);
+        let traffic = launch.scheme.traffic(made);
         Pass::of(&launch.scheme).iter().zip(traffic).filter_map(planned).collect()
     }
 }

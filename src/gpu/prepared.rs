@@ -22,6 +22,8 @@ pub struct GpuPrepared {
     problem: Problem,
     plan: Plan,
     passes: Vec<Compiled>,
+    /// Gathers what a border continued, after the passes.
+    edges: Option<Compiled>,
     /// What passes leave for the next.
     between: Vec<Arc<Buffer>>,
     kept: Arc<Kept<Ranges>>,
@@ -65,12 +67,17 @@ impl GpuPrepared {
         let Launch::Gpu(launch) = plan.launch() else {
             return Err(missing(plan.algorithm()));
         };
+        let made = problem.made_by(launch.scheme.gathers());
         let mut passes = Vec::new();
         for pass in Pass::of(&launch.scheme) {
-            passes.push(compile(gpu, problem, *pass, launch, texels).await?);
+            passes.push(compile(gpu, made, *pass, launch, texels).await?);
+        }
+        let mut edges = None;
+        if problem.has_edges() && !launch.scheme.gathers() {
+            edges = Some(compile(gpu, problem, Pass::Gather, launch, None).await?);
         }
 
-        let sizes = launch.bands.iter().map(|band| launch.scheme.between(problem, band));
+        let sizes = launch.bands.iter().map(|band| launch.scheme.between(made, band));
         let largest = sizes.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a.max(b)).collect());
         let mut between = Vec::new();
         for (n, size) in largest.unwrap_or_default().into_iter().enumerate() {
@@ -81,6 +88,7 @@ impl GpuPrepared {
             problem: problem.clone(),
             plan,
             passes,
+            edges,
             between,
             kept: Arc::default(),
             slots: Arc::default(),
@@ -120,6 +128,10 @@ impl GpuPrepared {
             Launch::Gpu(launch) => Ok(launch),
             Launch::Cpu(_) => Err(missing(self.plan.algorithm())),
         }
+    }
+
+    pub(super) fn edges(&self) -> Option<&Compiled> {
+        self.edges.as_ref()
     }
 
     pub(super) fn passes(&self) -> &[Compiled] {

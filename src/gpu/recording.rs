@@ -6,7 +6,8 @@ use wgpu::{
 };
 
 use super::device::checked;
-use super::params::{self, Placement};
+use super::params::{self, Params, Placement};
+use super::prepared::Compiled;
 use super::transfer::{self, Piece};
 use super::{BufferRange, Gpu, GpuPrepared, buffers, texel};
 use crate::plan::{Band, GpuLaunch, Place};
@@ -216,15 +217,13 @@ impl GpuPrepared {
         place: Placement,
     ) -> Result<Step> {
         let gpu = self.gpu();
-        let launch = self.launch()?;
+        let (problem, launch) = (self.problem(), self.launch()?);
         let made = checked(gpu.device(), gpu.loss(), "binding buffers", || {
             let mut dispatches = Vec::with_capacity(self.passes().len());
-            for compiled in self.passes() {
-                let most = gpu.limits().max_workgroups;
-                let (params, grid) =
-                    params::params(self.problem(), compiled.pass, launch, band, place, most);
+            let most = gpu.limits().max_workgroups;
+            let mut dispatch = |compiled: &Compiled, params: Params, grid: [u32; 3]| {
                 if grid.contains(&0) {
-                    continue;
+                    return;
                 }
                 let bound = |place| match place {
                     Place::Source => Some(ends[0].clone()),
@@ -232,7 +231,7 @@ impl GpuPrepared {
                     Place::Between(n) => self.between().get(n).map(|b| b.as_entire_binding()),
                 };
                 let [from, to] = compiled.pass.way(&launch.scheme);
-                let (Some(reads), Some(writes)) = (bound(from), bound(to)) else { continue };
+                let (Some(reads), Some(writes)) = (bound(from), bound(to)) else { return };
                 let params = bytemuck::bytes_of(&params);
                 let params =
                     gpu.constant_buffer("channelwise.params", params, BufferUsages::UNIFORM);
@@ -252,6 +251,18 @@ impl GpuPrepared {
                 });
                 let pipeline = compiled.ready.pipeline.clone();
                 dispatches.push(Dispatch { pipeline, bindings, grid });
+            };
+            let made = problem.made_by(launch.scheme.gathers());
+            for compiled in self.passes() {
+                let (params, grid) = params::params(made, compiled.pass, launch, band, place, most);
+                dispatch(compiled, params, grid);
+            }
+            if let Some(compiled) = self.edges() {
+                for (band, place) in transfer::edges(problem, band, place) {
+                    let (params, grid) =
+                        params::params(problem, compiled.pass, launch, &band, place, most);
+                    dispatch(compiled, params, grid);
+                }
             }
             Step::Pass(dispatches)
         });

@@ -1,8 +1,10 @@
 //! Between host memory and a band's own buffers.
 
+use std::ops::Range;
+
 use super::params::Placement;
 use crate::Problem;
-use crate::plan::{Band, GpuLaunch};
+use crate::plan::{self, Band, GpuLaunch};
 
 /// Where a band's scalars lie in buffers of our own: rows rounded up to the plan's pitch.
 pub(super) fn own_placement(problem: &Problem, launch: &GpuLaunch, band: &Band) -> Placement {
@@ -110,4 +112,23 @@ pub(super) fn destination_pieces(problem: &Problem, band: &Band, place: &Placeme
         }
     }
     pieces.0
+}
+
+/// The parts of a band that a border continued, each as a band on the same source, and where it lies.
+pub(super) fn edges(problem: &Problem, band: &Band, place: Placement) -> Vec<(Band, Placement)> {
+    let g = problem.geometry();
+    let together = g.out_row() / g.out_width;
+    let common = |a: &Range<usize>, b: &Range<usize>| a.start.max(b.start)..a.end.min(b.end);
+    let parts = plan::edges(problem)
+        .into_iter()
+        .map(|at| (common(&at.rows, &band.rows), common(&at.columns, &band.columns)));
+    parts
+        .filter(|(rows, columns)| !rows.is_empty() && !columns.is_empty())
+        .map(|(rows, columns)| {
+            let down = (rows.start - band.rows.start) * place.dst_pitch;
+            let across = (columns.start - band.columns.start) * together;
+            let place = Placement { dst_base: place.dst_base + down + across, ..place };
+            (Band { rows, columns, ..band.clone() }, place)
+        })
+        .collect()
 }

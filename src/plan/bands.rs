@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::Scheme;
+use super::edges::Axis;
 use crate::problem::Geometry;
 use crate::{Border, Error, Problem, Result};
 
@@ -194,10 +195,15 @@ impl Cutter<'_> {
             return Band { images, rows, columns, source_rows, source_columns };
         }
         if self.problem.gathers() {
-            let source_rows = gathered(&rows, Axis::rows(g), border);
+            let held = |inputs: Range<usize>| Span {
+                first: inputs.start as isize,
+                len: inputs.len(),
+                continued: false,
+            };
+            let source_rows = held(Axis::rows(g).gathered(&rows, border));
             let source_columns = match columns == (0..g.out_width) {
                 true => whole(g.width),
-                false => gathered(&columns, Axis::columns(g), border),
+                false => held(Axis::columns(g).gathered(&columns, border)),
             };
             return Band { images, rows, columns, source_rows, source_columns };
         }
@@ -247,67 +253,10 @@ impl Cutter<'_> {
         let one_place = places <= self.g.channels as u64;
         // A single pixel is never cut for its work.
         let work = one_place || places.saturating_mul(self.budget.per_place) <= self.budget.work;
-        let between = self.budget.scheme.between(self.problem, band).into_iter().fold(0, u64::max);
+        let made = self.problem.made_by(self.budget.scheme.gathers());
+        let between = self.budget.scheme.between(made, band).into_iter().fold(0, u64::max);
         source.max(out).max(between).saturating_add(SLACK) <= self.budget.bytes && work
     }
-}
-
-/// An axis of a problem that gathers.
-struct Axis {
-    input: usize,
-    output: usize,
-    stride: usize,
-    extent: usize,
-    before: usize,
-}
-
-impl Axis {
-    fn rows(g: &Geometry) -> Self {
-        let extent = g.extent().0;
-        let (input, output) = (g.height, g.out_height);
-        Self { input, output, stride: g.stride.0, extent, before: g.top }
-    }
-
-    fn columns(g: &Geometry) -> Self {
-        let extent = g.extent().1;
-        let (input, output) = (g.width, g.out_width);
-        Self { input, output, stride: g.stride.1, extent, before: g.left }
-    }
-}
-
-/// Which input coordinates outputs `out` gather: those whose taps reach them, and where the border
-/// brings taps from beyond an edge to some of them, all whose taps reach beyond that edge.
-fn gathered(out: &Range<usize>, axis: Axis, border: Border) -> Span {
-    let Axis { input, output, stride, extent, before } = axis;
-    // Padded coordinates start where the first tap of the first input lies.
-    let end = (input - 1) * stride + extent;
-    let after = end.saturating_sub(before + output);
-    let meets = |from: usize, to: usize| {
-        let first = (from + 1).saturating_sub(extent).div_ceil(stride);
-        (first, (to / stride + 1).min(input))
-    };
-    let reaches = |at: Range<usize>| at.start < out.end && out.start < at.end;
-    let mut spans = vec![meets(before + out.start, before + out.end - 1)];
-    // Where places before the first output, and after the last, are brought to.
-    let (low, high) = match border {
-        Border::Constant(_) => (0..0, 0..0),
-        Border::Replicate => (0..1, output - 1..output),
-        Border::Reflect | Border::Reflect101 => {
-            (0..before + 1, output.saturating_sub(after + 1)..output)
-        }
-        Border::Wrap => (output.saturating_sub(before)..output, 0..after),
-    };
-    // Further than once round, they may come anywhere.
-    let far = |reach: usize| reach >= output && border.constant().is_none();
-    if before > 0 && (reaches(low) || far(before)) {
-        spans.push(meets(0, before - 1));
-    }
-    if after > 0 && (reaches(high) || far(after)) {
-        spans.push(meets(before + output, end - 1));
-    }
-    let spans = spans.into_iter().filter(|(first, end)| first < end);
-    let (first, end) = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((0, 1));
-    Span { first: first as isize, len: end - first, continued: false }
 }
 
 /// Which input coordinates are needed for `len` continued ones from `first`.

@@ -75,6 +75,11 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// Whether it gathers, where the problem does, and not only the edges.
+    pub(crate) fn gathers(&self) -> bool {
+        matches!(self, Self::Direct { .. })
+    }
+
     /// Bytes of each buffer between the passes of `band`.
     pub(crate) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
         match self {
@@ -120,7 +125,23 @@ impl Scheme {
     }
 }
 
+impl CpuScheme {
+    /// Whether it gathers, where the problem does, and not only the edges.
+    pub(crate) fn gathers(&self) -> bool {
+        matches!(self, Self::Direct)
+    }
+}
+
 impl Launch {
+    /// Whether it gathers all of a problem that does.
+    pub(super) fn gathers(&self, problem: &Problem) -> bool {
+        problem.gathers()
+            && match self {
+                Self::Gpu(launch) => launch.scheme.gathers(),
+                Self::Cpu(launch) => launch.scheme.gathers(),
+            }
+    }
+
     /// Why it is not taken unasked, where it keeps less than others do.
     pub(super) fn caveat(&self, problem: &Problem) -> Option<String> {
         match self {

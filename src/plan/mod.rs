@@ -8,6 +8,7 @@ mod bands;
 mod chain;
 mod cost;
 mod direct;
+mod edges;
 mod fft;
 mod flat;
 mod fold;
@@ -23,6 +24,7 @@ pub use bands::{Band, Span};
 pub(crate) use chain::problems;
 pub use chain::{ChainPlan, ChainStage, chain};
 pub use cost::Traffic;
+pub(crate) use edges::{Rectangle, edges};
 pub use fft::{Lines, Tile};
 pub(crate) use fft::{Tiles, outputs as tile_outputs};
 pub use flat::Block;
@@ -274,7 +276,7 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
     if wanted == Algorithm::Auto {
         for (_, offer) in &mut offers {
             if let Ok((launch, _)) = offer
-                && let Some(reason) = launch.caveat(problem)
+                && let Some(reason) = launch.caveat(problem.made_by(launch.gathers(problem)))
             {
                 *offer = Err(reason);
             }
@@ -313,7 +315,8 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
         let scheme = launch.scheme.clone();
         let g = problem.geometry();
         let places = g.images * g.out_height * g.out_width * g.channels;
-        let sums: f64 = scheme.traffic(problem).iter().map(|pass| pass.sums).sum();
+        let made = problem.made_by(scheme.gathers());
+        let sums: f64 = scheme.traffic(made).iter().map(|pass| pass.sums).sum();
         let per_place = (sums / places.max(1) as f64).ceil() as u64;
         let budget = |bytes| bands::Budget {
             bytes,
@@ -346,7 +349,7 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
             None => bands::cut(problem, budget(limits.band_bytes(*residence)))?,
         };
     }
-    let accuracy = launch.accuracy(problem);
+    let accuracy = launch.accuracy(problem.made_by(launch.gathers(problem)));
     let title = problem.to_string();
     Ok(Plan { title, machine: *machine, algorithm, candidates, launch, accuracy })
 }
@@ -355,11 +358,15 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
     let cpu = |(launch, us)| (Launch::Cpu(launch), us);
     let gpu = |(launch, us)| (Launch::Gpu(launch), us);
     if problem.gathers() && algorithm != Algorithm::Direct {
-        return Err(
-            "the adjoint of a stride, of several filters and of padding that continues the \
-                    input is made by direct"
-                .into(),
-        );
+        let edges = match machine {
+            _ if !problem.has_edges() => {
+                Err("the adjoint of a stride or of several filters is made by direct".into())
+            }
+            Machine::Cpu(limits) => edges::cpu(problem, limits),
+            Machine::Gpu(limits, _) => edges::gpu(problem, limits),
+        }?;
+        let (launch, us) = offer(algorithm, problem.made_by(false), machine)?;
+        return Ok((launch, us + edges));
     }
     match (algorithm, machine) {
         (Algorithm::Direct, Machine::Cpu(limits)) => direct::cpu(problem, limits).map(cpu),

@@ -8,7 +8,7 @@ use crate::Problem;
 pub(crate) enum Pass {
     /// Everything, one word an invocation.
     Direct,
-    /// The same for what gathers; its grid is that of `Direct`.
+    /// The same for what gathers, and for the edges of a problem that is else made by other passes.
     Gather,
     /// A block of outputs an invocation.
     Flat,
@@ -131,6 +131,7 @@ impl Pass {
     pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
         match (self, &launch.scheme) {
             (Self::Direct, Scheme::Direct { workgroup, .. }) => *workgroup,
+            (Self::Gather, _) => [8, 8],
             _ => match (self.lines(launch), self.block(launch)) {
                 (Some(lines), _) => [lines.workgroup(), 1],
                 (None, Some(block)) => block.workgroup,
@@ -147,6 +148,7 @@ impl Pass {
             (Self::Direct, Scheme::Direct { sliced, .. }) => {
                 direct::grid(problem, launch.pitch, *sliced, band)
             }
+            (Self::Gather, _) => direct::grid(problem, launch.pitch, true, band),
             (Self::Forward | Self::Multiply | Self::Back, Scheme::Fft(tile)) => {
                 let pairs = Tiles::of(problem, tile, band).pairs() as u64;
                 let lines = [tile.lines.0.count, tile.lines.1.count];

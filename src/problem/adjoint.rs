@@ -1,12 +1,12 @@
 //! The adjoint of a convolution.
 
 use super::{Geometry, MAX_AXIS, MAX_COORDINATE, Problem, Weights, checked};
-use crate::{Activation, Conv2d, ElementType, Error, Padding, Result, Shape};
+use crate::{Activation, Border, Conv2d, ElementType, Error, Padding, Result, Shape};
 
 /// The problem of the adjoint that takes a tensor of this shape.
 ///
-/// Where it is a convolution again, with the kernel turned and what padding was not, it is that: with
-/// stride 1, one filter, and no continued place that was read from a pixel. Otherwise it gathers.
+/// With stride 1 and one filter it is a convolution again, with the kernel turned and what padding was not,
+/// but for the pixels that a border continued: those gather. Otherwise all do.
 pub(super) fn problem(
     conv: &Conv2d,
     shape: Shape,
@@ -14,40 +14,8 @@ pub(super) fn problem(
     output_type: ElementType,
 ) -> Result<Problem> {
     let forward = forward(conv, shape)?;
-    let there = forward.geometry;
     let weights = Weights::linear(conv);
-    let back = convolution(&forward, weights.filters);
-    let gathers = back.is_none();
-    let (geometry, weights) = match back {
-        Some(geometry) => {
-            let planar = geometry.planar;
-            let channels = if planar { 1 } else { geometry.channels };
-            let padded = |out: usize, extent: usize| out + extent - 1;
-            let extent = geometry.extent();
-            for (what, out, extent) in [
-                ("padded height", geometry.out_height, extent.0),
-                ("padded width", geometry.out_width, extent.1),
-            ] {
-                checked(what, &[padded(out, extent)], MAX_AXIS)?;
-            }
-            let row = padded(geometry.out_width, extent.1);
-            checked("input row", &[row, channels], MAX_COORDINATE)?;
-            (geometry, weights.turned())
-        }
-        None => {
-            let geometry = Geometry {
-                height: there.out_height,
-                width: there.out_width,
-                inputs: weights.filters,
-                out_height: there.height,
-                out_width: there.width,
-                outputs: 1,
-                ..there
-            };
-            (geometry, weights)
-        }
-    };
-    Ok(Problem {
+    let problem = |geometry: Geometry, weights: Weights, border: Border, gathers: bool| Problem {
         conv: conv.clone(),
         input_shape: shape,
         output_shape: forward.input_shape,
@@ -55,10 +23,43 @@ pub(super) fn problem(
         output_type,
         geometry,
         weights,
-        border: if gathers { conv.border } else { crate::Border::ZERO },
+        border,
         gathers,
+        inner: None,
         texels: false,
-    })
+    };
+    let back = match convolution(&forward, weights.filters) {
+        Some((geometry, folds)) => {
+            countable(&geometry)?;
+            Some((problem(geometry, weights.clone().turned(), Border::ZERO, false), folds))
+        }
+        None => None,
+    };
+    let inner = match back {
+        Some((back, false)) => return Ok(back),
+        Some((back, true)) => Some(Box::new(back)),
+        None => None,
+    };
+    let there = forward.geometry;
+    let geometry = Geometry {
+        height: there.out_height,
+        width: there.out_width,
+        inputs: weights.filters,
+        out_height: there.height,
+        out_width: there.width,
+        outputs: 1,
+        ..there
+    };
+    Ok(Problem { inner, ..problem(geometry, weights, conv.border, true) })
+}
+
+/// Refuses a convolution whose padded coordinates cannot be counted.
+fn countable(g: &Geometry) -> Result<()> {
+    let (rows, columns) = g.extent();
+    let (height, width) = (g.out_height + rows - 1, g.out_width + columns - 1);
+    checked("padded height", &[height], MAX_AXIS)?;
+    checked("padded width", &[width], MAX_AXIS)?;
+    checked("input row", &[width, g.channels], MAX_COORDINATE).map(drop)
 }
 
 /// The convolution whose adjoint it is.
@@ -144,8 +145,8 @@ fn least(conv: &Conv2d, side: Side, out: usize) -> Result<usize> {
     })
 }
 
-/// The convolution back, if there is one.
-fn convolution(forward: &Problem, filters: usize) -> Option<Geometry> {
+/// The convolution back, if there is one, and whether that leaves out what a border continued.
+fn convolution(forward: &Problem, filters: usize) -> Option<(Geometry, bool)> {
     let g = forward.geometry;
     let extent = g.extent();
     let after = (
@@ -160,7 +161,10 @@ fn convolution(forward: &Problem, filters: usize) -> Option<Geometry> {
     turned(bottom, extent.0)?;
     turned(right, extent.1)?;
     let folds = padded && forward.border.constant().is_none();
-    (g.stride == (1, 1) && filters == 1 && !folds).then_some(Geometry {
+    if g.stride != (1, 1) || filters != 1 {
+        return None;
+    }
+    let geometry = Geometry {
         height: g.out_height,
         width: g.out_width,
         out_height: g.height,
@@ -169,5 +173,6 @@ fn convolution(forward: &Problem, filters: usize) -> Option<Geometry> {
         top,
         left,
         ..g
-    })
+    };
+    Some((geometry, folds))
 }

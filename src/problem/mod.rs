@@ -45,6 +45,8 @@ pub struct Problem {
     /// Whether outputs gather what they were read for: `geometry` and `weights` are those of a
     /// convolution from output to input.
     gathers: bool,
+    /// What gathers, but for the pixels that the border continues.
+    inner: Option<Box<Self>>,
     /// Whether input and output are textures.
     texels: bool,
 }
@@ -149,6 +151,7 @@ impl Problem {
             weights,
             border: conv.border,
             gathers: false,
+            inner: None,
             texels: false,
         })
     }
@@ -253,6 +256,20 @@ impl Problem {
     /// border describe, from output to input.
     pub(crate) fn gathers(&self) -> bool {
         self.gathers
+    }
+
+    /// The problem that an algorithm makes: the convolution that it is but for the edges, unless it
+    /// `gathers` all of it.
+    pub(crate) fn made_by(&self, gathers: bool) -> &Self {
+        match &self.inner {
+            Some(inner) if !gathers => inner,
+            _ => self,
+        }
+    }
+
+    /// Whether all but the edges is a convolution.
+    pub(crate) fn has_edges(&self) -> bool {
+        self.inner.is_some()
     }
 
     /// Rows and columns from where tap 0 lies to the place the kernel stands for: its anchor, or else the
