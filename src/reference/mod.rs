@@ -3,6 +3,10 @@
 //! Nothing here is ever made fast. It reads the [`Conv2d`](crate::Conv2d) as given and shares with
 //! the engines only the shape arithmetic, so it checks flipping and folding too.
 
+mod gradient;
+
+pub use gradient::{ExpectedGradients, adjoint, backward};
+
 use half::f16;
 
 use crate::{Element, ElementType, Layout, Problem};
@@ -153,7 +157,6 @@ pub fn extra<T: Element>(problem: &Problem, input: &[T], spread: f64) -> f64 {
 #[must_use]
 pub fn at_within<T: Element>(problem: &Problem, input: &[T], index: usize, extra: f64) -> Expected {
     let conv = problem.conv();
-    let nhwc = problem.input_shape().to_nhwc(conv.layout);
     let [_, oh, ow, oc] = problem.output_shape().to_nhwc(conv.layout);
     let (n, r, q, channel) = match conv.layout {
         Layout::Nhwc => (index / oc / ow / oh, index / oc / ow % oh, index / oc % ow, index % oc),
@@ -161,24 +164,13 @@ pub fn at_within<T: Element>(problem: &Problem, input: &[T], index: usize, extra
     };
     let outputs = problem.geometry().outputs;
     let (c, g) = (channel / outputs, channel % outputs);
-    let filters = conv.kernel.filters();
-    let filtered = |f: usize| filter(problem, input, nhwc, [n, r, q, c], f, extra);
-
+    let filtered =
+        |f: usize| activated(conv.activation, sum(problem, input, [n, r, q, c], f, extra));
     let Some(p) = &conv.pointwise else {
         return rounded(filtered(g));
     };
-    let bias = f64::from(p.bias_values().get(g).copied().unwrap_or(0.0));
-    let mut sum = Expected { value: bias, allowance: 0.0 };
-    let mut size = bias.abs();
-    for f in 0..filters {
-        let weight = f64::from(p.weights()[f * outputs + g]);
-        let y = filtered(f);
-        sum.value += weight * y.value;
-        sum.allowance += weight.abs() * y.allowance;
-        size += (weight * y.value).abs();
-    }
-    sum.allowance += 2.0 * (filters + 1) as f64 * EPS * size + extra;
-    rounded(activated(p.activation_kind(), sum))
+    let all: Vec<_> = (0..conv.kernel.filters()).map(filtered).collect();
+    rounded(activated(p.activation_kind(), mixed(problem, &all, g, extra)))
 }
 
 /// All outputs, in memory order.
@@ -190,43 +182,84 @@ pub fn run<T: Element>(problem: &Problem, input: &[T]) -> Vec<Expected> {
     (0..problem.output_len()).map(|index| at(problem, input, index)).collect()
 }
 
-/// Filter `f` at one place: sum, bias, activation.
-fn filter<T: Element>(
+/// Where `[image, row, column, channel]` lies in a tensor of `[images, height, width, channels]`.
+fn position(layout: Layout, [_, h, w, channels]: [usize; 4], [n, r, q, c]: [usize; 4]) -> usize {
+    match layout {
+        Layout::Nhwc => ((n * h + r) * w + q) * channels + c,
+        Layout::Nchw => ((n * channels + c) * h + r) * w + q,
+    }
+}
+
+/// What each tap is at output place `[image, row, column, channel]`: where its weight for filter 0
+/// stands in the kernel as given (those of the others follow it), and where the input it meets
+/// lies, unless that is the constant of the border.
+fn taps(
     problem: &Problem,
-    input: &[T],
-    [_, h, w, channels]: [usize; 4],
     [n, r, q, c]: [usize; 4],
-    f: usize,
-    extra: f64,
-) -> Expected {
+) -> impl Iterator<Item = (usize, Option<usize>)> {
     let conv = problem.conv();
     let g = problem.geometry();
     let kernel = &conv.kernel;
     let (kh, kw) = (kernel.height(), kernel.width());
+    let nhwc = problem.input_shape().to_nhwc(conv.layout);
+    let [_, h, w, _] = nhwc;
+    (0..kh * kw).map(move |tap| {
+        let (i, j) = (tap / kw, tap % kw);
+        let (ki, kj) = if conv.flip { (kh - 1 - i, kw - 1 - j) } else { (i, j) };
+        let row = (r * conv.stride.0 + i * conv.dilation.0) as isize - g.top as isize;
+        let column = (q * conv.stride.1 + j * conv.dilation.1) as isize - g.left as isize;
+        let at = match (conv.border.index(row, h), conv.border.index(column, w)) {
+            (Some(row), Some(column)) => Some(position(conv.layout, nhwc, [n, row, column, c])),
+            _ => None,
+        };
+        ((ki * kw + kj) * kernel.filters(), at)
+    })
+}
+
+/// The input there, or the constant of the border.
+fn seen<T: Element>(problem: &Problem, input: &[T], at: Option<usize>) -> f64 {
+    let outside = || problem.conv().border.constant().unwrap_or(0.0);
+    f64::from(at.map_or_else(outside, |at| input[at].to_f32()))
+}
+
+/// Filter `f` at output place `[image, row, column, channel]`: its sum and its bias.
+fn sum<T: Element>(
+    problem: &Problem,
+    input: &[T],
+    place: [usize; 4],
+    f: usize,
+    extra: f64,
+) -> Expected {
+    let conv = problem.conv();
     let bias = f64::from(conv.bias.get(f).copied().unwrap_or(0.0));
     let (mut value, mut size) = (bias, bias.abs());
-    for i in 0..kh {
-        for j in 0..kw {
-            let (ki, kj) = if conv.flip { (kh - 1 - i, kw - 1 - j) } else { (i, j) };
-            let k = f64::from(kernel.weights()[(ki * kw + kj) * kernel.filters() + f]);
-            let row = (r * conv.stride.0 + i * conv.dilation.0) as isize - g.top as isize;
-            let column = (q * conv.stride.1 + j * conv.dilation.1) as isize - g.left as isize;
-            let x = match (conv.border.index(row, h), conv.border.index(column, w)) {
-                (Some(row), Some(column)) => {
-                    let at = match conv.layout {
-                        Layout::Nhwc => ((n * h + row) * w + column) * channels + c,
-                        Layout::Nchw => ((n * channels + c) * h + row) * w + column,
-                    };
-                    f64::from(input[at].to_f32())
-                }
-                _ => f64::from(conv.border.constant().unwrap_or(0.0)),
-            };
-            value += k * x;
-            size += (k * x).abs();
-        }
+    for (weight, at) in taps(problem, place) {
+        let k = f64::from(conv.kernel.weights()[weight + f]);
+        let x = seen(problem, input, at);
+        value += k * x;
+        size += (k * x).abs();
     }
-    let terms = (kh * kw + 1) as f64;
-    activated(conv.activation, Expected { value, allowance: 2.0 * terms * EPS * size + extra })
+    let terms = (conv.kernel.height() * conv.kernel.width() + 1) as f64;
+    Expected { value, allowance: 2.0 * terms * EPS * size + extra }
+}
+
+/// Output `g` of the pointwise step, its sum and its bias, of what all filters gave; without such
+/// a step, filter `g`.
+fn mixed(problem: &Problem, filtered: &[Expected], g: usize, extra: f64) -> Expected {
+    let Some(p) = &problem.conv().pointwise else {
+        return filtered[g];
+    };
+    let bias = f64::from(p.bias_values().get(g).copied().unwrap_or(0.0));
+    let mut sum = Expected { value: bias, allowance: 0.0 };
+    let mut size = bias.abs();
+    for (f, y) in filtered.iter().enumerate() {
+        let weight = f64::from(p.weights()[f * p.outputs() + g]);
+        sum.value += weight * y.value;
+        sum.allowance += weight.abs() * y.allowance;
+        size += (weight * y.value).abs();
+    }
+    sum.allowance += 2.0 * (filtered.len() + 1) as f64 * EPS * size + extra;
+    sum
 }
 
 fn activated(activation: crate::Activation, x: Expected) -> Expected {
