@@ -1,6 +1,7 @@
 //! Answers of TensorFlow, Keras, PyTorch, JAX, SciPy and OpenCV, written by those tools in f64 (u8
 //! for OpenCV's bytes): the reference and every engine must give them, through the options and
-//! through the presets named after the tools.
+//! through the presets named after the tools. So must the reference give the gradients of
+//! TensorFlow and PyTorch.
 
 mod common;
 
@@ -9,6 +10,7 @@ use std::fmt;
 use std::path::Path;
 
 use channelwise::ndarray::{Array4, ArrayD, Ix4};
+use channelwise::reference::Expected;
 use channelwise::{
     Activation, Border, Conv2d, Element, ElementType, Kernel, Layout, Padding, Problem, Shape,
     reference,
@@ -61,8 +63,8 @@ enum Tolerance {
     Float { rtol: f64, atol: f64 },
     /// Of a u8 case: levels.
     Levels { abs: f64 },
-    /// Of a gradient case, whose forward part is tested here.
-    Gradient { output: Both },
+    /// Of a gradient case: of its forward part, and of each gradient.
+    Gradient { output: Both, grad_input: Both, grad_kernel: Both, grad_bias: Both },
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -77,6 +79,27 @@ struct Files {
     kernel: String,
     bias: Option<String>,
     output: String,
+    grad_output: Option<String>,
+    grad_input: Option<String>,
+    grad_kernel: Option<String>,
+    grad_bias: Option<String>,
+}
+
+/// Gradients that a tool gave for a convolution, all in memory order.
+struct GradientCase {
+    conv: Conv2d,
+    input_shape: [usize; 4],
+    x: Vec<f32>,
+    /// For the output.
+    dy: Vec<f32>,
+    /// For the input: the answers start here.
+    dx: Vec<f64>,
+    /// For the kernel, `[height, width, filters]`.
+    dk: Vec<f64>,
+    /// For the bias, where the convolution has one.
+    db: Option<Vec<f64>>,
+    /// Of `dx`, `dk` and `db`.
+    tolerances: [Both; 3],
 }
 
 fn folder() -> &'static Path {
@@ -205,10 +228,9 @@ impl Entry {
 
     /// Whether `got` is the tool's answer `want`.
     fn accepts(&self, got: f64, want: f64) -> bool {
-        let within = |rtol: f64, atol: f64| (got - want).abs() <= atol + rtol * want.abs();
         match self.tolerance {
-            Tolerance::Float { rtol, atol } => within(rtol, atol),
-            Tolerance::Gradient { output: Both { rtol, atol } } => within(rtol, atol),
+            Tolerance::Float { rtol, atol } => Both { rtol, atol }.accepts(got, want),
+            Tolerance::Gradient { output, .. } => output.accepts(got, want),
             Tolerance::Levels { abs } => (got - want).abs() <= abs,
         }
     }
@@ -232,26 +254,77 @@ impl Entry {
         input.into_raw_vec_and_offset().0
     }
 
+    /// The gradients, where the case has some.
+    fn gradients(&self) -> Option<GradientCase> {
+        let Tolerance::Gradient { grad_input, grad_kernel, grad_bias, .. } = self.tolerance else {
+            return None;
+        };
+        fn flat<T: ReadableElement>(file: Option<&String>, shape: &[usize]) -> Option<Vec<T>> {
+            let read = read::<T>(file?);
+            assert_eq!(read.shape(), shape, "{file:?}");
+            Some(read.into_raw_vec_and_offset().0)
+        }
+        let (files, kernel) = (&self.files, self.kernel());
+        let filters = kernel.filters();
+        let taps = [kernel.height(), kernel.width(), 1, filters];
+        Some(GradientCase {
+            conv: self.explicit(),
+            input_shape: self.input_shape,
+            x: self.input(),
+            dy: flat(files.grad_output.as_ref(), &self.output_shape)?,
+            dx: flat(files.grad_input.as_ref(), &self.input_shape)?,
+            dk: flat(files.grad_kernel.as_ref(), &taps)?,
+            db: flat(files.grad_bias.as_ref(), &[filters]),
+            tolerances: [grad_input, grad_kernel, grad_bias],
+        })
+    }
+
     /// The first wrong elements of `got`, in the order of the tool's file.
     fn judge(&self, got: &[f64], want: &[f64]) -> Result<(), String> {
-        let wrong: Vec<String> = got
-            .iter()
-            .zip(want)
-            .enumerate()
-            .filter(|(_, (got, want))| !self.accepts(**got, **want))
-            .map(|(i, (got, want))| format!("element {i}: got {got}, the tool says {want}"))
-            .collect();
-        if got.len() == want.len() && wrong.is_empty() {
-            return Ok(());
-        }
-        Err(format!(
-            "{} of {} wrong ({} wanted): {}",
-            wrong.len(),
-            got.len(),
-            want.len(),
-            wrong.into_iter().take(3).collect::<Vec<_>>().join("; ")
-        ))
+        judge(got, want, |got, want| self.accepts(got, want))
     }
+}
+
+impl Both {
+    fn accepts(self, got: f64, want: f64) -> bool {
+        (got - want).abs() <= self.atol + self.rtol * want.abs()
+    }
+}
+
+impl GradientCase {
+    /// Whether these are the tool's gradients.
+    fn judge(&self, dx: &[f64], dk: &[f64], db: &[f64]) -> Result<(), String> {
+        let all = [("input", dx, Some(&self.dx)), ("kernel", dk, Some(&self.dk))];
+        let all = all.into_iter().chain([("bias", db, self.db.as_ref())]);
+        for ((what, got, want), tolerance) in all.zip(self.tolerances) {
+            if let Some(want) = want {
+                judge(got, want, |got, want| tolerance.accepts(got, want))
+                    .map_err(|text| format!("gradient of the {what}: {text}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first of `got` that are not accepted for what the tool says.
+fn judge(got: &[f64], want: &[f64], accepts: impl Fn(f64, f64) -> bool) -> Result<(), String> {
+    let wrong: Vec<String> = got
+        .iter()
+        .zip(want)
+        .enumerate()
+        .filter(|(_, (got, want))| !accepts(**got, **want))
+        .map(|(i, (got, want))| format!("element {i}: got {got}, the tool says {want}"))
+        .collect();
+    if got.len() == want.len() && wrong.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{} of {} wrong ({} wanted): {}",
+        wrong.len(),
+        got.len(),
+        want.len(),
+        wrong.into_iter().take(3).collect::<Vec<_>>().join("; ")
+    ))
 }
 
 #[test]
@@ -289,6 +362,34 @@ fn reference_gives_the_tools_answers() {
     common::say(&format!("golden reference: {} cases", cases.len()));
     common::refuse("reference", &failures);
     assert!(cases.len() >= 26, "only {} cases", cases.len());
+}
+
+#[test]
+fn reference_gives_the_tools_gradients() {
+    let mut told = Vec::new();
+    for entry in manifest() {
+        let Some(case) = entry.gradients() else { continue };
+        let problem = Problem::new(&case.conv, case.input_shape, F32, F32).unwrap();
+        let got = reference::backward(&problem, &case.x, &case.dy, problem.output_len());
+        let values = |all: &[Expected]| all.iter().map(|e| e.value).collect::<Vec<_>>();
+        let (dx, dk, db) = (values(&got.input), values(&got.kernel), values(&got.bias));
+        case.judge(&dx, &dk, &db).unwrap_or_else(|text| panic!("{entry}: {text}"));
+        // f64 against f64: far closer than any f32 engine has to be.
+        let size = case.dk.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
+        let exact = [Both { rtol: 1e-12, atol: 1e-12 * size }; 3];
+        let case = GradientCase { tolerances: exact, ..case };
+        case.judge(&dx, &dk, &db).unwrap_or_else(|text| panic!("{entry}: not exact: {text}"));
+        // One wrong element of any is seen.
+        let wrong = |all: &[f64]| [&[all[0] + 1e-3], &all[1..]].concat();
+        assert!(case.judge(&wrong(&dx), &dk, &db).is_err());
+        assert!(case.judge(&dx, &wrong(&dk), &db).is_err());
+        assert_eq!(case.judge(&dx, &dk, &wrong(&db)).is_err(), case.db.is_some());
+        // And rounded to f32 they lie within their allowances.
+        let kept = |all: &[Expected]| all.iter().all(|e| e.accepts(e.value as f32));
+        assert!(kept(&got.input) && kept(&got.kernel) && kept(&got.bias));
+        told.push(entry.name.clone());
+    }
+    assert_eq!(told, ["grad_torch_valid", "grad_tf_same_s2_f2"]);
 }
 
 /// One case with these options on all engines, against the tool and against the reference.
