@@ -1,9 +1,10 @@
 //! `direct`: tap by tap; takes every option on every engine.
 
 use super::cost::{self, GpuCost, Traffic};
+use super::edges::Axis;
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
 use super::{Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, Scheme};
-use crate::{Border, Problem};
+use crate::Problem;
 
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     let one_thread = cost::cpu_direct(problem, limits);
@@ -48,31 +49,16 @@ pub(super) fn traffic(problem: &Problem) -> Traffic {
 }
 
 /// Loop iterations of `place` in `shaders/place.wgsl`.
-fn place_iterations(problem: &Problem) -> u64 {
+pub(super) fn place_iterations(problem: &Problem) -> u64 {
     let g = problem.geometry();
     let (kh, kw) = g.kernel;
     let weights = problem.weights();
     if problem.gathers() {
-        // Continued places that are read at one, and in all of them its taps: each tap is met by as many
-        // of these places as there are between the first input and the last.
-        let most = |taps: usize, extent: usize, [input, stride, before, output]: [usize; 4]| {
-            let end = (input - 1) * stride + extent;
-            let beyond = before + end.saturating_sub(before + output);
-            let places = match problem.border() {
-                Border::Constant(_) => 1,
-                Border::Replicate => 1 + beyond,
-                Border::Reflect | Border::Reflect101 | Border::Wrap => {
-                    1 + 2 * beyond.div_ceil(output)
-                }
-            };
-            let met = taps.saturating_mul(places.min((input - 1) * stride + 1));
-            (places as u64, met as u64)
-        };
-        let extent = g.extent();
-        let (places, rows) = most(kh, extent.0, [g.height, g.stride.0, g.top, g.out_height]);
-        let (across, met) = most(kw, extent.1, [g.width, g.stride.1, g.left, g.out_width]);
-        let row = met.saturating_mul(weights.filters as u64 + 1).saturating_add(across + 3);
-        return rows.saturating_mul(row + 1).saturating_add(places + 3);
+        let rows = Axis::rows(g).loops(g.kernel.0, g.dilation.0, problem.border());
+        let columns = Axis::columns(g).loops(g.kernel.1, g.dilation.1, problem.border());
+        let each = columns.taps.saturating_mul(weights.filters as u64 + 1);
+        let row = each.saturating_add(columns.places + 3);
+        return rows.taps.saturating_mul(row).saturating_add(rows.places + 3);
     }
     let filters = if weights.follow.is_some() { weights.filters as u64 } else { 1 };
     filters * (kh as u64 * (kw.div_ceil(4) as u64 + 1) + 1)

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::cost::{GpuCost, Traffic};
+use super::direct;
 use super::limits::{CpuLimits, GpuLimits};
 use crate::problem::Geometry;
 use crate::{Border, Problem};
@@ -22,6 +23,13 @@ pub(super) struct Axis {
     stride: usize,
     extent: usize,
     before: usize,
+}
+
+/// Turns of the loops of an axis in `shaders/place_adjoint.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loops {
+    pub places: u64,
+    pub taps: u64,
 }
 
 impl Axis {
@@ -50,6 +58,40 @@ impl Axis {
     fn met(&self, first: usize, last: usize) -> Range<usize> {
         let from = (first + 1).saturating_sub(self.extent).div_ceil(self.stride);
         from..(last / self.stride + 1).min(self.input)
+    }
+
+    /// The most that an output of the shader goes through: continued places, and taps in all of them.
+    pub fn loops(&self, taps: usize, dilation: usize, border: Border) -> Loops {
+        let Self { input, output, stride, before, .. } = *self;
+        let (last, end) = ((input - 1) * stride, self.end());
+        // Twin of `taps` in `shaders/place_adjoint.wgsl`.
+        let met = |place: usize| {
+            let first = place.saturating_sub(last).div_ceil(dilation);
+            (taps.min(place / dilation + 1)).saturating_sub(first) as u64
+        };
+        let all = |places: usize| {
+            let places = places as u64;
+            Loops { places, taps: places.saturating_mul(taps as u64) }
+        };
+        let beyond = before + self.after();
+        match border {
+            Border::Constant(_) => all(1),
+            // Long padding is not counted place by place.
+            Border::Replicate if output == 1 || beyond > 1 << 12 => all(1 + beyond),
+            Border::Replicate => {
+                let high = (before + output - 1).min(end);
+                let sides = [0..before + 1, high..end]
+                    .map(|side| Loops { places: side.len() as u64, taps: side.map(met).sum() });
+                let [low, high] = sides;
+                Loops {
+                    places: low.places.max(high.places),
+                    taps: low.taps.max(high.taps).max(taps as u64),
+                }
+            }
+            Border::Reflect | Border::Reflect101 | Border::Wrap => {
+                all(1 + 2 * beyond.div_ceil(output))
+            }
+        }
     }
 
     /// The outputs that the places before the first one, and after the last, continue.
@@ -141,6 +183,8 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits) -> Result<f64, String> 
     if word > 1 && (g.planar || !g.channels.is_multiple_of(word)) {
         return Err("edges share words of the output with what is not gathered".into());
     }
+    let turns = direct::place_iterations(problem) + 1;
+    limits.check_iterations(turns.saturating_mul(word as u64))?;
     let cost = GpuCost::of(limits);
     Ok(sums(problem)? / cost.taps + cost.of_passes(&[Traffic::default()]))
 }

@@ -53,6 +53,13 @@ pub(super) fn problem(
     Ok(Problem { inner, ..problem(geometry, weights, conv.border, true) })
 }
 
+impl Problem {
+    /// The convolution whose adjoint it is.
+    pub(crate) fn forward(&self) -> Result<Self> {
+        forward(&self.conv, self.input_shape)
+    }
+}
+
 /// Refuses a convolution whose padded coordinates cannot be counted.
 fn countable(g: &Geometry) -> Result<()> {
     let (rows, columns) = g.extent();

@@ -137,8 +137,20 @@ pub fn at<T: Element>(problem: &Problem, input: &[T], index: usize) -> Expected 
 /// If `input` does not hold `problem.input_len()` elements.
 #[must_use]
 pub fn run_within<T: Element>(problem: &Problem, input: &[T], spread: f64) -> Vec<Expected> {
-    let extra = extra(problem, input, spread);
-    (0..problem.output_len()).map(|index| at_within(problem, input, index, extra)).collect()
+    all_within(problem, input, extra(problem, input, spread))
+}
+
+/// All outputs, each [`at_within`] `extra`.
+fn all_within<T: Element>(problem: &Problem, input: &[T], extra: f64) -> Vec<Expected> {
+    if !problem.conv().adjoint {
+        return (0..problem.output_len())
+            .map(|index| at_within(problem, input, index, extra))
+            .collect();
+    }
+    // A problem was checked when it was made.
+    let Ok(forward) = problem.forward() else { return Vec::new() };
+    let all = gradient::adjoint(&forward, input);
+    all.into_iter().map(|e| Expected { allowance: e.allowance + extra, ..e }).collect()
 }
 
 /// By how much a plan whose [`Accuracy`](crate::Accuracy) has this `spread` may be further off on
@@ -157,6 +169,9 @@ pub fn extra<T: Element>(problem: &Problem, input: &[T], spread: f64) -> f64 {
 #[must_use]
 pub fn at_within<T: Element>(problem: &Problem, input: &[T], index: usize, extra: f64) -> Expected {
     let conv = problem.conv();
+    if conv.adjoint {
+        return all_within(problem, input, extra)[index];
+    }
     let [_, oh, ow, oc] = problem.output_shape().to_nhwc(conv.layout);
     let (n, r, q, channel) = match conv.layout {
         Layout::Nhwc => (index / oc / ow / oh, index / oc / ow % oh, index / oc % ow, index % oc),
@@ -179,7 +194,7 @@ pub fn at_within<T: Element>(problem: &Problem, input: &[T], index: usize, extra
 /// If `input` does not hold `problem.input_len()` elements.
 #[must_use]
 pub fn run<T: Element>(problem: &Problem, input: &[T]) -> Vec<Expected> {
-    (0..problem.output_len()).map(|index| at(problem, input, index)).collect()
+    all_within(problem, input, 0.0)
 }
 
 /// Where `[image, row, column, channel]` lies in a tensor of `[images, height, width, channels]`.
