@@ -335,7 +335,7 @@ mod tests {
     fn shader_formulas_are_within_the_error() {
         for i in -2000..=2000 {
             let x = i as f32 / 100.0;
-            let t = 1.0 / (1.0 + 0.327_591_1 * (x * 0.707_106_8).abs());
+            let t = 1.0 / (1.0 + 0.327_591_1 * (x * std::f32::consts::FRAC_1_SQRT_2).abs());
             let poly = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6]
                 .iter()
                 .fold(0.0, |sum: f32, c| t * (c + sum));

@@ -24,7 +24,9 @@
 //!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
 //!   [`GpuTexturePrepared::encode_texture`] for textures, [`GpuChain`] for several in a row,
 //!   [`FrameStream`] for frame after frame.
-//! - Kernels learnt from data: [`Engine::backward`], and the module `learn` (feature `learn`).
+//! - Gradients: [`Engine::backward`], or [`Backward`] for many of one shape; [`Gpu::backward`] for tensors
+//!   on the GPU. The operator backwards: [`Conv2d::adjoint`]. Training: the module `learn` (feature
+//!   `learn`).
 //! - How, and why so: [`Plan`], from [`Prepared::plan`].
 //! - Whether it is right: [`mod@reference`].
 //!

@@ -392,6 +392,29 @@ fn reference_gives_the_tools_gradients() {
     assert_eq!(told, ["grad_torch_valid", "grad_tf_same_s2_f2"]);
 }
 
+#[test]
+fn engines_give_the_tools_gradients() {
+    let mut judged = 0;
+    for entry in manifest() {
+        let Some(case) = entry.gradients() else { continue };
+        let shape = |[a, b, c, d]: [usize; 4]| (a, b, c, d);
+        let x = Array4::from_shape_vec(shape(case.input_shape), case.x.clone()).unwrap();
+        let dy = Array4::from_shape_vec(shape(entry.output_shape), case.dy.clone()).unwrap();
+        for backend in common::main_engines() {
+            let got = backend.engine.backward(&case.conv, &x, &dy).unwrap();
+            let wide = |all: &mut dyn Iterator<Item = &f32>| -> Vec<f64> {
+                all.map(|v| f64::from(*v)).collect()
+            };
+            let (dx, weights) = (wide(&mut got.input.iter()), &got.weights);
+            let (dk, db) = (wide(&mut weights.kernel.iter()), wide(&mut weights.bias.iter()));
+            case.judge(&dx, &dk, &db)
+                .unwrap_or_else(|text| panic!("{} on {entry}: {text}", backend.name));
+            judged += 1;
+        }
+    }
+    assert_eq!(judged, 2 * common::main_engines().count());
+}
+
 /// One case with these options on all engines, against the tool and against the reference.
 fn engines_give<T: Element + ReadableElement>(tally: &mut Tally, case: &Entry, conv: &Conv2d) {
     let layout =

@@ -147,7 +147,7 @@ impl Setup {
         let mut rng = Rng::new(self.seed);
         let mut odd = |n: usize, most: usize| -> Vec<f32> {
             (0..n)
-                .map(|_| (2 * rng.below(2 * most << 10) + 1) as f32 / 2048.0 - most as f32)
+                .map(|_| (2 * rng.below((2 * most) << 10) + 1) as f32 / 2048.0 - most as f32)
                 .collect()
         };
         let (kh, kw) = self.kernel;
@@ -533,7 +533,7 @@ fn every_option_on_every_engine() {
         number.set(number.get() + 1);
         for (i, backend) in backends.iter().enumerate() {
             // A GPU that is played takes its time for each.
-            if backend.kind.is_gpu() && (number.get() + i) % 4 != 0 {
+            if backend.kind.is_gpu() && !(number.get() + i).is_multiple_of(4) {
                 continue;
             }
             let mut used = most.get();
@@ -580,7 +580,7 @@ fn larger_tensors_on_every_engine() {
         }
         let model = setup.model();
         for backend in gradient_engines() {
-            if backend.kind.is_gpu() && number % 3 != 0 {
+            if backend.kind.is_gpu() && !number.is_multiple_of(3) {
                 continue;
             }
             if let Err(text) = judge(&model, backend, &mut used) {

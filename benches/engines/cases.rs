@@ -13,7 +13,7 @@ pub(crate) struct Case {
     kind: String,
     kernel: Weights,
     padding: String,
-    stride: usize,
+    pub(crate) stride: usize,
     border: String,
 }
 
@@ -71,6 +71,18 @@ impl Case {
         // The inputs are in 0..1.
         let conv = Conv2d::new(kernel).padding(padding).border(border).assume_finite();
         Ok(conv.stride(self.stride, self.stride))
+    }
+
+    /// Rows and columns of padding before the first, for so many of the output.
+    pub(crate) fn before(&self, output: [usize; 2]) -> [usize; 2] {
+        if self.padding == "valid" {
+            return [0, 0];
+        }
+        let [_, height, width, _] = self.shape;
+        let of = |output: usize, kernel: usize, input: usize| {
+            ((output - 1) * self.stride + kernel).saturating_sub(input) / 2
+        };
+        [of(output[0], self.kernel.height, height), of(output[1], self.kernel.width, width)]
     }
 
     pub(crate) fn problem(&self) -> Result<Problem, Failure> {

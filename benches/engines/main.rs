@@ -4,6 +4,7 @@
 //! cargo bench --bench engines                                   everything, as a table
 //! cargo bench --bench engines -- --case rgb3 --engine cpu --threads 1
 //! cargo bench --bench engines -- --engine gpu --resident --json a line of JSON for each row
+//! cargo bench --bench engines -- --gradient                     and the gradients of input and kernel
 //! cargo bench --bench engines -- --shaders DIR                  what benches/isa compiles
 //! cargo bench --bench engines -- --roofline                     least times of GPUs that are not here
 //! cargo bench --bench engines -- --record STEM --peers FILE     STEM.json, STEM.md and STEM.svg
@@ -14,6 +15,7 @@
 
 mod cases;
 mod copy;
+mod gradient;
 mod plot;
 mod record;
 mod roofline;
@@ -22,9 +24,10 @@ mod shaders;
 
 use std::path::PathBuf;
 
+use cases::Case;
 use channelwise::{Algorithm, Cpu, Engine};
 use clap::Parser;
-use run::How;
+use run::{How, Row};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -43,6 +46,9 @@ struct Args {
     /// Algorithms to force, and `auto` [default: auto].
     #[arg(long)]
     algorithm: Vec<String>,
+    /// Beside each f32 row those of the gradients of input and kernel, and their ratios to it.
+    #[arg(long, conflicts_with = "algorithm")]
+    gradient: bool,
     /// Data lies in buffers of the GPU; otherwise up- and download count.
     #[arg(long)]
     resident: bool,
@@ -108,25 +114,21 @@ fn main() -> Result<(), Failure> {
                     seconds: args.seconds,
                     explain: args.explain,
                 };
-                match run::row(case, &engine, how) {
-                    Ok(row) => {
-                        if args.json {
-                            println!("{}", serde_json::to_string(&row)?);
-                        } else {
-                            println!("{row}");
-                        }
-                        rows.push(row);
-                    }
-                    Err(reason) => {
-                        eprintln!("{} {algorithm}: {reason}", case.name);
-                        // What was forced need not apply; all else has to work.
-                        let applies = !matches!(
-                            reason.downcast_ref(),
-                            Some(channelwise::Error::NotApplicable { .. })
-                        );
-                        failed += usize::from(applies);
-                    }
+                if let Err(reason) = measured(case, &engine, how, &args, &mut rows) {
+                    eprintln!("{} {algorithm}: {reason}", case.name);
+                    // What was forced need not apply; all else has to work.
+                    let applies = !matches!(
+                        reason.downcast_ref(),
+                        Some(channelwise::Error::NotApplicable { .. })
+                    );
+                    failed += usize::from(applies);
                 }
+            }
+        }
+        if !args.json {
+            let of_case = rows.iter().filter(|row| row.case == case.name);
+            for (row, ratio) in of_case.filter_map(|row| Some((row, row.of_forward?))) {
+                println!("{:<8} {:42} {ratio:.2} of forward", row.case, row.name());
             }
         }
     }
@@ -137,6 +139,36 @@ fn main() -> Result<(), Failure> {
         record::write(stem, &machine, &rows, &peers, &roofline::rows(&cases, &algorithms)?)?;
     }
     if failed > 0 { Err(format!("{failed} rows failed").into()) } else { Ok(()) }
+}
+
+/// Prints and adds the row of a case, and those of its gradients.
+fn measured(
+    case: &Case,
+    engine: &Engine,
+    how: How,
+    args: &Args,
+    rows: &mut Vec<Row>,
+) -> Result<(), Failure> {
+    let print = |row: &Row| -> Result<(), Failure> {
+        if args.json {
+            println!("{}", serde_json::to_string(row)?);
+        } else if args.gradient {
+            println!("{row:42}");
+        } else {
+            println!("{row}");
+        }
+        Ok(())
+    };
+    let forward = run::row(case, engine, how)?;
+    print(&forward)?;
+    let gradients = args.gradient && !case.bytes();
+    let made = if gradients { gradient::rows(case, engine, how, &forward) } else { Ok(Vec::new()) };
+    rows.push(forward);
+    for row in made? {
+        print(&row)?;
+        rows.push(row);
+    }
+    Ok(())
 }
 
 fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, Failure> {

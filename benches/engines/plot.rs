@@ -8,7 +8,7 @@ use crate::Failure;
 use crate::record::Group;
 
 const WIDTH: i32 = 760;
-const LABELS: i32 = 230;
+const LABELS: i32 = 260;
 const BAR: i32 = 18;
 const HEAD: i32 = 34;
 /// Room for the numbers right of bars.
@@ -36,7 +36,7 @@ pub(crate) fn draw(file: &Path, groups: &[Group]) -> Result<(), Failure> {
             let part = (ms / least).ln() / (most / least).ln();
             LABELS + (f64::from(WIDTH - LABELS - NUMBERS) * part) as i32
         };
-        text(group.case.clone(), 8, top + 6, 15)?;
+        text(group.what.named(&group.case), 8, top + 6, 15)?;
         let first = top + HEAD - 6;
         for (n, (name, ms, ours)) in group.bars.iter().enumerate() {
             let y = first + BAR * n as i32;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::roofline;
-use crate::run::Row;
+use crate::run::{Row, What};
 use crate::{Failure, plot};
 
 /// A row of another library, or ours between two of them, as `benches/peers/run-gpu.sh` leaves it.
@@ -15,6 +15,8 @@ use crate::{Failure, plot};
 pub(crate) struct Peer {
     case: String,
     row: String,
+    #[serde(default)]
+    what: What,
     median_ms: Option<f64>,
     missing: Option<String>,
 }
@@ -22,10 +24,11 @@ pub(crate) struct Peer {
 /// A bar: its name, milliseconds, and whether it is ours.
 pub(crate) type Bar = (String, f64, bool);
 
-/// The bars of a case, and the fastest copy's milliseconds.
+/// The bars of a case or of one of its gradients, and the fastest copy's milliseconds.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) case: String,
+    pub(crate) what: What,
     pub(crate) bars: Vec<Bar>,
     pub(crate) copy: Option<f64>,
 }
@@ -67,8 +70,10 @@ fn named(stem: &Path, ending: &str) -> PathBuf {
 fn groups(rows: &[Row], peers: &[Peer]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for row in rows {
-        let at = groups.iter().position(|group| group.case == row.case).unwrap_or_else(|| {
-            groups.push(Group { case: row.case.clone(), bars: Vec::new(), copy: None });
+        let at = groups.iter().position(|g| g.case == row.case && g.what == row.what);
+        let at = at.unwrap_or_else(|| {
+            let (case, what) = (row.case.clone(), row.what);
+            groups.push(Group { case, what, bars: Vec::new(), copy: None });
             groups.len() - 1
         });
         groups[at].bars.push((row.name(), row.median_ms, true));
@@ -77,7 +82,8 @@ fn groups(rows: &[Row], peers: &[Peer]) -> Vec<Group> {
     for group in &mut groups {
         let mut names: Vec<&str> = peers
             .iter()
-            .filter(|peer| peer.case == group.case && !is_ours(&peer.row))
+            .filter(|peer| peer.case == group.case && peer.what == group.what)
+            .filter(|peer| !is_ours(&peer.row))
             .map(|peer| peer.row.as_str())
             .collect();
         names.sort_unstable();
@@ -138,18 +144,27 @@ fn text(
             row.median_ms / row.copy_ms
         );
     }
+    let gradients: Vec<_> = rows.iter().filter_map(|row| Some((row, row.of_forward?))).collect();
+    if !gradients.is_empty() {
+        text += "\n## Gradients\n\nOver the forward row of the same run.\n\n\
+                 | case | row | ms | of forward |\n| --- | --- | ---: | ---: |\n";
+        for (row, ratio) in gradients {
+            let (name, ms) = (row.name(), row.median_ms);
+            let _ = writeln!(text, "| {} | {name} | {ms:.4} | {ratio:.2} |", row.case);
+        }
+    }
     if !peers.is_empty() {
         text += "\n## Other libraries\n\nIn turn with ours (resident), on the same GPU.\n\n\
                  | case | row | ms | ours over it |\n| --- | --- | ---: | ---: |\n";
         for group in groups {
-            let ours = paired(peers, &group.case, "channelwise gpu r");
+            let ours = paired(peers, &group.case, &group.what.named("channelwise gpu r"));
             for (name, ms, _) in group.bars.iter().filter(|bar| !bar.2) {
                 let ratio = ours.map_or("–".into(), |ours| format!("{:.3}", ours / ms));
                 let _ = writeln!(text, "| {} | {name} | {ms:.3} | {ratio} |", group.case);
             }
             let mut told: Vec<_> = peers
                 .iter()
-                .filter(|peer| peer.case == group.case)
+                .filter(|peer| peer.case == group.case && peer.what == group.what)
                 .filter_map(|peer| Some((peer.row.as_str(), peer.missing.as_ref()?)))
                 .collect();
             told.dedup();

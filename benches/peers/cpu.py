@@ -5,6 +5,9 @@
 NAME is a key of PEERS below. Inputs and kernels are the numbers that ours gets, in the same
 [N, H, W, C] order unless the row says "nchw". A sample of the answer is checked against plain sums
 in f64 first. Preparing a kernel or a graph is not timed, converting bytes is.
+
+Gradients (of f32 cases) are those of the input or of the one kernel, summed over channels, for the
+gradient of the output that ours gets.
 """
 
 import argparse
@@ -12,6 +15,7 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +35,13 @@ def noise(seed, count):
 
 
 class Problem:
-    def __init__(self, name):
+    def __init__(self, name, most=None):
+        """With `most`, one image of no more rows and columns."""
         cases = json.loads((Path(__file__).parent.parent / "cases.json").read_text())
         self.case = next(c for c in cases if c["name"] == name)
         shape, kernel = self.case["shape"], self.case["kernel"]
+        if most:
+            shape = [1, *(min(length, most) for length in shape[1:3]), shape[3]]
         self.size, self.stride = (kernel["height"], kernel["width"]), self.case["stride"]
         self.reflect, self.bytes = self.case["border"] == "reflect101", self.case["type"] == "u8"
         x = noise(11, int(np.prod(shape))).reshape(shape)
@@ -48,6 +55,7 @@ class Problem:
             self.factors = [(b / b.sum()).astype(np.float32) for b in bells]
             self.k = np.outer(*(b / b.sum() for b in bells)).astype(np.float32)
         self.out, self.pad = zip(*(self.extent(*a) for a in zip(shape[1:3], self.size)))
+        self.outputs = shape[0] * self.out[0] * self.out[1] * shape[3]
 
     def extent(self, n, k):
         """TensorFlow's SAME along one axis: output length, (padding before, after)."""
@@ -92,13 +100,71 @@ class Problem:
             worst, bound, what = np.max(abs(got - want) / abs(parts).sum((1, 2))), 2e-5, "relative error"
         return None if worst < bound else f"{what} {worst:.1e}"  # a NaN is not less
 
-    def time(self, call):
+    def gradient(self):
+        """The gradient of the output."""
+        if self.bytes or self.reflect:
+            raise Missing("gradients are those of f32 cases with zeros around")
+        return noise(7, self.outputs).reshape(self.x.shape[0], *self.out, self.x.shape[3])
+
+    def check_input_gradient(self, dx):
+        """As `check`."""
+        if dx.shape != self.x.shape or dx.dtype != np.float32:
+            return f"{dx.dtype} {dx.shape}"
+        dy, spread = self.gradient(), np.arange(0, dx.size, dx.size // 500 + 1)
+        b, i, j, ch = np.unravel_index(np.append(spread, dx.size - 1), dx.shape)
+
+        def readers(at, size, pad, length):
+            """Outputs that read a pixel, tap by tap, and whether there is one."""
+            r = at[:, None] + pad[0] - np.arange(size)
+            there = (r >= 0) & (r % self.stride == 0) & (r < length * self.stride)
+            return np.where(there, r // self.stride, 0), there
+
+        rows, there_rows = readers(i, self.size[0], self.pad[0], self.out[0])
+        columns, there_columns = readers(j, self.size[1], self.pad[1], self.out[1])
+        values = dy[b[:, None, None], rows[:, :, None], columns[:, None, :], ch[:, None, None]]
+        parts = values * self.k.astype(np.float64) * (there_rows[:, :, None] & there_columns[:, None, :])
+        worst = np.max(abs(dx[b, i, j, ch] - parts.sum((1, 2))) / abs(parts).sum((1, 2)))
+        return None if worst < 2e-5 else f"relative error {worst:.1e}"
+
+    def off_kernel_gradient(self, dk):
+        """The error, at nine taps at most, relative to the sum of |x * dy|, of which none is negative."""
+        if dk.shape != self.size or dk.dtype != np.float32:
+            raise Missing(f"wrong answer, {dk.dtype} {dk.shape}")
+        dy, worst = self.gradient(), 0
+
+        def overlap(tap, pad, length, out):
+            """Outputs that read from inside through a tap, and what they read."""
+            first = max(-(-(pad[0] - tap) // self.stride), 0)
+            end = min((length - 1 + pad[0] - tap) // self.stride + 1, out)
+            start = first * self.stride + tap - pad[0]
+            return slice(first, end), slice(start, start + (end - first - 1) * self.stride + 1, self.stride)
+
+        for tap in range(0, dk.size, -(-dk.size // 9)):
+            u, v = np.unravel_index(tap, self.size)
+            rows, from_rows = overlap(u, self.pad[0], self.x.shape[1], self.out[0])
+            columns, from_columns = overlap(v, self.pad[1], self.x.shape[2], self.out[1])
+            want = sum(np.einsum("ijk,ijk", x[from_rows, from_columns], g[rows, columns], dtype=np.float64)
+                       for x, g in zip(self.x, dy))
+            worst = np.maximum(worst, abs(dk[u, v] - want) / want)  # keeps a NaN
+        return worst
+
+    def check_kernel_gradient(self, dk, bound=5e-3):
+        """As `check`. Of millions of terms, added up in f32, peers lose about as much as taps differ by: that
+        each is the right one is checked on a part of the case, with a bound that fits, and the error goes into the row."""
+        worst = self.off_kernel_gradient(dk)
+        return None if worst < bound else f"relative error {worst:.1e}"
+
+    def time(self, call, what="forward"):
         """Checks a call's answer, repeats it for 2 s (at least 5 times, but for 20 s at most); the row's times."""
         y = np.asarray(call())
-        wrong = self.check(y)
+        check = {"forward": self.check, "input gradient": self.check_input_gradient,
+                 "kernel gradient": self.check_kernel_gradient}[what]
+        wrong = check(y)
         if wrong:
             raise Missing(f"wrong answer, {wrong}")
-        moved = self.x.nbytes + y.nbytes
+        error = {"error": float(self.off_kernel_gradient(y))} if what == "kernel gradient" else {}
+        # A gradient moves as much as the answer: one of x and dy, or both.
+        moved = self.x.nbytes + self.x.itemsize * self.outputs
         del y
         times, begin = [], time.perf_counter()
         while (start := time.perf_counter()) - begin < (2 if len(times) >= 5 else 20):
@@ -106,7 +172,7 @@ class Problem:
             times.append((time.perf_counter() - start) * 1e3)
         median = float(np.median(times))
         return {"median_ms": median, "min_ms": min(times), "p90_ms": float(np.quantile(times, 0.9)),
-                "gb_per_s": moved / median / 1e6}
+                "gb_per_s": moved / median / 1e6} | error
 
 
 def opencv_border(p):
@@ -282,6 +348,56 @@ def torch(p, threads):
     return call
 
 
+def torch_gradient(p, threads, kernel, channels_last):
+    """Of the kernel, or else of the input."""
+    import torch
+
+    torch.set_num_threads(threads)
+    (n, h, w, c), ((top, bottom), (left, right)) = p.x.shape, p.pad
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    turned = lambda a: torch.from_numpy(a).permute(0, 3, 1, 2).contiguous(memory_format=order)  # beforehand
+    x, dy = turned(p.x), turned(p.gradient())
+    k = torch.from_numpy(p.k).repeat(c, 1, 1, 1).to(memory_format=order)
+    even, pads = top == bottom and left == right, (left, right, top, bottom)
+    if not even and not kernel:  # only its shape is needed
+        x = torch.nn.functional.pad(x, pads)
+    padding = (top, left) if even else (0, 0)
+
+    @torch.inference_mode()
+    def call():
+        z = torch.nn.functional.pad(x, pads) if kernel and not even else x
+        dx, dk, _ = torch.ops.aten.convolution_backward(
+            dy, z, k, None, (p.stride, p.stride), padding, (1, 1), False, (0, 0), c, (not kernel, kernel, False))
+        if kernel:
+            return dk.sum(0)[0]
+        if not even:
+            dx = dx[:, :, top : top + h, left : left + w]
+        return dx.permute(0, 2, 3, 1)
+
+    return call
+
+
+def tensorflow_gradient(p, threads, kernel):
+    """Of the kernel, or else of the input."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    c, strides, padding = p.x.shape[3], [1, p.stride, p.stride, 1], p.case["padding"].upper()
+    weights = tf.constant(np.repeat(p.k[:, :, None, None], c, 2))
+
+    @tf.function
+    def call(x, dy):
+        if kernel:
+            dk = tf.nn.depthwise_conv2d_backprop_filter(x, weights.shape, dy, strides, padding)
+            return tf.reduce_sum(dk, (2, 3))
+        return tf.nn.depthwise_conv2d_backprop_input(p.x.shape, weights, dy, strides, padding)
+
+    x, dy = tf.constant(p.x), tf.constant(p.gradient())
+    return lambda: call(x, dy)
+
+
 def onnxruntime(p, threads):
     import onnx
     import onnxruntime as ort
@@ -331,6 +447,12 @@ PEERS = {
     "tensorflow": ("TensorFlow depthwise", tensorflow),
     "torch": ("PyTorch conv2d", torch),
     "onnxruntime": ("ONNX Runtime nchw", onnxruntime),
+    "torch-input": ("PyTorch input gradient", partial(torch_gradient, kernel=False, channels_last=True)),
+    "torch-input-nchw": ("PyTorch input gradient nchw", partial(torch_gradient, kernel=False, channels_last=False)),
+    "torch-kernel": ("PyTorch kernel gradient", partial(torch_gradient, kernel=True, channels_last=True)),
+    "torch-kernel-nchw": ("PyTorch kernel gradient nchw", partial(torch_gradient, kernel=True, channels_last=False)),
+    "tensorflow-input": ("TensorFlow input gradient", partial(tensorflow_gradient, kernel=False)),
+    "tensorflow-kernel": ("TensorFlow kernel gradient", partial(tensorflow_gradient, kernel=True)),
 }
 
 if __name__ == "__main__":
@@ -341,10 +463,16 @@ if __name__ == "__main__":
     args = parser.parse_args()
     problem = Problem(args.case)
     row, make = PEERS[args.name]
-    line = {"case": args.case, "row": row, "engine": "cpu"}
+    what = next((what for what in ("input gradient", "kernel gradient") if what in row), "forward")
+    line = {"case": args.case, "row": row, "what": what, "engine": "cpu"}
     try:
+        if what == "kernel gradient":
+            small = Problem(args.case, 64)
+            wrong = small.check_kernel_gradient(np.asarray(make(small, args.threads)()), 2e-5)
+            if wrong:
+                raise Missing(f"wrong answer, {wrong}")
         threads = 1 if row.endswith("1 thread") else args.threads
-        times = problem.time(make(problem, args.threads))
+        times = problem.time(make(problem, args.threads), what)
         line |= {"algorithm": None, "threads": threads} | times
     except Exception as reason:  # it stands in the table
         text = str(reason).strip().splitlines()

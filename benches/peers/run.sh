@@ -1,23 +1,25 @@
 #!/bin/sh
-# run.sh [--case NAME ...] [--rounds N] [--threads N] [--peers]: other CPU libraries and ours in turn, on the cases of ../cases.json.
+# run.sh [--case NAME ...] [--rounds N] [--threads N] [--peers] [--gradient]: other CPU libraries and ours in turn, on the cases of ../cases.json.
 #
 # Makes the peers' environments in ${CHANNELWISE_PEERS:-$HOME/.cache/channelwise-peers} (needs cargo, python3 with venv;
 # several minutes the first time), then runs ours, a peer, ours, a peer ... N rounds (default 3), everyone with as many
-# threads (default: all), and prints one table a case. --peers leaves ours out. The lines behind the tables stay in
-# cpu.jsonl in that folder. A peer that is missing, wrong, or slower than CAP seconds a case (default 60) is printed with
-# its reason; rows that end in "1 thread" are of peers that know no more.
+# threads (default: all), and prints one table a case. --peers leaves ours out. --gradient runs PyTorch, TensorFlow and
+# ours alone, and their gradients of input and kernel too, which f32 cases have. The lines behind the tables stay in cpu.jsonl in
+# that folder. A peer that is missing, wrong, or slower than CAP seconds a case (default 60) is printed with its reason;
+# rows that end in "1 thread" are of peers that know no more.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 home=${CHANNELWISE_PEERS:-$HOME/.cache/channelwise-peers}
 CAP=${CAP:-60} engine=cpu
 . "$here/common.sh"
-rounds=3 cases='' ours=1 threads=$(getconf _NPROCESSORS_ONLN)
+rounds=3 cases='' ours=1 gradient='' threads=$(getconf _NPROCESSORS_ONLN)
 while [ $# -gt 0 ]; do
     case $1 in
     --case) cases="$cases $2" && shift 2 ;;
     --rounds) rounds=$2 && shift 2 ;;
     --threads) threads=$2 && shift 2 ;;
     --peers) ours='' && shift ;;
+    --gradient) gradient=--gradient && shift ;;
     *) sed -n '2s/^# //p' "$0" >&2 && exit 2 ;;
     esac
 done
@@ -32,7 +34,7 @@ venv=$home/venv-cpu
 # From an index of its own: the usual one's package brings gigabytes of CUDA. Where that one is installed, it will do.
 "$venv/bin/pip" install -q --disable-pip-version-check --retries 1 --index-url https://download.pytorch.org/whl/cpu \
     torch==2.15.0 >&2 || say "no PyTorch"
-rust_peer cpu-rust
+[ -n "$gradient" ] || rust_peer cpu-rust
 [ -z "$ours" ] || (cd "$here/../.." && cargo bench -q --bench engines --no-run)
 
 # peer NAME ROUND CASE PROGRAM [SCRIPT]: ours, unless no peer ran since, then the peer.
@@ -41,19 +43,26 @@ peer() {
     name=$1 round=$2 case=$3
     shift 3
     if [ -n "$ours" ] && [ "$fresh" != "$case" ]; then
-        (cd "$here/../.." && run ours "$round" "$case" cargo bench -q --bench engines -- --json --engine cpu --threads "$threads" --case "$case")
+        # shellcheck disable=SC2086 # perhaps no option
+        (cd "$here/../.." && run ours "$round" "$case" cargo bench -q --bench engines -- --json --engine cpu --threads "$threads" --case "$case" $gradient)
         fresh=$case
     fi
     run "$name" "$round" "$case" "$@" "$name" "$case" --threads "$threads"
     if grep -q median_ms "$home/rows"; then fresh=''; fi
 }
+python='opencv opencv-split opencv-sep opencv-dft scipy scipy-fft tensorflow torch onnxruntime'
+rust='libblur libblur-fft libblur-gauss imageproc imageproc-sep ndarray-conv ndarray-conv-fft'
+if [ -n "$gradient" ]; then
+    python='torch torch-input torch-input-nchw torch-kernel torch-kernel-nchw tensorflow tensorflow-input tensorflow-kernel'
+    rust=''
+fi
 for case in $cases; do
     for round in $(seq "$rounds"); do
-        for name in opencv opencv-split opencv-sep opencv-dft scipy scipy-fft tensorflow torch onnxruntime; do
-            peer $name "$round" "$case" "$venv/bin/python" "$here/cpu.py"
+        for name in $python; do
+            peer "$name" "$round" "$case" "$venv/bin/python" "$here/cpu.py"
         done
-        for name in libblur libblur-fft libblur-gauss imageproc imageproc-sep ndarray-conv ndarray-conv-fft; do
-            peer $name "$round" "$case" "$home/target/release/channelwise-cpu-peers"
+        for name in $rust; do
+            peer "$name" "$round" "$case" "$home/target/release/channelwise-cpu-peers"
         done
     done
 done

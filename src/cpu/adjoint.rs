@@ -174,7 +174,7 @@ impl Gather<'_> {
             // Between the taps lie places that meet none.
             out.fill(0.0);
         }
-        let (main, beyond) = self.tiles::<S>();
+        let (main, beyond) = self.tiles();
         for (down, columns) in &downs {
             let number = |row: usize| (row + g.top).saturating_sub(down.first).div_ceil(g.stride.0);
             let places = number(self.rows.start)..number(self.rows.end);
@@ -246,7 +246,7 @@ impl Gather<'_> {
     }
 
     /// Tiles of the columns, and of those of the padding that continue some.
-    fn tiles<S: Simd>(&self) -> (Vec<Tile>, Vec<Tile>) {
+    fn tiles(&self) -> (Vec<Tile>, Vec<Tile>) {
         let Self { g, problem, columns, .. } = *self;
         let (left, end) = (g.left, g.left + g.out_width);
         // Those between meet taps only where input lies.

@@ -364,7 +364,7 @@ fn total<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R]) -> f64 {
         let mut x = 0;
         while x + lanes <= len {
             for r in 0..R {
-                sums[r] = sums[r] + S::f32s::from_slice(simd, &rows[r][x..x + lanes]);
+                sums[r] += S::f32s::from_slice(simd, &rows[r][x..x + lanes]);
             }
             x += lanes;
         }

@@ -4,7 +4,8 @@ use ndarray::{Array, ArrayRef};
 
 use super::{Optimizer, start};
 use crate::{
-    Axes, Conv2d, Element, Engine, Error, Gradients, Kernel, Pointwise, Result, WeightGradients,
+    Axes, Conv2d, Element, Engine, Error, Gradients, Kernel, Pointwise, Result, Shape,
+    WeightGradients,
 };
 
 /// One kernel shared by all channels, whose weights are trained: a [`Conv2d`] with any of its options.
@@ -223,10 +224,22 @@ impl SharedLayer {
         x: &ArrayRef<T, D>,
         dy: &ArrayRef<f32, D>,
     ) -> Result<WeightGradients> {
-        let shape = crate::Shape::from_dims(x.shape()).ok_or_else(|| {
-            Error::argument("number of axes", x.ndim(), "a tensor has two to four")
-        })?;
+        let shape = shape_of(x)?;
         engine.prepare_backward::<T>(&self.conv, shape)?.weights(x, dy)
+    }
+
+    /// [`SharedLayer::weight_gradients`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn weight_gradients_async<T: Element, D: Axes>(
+        &self,
+        engine: &Engine,
+        x: &ArrayRef<T, D>,
+        dy: &ArrayRef<f32, D>,
+    ) -> Result<WeightGradients> {
+        let backward = engine.prepare_backward_async::<T>(&self.conv, shape_of(x)?).await?;
+        backward.weights_async(x, dy).await
     }
 
     /// Lets `optimizer` move the weights against their gradients.
@@ -343,4 +356,9 @@ fn check_finite(what: &'static str, values: &[f32], limit: &str) -> Result<()> {
         Some(at) => Err(Error::argument(what, format!("{} at {at}", values[at]), limit)),
         None => Ok(()),
     }
+}
+
+fn shape_of<T, D: Axes>(array: &ArrayRef<T, D>) -> Result<Shape> {
+    Shape::from_dims(array.shape())
+        .ok_or_else(|| Error::argument("number of axes", array.ndim(), "a tensor has two to four"))
 }

@@ -131,11 +131,13 @@ impl Axis {
         let mut all = Vec::from(self.continued(border));
         all.retain(|range| !range.is_empty());
         all.sort_by_key(|range| range.start);
-        if let [first, second] = &all[..]
-            && second.start <= first.end
-        {
-            return vec![first.start..first.end.max(second.end)];
-        }
+        all.dedup_by(|next, before| {
+            let meet = next.start <= before.end;
+            if meet {
+                before.end = before.end.max(next.end);
+            }
+            meet
+        });
         all
     }
 }
