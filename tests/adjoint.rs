@@ -110,6 +110,25 @@ fn cut_into_bands() {
     tally.finish(1);
 }
 
+/// Pixels of a strided row that fill vectors are summed where they lie; others come together first.
+#[test]
+fn strided_pixels_of_many_channels() {
+    let mut tally = Tally::new("strided adjoints of many channels");
+    let mut rng = Rng::new(75);
+    for (number, channels) in [3, 4, 8, 15, 16, 17, 40].into_iter().enumerate() {
+        // Phases of 3x3, which come in blocks of their own, and others.
+        for (side, stride) in [(6, (2, 2)), (5, (2, 3)), (3, (1, 2)), (3, (1, 1))] {
+            let border = BORDERS[(number + side) % BORDERS.len()];
+            let conv = Conv2d::new(rng.kernel(side, side, 1)).border(border);
+            let conv = conv.stride(stride.0, stride.1).padding(Padding::Same);
+            let given = Problem::new(&conv, [1, 21, 33, channels], F32, F32).unwrap();
+            let given = given.output_shape();
+            tally.case(&Case::new(conv.adjoint().adjoint_size(21, 33), given));
+        }
+    }
+    tally.finish(1);
+}
+
 /// All but the edges is a convolution there, by any algorithm.
 #[test]
 fn large_kernels() {

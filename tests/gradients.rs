@@ -1,5 +1,6 @@
-//! The reference's gradients against finite differences of its own forward values, its adjoint
-//! against `<A x, y> = <x, A* y>`, and its allowances against plain loops in f32.
+//! Gradients. The reference's against finite differences of its own forward values, its adjoint against
+//! `<A x, y> = <x, A* y>`, and its allowances against plain loops in f32; then every engine's against the
+//! reference.
 
 mod common;
 
@@ -9,8 +10,8 @@ use std::ops::Range;
 use channelwise::ndarray::{Array2, Array4, ArrayView2, ArrayView4, Ix2, Ix3, Ix4, s};
 use channelwise::reference::{self, Expected, ExpectedGradients};
 use channelwise::{
-    Activation, Border, Conv2d, Cpu, Element, Engine, Error, GpuTensor, Kernel, Layout, Padding,
-    Pointwise, Problem, f16,
+    Activation, Border, Conv2d, Cpu, Element, Engine, Error, GpuTensor, GradientPlan, Kernel,
+    Layout, Padding, Pointwise, Problem, f16,
 };
 use common::{BORDERS, Backend, F32, Kind, Rng, dims, engines, say, small_devices};
 use proptest::prelude::*;
@@ -55,6 +56,8 @@ struct Setup {
     activation: Activation,
     /// Outputs, activation and whether there is a bias.
     follow: Option<(usize, Activation, bool)>,
+    /// Whether transforms are allowed.
+    finite: bool,
     seed: u64,
 }
 
@@ -107,6 +110,7 @@ fn setups(border: Border, pad: Pad) -> impl Strategy<Value = Setup> {
             bias,
             activation,
             follow,
+            finite: false,
             seed,
         }
     })
@@ -192,6 +196,7 @@ impl Model {
             .layout(setup.layout);
         let conv = if setup.pad == Pad::Anchored { conv.anchor(kh - 1, 0) } else { conv };
         let conv = if setup.flip { conv.flip() } else { conv };
+        let conv = if setup.finite { conv.assume_finite() } else { conv };
         // None and zeros are the same; of the former the gradients shall be taken too.
         let none = self.parts[2].iter().all(|b| *b == 0.0);
         conv.bias(if none { vec![] } else { self.parts[2].clone() })
@@ -468,8 +473,8 @@ fn lengths_are_checked() {
     assert!(panics(&|| drop(reference::adjoint(&problem, &long))));
 }
 
-/// What an engine gives, in the order of [`PARTS`].
-fn by_engine(model: &Model, engine: &Engine) -> Result<([Vec<f32>; 5], usize), Error> {
+/// What an engine gives, in the order of [`PARTS`], and how.
+fn by_engine(model: &Model, engine: &Engine) -> Result<([Vec<f32>; 5], GradientPlan), Error> {
     let shape = |[a, b, c, d]: [usize; 4]| (a, b, c, d);
     let problem = model.problem(&model.conv());
     let from = dims(model.setup.input, model.setup.layout);
@@ -490,7 +495,7 @@ fn by_engine(model: &Model, engine: &Engine) -> Result<([Vec<f32>; 5], usize), E
     };
     let kernel = got.weights.kernel.into_iter().collect();
     let all = [input.into_raw_vec_and_offset().0, kernel, got.weights.bias.to_vec(), weights, bias];
-    Ok((all, backward.plan().depth()))
+    Ok((all, backward.plan().clone()))
 }
 
 /// Engines whose code for gradients differs: those with other algorithms make them alike.
@@ -501,12 +506,20 @@ fn gradient_engines() -> impl Iterator<Item = &'static Backend> {
 
 /// Each element within its allowance; how much of it was used at most.
 fn judge(model: &Model, backend: &Backend, used: &mut [f64; 5]) -> Result<bool, String> {
-    let (got, depth) = match by_engine(model, &backend.engine) {
+    let (got, plan) = match by_engine(model, &backend.engine) {
         // Of a driver that counts the turns of loops.
         Err(Error::NotApplicable { .. }) if backend.kind.is_gpu() => return Ok(false),
         got => got.map_err(|error| format!("{}: {error}", backend.name))?,
     };
-    for (part, (got, want)) in got.iter().zip(model.gradients(depth)).enumerate() {
+    let mut wanted = model.gradients(plan.depth());
+    // What transforms spread; of linear convolutions, whose `dy` is the gradient of the sums.
+    let largest = |all: &[f32]| all.iter().fold(0.0, |m: f64, v| m.max(f64::from(v.abs())));
+    let dy = f64::from(f32::EPSILON) / 2.0 * largest(&model.dy);
+    let outside = model.setup.border.constant().map_or(0.0, |v| f64::from(v.abs()));
+    let x = largest(&model.parts[0]).max(outside);
+    wanted[0].iter_mut().for_each(|e| e.allowance += plan.input().accuracy().spread * dy);
+    wanted[1].iter_mut().for_each(|e| e.allowance += plan.spread() * x * dy);
+    for (part, (got, want)) in got.iter().zip(wanted).enumerate() {
         let what = PARTS[part];
         let name = &backend.name;
         if got.len() != want.len() {
@@ -571,6 +584,7 @@ fn larger_tensors_on_every_engine() {
             bias: rng.chance(2),
             activation: *rng.pick(&[Activation::None, Activation::None, Activation::Tanh]),
             follow: rng.chance(4).then_some((2, Activation::Sigmoid, true)),
+            finite: false,
             seed: number,
         };
         let (kh, kw) = setup.kernel;
@@ -589,6 +603,50 @@ fn larger_tensors_on_every_engine() {
         }
     }
     say(&format!("larger gradients: used {used:.2?}"));
+}
+
+/// Kernels that the CPU's plans leave to transforms, sooner where vectors are short.
+#[test]
+fn large_kernels() {
+    let mut rng = Rng::new(85);
+    let mut used = [0.0; 5];
+    let mut transformed = 0;
+    let options = [
+        (Layout::Nhwc, 1, (1, 1), (1, 1)),
+        (Layout::Nchw, 2, (1, 1), (1, 1)),
+        (Layout::Nhwc, 3, (1, 1), (1, 2)),
+        (Layout::Nhwc, 1, (2, 3), (1, 1)),
+    ];
+    for (number, (layout, filters, stride, dilation)) in
+        options.into_iter().cycle().take(12).enumerate()
+    {
+        let setup = Setup {
+            input: [1 + rng.below(2), 70 + rng.below(30), 80 + rng.below(20), 1 + rng.below(3)],
+            kernel: [(21, 21), (19, 33), (40, 11)][number % 3],
+            filters,
+            border: BORDERS[number % BORDERS.len()],
+            pad: *rng.pick(&[Pad::Same, Pad::Full, Pad::Valid]),
+            stride,
+            dilation,
+            flip: rng.chance(2),
+            layout,
+            bias: true,
+            activation: Activation::None,
+            follow: None,
+            finite: true,
+            seed: rng.below(1 << 30) as u64,
+        };
+        let model = setup.model();
+        let (conv, shape) = (model.conv(), dims(setup.input, layout));
+        let cpus = gradient_engines().filter(|b| b.kind == Kind::Cpu && b.name.ends_with("x2"));
+        for backend in cpus {
+            let prepared = backend.engine.prepare_backward::<f32>(&conv, shape).unwrap();
+            transformed += usize::from(prepared.plan().spread() > 0.0);
+            judge(&model, backend, &mut used).unwrap_or_else(|text| panic!("{text}, {setup:?}"));
+        }
+    }
+    say(&format!("gradients of large kernels: {transformed} by transforms, used {used:.2?}"));
+    assert!(transformed >= 12, "{transformed}");
 }
 
 /// Terms of one sign: added one after the other in f32, the sum would stop growing.
@@ -626,15 +684,23 @@ fn threads_do_not_change_bits() {
     let mut rng = Rng::new(82);
     let conv = Conv2d::new(rng.kernel(5, 5, 2)).activation(Activation::Tanh);
     let step = Pointwise::new(2, 1, vec![0.5, -0.25]).unwrap().activation(Activation::Sigmoid);
-    let conv = conv.pointwise(step);
+    let sums = conv.pointwise(step);
+    let transforms = Conv2d::new(rng.kernel(31, 31, 1)).assume_finite();
     let x = Array4::from_shape_vec((3, 60, 70, 5), rng.f32s(3 * 60 * 70 * 5, -1.0, 1.0)).unwrap();
     let dy = x.mapv(|v| 1.0 - v * v);
-    let made: Vec<_> = [1, 2, 3]
-        .map(|threads| Engine::from(Cpu::with_threads(threads).unwrap()).backward(&conv, &x, &dy))
-        .into_iter()
-        .map(Result::unwrap)
-        .collect();
-    assert!(made.windows(2).all(|two| two[0] == two[1]));
+    for conv in [sums, transforms] {
+        let made: Vec<_> = [1, 2, 3]
+            .map(|threads| {
+                let engine = Engine::from(Cpu::with_threads(threads).unwrap());
+                let backward = engine.prepare_backward::<f32>(&conv, [3, 60, 70, 5])?;
+                assert_eq!(backward.plan().spread() > 0.0, conv.kernel().height() == 31);
+                backward.weights(&x, &dy)
+            })
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        assert!(made.windows(2).all(|two| two[0] == two[1]));
+    }
 }
 
 /// Inputs of other types, with other axes, and arrays that do not lie in order.

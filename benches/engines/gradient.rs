@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use channelwise::plan::{GradientPlan, KernelGradient};
 use channelwise::wgpu::PollType;
 use channelwise::{Algorithm, Engine, Gpu, GpuTensor, Problem};
 use ndarray::Array4;
@@ -29,7 +30,7 @@ pub(crate) fn rows(
     let x = Array4::from_shape_simple_fn(case.shape, || of_x.next());
     let dy = Array4::from_shape_simple_fn(output, || of_dy.next());
     let plain = Plain::new(case, &problem, &x, &dy)?;
-    let (algorithm, input, kernel);
+    let (algorithm, sums, input, kernel);
     match engine.as_gpu() {
         Some(gpu) if how.resident => {
             let backward = pollster::block_on(gpu.prepare_backward(&problem))?;
@@ -49,7 +50,8 @@ pub(crate) fn rows(
             encoded(gpu, &back, &dy.range(), &dx.range())?;
             plain.check_input(&dx.download()?, back.plan().accuracy().spread)?;
             let dk = backward.apply_weights(&x, &dy)?.kernel.download()?;
-            plain.check_kernel(&dk, backward.plan().depth())?;
+            plain.check_kernel(&dk, backward.plan())?;
+            sums = algorithm_of(backward.plan());
             input = repeat(how.seconds, || encoded(gpu, &back, &dy.range(), &dx.range()))?;
             // Each makes its buffers anew: a few sums for every tap.
             kernel = repeat(how.seconds, || {
@@ -67,7 +69,8 @@ pub(crate) fn rows(
             let mut dx = backward.input(&x, &dy)?;
             plain.check_input(dx.as_slice().unwrap_or_default(), plan.accuracy().spread)?;
             let dk = backward.weights(&x, &dy)?.kernel;
-            plain.check_kernel(dk.as_slice().unwrap_or_default(), backward.plan().depth())?;
+            plain.check_kernel(dk.as_slice().unwrap_or_default(), backward.plan())?;
+            sums = algorithm_of(backward.plan());
             // Written over again, as the forward row's answer is.
             input = repeat(how.seconds, || {
                 Ok(backward.input_into(black_box(&x), black_box(&dy), black_box(&mut dx))?)
@@ -85,8 +88,16 @@ pub(crate) fn rows(
     };
     Ok(vec![
         of(What::InputGradient, algorithm.to_string(), &input)?,
-        of(What::KernelGradient, "sums".into(), &kernel)?,
+        of(What::KernelGradient, sums.into(), &kernel)?,
     ])
+}
+
+/// How the gradient of the kernel is made.
+fn algorithm_of(plan: &GradientPlan) -> &'static str {
+    match plan.kernel() {
+        KernelGradient::CpuFft { .. } => "fft",
+        _ => "sums",
+    }
 }
 
 fn wait(gpu: &Gpu) -> Result<(), Failure> {
@@ -138,7 +149,7 @@ impl<'a> Plain<'a> {
         if got.len() != len {
             return Err(format!("{} gradients of {len} inputs", got.len()).into());
         }
-        let most = self.dy.iter().fold(0.0, |a: f32, b| a.max(b.abs()));
+        let most = EPS * spread * largest(self.dy);
         for index in (0..len).step_by(len / 500 + 1).chain([len - 1]) {
             let pixel = index / channels;
             let (image, row, column) =
@@ -153,7 +164,6 @@ impl<'a> Plain<'a> {
                 sum += term;
                 size += term.abs();
             }
-            let most = EPS * spread * f64::from(most);
             let allowed = 2.0 * self.taps.len() as f64 * EPS * size + most;
             near(&format!("input gradient at {index}"), got[index], sum, allowed)?;
         }
@@ -168,15 +178,17 @@ impl<'a> Plain<'a> {
     }
 
     /// Every tap, or some from everywhere where there are many. A sum of terms `t` may be off by
-    /// `2 depth u Σ|t|`, and is rounded.
-    fn check_kernel(&self, got: &[f32], depth: usize) -> Result<(), Failure> {
+    /// `2 depth u Σ|t| + spread u max|x| max|dy|`, and is rounded.
+    fn check_kernel(&self, got: &[f32], plan: &GradientPlan) -> Result<(), Failure> {
         let taps = self.taps.len();
         if got.len() != taps {
             return Err(format!("{} gradients of {taps} taps", got.len()).into());
         }
+        let spread = largest(self.x) * largest(self.dy);
         for tap in (0..taps).step_by(taps.div_ceil(TAPS).max(1)) {
             let (sum, size) = self.of_tap(tap / self.kernel[1], tap % self.kernel[1]);
-            let allowed = EPS * (2.0 * depth as f64 * size + sum.abs());
+            let depth = 2.0 * plan.depth() as f64;
+            let allowed = EPS * (depth * size + plan.spread() * spread + sum.abs());
             near(&format!("kernel gradient of tap {tap}"), got[tap], sum, allowed)?;
         }
         Ok(())
@@ -208,6 +220,10 @@ impl<'a> Plain<'a> {
         }
         (sum, size)
     }
+}
+
+fn largest(values: &[f32]) -> f64 {
+    values.iter().fold(0.0, |most, value| most.max(f64::from(value.abs())))
 }
 
 fn near(what: &str, got: f32, want: f64, allowed: f64) -> Result<(), Failure> {

@@ -174,7 +174,7 @@ impl Gather<'_> {
             // Between the taps lie places that meet none.
             out.fill(0.0);
         }
-        let (main, beyond) = self.tiles();
+        let (main, beyond) = self.tiles::<S>();
         for (down, columns) in &downs {
             let number = |row: usize| (row + g.top).saturating_sub(down.first).div_ceil(g.stride.0);
             let places = number(self.rows.start)..number(self.rows.end);
@@ -234,7 +234,7 @@ impl Gather<'_> {
         across.into_iter().map(with).collect()
     }
 
-    /// Rows of a block over so many scalars.
+    /// Rows of a block over so many scalars that lie together.
     fn at_once<S: Simd>(&self, down: &Phase, across: &Phase, places: usize) -> usize {
         let place = Geometry { stride: (1, 1), ..*self.g };
         let kernel = (down.taps.len(), across.taps.len());
@@ -246,13 +246,14 @@ impl Gather<'_> {
     }
 
     /// Tiles of the columns, and of those of the padding that continue some.
-    fn tiles(&self) -> (Vec<Tile>, Vec<Tile>) {
+    fn tiles<S: Simd>(&self) -> (Vec<Tile>, Vec<Tile>) {
         let Self { g, problem, columns, .. } = *self;
         let (left, end) = (g.left, g.left + g.out_width);
         // Those between meet taps only where input lies.
         let inner = ((g.extent().1 - 1).clamp(left, end), (g.width * g.stride.1).clamp(left, end));
         let inner = (inner.0, inner.1.max(inner.0));
-        let in_place = problem.output_type() == ElementType::F32 && g.stride.1 == 1;
+        let in_place = problem.output_type() == ElementType::F32
+            && (g.stride.1 == 1 || g.channels >= S::f32s::LEN);
         let tile = if in_place && self.lies() { TILE } else { STAGED_TILE };
         let cut = |range: Range<usize>| {
             let most = (tile / g.channels).max(1);
@@ -310,9 +311,13 @@ impl Gather<'_> {
         let image = bytemuck::try_cast_slice::<u8, f32>(self.image).ok();
         let image = image.filter(|_| self.lies() && inside);
 
-        let scalars = |columns: &Columns| self.within(tile, &columns.phase).1 * g.channels;
-        let made = rows.columns.iter().filter(|columns| scalars(columns) > 0);
-        let most = made.map(|c| self.at_once::<S>(rows.phase, &c.phase, scalars(c))).min();
+        let most = rows.columns.iter().filter_map(|columns| {
+            let count = Some(self.within(tile, &columns.phase).1).filter(|count| *count > 0)?;
+            let together = self.straight::<S>(tile, count).map(|segments| segments.len);
+            let together = together.unwrap_or(count * g.channels);
+            Some(self.at_once::<S>(rows.phase, &columns.phase, together))
+        });
+        let most = most.min();
         let Some(most) = most else { return };
         let spacing = rows.phase.apart;
         let count = rows.places.len();
@@ -360,6 +365,18 @@ impl Gather<'_> {
                     self.sum(simd, columns, tile, held.start, &block, to, out, staged);
                 }
             }
+        }
+    }
+
+    /// The sums of so many places of a phase, where they are made where outputs lie: with a stride, pixels
+    /// that fill vectors.
+    fn straight<S: Simd>(&self, tile: &Tile, count: usize) -> Option<Segments> {
+        let (channels, stride) = (self.g.channels, self.g.stride.1);
+        match stride {
+            _ if tile.folded => None,
+            1 => Some(Segments::one(count * channels)),
+            _ if channels < S::f32s::LEN => None,
+            _ => Some(Segments { len: channels, step: channels, apart: stride * channels, count }),
         }
     }
 
@@ -446,13 +463,12 @@ impl Gather<'_> {
         let pattern = &patterns[to.count - 1];
         let block = Block { pattern, lines, offsets: &offsets, taps, bias: 0.0 };
         let places = count * g.channels;
-        let segments = Segments { len: places, step: 0, count: 1 };
         let row = g.out_row();
-        if stride == 1 && !tile.folded {
+        if let Some(segments) = self.straight::<S>(tile, count) {
             let from = (first - g.left) * g.channels;
             let mut rows = out[to.row * row..].chunks_mut(row).step_by(to.step).take(to.count);
             let mut rows = std::array::from_fn::<_, MAX_ROWS, _>(|_| match rows.next() {
-                Some(row) => &mut row[from..from + places],
+                Some(row) => &mut row[from..from + segments.span()],
                 None => Default::default(),
             });
             return block.sum(simd, segments, &mut rows[..to.count]);
@@ -460,7 +476,7 @@ impl Gather<'_> {
         staged.resize(staged.len().max(to.count * places), 0.0);
         let mut rows = staged.chunks_mut(places);
         let mut rows = std::array::from_fn::<_, MAX_ROWS, _>(|_| rows.next().unwrap_or_default());
-        block.sum(simd, segments, &mut rows[..to.count]);
+        block.sum(simd, Segments::one(places), &mut rows[..to.count]);
         for (n, sums) in rows[..to.count].iter().enumerate() {
             let out = &mut out[(to.row + n * to.step) * row..][..row];
             for (n, sums) in sums.chunks_exact(g.channels).enumerate() {

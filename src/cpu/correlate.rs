@@ -8,15 +8,17 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Simd, SimdBase, SimdFloat};
+use fearless_simd::{Select, Simd, SimdBase, SimdFloat};
 use rayon::prelude::*;
 
 use super::Cpu;
 use super::blocks::{Blocks, tiles};
 use super::inner::Inner;
 use super::rows::{Lines, Scratch};
+use super::sums::MOST_LANES;
+use super::tiles::Transform;
 use crate::Problem;
-use crate::plan::DEPTH;
+use crate::plan::{DEPTH, KernelGradient};
 use crate::problem::Geometry;
 
 /// Output rows of a block, where a tap row of one is the next tap row of the row before.
@@ -34,17 +36,52 @@ pub(super) struct Part<'a> {
     pub rows: Range<usize>,
 }
 
+impl Part<'_> {
+    /// Gradients of a channel's filters that lie together.
+    pub fn together(&self) -> usize {
+        if self.problem.geometry().planar { 1 } else { self.problem.weights().filters }
+    }
+
+    /// Where an output row starts in the gradient: that of filter `f`, or of all that lie together.
+    pub fn row(&self, f: usize, row: usize) -> usize {
+        let (g, filters) = (self.problem.geometry(), self.problem.weights().filters);
+        let plane = if g.planar { self.image * filters + f } else { self.image };
+        (plane * g.out_height + row) * g.out_width * g.channels * self.together()
+    }
+}
+
+/// How the gradient of a kernel is made, ready to run.
+#[derive(Clone, Debug)]
+pub(crate) struct CpuCorrelation {
+    /// Output rows of a part.
+    rows: usize,
+    transform: Option<Transform>,
+}
+
+impl CpuCorrelation {
+    /// `None` of a GPU's plan.
+    pub fn new(plan: &KernelGradient) -> Option<Self> {
+        match *plan {
+            KernelGradient::Cpu { rows } => Some(Self { rows, transform: None }),
+            KernelGradient::CpuFft { rows, tile } => {
+                Some(Self { rows, transform: Some(Transform::new(tile)) })
+            }
+            KernelGradient::Gpu(_) => None,
+        }
+    }
+}
+
 impl Cpu {
     /// `[filters, kernel height, kernel width]` of taps as applied, then `[filters]`: sums over all
     /// places of `delta`, the gradient of the sums of `problem` in its output's layout, times the input.
     pub(crate) fn correlate(
         &self,
         problem: &Problem,
-        rows: usize,
+        CpuCorrelation { rows, transform }: &CpuCorrelation,
         src: &[u8],
         delta: &[f32],
     ) -> Vec<f64> {
-        let g = problem.geometry();
+        let (g, rows) = (problem.geometry(), *rows);
         let starts = (0..g.images)
             .flat_map(|image| (0..g.out_height).step_by(rows).map(move |first| (image, first)));
         let parts: Vec<Part<'_>> = starts
@@ -53,12 +90,23 @@ impl Cpu {
                 Part { problem, src, delta, image, rows }
             })
             .collect();
-        let one = |scratch: &mut Scratch, part: Part<'_>| self.simd.correlate(&part, scratch);
-        let all =
-            || -> Vec<Vec<f64>> { parts.into_par_iter().map_init(Scratch::default, one).collect() };
+        let one = |scratch: &mut Scratch, part: Part<'_>| {
+            self.simd.correlate(&part, transform.as_ref(), scratch)
+        };
+        // Threads are not woken for one part.
+        let few = parts.len() == 1;
+        let all = || -> Vec<Vec<f64>> {
+            match few {
+                true => {
+                    let mut scratch = Scratch::default();
+                    parts.into_iter().map(|part| one(&mut scratch, part)).collect()
+                }
+                false => parts.into_par_iter().map_init(Scratch::default, one).collect(),
+            }
+        };
         let parts = match &self.pool {
-            Some(pool) => pool.install(all),
-            None => all(),
+            Some(pool) if !few => pool.install(all),
+            _ => all(),
         };
         let mut sums = vec![0.0; len(problem)];
         for part in parts {
@@ -69,7 +117,7 @@ impl Cpu {
 }
 
 /// Sums of a problem.
-fn len(problem: &Problem) -> usize {
+pub(super) fn len(problem: &Problem) -> usize {
     let g = problem.geometry();
     problem.weights().filters * (g.kernel.0 * g.kernel.1 + 1)
 }
@@ -87,8 +135,10 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
     let inner = Inner::of::<S>(problem, image);
     let joined = super::sums::spacing(g).1 == 1;
     let at_once = if joined { ROWS } else { 1 };
-    for columns in tiles(g, inner.parts(g), TILE) {
-        let inner = inner.within(&columns).filter(|_| g.stride.1 == 1);
+    let apart = g.stride.1 == 1 && !gathered::<S>(g, &inner.parts(g));
+    let whole = [0..0, 0..g.out_width, 0..0];
+    for columns in tiles(g, if apart { inner.parts(g) } else { whole }, TILE) {
+        let inner = inner.within(&columns).filter(|_| apart);
         let places = columns.len() * g.channels;
         let from = columns.start * g.channels;
         let blocks = Blocks::new(g, rows.len(), at_once, g.kernel, 1);
@@ -143,6 +193,18 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
     sums
 }
 
+/// Vectors that a copied one counts as, in vectors of one tap.
+const COPIED: usize = 3;
+
+/// Whether a row is copied into a line, border and all, since its parts leave so many places over that fill
+/// no vector.
+fn gathered<S: Simd>(g: &Geometry, parts: &[Range<usize>]) -> bool {
+    let over = |columns: usize| columns * g.channels % S::f32s::LEN;
+    let of_parts: usize = parts.iter().map(|part| over(part.len())).sum();
+    let more = of_parts.saturating_sub(over(g.out_width));
+    more * g.kernel.0 * g.kernel.1 > COPIED * g.out_width * g.channels / S::f32s::LEN
+}
+
 /// Whether a channel's filters lie together.
 fn interleaved(problem: &Problem) -> bool {
     !problem.geometry().planar && problem.weights().filters > 1
@@ -173,7 +235,7 @@ impl Block<'_> {
         let filters = part.problem.weights().filters;
         if interleaved(part.problem) {
             for r in 0..count {
-                let row = &part.delta[self.row(g, 0, r) * filters..][..places * filters];
+                let row = &part.delta[self.row(0, r)..][..places * filters];
                 for f in 0..filters {
                     let to = &mut staged[(f * ROWS + r) * places..][..places];
                     for (to, value) in to.iter_mut().zip(row.iter().skip(f).step_by(filters)) {
@@ -192,7 +254,7 @@ impl Block<'_> {
                     } else if interleaved(part.problem) {
                         &staged[(f * ROWS + r) * places..][..places]
                     } else {
-                        &part.delta[self.row(g, f, r)..][..places]
+                        &part.delta[self.row(f, r)..][..places]
                     }
                 },
             );
@@ -215,13 +277,11 @@ impl Block<'_> {
         }
     }
 
-    /// Where row `r` of filter `f` starts in the gradient, in places.
+    /// Where row `r` of filter `f`, or of all that lie together, starts in the gradient.
     #[inline(always)]
-    fn row(self, g: &Geometry, f: usize, r: usize) -> usize {
+    fn row(self, f: usize, r: usize) -> usize {
         let row = self.part.rows.start + self.first + r * self.spacing;
-        let (filters, image) = (self.part.problem.weights().filters, self.part.image);
-        let plane = if g.planar { image * filters + f } else { image };
-        (plane * g.out_height + row) * g.out_width * g.channels + self.from
+        self.part.row(f, row) + self.from * self.part.together()
     }
 
     /// Rows `r` to `r + R` of the block against all taps.
@@ -235,6 +295,8 @@ impl Block<'_> {
     ) {
         let (kh, kw) = self.part.problem.geometry().kernel;
         let lines = &self.lines[if R == 1 { r } else { 0 }..];
+        // Of the 16 registers of AVX2 and SSE ten at most hold sums. (Up to 5x5 taps in the 32 of AVX-512
+        // took as long.)
         for columns in cut(kw, 5) {
             let most = if columns.len() > 3 { 2 } else { 3 };
             for rows in cut(kh, most) {
@@ -309,31 +371,39 @@ fn taps<S: Simd, const R: usize, const I: usize, const J: usize>(
                 #[inline(always)]
                 |r| S::f32s::from_slice(simd, &delta[r][x..x + lanes]),
             );
-            macro_rules! lines {
-                ($($l:literal)*) => { $(
-                    if $l < I + R - 1 {
-                        for j in 0..J {
-                            let values = S::f32s::from_slice(simd, &lines[$l][j][x..x + lanes]);
-                            for r in 0..R {
-                                if $l >= r && $l - r < I {
-                                    sums[$l - r][j] = values.mul_add(d[r], sums[$l - r][j]);
-                                }
-                            }
-                        }
-                    }
-                )* };
-            }
-            lines!(0 1 2 3 4 5);
+            join::<S, R, I, J>(
+                d,
+                #[inline(always)]
+                |l, j| S::f32s::from_slice(simd, &lines[l][j][x..x + lanes]),
+                &mut sums,
+            );
             x += lanes;
         }
-        for (i, sums) in sums.iter().enumerate() {
-            for (j, sum) in sums.iter().enumerate() {
-                kernel[i * columns + j] += spread::<S>(*sum);
-            }
-        }
+        collect::<S, I, J>(sums, kernel, columns);
+    }
+    if whole == places {
+        return;
+    }
+    if let Some(x) = places.checked_sub(lanes) {
+        // A vector that ends where the places do, without what was added already.
+        let number: [f32; MOST_LANES] = std::array::from_fn(|n| n as f32);
+        let first = S::f32s::splat(simd, (whole - x) as f32);
+        let new = S::f32s::from_slice(simd, &number[..lanes]).simd_ge(first);
+        let d = std::array::from_fn(
+            #[inline(always)]
+            |r| only::<S>(simd, new, &delta[r][x..]),
+        );
+        let mut sums = [[S::f32s::splat(simd, 0.0); J]; I];
+        join::<S, R, I, J>(
+            d,
+            #[inline(always)]
+            |l, j| only::<S>(simd, new, &lines[l][offsets[j] + x..]),
+            &mut sums,
+        );
+        return collect::<S, I, J>(sums, kernel, columns);
     }
     // Fewer places than lanes; their products are exact in f64.
-    for x in whole..places {
+    for x in 0..places {
         for i in 0..I {
             for (j, offset) in offsets.iter().enumerate() {
                 let products = delta
@@ -342,6 +412,51 @@ fn taps<S: Simd, const R: usize, const I: usize, const J: usize>(
                     .map(|(r, delta)| f64::from(delta[x]) * f64::from(lines[i + r][offset + x]));
                 kernel[i * columns + j] += products.sum::<f64>();
             }
+        }
+    }
+}
+
+/// The first values where the mask says so, else 0.
+#[inline(always)]
+fn only<S: Simd>(simd: S, mask: S::mask32s, values: &[f32]) -> S::f32s {
+    let values = S::f32s::from_slice(simd, &values[..S::f32s::LEN]);
+    mask.select(values, S::f32s::splat(simd, 0.0))
+}
+
+/// Adds the products of a vector of each row of gradient with those of the lines it meets, `values` of
+/// a line and tap column.
+#[inline(always)]
+fn join<S: Simd, const R: usize, const I: usize, const J: usize>(
+    d: [S::f32s; R],
+    values: impl Fn(usize, usize) -> S::f32s,
+    sums: &mut [[S::f32s; J]; I],
+) {
+    macro_rules! lines {
+        ($($l:literal)*) => { $(
+            if $l < I + R - 1 {
+                for j in 0..J {
+                    let values = values($l, j);
+                    for r in 0..R {
+                        if $l >= r && $l - r < I {
+                            sums[$l - r][j] = values.mul_add(d[r], sums[$l - r][j]);
+                        }
+                    }
+                }
+            }
+        )* };
+    }
+    lines!(0 1 2 3 4 5);
+}
+
+#[inline(always)]
+fn collect<S: Simd, const I: usize, const J: usize>(
+    sums: [[S::f32s; J]; I],
+    kernel: &mut [f64],
+    columns: usize,
+) {
+    for (i, sums) in sums.iter().enumerate() {
+        for (j, sum) in sums.iter().enumerate() {
+            kernel[i * columns + j] += spread::<S>(*sum);
         }
     }
 }
@@ -377,7 +492,7 @@ fn total<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R]) -> f64 {
 /// The sum of a vector's lanes.
 #[inline(always)]
 fn spread<S: Simd>(vector: S::f32s) -> f64 {
-    let mut lanes = [0.0f32; 16];
+    let mut lanes = [0.0f32; MOST_LANES];
     vector.store_slice(&mut lanes[..S::f32s::LEN]);
     let mut half = S::f32s::LEN / 2;
     while half > 0 {

@@ -37,9 +37,7 @@ pub(super) fn run<S: Simd>(
     for columns in tiles(g, inner.parts(g), if staged { STAGED_TILE } else { TILE }) {
         let inner = inner.within(&columns);
         let places = columns.len() * g.channels;
-        let segments = inner
-            .as_ref()
-            .map_or(Segments { len: places, step: 0, count: 1 }, |inner| inner.segments);
+        let segments = inner.as_ref().map_or(Segments::one(places), |inner| inner.segments);
         let at_once = sums::rows_at_once::<S>(g, g.kernel, segments.len);
         let blocks = Blocks::new(g, task.rows.len(), at_once, g.kernel, 1);
         let count = blocks.pattern.needed.len();

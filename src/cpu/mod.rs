@@ -3,6 +3,7 @@
 mod adjoint;
 mod blocks;
 mod correlate;
+mod correlate_fft;
 mod direct;
 mod fft;
 mod inner;
@@ -14,6 +15,7 @@ mod slope;
 mod square;
 mod store;
 mod sums;
+mod tiles;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use rayon::prelude::*;
 
 use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme};
 use crate::{Error, Factors, Problem, Result};
+pub(crate) use correlate::CpuCorrelation;
 use rows::Scratch;
 use simd::Simd;
 

@@ -32,8 +32,8 @@ pub(super) struct Scratch {
     pub summed: Ring,
     /// Sums that are not made where outputs lie.
     pub staged: Vec<f32>,
-    /// Tiles of a transform, and room for it.
-    pub tiles: [Vec<Complex<f32>>; 3],
+    /// Tiles of transforms, and sums of such.
+    pub tiles: [Vec<Complex<f32>>; 4],
     /// A row of the border's constant.
     pub constant: Vec<f32>,
 }

@@ -47,7 +47,7 @@ pub(super) fn run<S: Simd>(
     for columns in tiles(g, inner.parts(g), TILE) {
         let inner = inner.within(&columns);
         let places = columns.len() * g.channels;
-        let segments = Segments { len: places, step: 0, count: 1 };
+        let segments = Segments::one(places);
         let mut store =
             Store { problem, planes: &mut task.planes, from: columns.start * g.channels, places };
         // What a row is summed from.

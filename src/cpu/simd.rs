@@ -4,7 +4,8 @@ use fearless_simd::{Level, dispatch};
 
 use super::correlate::{self, Part};
 use super::rows::Scratch;
-use super::{CpuReady, Task, adjoint, direct, fft, separable};
+use super::tiles::Transform;
+use super::{CpuReady, Task, adjoint, correlate_fft, direct, fft, separable};
 use crate::Problem;
 use crate::plan::Rectangle;
 
@@ -72,8 +73,18 @@ impl Simd {
         dispatch!(self.0, simd => adjoint::edges(simd, problem, edges, src, task, scratch));
     }
 
-    pub fn correlate(self, part: &Part<'_>, scratch: &mut Scratch) -> Vec<f64> {
-        dispatch!(self.0, simd => correlate::run(simd, part, scratch))
+    pub fn correlate(
+        self,
+        part: &Part<'_>,
+        transform: Option<&Transform>,
+        scratch: &mut Scratch,
+    ) -> Vec<f64> {
+        match transform {
+            None => dispatch!(self.0, simd => correlate::run(simd, part, scratch)),
+            Some(transform) => {
+                dispatch!(self.0, simd => correlate_fft::run(simd, part, transform, scratch))
+            }
+        }
     }
 
     pub fn run(

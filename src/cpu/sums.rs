@@ -22,7 +22,7 @@ const _: () = assert!(square::ROWS <= ROWS + 1);
 /// Vectors of a block of one row.
 const VECTORS_OF_ONE: usize = 8;
 /// Most lanes: AVX-512's.
-const MOST_LANES: usize = 16;
+pub(super) const MOST_LANES: usize = 16;
 
 /// Input rows that meet the same output rows of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,26 +122,43 @@ struct Segment {
     len: usize,
 }
 
-/// Segments at equal distances, whose outputs lie back to back.
+/// Segments at equal distances.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segments {
     pub len: usize,
     /// From one to the next in lines.
     pub step: usize,
+    /// The same in outputs.
+    pub apart: usize,
     pub count: usize,
 }
 
 impl Segments {
+    /// One.
+    pub fn one(len: usize) -> Self {
+        Self { len, step: 0, apart: 0, count: 1 }
+    }
+
     /// Of output columns in the flat row of the input: all in one, or with a stride one by one.
     pub fn of(g: &Geometry, columns: usize) -> Self {
-        let (len, count) = if g.stride.1 == 1 { (columns, 1) } else { (1, columns) };
-        Self { len: len * g.channels, step: g.stride.1 * g.channels, count }
+        match g.stride.1 {
+            1 => Self::one(columns * g.channels),
+            stride => {
+                let step = stride * g.channels;
+                Self { len: g.channels, step, apart: g.channels, count: columns }
+            }
+        }
+    }
+
+    /// Scalars from the first output to the last.
+    pub fn span(self) -> usize {
+        (self.count - 1) * self.apart + self.len
     }
 
     #[inline(always)]
     fn each(self) -> impl Iterator<Item = Segment> {
-        let Self { len, step, count } = self;
-        (0..count).map(move |n| Segment { from: n * step, to: n * len, len })
+        let Self { len, step, apart, count } = self;
+        (0..count).map(move |n| Segment { from: n * step, to: n * apart, len })
     }
 }
 

@@ -8,9 +8,9 @@ use ndarray::{Array, Array1, Array2, Array3, ArrayRef};
 
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard, zeroed};
 use super::{Backend, Engine};
-use crate::cpu::CpuReady;
+use crate::cpu::{CpuCorrelation, CpuReady};
 use crate::gpu::Wait;
-use crate::plan::{self, GradientPlan, KernelGradient, Launch, Machine, Plan};
+use crate::plan::{self, GradientPlan, Launch, Machine, Plan};
 use crate::problem::WeightSums;
 use crate::{Conv2d, Cpu, Element, ElementType, GpuBackward, Problem, Result, Shape};
 
@@ -96,6 +96,7 @@ struct OnCpu {
     plan: GradientPlan,
     /// Of the sums, where they are needed, and of the gradient of the input.
     ready: (Option<CpuReady>, CpuReady),
+    correlation: Option<CpuCorrelation>,
 }
 
 /// What is asked for.
@@ -403,7 +404,8 @@ impl OnCpu {
             Launch::Gpu(_) => CpuReady::Direct,
         };
         let ready = (plan.sums().map(|plan| ready(&sums, plan)), ready(&back, plan.input()));
-        Ok(Self { cpu: cpu.clone(), problem, sums, back, plan, ready })
+        let correlation = CpuCorrelation::new(plan.kernel());
+        Ok(Self { cpu: cpu.clone(), problem, sums, back, plan, ready, correlation })
     }
 
     fn compute(
@@ -413,7 +415,7 @@ impl OnCpu {
         wanted: Wanted,
         to: &mut [f32],
     ) -> Result<WeightSums> {
-        let Self { cpu, problem, sums, back, plan, ready } = self;
+        let Self { cpu, problem, sums, back, plan, ready, correlation } = self;
         let conv = problem.conv();
         let mut made = WeightSums::default();
         let mut held = Vec::new();
@@ -428,8 +430,8 @@ impl OnCpu {
             }
             _ => outputs,
         };
-        if let (true, KernelGradient::Cpu { rows }) = (wanted.weights, plan.kernel()) {
-            let all = cpu.correlate(sums, *rows, src, delta);
+        if let (true, Some(correlation)) = (wanted.weights, correlation) {
+            let all = cpu.correlate(sums, correlation, src, delta);
             let filters = sums.weights().filters;
             let taps = sums.weights().taps.len() / filters;
             let given = |tap: usize| if conv.flip { taps - 1 - tap } else { tap };

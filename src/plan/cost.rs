@@ -139,6 +139,15 @@ pub(super) fn cpu_separable(problem: &Problem, terms: usize, limits: &CpuLimits)
     beside_memory(problem, compute) + 2.0
 }
 
+/// The same of the gradient of a kernel, tap by tap.
+pub(super) fn cpu_correlation(problem: &Problem, limits: &CpuLimits) -> f64 {
+    let g = problem.geometry();
+    let taps = problem.weights().taps.len() as f64;
+    let row = (g.out_width * g.channels).div_ceil(limits.lanes.max(1));
+    let vectors = (g.images * g.out_height * row) as f64;
+    beside_memory(problem, vectors * taps / 3000.0)
+}
+
 /// The same of a tile of two planes, transformed, multiplied and transformed back.
 pub(super) fn cpu_transform((rows, columns): (usize, usize), filters: usize) -> f64 {
     let points = (rows * columns) as f64;

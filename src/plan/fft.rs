@@ -12,7 +12,7 @@ use super::bands::SLACK;
 use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
-use super::{Accuracy, Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, Scheme};
+use super::{Accuracy, Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, PAIRS, Scheme};
 use crate::{ElementType, Problem};
 
 /// Sizes of tiles, as powers of two: what the steps of `shaders/fft.wgsl` reach.
@@ -236,39 +236,84 @@ const CPU_SIZES: [usize; 17] =
 /// Points of the largest of them.
 const CPU_POINTS: usize = 1 << 18;
 
+/// Tiles of the CPU.
+struct CpuTile {
+    size: (usize, usize),
+    /// How many an image takes from top to bottom, and of how many output rows.
+    down: usize,
+    rows: usize,
+    /// Pairs of planes of such a row of tiles.
+    pairs: usize,
+}
+
+fn cpu_tiles(problem: &Problem) -> impl Iterator<Item = CpuTile> {
+    let g = *problem.geometry();
+    let extent = g.extent();
+    let sizes = CPU_SIZES.into_iter().flat_map(|rows| CPU_SIZES.map(|columns| (rows, columns)));
+    sizes.filter_map(move |size| {
+        let (rows, columns) = size;
+        let valid = (outputs(rows, extent.0, g.stride.0), outputs(columns, extent.1, g.stride.1));
+        if rows * columns > CPU_POINTS || valid.0 == 0 || valid.1 == 0 {
+            return None;
+        }
+        let down = g.out_height.div_ceil(valid.0).max(1);
+        let across = g.out_width.div_ceil(valid.1).max(1);
+        let rows = g.out_height.div_ceil(down).max(1);
+        Some(CpuTile { size, down, rows, pairs: (across * g.channels).div_ceil(2) })
+    })
+}
+
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     finite(problem)?;
     let g = problem.geometry();
-    let extent = g.extent();
     let threads = limits.threads.max(1);
-    let mut best: Option<(CpuLaunch, f64)> = None;
-    for rows in CPU_SIZES {
-        for columns in CPU_SIZES {
-            let valid =
-                (outputs(rows, extent.0, g.stride.0), outputs(columns, extent.1, g.stride.1));
-            if rows * columns > CPU_POINTS || valid.0 == 0 || valid.1 == 0 {
-                continue;
-            }
-            // Tasks of the same height, one tile's rows each, as many as threads share evenly.
-            let down = g.out_height.div_ceil(valid.0).max(1);
-            let tasks = (g.images * down).next_multiple_of(threads);
-            let across = g.out_width.div_ceil(valid.1).max(1);
-            let pairs = (across * g.channels).div_ceil(2);
-            let filters = problem.weights().filters;
-            let one = cost::cpu_transform((rows, columns), filters);
-            let us = (tasks / threads) as f64 * pairs as f64 * one + cost::wake(threads);
-            if best.as_ref().is_none_or(|(_, least)| us < *least) {
-                let launch = CpuLaunch {
-                    scheme: CpuScheme::Fft { tile: (rows, columns) },
-                    rows_per_task: g.out_height.div_ceil(down).max(1),
-                };
-                best = Some((launch, us));
-            }
-        }
+    let filters = problem.weights().filters;
+    let timed = cpu_tiles(problem).map(|tile| {
+        // Tasks of the same height, one tile's rows each, as many as threads share evenly.
+        let tasks = (g.images * tile.down).next_multiple_of(threads) / threads;
+        let one = cost::cpu_transform(tile.size, filters);
+        (tasks as f64 * tile.pairs as f64 * one + cost::wake(threads), tile)
+    });
+    let Some((us, tile)) = timed.min_by(|(a, _), (b, _)| a.total_cmp(b)) else {
+        let extent = g.extent();
+        return Err(format!(
+            "no tile of at most {CPU_POINTS} points fits taps that reach over {extent:?}"
+        ));
+    };
+    let scheme = CpuScheme::Fft { tile: tile.size };
+    Ok((CpuLaunch { scheme, rows_per_task: tile.rows }, us))
+}
+
+/// Output rows of a part and tiles of the CPU's gradient of the kernel, and its microseconds on one thread.
+pub(super) fn correlation(problem: &Problem) -> Option<(usize, (usize, usize), f64)> {
+    // Of the kernel only the size counts.
+    if problem.border().constant().is_some_and(|value| !value.is_finite()) {
+        return None;
     }
-    best.ok_or_else(|| {
-        format!("no tile of at most {CPU_POINTS} points fits taps that reach over {extent:?}")
-    })
+    let filters = problem.weights().filters;
+    let timed = cpu_tiles(problem).map(|tile| {
+        let parts = (problem.geometry().images * tile.down) as f64;
+        // Two tiles there, of the input and of the gradient; and those of a part back.
+        let back = filters * tile.pairs.div_ceil(PAIRS);
+        let one = cost::cpu_transform(tile.size, 0);
+        let transforms = (tile.pairs * (1 + filters) + back) as f64;
+        (parts * transforms * one, tile)
+    });
+    let (us, tile) = timed.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    Some((tile.rows, tile.size, us))
+}
+
+/// What its transforms spread: as in [`accuracy`], on three ways through a tile, and by the additions of
+/// products. The root mean square of what a pair of planes gives is at most `|x| |d|`, the lengths of what
+/// two planes hold of the input and of the gradient.
+pub(super) fn correlation_spread(problem: &Problem, size: (usize, usize)) -> f64 {
+    let g = problem.geometry();
+    let Some(tile) = cpu_tiles(problem).find(|tile| tile.size == size) else { return 0.0 };
+    let pairs = (g.images * tile.down * tile.pairs) as f64;
+    let points = (size.0 * size.1) as f64;
+    let outputs = (outputs(size.0, g.extent().0, g.stride.0)
+        * outputs(size.1, g.extent().1, g.stride.1)) as f64;
+    (2.0 * 3.0 * points.log2() + PAIRS as f64) * pairs * 2.0 * (points * outputs).sqrt()
 }
 
 /// The tile of that size, where it makes any output and the device has room for its lines.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::limits::{AdapterClass, GpuLimits, Machine, Residence};
-use super::{Algorithm, Band, GpuLaunch, Launch, Plan, choose};
+use super::limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
+use super::{Algorithm, Band, GpuLaunch, Launch, Plan, choose, cost, fft};
 use crate::{Problem, Result};
 
 /// A shader's part in the gradients on a GPU.
@@ -23,6 +23,8 @@ pub(crate) enum Step {
 
 /// Additions one after the other in f32 of the CPU's gradient of a kernel; it goes on in f64.
 pub(crate) const DEPTH: usize = 512;
+/// The same of products of tiles, of two planes each.
+pub(crate) const PAIRS: usize = 64;
 
 /// Output scalars of a part of the CPU's, and most parts.
 const PART: usize = 1 << 17;
@@ -35,6 +37,7 @@ const MAX_PARTS: usize = 1 << 10;
 pub struct GradientPlan {
     sums: Option<Plan>,
     kernel: KernelGradient,
+    spread: f64,
     input: Plan,
 }
 
@@ -46,6 +49,14 @@ pub enum KernelGradient {
     Cpu {
         /// Output rows of a part.
         rows: usize,
+    },
+    /// The same, each part by products of spectra, of which the taps are a part when they are added up and
+    /// transformed back.
+    CpuFft {
+        /// Output rows of a part.
+        rows: usize,
+        /// Rows and columns of a tile.
+        tile: (usize, usize),
     },
     /// On the GPU, in two stages: sums of parts, then their sums.
     Gpu(Correlation),
@@ -121,14 +132,24 @@ impl GradientPlan {
     }
 
     /// The most additions one after the other in f32 of the gradients of kernel and bias: with `t` the
-    /// terms of a sum and `u` = 2^-24, its error is at most `2 depth u Σ|t|`, whatever their number.
+    /// terms of a sum and `u` = 2^-24, its error is at most `2 depth u Σ|t|`, whatever their number, and
+    /// what [`GradientPlan::spread`] adds to that of the kernel.
     #[must_use]
     pub fn depth(&self) -> usize {
         match &self.kernel {
             // And up to sixteen lanes in a tree.
             KernelGradient::Cpu { .. } => DEPTH + 4,
+            // In f64.
+            KernelGradient::CpuFft { .. } => 1,
             KernelGradient::Gpu(correlation) => correlation.depth(),
         }
+    }
+
+    /// With `X` and `D` the largest magnitudes of the input (and a constant border) and of the gradient of
+    /// the sums, the kernel's gradient may be off by `spread u X D` more. 0 where it is summed tap by tap.
+    #[must_use]
+    pub fn spread(&self) -> f64 {
+        self.spread
     }
 }
 
@@ -142,6 +163,12 @@ impl fmt::Display for GradientPlan {
                 writeln!(
                     f,
                     "kernel: sums over parts of {rows} output rows, then of parts in order"
+                )?;
+            }
+            KernelGradient::CpuFft { rows, tile: (high, wide) } => {
+                writeln!(
+                    f,
+                    "kernel: transforms of tiles of {high}x{wide} for parts of {rows} output rows, then of parts in order"
                 )?;
             }
             KernelGradient::Gpu(c) => {
@@ -166,14 +193,27 @@ impl fmt::Display for GradientPlan {
 /// [`Error::Argument`](crate::Error::Argument) where the problem is an adjoint itself; those of [`choose`].
 pub fn gradient(problem: &Problem, machine: &Machine) -> Result<GradientPlan> {
     let sums = problem.sums()?;
-    let kernel = match machine {
-        Machine::Cpu(_) => KernelGradient::Cpu { rows: rows(&sums) },
-        Machine::Gpu(limits, _) => KernelGradient::Gpu(correlation(&sums, limits)?),
+    let (kernel, spread) = match machine {
+        Machine::Cpu(limits) => on_cpu(&sums, limits),
+        Machine::Gpu(limits, _) => (KernelGradient::Gpu(correlation(&sums, limits)?), 0.0),
     };
     let input = choose(&sums.back()?, machine, Algorithm::Auto)?;
     let sums =
         if problem.is_linear() { None } else { Some(choose(&sums, machine, Algorithm::Auto)?) };
-    Ok(GradientPlan { sums, kernel, input })
+    Ok(GradientPlan { sums, kernel, spread, input })
+}
+
+/// By transforms where that is allowed and faster; and what it spreads. Neither asks for threads, so that
+/// these do not change sums.
+fn on_cpu(problem: &Problem, limits: &CpuLimits) -> (KernelGradient, f64) {
+    let fft = fft::correlation(problem)
+        .filter(|(.., us)| problem.conv().finite && *us < cost::cpu_correlation(problem, limits));
+    match fft {
+        Some((rows, tile, _)) => {
+            (KernelGradient::CpuFft { rows, tile }, fft::correlation_spread(problem, tile))
+        }
+        None => (KernelGradient::Cpu { rows: rows(problem) }, 0.0),
+    }
 }
 
 /// Output rows of a part on the CPU: by the shape alone, so that threads do not change sums.

@@ -30,7 +30,7 @@ pub(crate) use fft::{Tiles, outputs as tile_outputs};
 pub use flat::Block;
 pub(crate) use flat::Work;
 pub use gradient::{Correlation, GradientPlan, KernelGradient, gradient};
-pub(crate) use gradient::{DEPTH, RUN, Step};
+pub(crate) use gradient::{DEPTH, PAIRS, RUN, Step};
 pub use launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
 pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
 pub(crate) use pass::{Pass, Place, fold};

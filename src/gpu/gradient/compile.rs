@@ -143,6 +143,8 @@ fn slope_code(activation: Activation) -> u32 {
 pub(super) fn correlation(plan: &GradientPlan) -> Result<&Correlation> {
     match plan.kernel() {
         KernelGradient::Gpu(correlation) => Ok(correlation),
-        KernelGradient::Cpu { .. } => Err(prepared::missing(Algorithm::Direct)),
+        KernelGradient::Cpu { .. } | KernelGradient::CpuFft { .. } => {
+            Err(prepared::missing(Algorithm::Direct))
+        }
     }
 }

@@ -45,6 +45,43 @@ fn what_the_cpu_takes() {
     }
 }
 
+/// The gradient of a kernel is made by transforms where that is allowed and faster; threads have no part
+/// in it, as sums are cut by it.
+#[test]
+fn how_the_gradient_of_a_kernel_is_made() {
+    let noise = |side| Conv2d::new(kernel(side, side, 1));
+    let rgb = Shape::from([1, 1080, 1920, 3]);
+    let rows = [
+        (noise(5).assume_finite(), rgb, false),
+        (noise(11).assume_finite(), rgb, false),
+        (noise(31).assume_finite(), rgb, true),
+        (noise(31).assume_finite().dilation(2, 1).stride(1, 2), rgb, true),
+        (noise(31), rgb, false),
+        (noise(31).assume_finite().border(Border::Constant(f32::INFINITY)), rgb, false),
+        (noise(9).assume_finite(), Shape::from([1, 10, 10, 3]), false),
+        // No tile is so large.
+        (noise(1100).assume_finite(), Shape::from([1, 10, 10, 3]), false),
+    ];
+    for (conv, shape, fft) in rows {
+        let problem = problem(&conv, shape, F32, F32);
+        let of = |threads| {
+            let machine = Machine::Cpu(CpuLimits { threads, lanes: 8 });
+            let plan = gradient(&problem, &machine).unwrap();
+            (plan.kernel().clone(), plan.spread())
+        };
+        let (made, spread) = of(1);
+        assert_eq!(matches!(made, KernelGradient::CpuFft { .. }), fft, "{problem}: {made:?}");
+        assert_eq!(spread > 0.0, fft, "{problem}");
+        if let KernelGradient::CpuFft { rows, tile } = made {
+            let g = problem.geometry();
+            assert!((rows - 1) * g.stride.0 + g.extent().0 <= tile.0, "{made:?}");
+            assert!(g.extent().1 <= tile.1, "{made:?}");
+        }
+        assert_eq!(of(2), (made.clone(), spread));
+        assert_eq!(of(16), (made, spread));
+    }
+}
+
 /// Tiles hold the taps' reach, and tasks are as high as a tile's outputs.
 #[test]
 fn tiles_of_the_cpu() {
