@@ -571,16 +571,22 @@ fn larger_tensors_on_every_engine() {
     for number in 0..60u64 {
         let pad = *rng.pick(&PADS);
         let setup = Setup {
-            input: [1 + rng.below(3), 9 + rng.below(40), 9 + rng.below(60), 1 + rng.below(9)],
+            input: [
+                1 + rng.below(3),
+                9 + rng.below(40),
+                9 + rng.below(60),
+                // Strided pixels of whole vectors are read where they lie.
+                *rng.pick(&[1, 2, 3, 4, 5, 7, 8, 9, 16, 32]),
+            ],
             kernel: (1 + rng.below(9), 1 + rng.below(9)),
             filters: *rng.pick(&[1, 1, 2, 3]),
             border: *rng.pick(&BORDERS),
             // Twice beyond a large input is too much for the reference.
             pad: if pad == Pad::Beyond { Pad::Same } else { pad },
-            stride: *rng.pick(&[(1, 1), (1, 1), (2, 2), (1, 3)]),
+            stride: *rng.pick(&[(1, 1), (1, 1), (2, 2), (1, 3), (2, 2)]),
             dilation: *rng.pick(&[(1, 1), (1, 1), (2, 1), (1, 2)]),
             flip: rng.chance(2),
-            layout: *rng.pick(&[Layout::Nhwc, Layout::Nchw]),
+            layout: *rng.pick(&[Layout::Nhwc, Layout::Nhwc, Layout::Nchw]),
             bias: rng.chance(2),
             activation: *rng.pick(&[Activation::None, Activation::None, Activation::Tanh]),
             follow: rng.chance(4).then_some((2, Activation::Sigmoid, true)),

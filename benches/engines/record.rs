@@ -154,10 +154,12 @@ fn text(
         }
     }
     if !peers.is_empty() {
-        text += "\n## Other libraries\n\nIn turn with ours (resident), on the same GPU.\n\n\
+        text += "\n## Other libraries\n\nIn turn with ours, on a GPU with resident data.\n\n\
                  | case | row | ms | ours over it |\n| --- | --- | ---: | ---: |\n";
         for group in groups {
-            let ours = paired(peers, &group.case, &group.what.named("channelwise gpu r"));
+            let of_ours = ["channelwise gpu r", "channelwise cpu"];
+            let mut of_ours = of_ours.iter().map(|row| group.what.named(row));
+            let ours = of_ours.find_map(|row| paired(peers, &group.case, &row));
             for (name, ms, _) in group.bars.iter().filter(|bar| !bar.2) {
                 let ratio = ours.map_or("–".into(), |ours| format!("{:.3}", ours / ms));
                 let _ = writeln!(text, "| {} | {name} | {ms:.3} | {ratio} |", group.case);

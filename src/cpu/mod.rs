@@ -3,7 +3,6 @@
 mod adjoint;
 mod blocks;
 mod correlate;
-mod correlate_fft;
 mod direct;
 mod fft;
 mod inner;

@@ -5,7 +5,7 @@ use fearless_simd::{Level, dispatch};
 use super::correlate::{self, Part};
 use super::rows::Scratch;
 use super::tiles::Transform;
-use super::{CpuReady, Task, adjoint, correlate_fft, direct, fft, separable};
+use super::{CpuReady, Task, adjoint, direct, fft, separable};
 use crate::Problem;
 use crate::plan::Rectangle;
 
@@ -82,7 +82,7 @@ impl Simd {
         match transform {
             None => dispatch!(self.0, simd => correlate::run(simd, part, scratch)),
             Some(transform) => {
-                dispatch!(self.0, simd => correlate_fft::run(simd, part, transform, scratch))
+                dispatch!(self.0, simd => correlate::fft::run(simd, part, transform, scratch))
             }
         }
     }

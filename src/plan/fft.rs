@@ -270,7 +270,7 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     let filters = problem.weights().filters;
     let timed = cpu_tiles(problem).map(|tile| {
         // Tasks of the same height, one tile's rows each, as many as threads share evenly.
-        let tasks = (g.images * tile.down).next_multiple_of(threads) / threads;
+        let tasks = (g.images * tile.down).div_ceil(threads);
         let one = cost::cpu_transform(tile.size, filters);
         (tasks as f64 * tile.pairs as f64 * one + cost::wake(threads), tile)
     });

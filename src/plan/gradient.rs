@@ -83,6 +83,8 @@ pub struct Correlation {
 
 /// Terms that an invocation adds up one after the other before it adds them to the others.
 pub(crate) const RUN: u32 = 32;
+/// Positions of an invocation, so that the depth does not grow with the tensor.
+const POSITIONS: usize = 1 << 13;
 /// Most values between the stages, where there can be so few.
 const BETWEEN: usize = 1 << 23;
 
@@ -258,16 +260,25 @@ fn correlation(problem: &Problem, limits: &GpuLimits) -> Result<Correlation> {
     // Positions of an invocation, and how many a driver lets it have.
     let most = limits.max_iterations / (2 * (2 + rows * (columns + 1)) as u64);
     let most = usize::try_from(most).unwrap_or(usize::MAX).clamp(1, 1 << 20);
-    let together = (flat.saturating_mul(down) / groups).max(16).min(most);
-    let each = together.min(down);
-    let run = each.min(RUN as usize) as u32;
-    let runs = each.div_ceil(RUN as usize) as u32;
-    let across = (together / each).clamp(1, flat) as u32;
-    let mut correlation = Correlation { workgroup, taps, run, runs, across, launch, parts: 0 };
-    let parts = correlation.launch.bands.iter().map(|band| {
-        let [across, down] = correlation.grid(problem, band);
-        across * down
-    });
-    correlation.parts = parts.sum();
-    Ok(correlation)
+    let mut together = (flat.saturating_mul(down) / groups).clamp(16, POSITIONS).min(most);
+    // What lies between fits a binding, whatever the depth, though a band makes a part at least.
+    let room = usize::try_from(limits.max_range() / 4).unwrap_or(usize::MAX) / values;
+    let mut correlation =
+        Correlation { workgroup, taps, run: 1, runs: 1, across: 1, launch, parts: 0 };
+    loop {
+        let each = together.min(down);
+        correlation.run = each.min(RUN as usize) as u32;
+        correlation.runs = each.div_ceil(RUN as usize) as u32;
+        correlation.across = (together / each).clamp(1, flat) as u32;
+        let parts = correlation.launch.bands.iter().map(|band| {
+            let [across, down] = correlation.grid(problem, band);
+            across * down
+        });
+        correlation.parts = parts.sum();
+        let largest = together >= most || together >= flat.saturating_mul(down);
+        if correlation.parts <= room || largest {
+            return Ok(correlation);
+        }
+        together = together.saturating_mul(2).min(most);
+    }
 }

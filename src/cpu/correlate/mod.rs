@@ -6,20 +6,24 @@
 //! [`DEPTH`] additions the vectors go on in f64, so that the error does not grow with the tensor. Parts
 //! of the tensor are cut by its shape alone and added in order: the same bits on any number of threads.
 
+pub(super) mod fft;
+mod taps;
+
 use std::ops::Range;
 
-use fearless_simd::{Select, Simd, SimdBase, SimdFloat};
+use fearless_simd::{Simd, SimdBase};
 use rayon::prelude::*;
 
 use super::Cpu;
 use super::blocks::{Blocks, tiles};
 use super::inner::Inner;
 use super::rows::{Lines, Scratch};
-use super::sums::MOST_LANES;
+use super::sums::Segments;
 use super::tiles::Transform;
 use crate::Problem;
 use crate::plan::{DEPTH, KernelGradient};
 use crate::problem::Geometry;
+use taps::{Met, taps, total};
 
 /// Output rows of a block, where a tap row of one is the next tap row of the row before.
 const ROWS: usize = 4;
@@ -131,11 +135,17 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
     let mut sums = vec![0.0; len(problem)];
     let image = super::image(problem, src, *image);
     let Scratch { lines, ring, constant, staged, .. } = scratch;
-    // Segments of a strided row would be single pixels; lines hold them together.
     let inner = Inner::of::<S>(problem, image);
     let joined = super::sums::spacing(g).1 == 1;
     let at_once = if joined { ROWS } else { 1 };
-    let apart = g.stride.1 == 1 && !gathered::<S>(g, &inner.parts(g));
+    // Segments of a strided row are single pixels: where these do not fill vectors, lines hold them together.
+    let apart = match g.stride.1 {
+        1 => !gathered::<S>(g, &inner.parts(g)),
+        _ => {
+            let lanes = S::f32s::LEN;
+            g.channels.is_multiple_of(lanes) && g.channels <= DEPTH / ROWS * lanes
+        }
+    };
     let whole = [0..0, 0..g.out_width, 0..0];
     for columns in tiles(g, if apart { inner.parts(g) } else { whole }, TILE) {
         let inner = inner.within(&columns).filter(|_| apart);
@@ -162,6 +172,7 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
                         count: block.count,
                         from,
                         places,
+                        segments: inner.segments,
                     };
                     block.add(simd, staged, &mut sums);
                 },
@@ -185,6 +196,7 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
                     count: block.count,
                     from,
                     places,
+                    segments: Segments::one(places),
                 };
                 block.add(simd, staged, &mut sums);
             },
@@ -221,9 +233,10 @@ struct Block<'a> {
     first: usize,
     spacing: usize,
     count: usize,
-    /// Places of the flat row.
+    /// Places of the flat row, and how they lie in lines.
     from: usize,
     places: usize,
+    segments: Segments,
 }
 
 impl Block<'_> {
@@ -260,20 +273,37 @@ impl Block<'_> {
             );
             let (kernel, bias) = sums.split_at_mut(filters * taps);
             let kernel = &mut kernel[f * taps..(f + 1) * taps];
-            simd.vectorize(
-                #[inline(always)]
-                || {
-                    if count == ROWS {
-                        bias[f] += total::<S, ROWS>(simd, delta);
-                        self.rows::<S, ROWS>(simd, 0, delta, kernel);
-                    } else {
-                        for (r, row) in delta[..count].iter().enumerate() {
-                            bias[f] += total::<S, 1>(simd, [row]);
-                            self.rows::<S, 1>(simd, r, [row], kernel);
-                        }
-                    }
-                },
-            );
+            // Functions of their own: in one, compilers keep less in registers.
+            if self.segments.count == 1 {
+                simd.vectorize(
+                    #[inline(always)]
+                    || self.filter::<S, false>(simd, delta, &mut bias[f], kernel),
+                );
+            } else {
+                simd.vectorize(
+                    #[inline(always)]
+                    || self.filter::<S, true>(simd, delta, &mut bias[f], kernel),
+                );
+            }
+        }
+    }
+
+    /// Adds what the rows of a filter's gradient make. `PIXELS`: lines hold strided pixels.
+    #[inline(always)]
+    fn filter<S: Simd, const PIXELS: bool>(
+        self,
+        simd: S,
+        delta: [&[f32]; ROWS],
+        bias: &mut f64,
+        kernel: &mut [f64],
+    ) {
+        if self.count == ROWS {
+            *bias += total::<S, ROWS>(simd, delta);
+            return self.rows::<S, ROWS, PIXELS>(simd, 0, delta, kernel);
+        }
+        for (r, row) in delta[..self.count].iter().enumerate() {
+            *bias += total::<S, 1>(simd, [row]);
+            self.rows::<S, 1, PIXELS>(simd, r, [row], kernel);
         }
     }
 
@@ -286,7 +316,7 @@ impl Block<'_> {
 
     /// Rows `r` to `r + R` of the block against all taps.
     #[inline(always)]
-    fn rows<S: Simd, const R: usize>(
+    fn rows<S: Simd, const R: usize, const PIXELS: bool>(
         self,
         simd: S,
         r: usize,
@@ -300,14 +330,18 @@ impl Block<'_> {
         for columns in cut(kw, 5) {
             let most = if columns.len() > 3 { 2 } else { 3 };
             for rows in cut(kh, most) {
-                let lines = &lines[rows.start..rows.end + R - 1];
-                let offsets = &self.offsets[columns.clone()];
+                let met = Met {
+                    lines: &lines[rows.start..rows.end + R - 1],
+                    offsets: &self.offsets[columns.clone()],
+                    segments: self.segments,
+                };
                 macro_rules! taps {
                     ($($i:literal $j:literal)*) => {
                         match (rows.len(), columns.len()) {
                             $(($i, $j) => {
                                 let at = rows.start * kw + columns.start;
-                                taps::<S, R, $i, $j>(simd, delta, lines, offsets, &mut kernel[at..], kw);
+                                let kernel = &mut kernel[at..];
+                                taps::<S, R, $i, $j, PIXELS>(simd, delta, met, kernel, kw);
                             })*
                             _ => {}
                         }
@@ -323,183 +357,4 @@ impl Block<'_> {
 fn cut(n: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     let count = n.div_ceil(most);
     (0..count).map(move |at| n * at / count..n * (at + 1) / count)
-}
-
-/// Most lines of `taps`.
-const LINES: usize = ROWS + 2;
-
-/// Adds to `I` by `J` taps what `R` rows of gradient make with the lines they meet.
-#[inline(always)]
-fn taps<S: Simd, const R: usize, const I: usize, const J: usize>(
-    simd: S,
-    delta: [&[f32]; R],
-    lines: &[&[f32]],
-    offsets: &[usize],
-    kernel: &mut [f64],
-    columns: usize,
-) {
-    let lanes = S::f32s::LEN;
-    let places = delta[0].len();
-    let whole = places / lanes * lanes;
-    // A vector of each row is an addition.
-    let step = DEPTH / R * lanes;
-    for start in (0..whole).step_by(step) {
-        let len = step.min(whole - start);
-        let delta: [&[f32]; R] = std::array::from_fn(
-            #[inline(always)]
-            |r| &delta[r][start..start + len],
-        );
-        let lines: [[&[f32]; J]; LINES] = std::array::from_fn(
-            #[inline(always)]
-            |l| {
-                std::array::from_fn(
-                    #[inline(always)]
-                    |j| {
-                        if l < I + R - 1 {
-                            &lines[l][offsets[j] + start..][..len]
-                        } else {
-                            Default::default()
-                        }
-                    },
-                )
-            },
-        );
-        let mut sums = [[S::f32s::splat(simd, 0.0); J]; I];
-        let mut x = 0;
-        while x + lanes <= len {
-            let d: [S::f32s; R] = std::array::from_fn(
-                #[inline(always)]
-                |r| S::f32s::from_slice(simd, &delta[r][x..x + lanes]),
-            );
-            join::<S, R, I, J>(
-                d,
-                #[inline(always)]
-                |l, j| S::f32s::from_slice(simd, &lines[l][j][x..x + lanes]),
-                &mut sums,
-            );
-            x += lanes;
-        }
-        collect::<S, I, J>(sums, kernel, columns);
-    }
-    if whole == places {
-        return;
-    }
-    if let Some(x) = places.checked_sub(lanes) {
-        // A vector that ends where the places do, without what was added already.
-        let number: [f32; MOST_LANES] = std::array::from_fn(|n| n as f32);
-        let first = S::f32s::splat(simd, (whole - x) as f32);
-        let new = S::f32s::from_slice(simd, &number[..lanes]).simd_ge(first);
-        let d = std::array::from_fn(
-            #[inline(always)]
-            |r| only::<S>(simd, new, &delta[r][x..]),
-        );
-        let mut sums = [[S::f32s::splat(simd, 0.0); J]; I];
-        join::<S, R, I, J>(
-            d,
-            #[inline(always)]
-            |l, j| only::<S>(simd, new, &lines[l][offsets[j] + x..]),
-            &mut sums,
-        );
-        return collect::<S, I, J>(sums, kernel, columns);
-    }
-    // Fewer places than lanes; their products are exact in f64.
-    for x in 0..places {
-        for i in 0..I {
-            for (j, offset) in offsets.iter().enumerate() {
-                let products = delta
-                    .iter()
-                    .enumerate()
-                    .map(|(r, delta)| f64::from(delta[x]) * f64::from(lines[i + r][offset + x]));
-                kernel[i * columns + j] += products.sum::<f64>();
-            }
-        }
-    }
-}
-
-/// The first values where the mask says so, else 0.
-#[inline(always)]
-fn only<S: Simd>(simd: S, mask: S::mask32s, values: &[f32]) -> S::f32s {
-    let values = S::f32s::from_slice(simd, &values[..S::f32s::LEN]);
-    mask.select(values, S::f32s::splat(simd, 0.0))
-}
-
-/// Adds the products of a vector of each row of gradient with those of the lines it meets, `values` of
-/// a line and tap column.
-#[inline(always)]
-fn join<S: Simd, const R: usize, const I: usize, const J: usize>(
-    d: [S::f32s; R],
-    values: impl Fn(usize, usize) -> S::f32s,
-    sums: &mut [[S::f32s; J]; I],
-) {
-    macro_rules! lines {
-        ($($l:literal)*) => { $(
-            if $l < I + R - 1 {
-                for j in 0..J {
-                    let values = values($l, j);
-                    for r in 0..R {
-                        if $l >= r && $l - r < I {
-                            sums[$l - r][j] = values.mul_add(d[r], sums[$l - r][j]);
-                        }
-                    }
-                }
-            }
-        )* };
-    }
-    lines!(0 1 2 3 4 5);
-}
-
-#[inline(always)]
-fn collect<S: Simd, const I: usize, const J: usize>(
-    sums: [[S::f32s; J]; I],
-    kernel: &mut [f64],
-    columns: usize,
-) {
-    for (i, sums) in sums.iter().enumerate() {
-        for (j, sum) in sums.iter().enumerate() {
-            kernel[i * columns + j] += spread::<S>(*sum);
-        }
-    }
-}
-
-/// The sum of rows of one length.
-#[inline(always)]
-fn total<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R]) -> f64 {
-    let lanes = S::f32s::LEN;
-    let places = rows[0].len();
-    let whole = places / lanes * lanes;
-    let mut total = 0.0;
-    for start in (0..whole).step_by(DEPTH * lanes) {
-        let len = (DEPTH * lanes).min(whole - start);
-        let rows: [&[f32]; R] = std::array::from_fn(
-            #[inline(always)]
-            |r| &rows[r][start..start + len],
-        );
-        // A chain of additions for each row, which do not wait for one another.
-        let mut sums = [S::f32s::splat(simd, 0.0); R];
-        let mut x = 0;
-        while x + lanes <= len {
-            for r in 0..R {
-                sums[r] += S::f32s::from_slice(simd, &rows[r][x..x + lanes]);
-            }
-            x += lanes;
-        }
-        total += sums.into_iter().map(spread::<S>).sum::<f64>();
-    }
-    let rest = rows.iter().flat_map(|row| &row[whole..]);
-    total + rest.map(|x| f64::from(*x)).sum::<f64>()
-}
-
-/// The sum of a vector's lanes.
-#[inline(always)]
-fn spread<S: Simd>(vector: S::f32s) -> f64 {
-    let mut lanes = [0.0f32; MOST_LANES];
-    vector.store_slice(&mut lanes[..S::f32s::LEN]);
-    let mut half = S::f32s::LEN / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] += lanes[i + half];
-        }
-        half /= 2;
-    }
-    f64::from(lanes[0])
 }

@@ -9,14 +9,14 @@
 use fearless_simd::Simd;
 use rustfft::num_complex::Complex;
 
-use super::correlate::{self, Part};
-use super::rows::Scratch;
-use super::tiles::{self, Parts, Plane, Transform};
+use super::Part;
+use crate::cpu::rows::Scratch;
+use crate::cpu::tiles::{self, Parts, Plane, Transform};
 use crate::plan::PAIRS;
 
 /// The sums of a part, whose rows one tile meets; as those of `correlate`.
 #[inline(always)]
-pub(super) fn run<S: Simd>(
+pub(in crate::cpu) fn run<S: Simd>(
     simd: S,
     part: &Part<'_>,
     transform: &Transform,
@@ -27,8 +27,8 @@ pub(super) fn run<S: Simd>(
     let (kh, kw) = g.kernel;
     let (points, columns) = (transform.points(), transform.tile.1);
     let filters = problem.weights().filters;
-    let image = super::image(problem, src, *image);
-    let mut sums = vec![0.0; correlate::len(problem)];
+    let image = crate::cpu::image(problem, src, *image);
+    let mut sums = vec![0.0; super::len(problem)];
     let (kernel, bias) = sums.split_at_mut(filters * kh * kw);
 
     let Scratch { tiles: [tile, input, gradient, products], .. } = scratch;

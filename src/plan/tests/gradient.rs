@@ -1,0 +1,45 @@
+//! How sums over a tensor are cut on GPUs.
+
+use super::*;
+
+/// The sums of parts fit a binding, workgroups what devices allow, and the stated depth does not grow with
+/// the tensor.
+#[test]
+fn parts_fit_every_device() {
+    let tiny = GpuLimits {
+        class: AdapterClass::Software,
+        max_binding: 1 << 16,
+        max_buffer: 1 << 16,
+        ..GpuLimits::webgpu_defaults()
+    };
+    let devices = devices().into_iter().chain([("tiny", tiny)]);
+    for (name, limits) in devices {
+        let machine = Machine::Gpu(limits, Residence::Device);
+        for (side, filters) in [(1, 1), (3, 1), (5, 3), (8, 1), (31, 1)] {
+            let large = [20, 10_000, 10_000, 3];
+            for shape in [[1, 10, 10, 3], [2, 42, 52, 32], [1, 1080, 1920, 3], large] {
+                // Many values of many parts are too much for some devices, which is an error then.
+                let many = name == "tiny" && (shape[1] > 100 || side > 8);
+                if many || side > 8 && shape == large {
+                    continue;
+                }
+                let conv = Conv2d::new(kernel(side, side, filters)).stride(2, 1);
+                let problem = problem(&conv, shape, F32, F32);
+                let plan = gradient(&problem, &machine).unwrap_or_else(|e| panic!("{name}: {e}"));
+                let KernelGradient::Gpu(c) = plan.kernel() else { panic!("{plan}") };
+                let bytes = 4 * (c.parts * filters * (side * side + 1)) as u64;
+                assert!(bytes <= limits.max_range(), "{name}: {bytes} for {problem}, {plan}");
+                assert!(c.workgroup <= limits.max_invocations);
+                // A tree needs a power of two, and an invocation for every value of its group.
+                assert!(c.workgroup.is_power_of_two() && c.taps.0 * c.taps.1 < c.workgroup);
+                assert!(c.taps.0 * c.taps.1 <= 12, "{plan}");
+                assert!(plan.depth() < 500, "{name}: {} for {problem}", plan.depth());
+                // Every position is in a part.
+                let g = problem.geometry();
+                let each = c.workgroup as usize * (c.across * c.run * c.runs) as usize;
+                let places = g.images * g.out_height * g.out_width * g.channels;
+                assert!(c.parts * each >= places, "{name}: {plan}");
+            }
+        }
+    }
+}
