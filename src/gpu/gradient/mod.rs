@@ -31,7 +31,7 @@ pub struct GpuGradients {
     pub pointwise: Option<GpuPointwiseGradients>,
 }
 
-/// Gradients with respect to the weights of a [`Pointwise`] step, in device memory.
+/// Gradients with respect to the weights of a [`Pointwise`](crate::Pointwise) step, in device memory.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GpuPointwiseGradients {
@@ -117,10 +117,10 @@ impl GpuBackward {
     /// Submitted and not waited for; works in browsers too.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] where a tensor has another shape than was prepared for,
-    /// [`Error::Argument`] for another element type or layout, [`Error::TooLarge`] where what lies
-    /// between is larger than a buffer of the device, and those of
-    /// [`GpuPrepared::apply`](crate::GpuPrepared::apply).
+    /// [`ShapeMismatch`](crate::Error::ShapeMismatch) where a tensor has another shape than was prepared
+    /// for, [`Argument`](crate::Error::Argument) for another element type or layout,
+    /// [`TooLarge`](crate::Error::TooLarge) where what lies between is larger than a buffer of the
+    /// device, and those of [`GpuPrepared::apply`](crate::GpuPrepared::apply).
     pub fn apply<T: Element>(
         &self,
         input: &GpuTensor<T>,
