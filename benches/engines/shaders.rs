@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use channelwise::plan::{AdapterClass, GpuLimits, Machine, Residence, choose};
-use channelwise::{Algorithm, PlannedShader};
+use channelwise::plan::{AdapterClass, GpuLimits, Machine, Residence, choose, gradient};
+use channelwise::{Activation, Algorithm, Border, ElementType, PlannedShader, Pointwise, Problem};
 use serde_json::json;
 
 use crate::Failure;
@@ -18,11 +18,9 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
         for class in [AdapterClass::Discrete, AdapterClass::Integrated, AdapterClass::Software] {
             let limits = GpuLimits { class, ..GpuLimits::webgpu_defaults() };
             let machine = Machine::Gpu(limits, Residence::Device);
-            for algorithm in Algorithm::ALL {
-                // What does not apply has no shader.
-                let Ok(plan) = choose(&problem, &machine, algorithm) else { continue };
-                for (pass, shader) in PlannedShader::of(&problem, &plan).iter().enumerate() {
-                    let name = format!("{}-{algorithm}{pass}-{class}", case.name);
+            let mut save = |name: String, shaders: &[PlannedShader]| -> Result<(), Failure> {
+                for (pass, shader) in shaders.iter().enumerate() {
+                    let name = format!("{}-{name}{pass}-{class}", case.name);
                     let constants: BTreeMap<_, _> = shader.constants.iter().copied().collect();
                     let about = json!({
                         "label": shader.label, "entry": shader.entry, "constants": constants,
@@ -33,7 +31,23 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
                     std::fs::write(folder.join(format!("{name}.json")), about.to_string())?;
                     count += 1;
                 }
+                Ok(())
+            };
+            for algorithm in Algorithm::ALL {
+                // What does not apply has no shader.
+                let Ok(plan) = choose(&problem, &machine, algorithm) else { continue };
+                save(algorithm.to_string(), &PlannedShader::of(&problem, &plan))?;
             }
+            if case.bytes() {
+                continue;
+            }
+            // Of a layer that has everything, and whose border goes back to pixels.
+            let step = Pointwise::new(1, 2, vec![0.5, -0.5])?.activation(Activation::Tanh);
+            let layer = case.conv()?.activation(Activation::Gelu).pointwise(step);
+            let layer = layer.border(Border::Reflect101);
+            let layer = Problem::new(&layer, case.shape, ElementType::F32, ElementType::F32)?;
+            let plan = gradient(&layer, &machine)?;
+            save("gradient".into(), &PlannedShader::of_gradient(&layer, &plan)?)?;
         }
     }
     eprintln!("{count} shaders in {}", folder.display());

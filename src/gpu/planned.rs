@@ -1,9 +1,9 @@
 //! The shaders of a plan, for those who want to look at them or compile them elsewhere.
 
-use super::params;
 use super::shaders::{self, ENTRY};
-use crate::Problem;
-use crate::plan::{Launch, Pass, Plan, Traffic};
+use super::{gradient, params};
+use crate::plan::{GradientPlan, KernelGradient, Launch, Pass, Plan, Step, Traffic};
+use crate::{Activation, Problem, Result};
 
 /// A shader as a plan specialises it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,19 +42,57 @@ impl PlannedShader {
     pub fn of(problem: &Problem, plan: &Plan) -> Vec<Self> {
         let Launch::Gpu(launch) = plan.launch() else { return Vec::new() };
         let made = problem.made_by(launch.scheme.gathers());
-        let planned = |(pass, traffic): (&Pass, Traffic)| {
-            let shader = shaders::of_pass(made, *pass, None)?;
+        let planned = |problem: &Problem, pass: Pass, traffic: Traffic| {
+            let shader = shaders::of_pass(problem, pass, None)?;
             Some(Self {
                 label: shader.label,
                 wgsl: shader.wgsl(),
                 entry: ENTRY,
-                constants: params::constants(made, *pass, launch),
+                constants: params::constants(problem, pass, launch),
                 workgroup: pass.workgroup(launch),
-                outputs: pass.outputs(made, launch),
+                outputs: pass.outputs(problem, launch),
                 traffic,
             })
         };
-        let traffic = launch.scheme.traffic(made);
-        Pass::of(&launch.scheme).iter().zip(traffic).filter_map(planned).collect()
+        let passes = Pass::of(&launch.scheme).iter().zip(launch.scheme.traffic(made));
+        let passes = passes.filter_map(|(pass, traffic)| planned(made, *pass, traffic));
+        // What a border continued is little.
+        let edges = problem.has_edges() && !launch.scheme.gathers();
+        let edges = edges.then(|| planned(problem, Pass::Gather, Traffic::default()));
+        passes.chain(edges.flatten()).collect()
+    }
+
+    /// Those of a plan for the gradients of `problem`, with those of the plans it holds, in the order in
+    /// which they run; what sums over the tensor do is not counted. None for a plan of the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) where `problem` is an adjoint.
+    pub fn of_gradient(problem: &Problem, plan: &GradientPlan) -> Result<Vec<Self>> {
+        let KernelGradient::Gpu(correlation) = plan.kernel() else { return Ok(Vec::new()) };
+        let sums = problem.sums()?;
+        let mut all = plan.sums().map(|plan| Self::of(&sums, plan)).unwrap_or_default();
+        let pointwise = problem.conv().pointwise.as_ref();
+        let follows = pointwise.is_some_and(|p| p.activation_kind() != Activation::None);
+        let steps = [
+            (Step::Follow, follows),
+            (Step::Mix, pointwise.is_some()),
+            (Step::Slope, plan.sums().is_some()),
+            (Step::Correlate, true),
+            (Step::Reduce, true),
+        ];
+        for (step, _) in steps.into_iter().filter(|(_, runs)| *runs) {
+            let Some(shader) = shaders::of_step(step, problem.input_type()) else { continue };
+            all.push(Self {
+                label: shader.label,
+                wgsl: shader.wgsl(),
+                entry: ENTRY,
+                constants: gradient::constants(problem, &sums, correlation, step),
+                workgroup: [correlation.workgroup, 1],
+                outputs: 1,
+                traffic: Traffic::default(),
+            });
+        }
+        all.extend(Self::of(&sums.back()?, plan.input()));
+        Ok(all)
     }
 }

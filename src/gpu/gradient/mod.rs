@@ -14,7 +14,6 @@ use crate::plan::{GradientPlan, Step};
 use crate::problem::{PointwiseSums, WeightSums};
 use crate::{Conv2d, Element, ElementType, Problem, Result};
 
-#[cfg(test)]
 pub(super) use compile::constants;
 
 /// Gradients with respect to all that a convolution takes, in device memory.
