@@ -11,6 +11,7 @@ use std::ops::Range;
 use fearless_simd::{Simd, SimdBase};
 
 use super::Task;
+use super::phases::{Phase, phases};
 use super::ring::Ring;
 use super::rows::Scratch;
 use super::sums::{self, Block, MAX_ROWS, Pattern, Segments};
@@ -23,40 +24,6 @@ use crate::{Element, ElementType, Problem};
 /// own.
 const TILE: usize = 1 << 13;
 const STAGED_TILE: usize = 1 << 11;
-
-/// Places of an axis that meet the same taps.
-#[derive(Debug)]
-struct Phase {
-    /// The first of them; the others follow at the distance of the stride.
-    first: usize,
-    /// Taps by their index, so that the inputs they meet rise.
-    taps: Vec<usize>,
-    /// The input that the first of these taps meets at the first place, and from one to the next.
-    input: isize,
-    apart: usize,
-}
-
-/// The phases of an axis that meet any taps.
-fn phases(kernel: usize, stride: usize, dilation: usize) -> Vec<Phase> {
-    let mut phases: Vec<Phase> = Vec::new();
-    for tap in (0..kernel).rev() {
-        let (at, first) = (tap * dilation, tap * dilation % stride);
-        match phases.iter_mut().find(|phase| phase.first == first) {
-            Some(phase) => {
-                let far = phase.taps[0] * dilation;
-                if phase.taps.len() == 1 {
-                    phase.apart = (far - at) / stride;
-                }
-                phase.taps.push(tap);
-            }
-            None => {
-                let input = -(((at - first) / stride) as isize);
-                phases.push(Phase { first, taps: vec![tap], input, apart: 1 });
-            }
-        }
-    }
-    phases
-}
 
 /// A phase along columns, with its pattern for blocks of one row and more.
 struct Columns {

@@ -6,6 +6,7 @@ mod correlate;
 mod direct;
 mod fft;
 mod inner;
+mod phases;
 mod ring;
 mod rows;
 mod separable;
