@@ -19,15 +19,17 @@
 
 mod scene;
 mod shake;
+mod which;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use channelwise::{Border, Conv2d, Engine};
-use clap::{Parser, ValueEnum};
+use channelwise::{Border, Conv2d};
+use clap::Parser;
 use image::{Rgb, RgbImage, imageops};
 use ndarray::{Array3, Zip};
+use which::Which;
 
 const PICTURE: &str = "deconvolve.png";
 const GAP: u32 = 6;
@@ -48,20 +50,9 @@ struct Args {
     iterations: usize,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Which {
-    Cpu,
-    Gpu,
-    Auto,
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let engine = match args.engine {
-        Which::Cpu => Engine::cpu(),
-        Which::Gpu => Engine::gpu()?,
-        Which::Auto => Engine::auto(),
-    };
+    let engine = args.engine.engine()?;
     let picture = match &args.image {
         Some(path) => image::open(path)?.into_rgb8(),
         None => scene::scene(320, 230),

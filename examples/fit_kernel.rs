@@ -20,18 +20,20 @@
 
 mod scene;
 mod shake;
+mod which;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use channelwise::learn::{Adam, SharedLayer};
-use channelwise::{Conv2d, Engine, Kernel};
-use clap::{Parser, ValueEnum, value_parser};
+use channelwise::{Conv2d, Kernel};
+use clap::{Parser, value_parser};
 use image::{Rgb, RgbImage, imageops};
 use ndarray::{Array3, s};
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
+use which::Which;
 
 const PICTURE: &str = "fit_kernel.png";
 const SIZE: usize = 9;
@@ -60,20 +62,9 @@ struct Args {
     steps: u32,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Which {
-    Cpu,
-    Gpu,
-    Auto,
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let engine = match args.engine {
-        Which::Cpu => Engine::cpu(),
-        Which::Gpu => Engine::gpu()?,
-        Which::Auto => Engine::auto(),
-    };
+    let engine = args.engine.engine()?;
     let picture = match &args.image {
         Some(path) => image::open(path)?.thumbnail(240, 240).into_rgb8(),
         None => scene::scene(240, 180),

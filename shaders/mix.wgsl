@@ -9,12 +9,8 @@
 
 override RUN: u32 = 32u;
 override RUNS: u32 = 1u;
-// WORKGROUP_X.
-override EXCHANGED: u32 = 64u;
 
 @group(0) @binding(3) var<storage, read> delta: array<f32>;
-
-var<workgroup> exchange: array<f32, EXCHANGED>;
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
@@ -46,14 +42,8 @@ fn main(
         }
         total += sum;
     }
-    exchange[local.x] = total;
-    for (var half = WORKGROUP_X / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if local.x < half {
-            exchange[local.x] += exchange[local.x + half];
-        }
-    }
+    let sum = together(local.x, total);
     if local.x == 0u && place.x < p.groups_x && place.z < p.groups_z {
-        dst[place.z * p.parts + p.part + place.x] = exchange[0];
+        dst[place.z * p.parts + p.part + place.x] = sum;
     }
 }

@@ -4,13 +4,9 @@
 // depends on the number of parts alone, so the same device gives the same bits.
 
 override RUN: u32 = 32u;
-// WORKGROUP_X.
-override EXCHANGED: u32 = 64u;
 
 // Not read.
 @group(0) @binding(3) var<storage, read> unused: array<f32>;
-
-var<workgroup> exchange: array<f32, EXCHANGED>;
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
@@ -33,14 +29,8 @@ fn main(
             total += sum;
         }
     }
-    exchange[local.x] = total;
-    for (var half = WORKGROUP_X / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if local.x < half {
-            exchange[local.x] += exchange[local.x + half];
-        }
-    }
+    let sum = together(local.x, total);
     if local.x == 0u && v < p.groups_x {
-        dst[p.dst_base + v] = exchange[0];
+        dst[p.dst_base + v] = sum;
     }
 }

@@ -281,6 +281,8 @@ impl Conv2d {
     /// ([`Plan::accuracy`](crate::Plan::accuracy)). Algorithms that need this, and are faster for
     /// large kernels, may then be taken.
     ///
+    /// For [`Engine::backward`](crate::Engine::backward) it promises the same of the gradient of the output.
+    ///
     /// A promise that is not kept costs wrong results, never more.
     #[must_use]
     pub fn assume_finite(mut self) -> Self {

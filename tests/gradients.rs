@@ -803,10 +803,61 @@ fn shapes_are_checked() {
         ] {
             assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");
         }
-        // An empty batch has an empty gradient, and weights none of it pulls at.
-        let none = Array4::<f32>::zeros((0, 5, 6, 3));
-        let got = backend.engine.backward(&conv, &none, &none).unwrap();
-        assert_eq!(got.input.dim(), (0, 5, 6, 3));
-        assert!(got.weights.kernel.iter().all(|v| *v == 0.0) && got.weights.bias[0] == 0.0);
+        // An empty batch and no channels have an empty gradient, and weights none of it pulls at.
+        for shape in [(0, 35, 36, 3), (2, 35, 36, 0)] {
+            let none = Array4::<f32>::zeros(shape);
+            let large = Conv2d::new(Kernel::box_blur(31, 31).unwrap()).assume_finite();
+            let step = Pointwise::new(1, 1, vec![2.0]).unwrap().activation(Activation::Tanh);
+            let layer = conv.clone().activation(Activation::Gelu).pointwise(step);
+            for conv in [conv.clone(), conv.clone().stride(2, 2), layer, large] {
+                let dy = backend.engine.run(&conv, &none).unwrap();
+                let got = backend.engine.backward(&conv, &none, &dy).unwrap();
+                assert_eq!(got.input.dim(), shape);
+                assert!(got.weights.kernel.iter().all(|v| *v == 0.0) && got.weights.bias[0] == 0.0);
+                let back = Conv2d::new(conv.kernel().clone()).adjoint();
+                assert_eq!(backend.engine.run(&back, &none).unwrap().dim(), shape);
+            }
+        }
+    }
+}
+
+/// One infinity or NaN in the input goes to the taps that meet it and to no other, wherever it lies in
+/// vectors and what is left of them.
+#[test]
+fn what_is_not_finite_stays_with_its_taps() {
+    let mut rng = Rng::new(86);
+    for number in 0..60 {
+        let (h, w, c) = (6 + rng.below(12), 6 + rng.below(60), *rng.pick(&[1, 3, 4, 8, 16]));
+        let (kh, kw) = (1 + rng.below(5), 1 + rng.below(5));
+        let stride = *rng.pick(&[1, 1, 2]);
+        let conv = Conv2d::new(rng.kernel(kh, kw, 1)).padding(Padding::Valid).stride(1, stride);
+        let mut x = Array4::from_shape_vec((1, h, w, c), rng.f32s(h * w * c, 0.5, 1.0)).unwrap();
+        let at = [0, rng.below(h), rng.below(w), rng.below(c)];
+        let bad = *rng.pick(&[f32::INFINITY, f32::NEG_INFINITY, f32::NAN]);
+        x[at] = bad;
+        let (rows, columns) = (h - kh + 1, (w - kw) / stride + 1);
+        let dy = rng.f32s(rows * columns * c, 0.5, 1.0);
+        let dy = Array4::from_shape_vec((1, rows, columns, c), dy).unwrap();
+        for backend in gradient_engines().filter(|backend| backend.kind == Kind::Cpu) {
+            let got = backend.engine.backward(&conv, &x, &dy).unwrap().weights;
+            assert!(got.bias[0].is_finite());
+            for ((i, j, _), tap) in got.kernel.indexed_iter() {
+                let meets = |place: usize, tap: usize, stride: usize, count: usize| {
+                    place
+                        .checked_sub(tap)
+                        .is_some_and(|from| from.is_multiple_of(stride) && from / stride < count)
+                };
+                let met = meets(at[1], i, 1, rows) && meets(at[2], j, stride, columns);
+                let right = match met {
+                    true => *tap == bad || tap.is_nan() && bad.is_nan(),
+                    false => tap.is_finite(),
+                };
+                assert!(
+                    right,
+                    "{number} {}: tap {i},{j} is {tap} for {bad} at {at:?}",
+                    backend.name
+                );
+            }
+        }
     }
 }

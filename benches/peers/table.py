@@ -3,8 +3,8 @@
     table.py LINES      each "ROUND<tab>WHO<tab>JSON", WHO "ours" or a peer
 
 A peer's time is compared with the run of ours just before it, so that a machine that slows down
-slows down both, and a gradient with that gradient of ours. The ratio is the median over the rounds, behind it the smallest and largest, and how far a sum over
-a whole tensor is off where that differs among peers.
+slows down both, and a gradient with that gradient of ours. The ratio is the median over the rounds,
+behind it the smallest and largest, and how far a sum over a whole tensor is off where peers differ in that.
 """
 
 import json

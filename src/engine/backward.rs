@@ -57,7 +57,8 @@ pub struct PointwiseGradients {
 /// and PyTorch ([`Activation::exact_derivative`](crate::Activation::exact_derivative)).
 ///
 /// Sums over a whole tensor are made in parts, in an order that depends on shape and device alone: the
-/// same input gives the same bits, and the error does not grow with the tensor ([`GradientPlan::depth`]).
+/// same input gives the same bits, and the error does not grow with the tensor ([`GradientPlan::depth`], and
+/// [`GradientPlan::spread`] where `assume_finite` allows transforms).
 ///
 /// ```
 /// use channelwise::{Conv2d, Engine, Kernel};

@@ -50,8 +50,8 @@ pub enum KernelGradient {
         /// Output rows of a part.
         rows: usize,
     },
-    /// The same, each part by products of spectra, of which the taps are a part when they are added up and
-    /// transformed back.
+    /// On the CPU by transforms: products of the spectra of input and gradient are added up tile by tile, and
+    /// what they are transformed back to holds the sum of each tap.
     CpuFft {
         /// Output rows of a part.
         rows: usize,

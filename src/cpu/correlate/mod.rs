@@ -86,6 +86,10 @@ impl Cpu {
         delta: &[f32],
     ) -> Vec<f64> {
         let (g, rows) = (problem.geometry(), *rows);
+        let mut sums = vec![0.0; len(problem)];
+        if delta.is_empty() {
+            return sums;
+        }
         let starts = (0..g.images)
             .flat_map(|image| (0..g.out_height).step_by(rows).map(move |first| (image, first)));
         let parts: Vec<Part<'_>> = starts
@@ -112,7 +116,6 @@ impl Cpu {
             Some(pool) if !few => pool.install(all),
             _ => all(),
         };
-        let mut sums = vec![0.0; len(problem)];
         for part in parts {
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
@@ -140,7 +143,7 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
     let at_once = if joined { ROWS } else { 1 };
     // Segments of a strided row are single pixels: where these do not fill vectors, lines hold them together.
     let apart = match g.stride.1 {
-        1 => !gathered::<S>(g, &inner.parts(g)),
+        1 => !copied::<S>(g, &inner.parts(g)),
         _ => {
             let lanes = S::f32s::LEN;
             g.channels.is_multiple_of(lanes) && g.channels <= DEPTH / ROWS * lanes
@@ -210,7 +213,7 @@ const COPIED: usize = 3;
 
 /// Whether a row is copied into a line, border and all, since its parts leave so many places over that fill
 /// no vector.
-fn gathered<S: Simd>(g: &Geometry, parts: &[Range<usize>]) -> bool {
+fn copied<S: Simd>(g: &Geometry, parts: &[Range<usize>]) -> bool {
     let over = |columns: usize| columns * g.channels % S::f32s::LEN;
     let of_parts: usize = parts.iter().map(|part| over(part.len())).sum();
     let more = of_parts.saturating_sub(over(g.out_width));
