@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
+use rand_pcg::Pcg32;
+use rand_pcg::rand_core::{Rng, SeedableRng};
 
 use super::Linear;
 use crate::plan::chain::problems;
@@ -12,66 +12,84 @@ use crate::{
     reference,
 };
 
-/// A kernel of small whole numbers; `mirrored` along both axes where it is asked for.
-fn kernel() -> impl Strategy<Value = Kernel> {
-    let size = || prop_oneof![3 => Just(3usize), 1 => Just(1), 1 => Just(2), 1 => Just(5)];
-    (size(), size(), 1..3usize, any::<bool>()).prop_flat_map(|(h, w, f, mirrored)| {
-        prop::collection::vec(-3i8..4, h * w * f).prop_map(move |weights| {
-            let at = |i: usize, j: usize, f_: usize| {
-                let (i, j) = if mirrored { (i.min(h - 1 - i), j.min(w - 1 - j)) } else { (i, j) };
-                f32::from(weights[(i * w + j) * f + f_])
-            };
-            let all = (0..h).flat_map(|i| (0..w).flat_map(move |j| (0..f).map(move |f| (i, j, f))));
-            Kernel::with_filters(h, w, f, all.map(|(i, j, f)| at(i, j, f)).collect()).unwrap()
-        })
-    })
-}
+/// Draws stages, the same ones in every run.
+struct Draw(Pcg32);
 
-fn border() -> impl Strategy<Value = Border> {
-    prop_oneof![
-        Just(Border::ZERO),
-        Just(Border::Constant(2.0)),
-        Just(Border::Replicate),
-        Just(Border::Reflect),
-        Just(Border::Reflect101),
-        Just(Border::Wrap),
-    ]
-}
+impl Draw {
+    /// In `0..n`.
+    fn below(&mut self, n: u32) -> usize {
+        (self.0.next_u32() % n) as usize
+    }
 
-fn padding() -> impl Strategy<Value = Padding> {
-    let explicit = (0..4usize, 0..4usize, 0..4usize, 0..4usize);
-    prop_oneof![
-        3 => Just(Padding::Same),
-        3 => Just(Padding::Valid),
-        1 => Just(Padding::Full),
-        1 => explicit.prop_map(|(top, bottom, left, right)| Padding::Explicit {
-            top, bottom, left, right
-        }),
-    ]
-}
+    fn flip(&mut self) -> bool {
+        self.below(2) == 1
+    }
 
-/// Mostly 1.
-fn step() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => Just(1usize), 1 => Just(2), 1 => Just(3)]
-}
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u32)]
+    }
 
-fn stage() -> impl Strategy<Value = Conv2d> {
-    let weights = (kernel(), prop::collection::vec(-4i8..5, 2), any::<bool>(), any::<bool>());
-    let places = (border(), padding(), step(), step(), step(), step(), any::<bool>());
-    (weights, places).prop_map(|((kernel, bias, has_bias, flip), places)| {
-        let (border, padding, sh, sw, dh, dw, anchored) = places;
-        let bias: Vec<f32> = bias.iter().take(kernel.filters()).map(|b| f32::from(*b)).collect();
-        let anchor = (kernel.height() / 2, kernel.width() / 2);
-        let mut conv = Conv2d::new(kernel).padding(padding).border(border);
-        conv = conv.stride(sh, sw).dilation(dh, dw);
-        if anchored && padding == Padding::Same {
+    /// A whole number in `-most..=most`.
+    fn whole(&mut self, most: i16) -> f32 {
+        f32::from(self.below(2 * most as u32 + 1) as i16 - most)
+    }
+
+    /// A kernel of small whole numbers, half of them mirrored along both axes.
+    fn kernel(&mut self) -> Kernel {
+        let sizes = [3, 3, 3, 1, 2, 5];
+        let (h, w, filters) = (self.pick(&sizes), self.pick(&sizes), 1 + self.below(2));
+        let weights: Vec<f32> = (0..h * w * filters).map(|_| self.whole(3)).collect();
+        let mirrored = self.flip();
+        let at = |i: usize, j: usize, f: usize| {
+            let (i, j) = if mirrored { (i.min(h - 1 - i), j.min(w - 1 - j)) } else { (i, j) };
+            weights[(i * w + j) * filters + f]
+        };
+        let all =
+            (0..h).flat_map(|i| (0..w).flat_map(move |j| (0..filters).map(move |f| (i, j, f))));
+        Kernel::with_filters(h, w, filters, all.map(|(i, j, f)| at(i, j, f)).collect()).unwrap()
+    }
+
+    fn border(&mut self) -> Border {
+        self.pick(&[
+            Border::ZERO,
+            Border::Constant(2.0),
+            Border::Replicate,
+            Border::Reflect,
+            Border::Reflect101,
+            Border::Wrap,
+        ])
+    }
+
+    fn padding(&mut self) -> Padding {
+        match self.below(8) {
+            0..3 => Padding::Same,
+            3..6 => Padding::Valid,
+            6 => Padding::Full,
+            _ => {
+                let [top, bottom, left, right] = [0; 4].map(|_| self.below(4));
+                Padding::Explicit { top, bottom, left, right }
+            }
+        }
+    }
+
+    /// Mostly 1.
+    fn step(&mut self) -> usize {
+        self.pick(&[1, 1, 1, 1, 2, 3])
+    }
+
+    fn stage(&mut self) -> Conv2d {
+        let (kernel, padding) = (self.kernel(), self.padding());
+        let (anchor, filters) = ((kernel.height() / 2, kernel.width() / 2), kernel.filters());
+        let mut conv = Conv2d::new(kernel).padding(padding).border(self.border());
+        conv = conv.stride(self.step(), self.step()).dilation(self.step(), self.step());
+        if self.flip() && padding == Padding::Same {
             conv = conv.anchor(anchor.0, anchor.1);
         }
-        if has_bias {
-            conv = conv.bias(bias);
+        if self.flip() {
+            conv = conv.bias((0..filters).map(|_| self.whole(4)).collect::<Vec<_>>());
         }
-        if flip { conv.flip() } else { conv }
-    })
+        if self.flip() { conv.flip() } else { conv }
+    }
 }
 
 fn input(problem: &Problem) -> Vec<f32> {
@@ -107,15 +125,14 @@ fn folded(convs: &[Conv2d], shape: Shape) -> Result<(Problem, Vec<f32>, Vec<f32>
 #[test]
 fn what_is_folded_is_the_same() {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let layout = prop_oneof![Just(Layout::Nhwc), Just(Layout::Nchw)];
-    let shapes = [1..3usize, 1..10, 1..10, 1..3];
-    // Half of the chains have one border all over, as people's do.
-    let chains = (prop::collection::vec(stage(), 2..4), border(), any::<bool>(), layout, shapes);
+    let mut draw = Draw(Pcg32::seed_from_u64(1));
     for _ in 0..20_000 {
-        let chain = chains.new_tree(&mut runner).unwrap().current();
-        let (convs, border, same, layout, [n, h, w, c]) = chain;
-        let mut convs: Vec<_> = convs.into_iter().map(|conv| conv.layout(layout)).collect();
+        let layout = draw.pick(&[Layout::Nhwc, Layout::Nchw]);
+        let mut convs: Vec<_> =
+            (0..2 + draw.below(2)).map(|_| draw.stage().layout(layout)).collect();
+        let [n, h, w, c] = [2, 9, 9, 2].map(|most| 1 + draw.below(most));
+        // Half of the chains have one border all over, as people's do.
+        let (same, border) = (draw.flip(), draw.border());
         if same {
             convs = convs.into_iter().map(|conv| conv.border(border)).collect();
         }

@@ -2,7 +2,7 @@
 # Runs the example `live` in a window of a virtual X server, on a software GPU, and holds what is on the
 # screen to the CPU engine. Installs what is missing of it (Debian, Ubuntu: as root or through sudo).
 set -eu
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 
 missing=
 for pair in Xvfb:xvfb xdotool:xdotool; do
@@ -20,5 +20,6 @@ done
 # shellcheck disable=SC2086
 [ -z "$missing" ] || sh tests/install.sh $missing
 
-cargo build --all-features --example live
-cargo test --all-features --test live
+# As one with all others: what they need is built once.
+cargo build --release --workspace --example live
+cargo test --release --workspace --test screen

@@ -1,9 +1,9 @@
 //! A kernel found from data: what blurred this picture?
 //!
 //! ```text
-//! cargo run --release --example fit_kernel --features learn                        a picture drawn by formula
-//! cargo run --release --example fit_kernel --features learn -- --image cat.jpg     an image of yours
-//! cargo run --release --example fit_kernel --features learn -- --engine gpu
+//! cargo run --release -p inverse --example fit_kernel                        a picture drawn by formula
+//! cargo run --release -p inverse --example fit_kernel -- --image cat.jpg     an image of yours
+//! cargo run --release -p inverse --example fit_kernel -- --engine gpu
 //! ```
 //!
 //! A hidden kernel of 9x9 blurs a picture on all its channels, and noise is added. From the picture and
@@ -18,6 +18,7 @@
 //! `fit_kernel.png` shows the picture and what was seen of it, the hidden kernel and the one that was found,
 //! and how the loss fell to that of the noise.
 
+#[path = "../scene/mod.rs"]
 mod scene;
 mod shake;
 mod which;

@@ -1,7 +1,7 @@
 //! A window with a moving picture, filtered on its way to the screen.
 //!
 //! ```text
-//! cargo run --release --example live
+//! cargo run --release -p live --example live
 //! ```
 //!
 //! Keys 1 to 6 take a kernel, space the next one, L filters light instead of sRGB values, Escape ends.

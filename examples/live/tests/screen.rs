@@ -81,7 +81,7 @@ fn main() {
     BufReader::new(told).read_line(&mut number).unwrap();
     let display = format!(":{}", number.trim());
 
-    // Beside this program: target/debug/deps.
+    // Beside this program: target/release/deps.
     let here = std::env::current_exe().unwrap();
     let example: PathBuf = here.parent().and_then(Path::parent).unwrap().join("examples/live");
     let (source, screenshot) = (folder.path().join("source.png"), folder.path().join("shown.png"));

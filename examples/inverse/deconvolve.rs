@@ -1,9 +1,9 @@
 //! A blurred picture made sharp again, where the kernel is known: Richardson and Lucy's iteration.
 //!
 //! ```text
-//! cargo run --release --example deconvolve                        a picture drawn by formula
-//! cargo run --release --example deconvolve -- --image cat.jpg     an image of yours
-//! cargo run --release --example deconvolve -- --engine gpu
+//! cargo run --release -p inverse --example deconvolve                        a picture drawn by formula
+//! cargo run --release -p inverse --example deconvolve -- --image cat.jpg     an image of yours
+//! cargo run --release -p inverse --example deconvolve -- --engine gpu
 //! ```
 //!
 //! A hand shook while the picture was taken, and the sensor added noise: `d = A u + noise`, with `A` the
@@ -17,6 +17,7 @@
 //! the border too. Both are prepared once and run for all three channels at a time. `deconvolve.png` shows
 //! the picture, what was taken of it, and what was restored.
 
+#[path = "../scene/mod.rs"]
 mod scene;
 mod shake;
 mod which;
