@@ -34,6 +34,7 @@ struct Columns {
 }
 
 /// Which row blocks, where their sums go.
+#[derive(Clone)]
 struct Rows<'a> {
     phase: &'a Phase,
     columns: &'a [Columns],
@@ -59,24 +60,17 @@ struct Gather<'a> {
     /// Output rows, and columns: all, or all that any padding continues.
     rows: Range<usize>,
     columns: &'a [Range<usize>],
+    /// Scalars of a tile, where that is not the usual number.
+    tile: Option<usize>,
 }
 
-/// Computes one task.
-#[inline(always)]
-pub(super) fn run<S: Simd>(
-    simd: S,
-    problem: &Problem,
-    src: &[u8],
-    task: Task<'_>,
-    scratch: &mut Scratch,
-) {
-    let (rows, columns) = (task.rows.clone(), 0..problem.geometry().out_width);
-    edges(simd, problem, &[Rectangle { rows, columns }], src, task, scratch);
+/// All of a task.
+pub(super) fn whole(problem: &Problem, task: &Task<'_>) -> [Rectangle; 1] {
+    [Rectangle { rows: task.rows.clone(), columns: 0..problem.geometry().out_width }]
 }
 
 /// Computes some rectangles of a task: all of it, or those where a border continued anything.
-#[inline(always)]
-pub(super) fn edges<S: Simd>(
+pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
     rectangles: &[Rectangle],
@@ -101,7 +95,7 @@ pub(super) fn edges<S: Simd>(
         }
         let first = (rows.start - task.rows.start) * row;
         let len = rows.len() * row;
-        let gather = Gather { problem, g, image, rows, columns: &columns };
+        let gather = Gather { problem, g, image, rows, columns: &columns, tile: task.tile };
         match bytemuck::try_cast_slice_mut::<u8, f32>(out) {
             Ok(out) if problem.output_type() == ElementType::F32 => {
                 gather.all(simd, &mut out[first..first + len], scratch);
@@ -125,7 +119,6 @@ pub(super) fn edges<S: Simd>(
 
 impl Gather<'_> {
     /// All sums of the task's rows.
-    #[inline(always)]
     fn all<S: Simd>(&self, simd: S, out: &mut [f32], scratch: &mut Scratch) {
         let Self { g, .. } = *self;
         let extent = g.extent();
@@ -150,9 +143,10 @@ impl Gather<'_> {
             }
             let row = down.first + places.start * g.stride.0 - g.top - self.rows.start;
             let rows = Rows { phase: down, columns, places, row, step: g.stride.0 };
-            for tile in main.iter().chain(&beyond) {
+            for tile in &main {
                 self.tile(simd, &rows, tile, out, scratch);
             }
+            self.fold(simd, &rows, &beyond, out, scratch);
         }
         if self.problem.border().constant().is_some() {
             return;
@@ -174,8 +168,27 @@ impl Gather<'_> {
                 row: row - self.rows.start,
                 step: 1,
             };
-            for tile in main.iter().chain(&beyond) {
+            for tile in &main {
                 self.tile(simd, &rows, &Tile { folded: true, ..tile.clone() }, out, scratch);
+            }
+            self.fold(simd, &rows, &beyond, out, scratch);
+        }
+    }
+
+    /// Adds what the padding's columns sum up to. One pixel may stand for several of them: phase by phase,
+    /// so that they are added in an order that does not depend on how columns are cut into tiles.
+    fn fold<S: Simd>(
+        &self,
+        simd: S,
+        rows: &Rows<'_>,
+        beyond: &[Tile],
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        for phase in rows.columns {
+            let rows = Rows { columns: std::slice::from_ref(phase), ..rows.clone() };
+            for tile in beyond {
+                self.tile(simd, &rows, tile, out, scratch);
             }
         }
     }
@@ -221,7 +234,8 @@ impl Gather<'_> {
         let inner = (inner.0, inner.1.max(inner.0));
         let in_place = problem.output_type() == ElementType::F32
             && (g.stride.1 == 1 || g.channels >= S::f32s::LEN);
-        let tile = if in_place && self.lies() { TILE } else { STAGED_TILE };
+        let usual = if in_place && self.lies() { TILE } else { STAGED_TILE };
+        let tile = self.tile.unwrap_or(usual);
         let cut = |range: Range<usize>| {
             let most = (tile / g.channels).max(1);
             let count = range.len().div_ceil(most);
@@ -257,7 +271,6 @@ impl Gather<'_> {
     }
 
     /// The sums of some rows and columns.
-    #[inline(always)]
     fn tile<S: Simd>(
         &self,
         simd: S,
@@ -307,7 +320,7 @@ impl Gather<'_> {
                 let pattern = &rows.columns[0].patterns[together - 1];
                 needed.extend(pattern.needed.iter().map(|row| top + row));
                 if image.is_none() {
-                    self.hold(&needed, &held, pitch, lines, ring, &mut at);
+                    self.hold(simd, &needed, &held, pitch, lines, ring, &mut at);
                 }
                 let mut block: Vec<&[f32]> = Vec::with_capacity(needed.len() * g.inputs);
                 for f in 0..g.inputs {
@@ -355,9 +368,10 @@ impl Gather<'_> {
     }
 
     /// Sees to it that lines hold these input rows, all filters of each.
-    #[inline(always)]
-    fn hold(
+    #[expect(clippy::too_many_arguments, reason = "one step of `tile`")]
+    fn hold<S: Simd>(
         &self,
+        simd: S,
         needed: &[isize],
         columns: &Range<isize>,
         pitch: usize,
@@ -369,7 +383,6 @@ impl Gather<'_> {
         ring.hold(
             needed,
             at,
-            #[inline(always)]
             |slot, row| {
                 let Some(row) = usize::try_from(row).ok().filter(|row| *row < g.height) else {
                     return;
@@ -380,7 +393,9 @@ impl Gather<'_> {
                 let inside = columns.start.clamp(0, g.width as isize) as usize
                     ..columns.end.clamp(0, g.width as isize) as usize;
                 let skip = (inside.start as isize - columns.start) as usize * g.channels;
-                with_type!(self.problem.input_type(), T => {
+                simd.vectorize(
+                    #[inline(always)]
+                    || with_type!(self.problem.input_type(), T => {
                     let image = bytemuck::cast_slice::<u8, T>(self.image);
                     for (f, to) in to.chunks_exact_mut(pitch).enumerate() {
                         let to = &mut to[skip..];
@@ -397,13 +412,13 @@ impl Gather<'_> {
                             }
                         }
                     }
-                });
+}),
+                );
             },
         );
     }
 
     /// The sums of one phase along columns, stored or added.
-    #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "one step of `tile`")]
     fn sum<S: Simd>(
         &self,

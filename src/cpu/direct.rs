@@ -34,7 +34,8 @@ pub(super) fn run<S: Simd>(
     let inner = Inner::of::<S>(problem, image);
     let staged = problem.input_type() != ElementType::F32 || !store::in_place(problem);
     let Scratch { lines, ring, constant, staged: room, .. } = scratch;
-    for columns in tiles(g, inner.parts(g), if staged { STAGED_TILE } else { TILE }) {
+    let tile = task.tile.unwrap_or(if staged { STAGED_TILE } else { TILE });
+    for columns in tiles(g, inner.parts(g), tile) {
         let inner = inner.within(&columns);
         let places = columns.len() * g.channels;
         let segments = inner.as_ref().map_or(Segments::one(places), |inner| inner.segments);
@@ -65,7 +66,7 @@ pub(super) fn run<S: Simd>(
             &task.rows,
             #[inline(always)]
             |rows, pattern, needed| {
-                lines.hold(needed, &mut at);
+                lines.hold(simd, needed, &mut at);
                 let held: Vec<&[f32]> = at.iter().map(|line| lines.line(*line)).collect();
                 let offsets = lines.offsets();
                 let block = Block { pattern, lines: &held, offsets, taps, bias: 0.0 };

@@ -101,7 +101,7 @@ pub(super) fn run<S: Simd>(
     let mut store = Store { problem, planes: &mut task.planes, from: 0, places: flat };
     for first in (0..rows.len()).step_by(MAX_ROWS) {
         let count = MAX_ROWS.min(rows.len() - first);
-        store.fill(Rows { first, spacing: 1, count }, staged, |f, out| {
+        store.fill(simd, Rows { first, spacing: 1, count }, staged, |f, out| {
             if in_place {
                 return;
             }

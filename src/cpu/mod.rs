@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme};
+use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts};
 use crate::{Error, Factors, Problem, Result};
 pub(crate) use correlate::CpuCorrelation;
 use rows::Scratch;
@@ -39,6 +39,7 @@ pub struct Cpu {
     simd: Simd,
     /// `None`: the pool that is current where it runs, usually rayon's global one.
     pool: Option<Arc<rayon::ThreadPool>>,
+    cuts: Cuts,
 }
 
 impl Cpu {
@@ -46,7 +47,7 @@ impl Cpu {
     /// from inside which it is called.
     #[must_use]
     pub fn new() -> Self {
-        Self { simd: Simd::detect(), pool: None }
+        Self { simd: Simd::detect(), pool: None, cuts: Cuts::NONE }
     }
 
     /// On a pool of its own with this many threads.
@@ -79,6 +80,14 @@ impl Cpu {
         Some(self)
     }
 
+    /// The same engine, which cuts its work into pieces of these sizes.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_cuts(mut self, cuts: Cuts) -> Self {
+        self.cuts = cuts;
+        self
+    }
+
     /// Names of all SIMD levels this machine has, the best first.
     #[must_use]
     pub fn simd_levels() -> Vec<&'static str> {
@@ -92,7 +101,7 @@ impl Cpu {
             .pool
             .as_ref()
             .map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads());
-        CpuLimits { threads, lanes: self.simd.lanes() }
+        CpuLimits { threads, lanes: self.simd.lanes(), cuts: self.cuts }
     }
 
     /// Computes `problem` from `src` into `dst`, tensors in its layout and of its lengths and types.
@@ -109,7 +118,7 @@ impl Cpu {
         if dst.is_empty() {
             return;
         }
-        let tasks = tasks(problem, launch, dst);
+        let tasks = tasks(problem, launch, self.cuts.tile, dst);
         let made = problem.made_by(launch.scheme.gathers());
         let edges = match problem.has_edges() && !launch.scheme.gathers() {
             true => plan::edges(problem),
@@ -174,18 +183,25 @@ struct Task<'a> {
     rows: Range<usize>,
     /// The rows' memory: one slice, or one for each output plane.
     planes: Vec<&'a mut [u8]>,
+    /// Scalars of a tile of columns, where that is not the algorithm's own choice.
+    tile: Option<usize>,
 }
 
 impl Task<'_> {
     /// The same rows.
     fn again(&mut self) -> Task<'_> {
         let planes = self.planes.iter_mut().map(|plane| &mut **plane).collect();
-        Task { image: self.image, rows: self.rows.clone(), planes }
+        Task { image: self.image, rows: self.rows.clone(), planes, tile: self.tile }
     }
 }
 
 /// Cuts the output into tasks that own their rows.
-fn tasks<'a>(problem: &Problem, launch: &CpuLaunch, dst: &'a mut [u8]) -> Vec<Task<'a>> {
+fn tasks<'a>(
+    problem: &Problem,
+    launch: &CpuLaunch,
+    tile: Option<usize>,
+    dst: &'a mut [u8],
+) -> Vec<Task<'a>> {
     let g = problem.geometry();
     let row = g.out_row() * problem.output_type().bytes();
     let mut tasks = Vec::new();
@@ -199,6 +215,7 @@ fn tasks<'a>(problem: &Problem, launch: &CpuLaunch, dst: &'a mut [u8]) -> Vec<Ta
                         image,
                         rows: start..start + rows.len() / row,
                         planes: Vec::with_capacity(g.out_planes()),
+                        tile,
                     });
                 }
                 tasks[first + i].planes.push(rows);

@@ -21,7 +21,6 @@ impl Ring {
 
     /// Sees to it that lines hold these rows, which rise, and tells which: `lines[i]` for `rows[i]`.
     /// `fill` fills a line anew. There must be as many lines as rows.
-    #[inline(always)]
     pub fn hold(
         &mut self,
         rows: &[isize],

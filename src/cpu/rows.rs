@@ -13,6 +13,7 @@
 
 use std::ops::Range;
 
+use fearless_simd::Simd;
 use rustfft::num_complex::Complex;
 
 use super::ring::Ring;
@@ -123,16 +124,10 @@ impl<'a> Lines<'a> {
     }
 
     /// Sees to it that lines hold these rows, which rise, and tells which.
-    #[inline(always)]
-    pub fn hold(&mut self, rows: &[isize], lines: &mut Vec<usize>) {
+    pub fn hold<S: Simd>(&mut self, simd: S, rows: &[isize], lines: &mut Vec<usize>) {
         let Self { ring, .. } = self;
         let mut ring = std::mem::take(*ring);
-        ring.hold(
-            rows,
-            lines,
-            #[inline(always)]
-            |line, row| self.fill(line, row),
-        );
+        ring.hold(rows, lines, |line, row| self.fill(simd, line, row));
         *self.ring = ring;
     }
 
@@ -142,9 +137,12 @@ impl<'a> Lines<'a> {
         &self.lines[line * self.pitch..(line + 1) * self.pitch]
     }
 
-    #[inline(always)]
-    pub fn fill(&mut self, line: usize, row: isize) {
-        with_type!(self.element, T => self.fill_from::<T>(line, row));
+    /// Fills a line with an input row.
+    pub fn fill<S: Simd>(&mut self, simd: S, line: usize, row: isize) {
+        simd.vectorize(
+            #[inline(always)]
+            || with_type!(self.element, T => self.fill_from::<T>(line, row)),
+        );
     }
 
     #[inline(always)]

@@ -44,7 +44,7 @@ pub(super) fn run<S: Simd>(
     let mut at = Vec::with_capacity(count);
     let Scratch { lines, ring, sums, summed, staged, constant, .. } = scratch;
     let inner = Inner::of::<S>(problem, image);
-    for columns in tiles(g, inner.parts(g), TILE) {
+    for columns in tiles(g, inner.parts(g), task.tile.unwrap_or(TILE)) {
         let inner = inner.within(&columns);
         let places = columns.len() * g.channels;
         let segments = Segments::one(places);
@@ -67,28 +67,23 @@ pub(super) fn run<S: Simd>(
             &task.rows,
             #[inline(always)]
             |rows, pattern, needed| {
-                summed.hold(
-                    needed,
-                    &mut at,
-                    #[inline(always)]
-                    |slot, row| {
-                        let (from, offsets, segments) = match &mut rows_of {
-                            RowsOf::Image(inner) => {
-                                (inner.line(row, constant), &inner.offsets[..], inner.segments)
-                            }
-                            RowsOf::Line(line) => {
-                                line.fill(0, row);
-                                (line.line(0), line.offsets(), segments)
-                            }
-                        };
-                        let to = &mut sums[slot * terms * pitch..][..terms * pitch];
-                        for (taps, to) in factors.rows().chunks(kw).zip(to.chunks_mut(pitch)) {
-                            let lines = &[from];
-                            let block = Block { pattern: &across, lines, offsets, taps, bias: 0.0 };
-                            block.sum(simd, segments, &mut [to]);
+                summed.hold(needed, &mut at, |slot, row| {
+                    let (from, offsets, segments) = match &mut rows_of {
+                        RowsOf::Image(inner) => {
+                            (inner.line(row, constant), &inner.offsets[..], inner.segments)
                         }
-                    },
-                );
+                        RowsOf::Line(line) => {
+                            line.fill(simd, 0, row);
+                            (line.line(0), line.offsets(), segments)
+                        }
+                    };
+                    let to = &mut sums[slot * terms * pitch..][..terms * pitch];
+                    for (taps, to) in factors.rows().chunks(kw).zip(to.chunks_mut(pitch)) {
+                        let lines = &[from];
+                        let block = Block { pattern: &across, lines, offsets, taps, bias: 0.0 };
+                        block.sum(simd, segments, &mut [to]);
+                    }
+                });
                 let lines: Vec<&[f32]> = (0..terms)
                     .flat_map(|term| at.iter().map(move |slot| (slot * terms + term) * pitch))
                     .map(|start| &sums[start..start + pitch])

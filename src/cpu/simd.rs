@@ -1,6 +1,8 @@
 //! The one place where a SIMD level is chosen.
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::Level;
+#[cfg(not(target_arch = "x86_64"))]
+use fearless_simd::dispatch;
 
 use super::correlate::{self, Part};
 use super::rows::Scratch;
@@ -9,6 +11,42 @@ use super::{CpuReady, Task, adjoint, direct, fft, separable};
 use crate::Problem;
 use crate::plan::Rectangle;
 
+/// `fearless_simd::dispatch` without SSE4.2, which has nothing that our loops would be faster by, and all of
+/// them would be compiled once more for it.
+#[cfg(target_arch = "x86_64")]
+macro_rules! dispatch {
+    ($level:expr, $simd:ident => $work:expr) => {
+        match $level {
+            Level::Avx512(token) => on(
+                token,
+                #[inline(always)]
+                |$simd| $work,
+            ),
+            Level::Avx2(token) => on(
+                token,
+                #[inline(always)]
+                |$simd| $work,
+            ),
+            Level::Sse2(token) => on(
+                token,
+                #[inline(always)]
+                |$simd| $work,
+            ),
+            _ => unreachable!("a level that `Simd::all` does not list"),
+        }
+    };
+}
+
+/// Calls `work` with the instructions of a level.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn on<S: fearless_simd::Simd, R>(simd: S, work: impl FnOnce(S) -> R) -> R {
+    simd.vectorize(
+        #[inline(always)]
+        || work(simd),
+    )
+}
+
 /// A SIMD level this machine has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Simd(Level);
@@ -16,30 +54,29 @@ pub(super) struct Simd(Level);
 impl Simd {
     /// The best there is.
     pub fn detect() -> Self {
-        Self(Level::new())
+        // Every machine has one.
+        Self::all().into_iter().next().unwrap_or(Self(Level::new()))
     }
 
     /// All there are, the best first.
     pub fn all() -> Vec<Self> {
         let best = Level::new();
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        #[cfg(target_arch = "x86_64")]
         let levels = [
             best.as_avx512().map(Level::Avx512),
             best.as_avx2().map(Level::Avx2),
-            best.as_sse4_2().map(Level::Sse4_2),
             best.as_sse2().map(Level::Sse2),
         ];
-        #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+        #[cfg(not(target_arch = "x86_64"))]
         let levels = [Some(best)];
         levels.into_iter().flatten().map(Self).collect()
     }
 
     pub fn name(self) -> &'static str {
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        #[cfg(target_arch = "x86_64")]
         match self.0 {
             Level::Avx512(_) => return "avx512",
             Level::Avx2(_) => return "avx2",
-            Level::Sse4_2(_) => return "sse4.2",
             Level::Sse2(_) => return "sse2",
             // `Level` may grow; an unknown one still runs.
             _ => {}
@@ -61,7 +98,7 @@ impl Simd {
         dispatch!(self.0, simd => lanes(simd))
     }
 
-    /// What a border continued, over what is there.
+    /// Rectangles of an adjoint: what a border continued, over what is there, or all.
     pub fn edges(
         self,
         problem: &Problem,
@@ -70,7 +107,7 @@ impl Simd {
         task: Task<'_>,
         scratch: &mut Scratch,
     ) {
-        dispatch!(self.0, simd => adjoint::edges(simd, problem, edges, src, task, scratch));
+        dispatch!(self.0, simd => adjoint::run(simd, problem, edges, src, task, scratch));
     }
 
     pub fn correlate(
@@ -97,7 +134,7 @@ impl Simd {
     ) {
         match ready {
             CpuReady::Direct if problem.gathers() => {
-                dispatch!(self.0, simd => adjoint::run(simd, problem, src, task, scratch));
+                self.edges(problem, &adjoint::whole(problem, &task), src, task, scratch);
             }
             CpuReady::Direct => {
                 dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch));

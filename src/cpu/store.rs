@@ -36,7 +36,6 @@ pub(super) fn in_place(problem: &Problem) -> bool {
 
 impl Store<'_, '_> {
     /// Outputs of some rows: of `block` with the taps and the bias of each filter.
-    #[inline(always)]
     pub fn sums<S: Simd>(
         &mut self,
         simd: S,
@@ -47,22 +46,17 @@ impl Store<'_, '_> {
     ) {
         let bias = &self.problem.weights().bias;
         let each = block.taps.len() / bias.len();
-        self.fill(
-            rows,
-            staged,
-            #[inline(always)]
-            |f, out| {
-                let taps = &block.taps[f * each..(f + 1) * each];
-                Block { taps, bias: bias[f], ..block }.sum(simd, segments, out);
-            },
-        );
+        self.fill(simd, rows, staged, |f, out| {
+            let taps = &block.taps[f * each..(f + 1) * each];
+            Block { taps, bias: bias[f], ..block }.sum(simd, segments, out);
+        });
     }
 
     /// Outputs of some rows. `sum` makes the sums of a filter, bias included, for all places of each
     /// row; `staged` holds them where they cannot lie in place.
-    #[inline(always)]
-    pub fn fill(
+    pub fn fill<S: Simd>(
         &mut self,
+        simd: S,
         rows: Rows,
         staged: &mut Vec<f32>,
         mut sum: impl FnMut(usize, &mut [&mut [f32]]),
@@ -76,7 +70,7 @@ impl Store<'_, '_> {
             });
             sum(0, &mut out[..rows.count]);
             for row in out {
-                activate(weights.activation, row);
+                activate(simd, weights.activation, row);
             }
             return;
         }
@@ -89,24 +83,22 @@ impl Store<'_, '_> {
             let mut out = sums.chunks_mut(places);
             let mut out = std::array::from_fn::<_, MAX_ROWS, _>(|_| out.next().unwrap_or_default());
             sum(f, &mut out[..rows.count]);
-            activate(weights.activation, sums);
+            activate(simd, weights.activation, sums);
         }
         for row in 0..rows.count {
-            let filtered = |f: usize| &sums[(f * rows.count + row) * places..][..places];
+            let filtered = Values { all: &sums[row * places..], pitch: filter, places };
             let at = rows.first + row * rows.spacing;
             match &weights.follow {
                 Some(follow) => {
-                    apply(follow, filtered, weights.filters, places, outputs);
-                    let outputs = &*outputs;
-                    self.row(at, |g| &outputs[g * places..][..places]);
+                    apply(simd, follow, filtered, weights.filters, outputs);
+                    self.row(simd, at, Values { all: outputs, pitch: places, places });
                 }
-                None => self.row(at, filtered),
+                None => self.row(simd, at, filtered),
             }
         }
     }
 
     /// The rows themselves where sums can be made in them.
-    #[inline(always)]
     fn in_place(&mut self, rows: Rows) -> Option<impl Iterator<Item = &mut [f32]>> {
         if !in_place(self.problem) {
             return None;
@@ -116,15 +108,22 @@ impl Store<'_, '_> {
         Some(all[rows.first * row..].chunks_mut(row).step_by(rows.spacing).take(rows.count))
     }
 
-    /// One row: `values` of each output.
+    /// One row: the values of each output.
+    fn row<S: Simd>(&mut self, simd: S, row: usize, values: Values<'_>) {
+        simd.vectorize(
+            #[inline(always)]
+            || self.narrow(row, values),
+        );
+    }
+
     #[inline(always)]
-    fn row<'v>(&mut self, row: usize, values: impl Fn(usize) -> &'v [f32]) {
+    fn narrow(&mut self, row: usize, values: Values<'_>) {
         let g = self.problem.geometry();
         let at = row * g.out_row();
         if g.planar || g.outputs == 1 {
             for (output, plane) in self.planes.iter_mut().enumerate() {
                 let part = at + self.from..at + self.from + self.places;
-                self.problem.output_type().narrow(values(output), plane, part);
+                self.problem.output_type().narrow(values.of(output), plane, part);
             }
             return;
         }
@@ -133,7 +132,8 @@ impl Store<'_, '_> {
         with_type!(self.problem.output_type(), U => {
             let to = &mut bytemuck::cast_slice_mut::<u8, U>(self.planes[0])[to];
             for output in 0..g.outputs {
-                for (to, value) in to[output..].iter_mut().step_by(g.outputs).zip(values(output)) {
+                let values = values.of(output);
+                for (to, value) in to[output..].iter_mut().step_by(g.outputs).zip(values) {
                     *to = <U as Element>::from_f32(*value);
                 }
             }
@@ -141,33 +141,54 @@ impl Store<'_, '_> {
     }
 }
 
-#[inline(always)]
-fn activate(activation: Activation, row: &mut [f32]) {
+/// A row of each filter, or of each output.
+#[derive(Clone, Copy)]
+struct Values<'a> {
+    /// From the first one's first place on.
+    all: &'a [f32],
+    /// From one to the next.
+    pitch: usize,
+    places: usize,
+}
+
+impl<'a> Values<'a> {
+    #[inline(always)]
+    fn of(self, number: usize) -> &'a [f32] {
+        &self.all[number * self.pitch..][..self.places]
+    }
+}
+
+fn activate<S: Simd>(simd: S, activation: Activation, row: &mut [f32]) {
     if activation != Activation::None {
-        for x in row {
-            *x = activation.apply(*x);
-        }
+        simd.vectorize(
+            #[inline(always)]
+            || row.iter_mut().for_each(|x| *x = activation.apply(*x)),
+        );
     }
 }
 
 /// The pointwise step on one row.
-#[inline(always)]
-fn apply<'a>(
+fn apply<S: Simd>(
+    simd: S,
     follow: &Follow,
-    filtered: impl Fn(usize) -> &'a [f32],
+    filtered: Values<'_>,
     filters: usize,
-    places: usize,
     outputs: &mut [f32],
 ) {
     let count = follow.bias.len();
-    for (g, out) in outputs.chunks_mut(places).enumerate() {
-        out.fill(follow.bias[g]);
-        for f in 0..filters {
-            let weight = follow.weights[f * count + g];
-            for (out, y) in out.iter_mut().zip(filtered(f)) {
-                *out += weight * y;
-            }
-        }
-        activate(follow.activation, out);
+    for (g, out) in outputs.chunks_mut(filtered.places).enumerate() {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                out.fill(follow.bias[g]);
+                for f in 0..filters {
+                    let weight = follow.weights[f * count + g];
+                    for (out, y) in out.iter_mut().zip(filtered.of(f)) {
+                        *out += weight * y;
+                    }
+                }
+            },
+        );
+        activate(simd, follow.activation, out);
     }
 }

@@ -178,6 +178,8 @@ pub(super) struct Block<'a> {
 impl Block<'_> {
     /// The sums of some segments into each row of `out`. Whatever the block and the place in it, the
     /// order of summation is the same.
+    // Once for each level: it is large.
+    #[inline(never)]
     pub fn sum<S: Simd>(self, simd: S, segments: Segments, out: &mut [&mut [f32]]) {
         simd.vectorize(
             #[inline(always)]

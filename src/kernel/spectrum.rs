@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use rustfft::FftPlanner;
+use rustfft::FftPlannerScalar;
 use rustfft::num_complex::Complex;
 
 /// What the spectrum of a `rows` x `columns` tile is multiplied with, so that transforming it back
@@ -20,7 +20,8 @@ pub(crate) fn spectrum(
         let (i, j) = (at / width * dilation.0, at % width * dilation.1);
         all[i * columns + j].re = f64::from(*tap);
     }
-    let mut planner = FftPlanner::<f64>::new();
+    // Once for each plan: not worth compiling all of it for every instruction set once more.
+    let mut planner = FftPlannerScalar::<f64>::new();
     planner.plan_fft_forward(columns).process(&mut all);
     let along_columns = planner.plan_fft_forward(rows);
     let mut column = vec![Complex::default(); rows];

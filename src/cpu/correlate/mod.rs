@@ -38,6 +38,8 @@ pub(super) struct Part<'a> {
     pub delta: &'a [f32],
     pub image: usize,
     pub rows: Range<usize>,
+    /// Scalars of a tile of columns, where that is not [`TILE`].
+    pub tile: Option<usize>,
 }
 
 impl Part<'_> {
@@ -95,7 +97,7 @@ impl Cpu {
         let parts: Vec<Part<'_>> = starts
             .map(|(image, first)| {
                 let rows = first..(first + rows).min(g.out_height);
-                Part { problem, src, delta, image, rows }
+                Part { problem, src, delta, image, rows, tile: self.cuts.tile }
             })
             .collect();
         let one = |scratch: &mut Scratch, part: Part<'_>| {
@@ -150,7 +152,8 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
         }
     };
     let whole = [0..0, 0..g.out_width, 0..0];
-    for columns in tiles(g, if apart { inner.parts(g) } else { whole }, TILE) {
+    let parts = if apart { inner.parts(g) } else { whole };
+    for columns in tiles(g, parts, part.tile.unwrap_or(TILE)) {
         let inner = inner.within(&columns).filter(|_| apart);
         let places = columns.len() * g.channels;
         let from = columns.start * g.channels;
@@ -188,7 +191,7 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
             rows,
             #[inline(always)]
             |block, _, needed| {
-                lines.hold(needed, &mut at);
+                lines.hold(simd, needed, &mut at);
                 let held: Vec<&[f32]> = at.iter().map(|line| lines.line(*line)).collect();
                 let block = Block {
                     part,
@@ -276,37 +279,24 @@ impl Block<'_> {
             );
             let (kernel, bias) = sums.split_at_mut(filters * taps);
             let kernel = &mut kernel[f * taps..(f + 1) * taps];
-            // Functions of their own: in one, compilers keep less in registers.
-            if self.segments.count == 1 {
-                simd.vectorize(
-                    #[inline(always)]
-                    || self.filter::<S, false>(simd, delta, &mut bias[f], kernel),
-                );
-            } else {
-                simd.vectorize(
-                    #[inline(always)]
-                    || self.filter::<S, true>(simd, delta, &mut bias[f], kernel),
-                );
-            }
+            // A function of its own: in one with the rest, compilers keep less in registers.
+            simd.vectorize(
+                #[inline(always)]
+                || self.filter(simd, delta, &mut bias[f], kernel),
+            );
         }
     }
 
-    /// Adds what the rows of a filter's gradient make. `PIXELS`: lines hold strided pixels.
+    /// Adds what the rows of a filter's gradient make.
     #[inline(always)]
-    fn filter<S: Simd, const PIXELS: bool>(
-        self,
-        simd: S,
-        delta: [&[f32]; ROWS],
-        bias: &mut f64,
-        kernel: &mut [f64],
-    ) {
+    fn filter<S: Simd>(self, simd: S, delta: [&[f32]; ROWS], bias: &mut f64, kernel: &mut [f64]) {
         if self.count == ROWS {
             *bias += total::<S, ROWS>(simd, delta);
-            return self.rows::<S, ROWS, PIXELS>(simd, 0, delta, kernel);
+            return self.rows::<S, ROWS>(simd, 0, delta, kernel);
         }
         for (r, row) in delta[..self.count].iter().enumerate() {
             *bias += total::<S, 1>(simd, [row]);
-            self.rows::<S, 1, PIXELS>(simd, r, [row], kernel);
+            self.rows::<S, 1>(simd, r, [row], kernel);
         }
     }
 
@@ -319,7 +309,7 @@ impl Block<'_> {
 
     /// Rows `r` to `r + R` of the block against all taps.
     #[inline(always)]
-    fn rows<S: Simd, const R: usize, const PIXELS: bool>(
+    fn rows<S: Simd, const R: usize>(
         self,
         simd: S,
         r: usize,
@@ -344,7 +334,7 @@ impl Block<'_> {
                             $(($i, $j) => {
                                 let at = rows.start * kw + columns.start;
                                 let kernel = &mut kernel[at..];
-                                taps::<S, R, $i, $j, PIXELS>(simd, delta, met, kernel, kw);
+                                taps::<S, R, $i, $j>(simd, delta, met, kernel, kw);
                             })*
                             _ => {}
                         }

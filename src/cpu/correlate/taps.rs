@@ -1,7 +1,7 @@
 //! The inner loops: sums of products of rows of gradient with lines of input, kept in registers for blocks
 //! of taps.
 
-use fearless_simd::{Select, Simd, SimdBase, SimdFloat};
+use fearless_simd::{Simd, SimdBase, SimdFloat};
 
 use super::ROWS;
 use crate::cpu::sums::{MOST_LANES, Segments};
@@ -20,10 +20,13 @@ pub(super) struct Met<'a> {
     pub segments: Segments,
 }
 
-/// Adds to `I` by `J` taps what `R` rows of gradient make with the lines they meet. `PIXELS`: in segments
-/// of whole vectors, as pixels of a strided row are.
+/// Adds to `I` by `J` taps what `R` rows of gradient make with the lines they meet.
+///
+/// Places are gone through vector by vector; those of a segment that fill none are copied, with zeros behind
+/// them, so that there is one loop for all. It is made for each size of block and every SIMD level, so its
+/// code decides how long the crate takes to compile.
 #[inline(always)]
-pub(super) fn taps<S: Simd, const R: usize, const I: usize, const J: usize, const PIXELS: bool>(
+pub(super) fn taps<S: Simd, const R: usize, const I: usize, const J: usize>(
     simd: S,
     delta: [&[f32]; R],
     met: Met<'_>,
@@ -31,36 +34,52 @@ pub(super) fn taps<S: Simd, const R: usize, const I: usize, const J: usize, cons
     columns: usize,
 ) {
     let Met { lines, offsets, segments } = met;
+    let Segments { len, step, count, .. } = segments;
     let lanes = S::f32s::LEN;
-    let places = delta[0].len();
     // A vector of each row is an addition.
     let most = DEPTH / R * lanes;
-    // Adds up whole vectors of `len` places, from `start` of the rows of gradient and `from` of lines on. (A
-    // function that takes and returns sums kept them in memory.)
-    macro_rules! vectors {
-        ($start:expr, $from:expr, $len:expr, $sums:ident) => {
-            let (start, from, len) = ($start, $from, $len);
+    let mut copied = ([[0.0; MOST_LANES]; R], [[[0.0; MOST_LANES]; J]; LINES]);
+    // The segment, and how many of its places are done.
+    let (mut n, mut done) = (0, 0);
+    while n < count {
+        let mut sums = [[S::f32s::splat(simd, 0.0); J]; I];
+        let mut room = most;
+        while n < count && room > 0 {
+            let (start, from, left) = (n * len + done, n * step + done, len - done);
+            let whole = left >= lanes;
+            let piece = if whole { room.min(left / lanes * lanes) } else { lanes };
+            if !whole {
+                for (copy, delta) in copied.0.iter_mut().zip(&delta) {
+                    copy[..left].copy_from_slice(&delta[start..start + left]);
+                }
+                for (copies, line) in copied.1.iter_mut().zip(lines) {
+                    for (copy, offset) in copies.iter_mut().zip(offsets) {
+                        copy[..left].copy_from_slice(&line[from + offset..][..left]);
+                    }
+                }
+            }
             let delta: [&[f32]; R] = std::array::from_fn(
                 #[inline(always)]
-                |r| &delta[r][start..start + len],
+                |r| match whole {
+                    true => &delta[r][start..start + piece],
+                    false => &copied.0[r][..piece],
+                },
             );
             let lines: [[&[f32]; J]; LINES] = std::array::from_fn(
                 #[inline(always)]
                 |l| {
                     std::array::from_fn(
                         #[inline(always)]
-                        |j| {
-                            if l < I + R - 1 {
-                                &lines[l][offsets[j] + from..][..len]
-                            } else {
-                                Default::default()
-                            }
+                        |j| match whole {
+                            _ if l >= I + R - 1 => Default::default(),
+                            true => &lines[l][offsets[j] + from..][..piece],
+                            false => &copied.1[l][j][..piece],
                         },
                     )
                 },
             );
             let mut x = 0;
-            while x + lanes <= len {
+            while x + lanes <= piece {
                 let d: [S::f32s; R] = std::array::from_fn(
                     #[inline(always)]
                     |r| S::f32s::from_slice(simd, &delta[r][x..x + lanes]),
@@ -69,70 +88,34 @@ pub(super) fn taps<S: Simd, const R: usize, const I: usize, const J: usize, cons
                     d,
                     #[inline(always)]
                     |l, j| S::f32s::from_slice(simd, &lines[l][j][x..x + lanes]),
-                    &mut $sums,
+                    &mut sums,
                 );
                 x += lanes;
             }
-        };
-    }
-    if PIXELS {
-        let Segments { len, step, count, .. } = segments;
-        let together = (most / len).max(1);
-        for first in (0..count).step_by(together) {
-            let mut sums = [[S::f32s::splat(simd, 0.0); J]; I];
-            for n in first..(first + together).min(count) {
-                vectors!(n * len, n * step, len, sums);
+            room -= piece;
+            done += piece.min(left);
+            if done == len {
+                (n, done) = (n + 1, 0);
             }
-            collect::<S, I, J>(sums, kernel, columns);
         }
-        return;
-    }
-    let whole = places / lanes * lanes;
-    for start in (0..whole).step_by(most) {
-        let mut sums = [[S::f32s::splat(simd, 0.0); J]; I];
-        vectors!(start, start, most.min(whole - start), sums);
-        collect::<S, I, J>(sums, kernel, columns);
-    }
-    if whole == places {
-        return;
-    }
-    if let Some(x) = places.checked_sub(lanes) {
-        // A vector that ends where the places do, without what was added already.
-        let number: [f32; MOST_LANES] = std::array::from_fn(|n| n as f32);
-        let first = S::f32s::splat(simd, (whole - x) as f32);
-        let new = S::f32s::from_slice(simd, &number[..lanes]).simd_ge(first);
-        let d = std::array::from_fn(
-            #[inline(always)]
-            |r| only::<S>(simd, new, &delta[r][x..]),
-        );
-        let mut sums = [[S::f32s::splat(simd, 0.0); J]; I];
-        join::<S, R, I, J>(
-            d,
-            #[inline(always)]
-            |l, j| only::<S>(simd, new, &lines[l][offsets[j] + x..]),
-            &mut sums,
-        );
-        return collect::<S, I, J>(sums, kernel, columns);
-    }
-    // Fewer places than lanes; their products are exact in f64.
-    for x in 0..places {
-        for i in 0..I {
-            for (j, offset) in offsets.iter().enumerate() {
-                let products = delta
-                    .iter()
-                    .enumerate()
-                    .map(|(r, delta)| f64::from(delta[x]) * f64::from(lines[i + r][offset + x]));
-                kernel[i * columns + j] += products.sum::<f64>();
+        let mut all = [[[0.0; MOST_LANES]; J]; I];
+        for (all, sums) in all.iter_mut().zip(sums) {
+            for (all, sum) in all.iter_mut().zip(sums) {
+                sum.store_slice(&mut all[..lanes]);
             }
+        }
+        for (all, kernel) in all.iter_mut().zip(kernel.chunks_mut(columns)) {
+            collect(all, lanes, kernel);
         }
     }
 }
 
-/// The first values where the mask says so, else 0.
-#[inline(always)]
-fn only<S: Simd>(simd: S, mask: S::mask32s, values: &[f32]) -> S::f32s {
-    let values = S::f32s::from_slice(simd, &values[..S::f32s::LEN]);
-    mask.select(values, S::f32s::splat(simd, 0.0))
+/// Adds the lanes of each vector to a number.
+#[inline(never)]
+fn collect(vectors: &mut [[f32; MOST_LANES]], lanes: usize, to: &mut [f64]) {
+    for (vector, to) in vectors.iter_mut().zip(to) {
+        *to += spread(vector, lanes);
+    }
 }
 
 /// Adds the products of a vector of each row of gradient with those of the lines it meets, `values` of
@@ -160,19 +143,6 @@ fn join<S: Simd, const R: usize, const I: usize, const J: usize>(
     lines!(0 1 2 3 4 5);
 }
 
-#[inline(always)]
-fn collect<S: Simd, const I: usize, const J: usize>(
-    sums: [[S::f32s; J]; I],
-    kernel: &mut [f64],
-    columns: usize,
-) {
-    for (i, sums) in sums.iter().enumerate() {
-        for (j, sum) in sums.iter().enumerate() {
-            kernel[i * columns + j] += spread::<S>(*sum);
-        }
-    }
-}
-
 /// The sum of rows of one length.
 #[inline(always)]
 pub(super) fn total<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R]) -> f64 {
@@ -195,23 +165,24 @@ pub(super) fn total<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R]) -> f64 
             }
             x += lanes;
         }
-        total += sums.into_iter().map(spread::<S>).sum::<f64>();
+        for sum in sums {
+            let mut all = [0.0; MOST_LANES];
+            sum.store_slice(&mut all[..lanes]);
+            total += spread(&mut all, lanes);
+        }
     }
     let rest = rows.iter().flat_map(|row| &row[whole..]);
     total + rest.map(|x| f64::from(*x)).sum::<f64>()
 }
 
-/// The sum of a vector's lanes.
-#[inline(always)]
-fn spread<S: Simd>(vector: S::f32s) -> f64 {
-    let mut lanes = [0.0f32; MOST_LANES];
-    vector.store_slice(&mut lanes[..S::f32s::LEN]);
-    let mut half = S::f32s::LEN / 2;
+/// The sum of a vector's lanes, of which it makes a tree.
+fn spread(vector: &mut [f32; MOST_LANES], lanes: usize) -> f64 {
+    let mut half = lanes / 2;
     while half > 0 {
         for i in 0..half {
-            lanes[i] += lanes[i + half];
+            vector[i] += vector[i + half];
         }
         half /= 2;
     }
-    f64::from(lanes[0])
+    f64::from(vector[0])
 }
