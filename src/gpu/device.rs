@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use wgpu::{Adapter, AdapterInfo, Backends, DeviceType, ErrorFilter, PowerPreference};
 
 use super::tuning::Tuning;
-use crate::plan::{AdapterClass, GpuLimits};
+use crate::plan::{AdapterClass, Cuts, GpuLimits};
 use crate::{Error, Result};
 
 /// Which adapter [`Gpu::request`](super::Gpu::request) takes.
@@ -279,6 +279,7 @@ pub(super) fn limits(info: &AdapterInfo, device: &wgpu::Device) -> GpuLimits {
         offset_alignment: limits.min_storage_buffer_offset_alignment,
         specialise_from: GpuLimits::SPECIALISE_FROM,
         max_iterations: max_iterations(info),
+        cuts: Cuts::NONE,
     }
 }
 

@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
 
-use crate::plan::{AdapterClass, GpuLimits, Residence};
+use crate::plan::{AdapterClass, Cuts, GpuLimits, Residence};
 use crate::{Algorithm, Error, Problem, Result};
 use apply::Remembered;
 use buffers::Pool;
@@ -74,6 +74,7 @@ pub(crate) use wait::{Clock, Wait};
 #[derive(Clone, Debug)]
 pub struct Gpu {
     shared: Arc<Shared>,
+    limits: Arc<GpuLimits>,
     remembered: Arc<Remembered>,
 }
 
@@ -82,7 +83,6 @@ struct Shared {
     device: Device,
     queue: Queue,
     info: AdapterInfo,
-    limits: GpuLimits,
     loss: Loss,
     pipelines: Pipelines,
     pool: Pool,
@@ -181,20 +181,31 @@ impl Gpu {
                 device,
                 queue,
                 info,
-                limits,
                 loss,
                 pipelines,
                 pool: Pool::default(),
                 between: Mutex::default(),
                 tuner,
             }),
+            limits: Arc::new(limits),
             remembered: Arc::default(),
         })
     }
 
     /// The same device, without the problems it remembers.
     fn forgetful(&self) -> Self {
-        Self { shared: self.shared.clone(), remembered: Arc::default() }
+        Self {
+            shared: self.shared.clone(),
+            limits: self.limits.clone(),
+            remembered: Arc::default(),
+        }
+    }
+
+    /// The same device, whose work is cut into pieces of these sizes.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_cuts(&self, cuts: Cuts) -> Self {
+        Self { limits: Arc::new(GpuLimits { cuts, ..*self.limits }), ..self.forgetful() }
     }
 
     fn remembered(&self) -> &Remembered {
@@ -254,13 +265,13 @@ impl Gpu {
     /// The limits plans are made for.
     #[must_use]
     pub fn limits(&self) -> &GpuLimits {
-        &self.shared.limits
+        &self.limits
     }
 
     /// Whether it is a GPU played by the CPU.
     #[must_use]
     pub fn is_software(&self) -> bool {
-        self.shared.limits.class == AdapterClass::Software
+        self.limits.class == AdapterClass::Software
     }
 
     /// What the pool of this device has done and holds.

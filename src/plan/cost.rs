@@ -86,7 +86,8 @@ pub(super) fn tasks(problem: &Problem, limits: &CpuLimits, one_thread: f64) -> (
     let tasks = if threads == 1 { 1 } else { threads * 4 };
     let least = (2 * g.extent().0).min(rows.div_ceil(threads));
     let rows_per_task = rows.div_ceil(tasks).max(least).max(1);
-    (rows_per_task.min(g.out_height.max(1)), threads)
+    let rows_per_task = limits.cuts.task_rows.unwrap_or(rows_per_task);
+    (rows_per_task.clamp(1, g.out_height.max(1)), threads)
 }
 
 /// What passes through memory at the same time as the sums are made takes that much longer.

@@ -12,7 +12,7 @@ use super::bands::SLACK;
 use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
-use super::{Accuracy, Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, PAIRS, Scheme};
+use super::{Accuracy, Band, CpuLaunch, CpuScheme, Cuts, GpuLaunch, Offer, PAIRS, Scheme};
 use crate::{ElementType, Problem};
 
 /// Sizes of tiles, as powers of two: what the steps of `shaders/fft.wgsl` reach.
@@ -185,7 +185,9 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let mut best: Option<(Tile, f64)> = None;
     for rows in SIZES {
         for columns in SIZES {
-            let Some(tile) = tile(problem, limits, (1 << rows, 1 << columns), finish) else {
+            let wanted = limits.cuts.transform.is_none_or(|cut| cut == (1 << rows, 1 << columns));
+            let tile = tile(problem, limits, (1 << rows, 1 << columns), finish);
+            let Some(tile) = tile.filter(|_| wanted) else {
                 continue;
             };
             // A band is one output pixel at least.
@@ -246,11 +248,12 @@ struct CpuTile {
     pairs: usize,
 }
 
-fn cpu_tiles(problem: &Problem) -> impl Iterator<Item = CpuTile> {
+fn cpu_tiles(problem: &Problem, cuts: &Cuts) -> impl Iterator<Item = CpuTile> {
     let g = *problem.geometry();
     let extent = g.extent();
     let sizes = CPU_SIZES.into_iter().flat_map(|rows| CPU_SIZES.map(|columns| (rows, columns)));
-    sizes.filter_map(move |size| {
+    let usual = cuts.transform.is_none();
+    sizes.filter(move |_| usual).chain(cuts.transform).filter_map(move |size| {
         let (rows, columns) = size;
         let valid = (outputs(rows, extent.0, g.stride.0), outputs(columns, extent.1, g.stride.1));
         if rows * columns > CPU_POINTS || valid.0 == 0 || valid.1 == 0 {
@@ -268,7 +271,7 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     let g = problem.geometry();
     let threads = limits.threads.max(1);
     let filters = problem.weights().filters;
-    let timed = cpu_tiles(problem).map(|tile| {
+    let timed = cpu_tiles(problem, &limits.cuts).map(|tile| {
         // Tasks of the same height, one tile's rows each, as many as threads share evenly.
         let tasks = (g.images * tile.down).div_ceil(threads);
         let one = cost::cpu_transform(tile.size, filters);
@@ -281,17 +284,18 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
         ));
     };
     let scheme = CpuScheme::Fft { tile: tile.size };
-    Ok((CpuLaunch { scheme, rows_per_task: tile.rows }, us))
+    let rows_per_task = limits.cuts.task_rows.map_or(tile.rows, |rows| rows.clamp(1, tile.rows));
+    Ok((CpuLaunch { scheme, rows_per_task }, us))
 }
 
 /// Output rows of a part and tiles of the CPU's gradient of the kernel, and its microseconds on one thread.
-pub(super) fn correlation(problem: &Problem) -> Option<(usize, (usize, usize), f64)> {
+pub(super) fn correlation(problem: &Problem, cuts: &Cuts) -> Option<(usize, (usize, usize), f64)> {
     // Of the kernel only the size counts.
     if problem.border().constant().is_some_and(|value| !value.is_finite()) {
         return None;
     }
     let filters = problem.weights().filters;
-    let timed = cpu_tiles(problem).map(|tile| {
+    let timed = cpu_tiles(problem, cuts).map(|tile| {
         let parts = (problem.geometry().images * tile.down) as f64;
         // Two tiles there, of the input and of the gradient; and those of a part back.
         let back = filters * tile.pairs.div_ceil(PAIRS);
@@ -300,16 +304,19 @@ pub(super) fn correlation(problem: &Problem) -> Option<(usize, (usize, usize), f
         (parts * transforms * one, tile)
     });
     let (us, tile) = timed.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    Some((tile.rows, tile.size, us))
+    let rows = cuts.part_rows.map_or(tile.rows, |rows| rows.clamp(1, tile.rows));
+    Some((rows, tile.size, us))
 }
 
 /// What its transforms spread: as in [`accuracy`], on three ways through a tile, and by the additions of
 /// products. The root mean square of what a pair of planes gives is at most `|x| |d|`, the lengths of what
 /// two planes hold of the input and of the gradient.
-pub(super) fn correlation_spread(problem: &Problem, size: (usize, usize)) -> f64 {
+pub(super) fn correlation_spread(problem: &Problem, rows: usize, size: (usize, usize)) -> f64 {
     let g = problem.geometry();
-    let Some(tile) = cpu_tiles(problem).find(|tile| tile.size == size) else { return 0.0 };
-    let pairs = (g.images * tile.down * tile.pairs) as f64;
+    let cuts = Cuts { transform: Some(size), ..Cuts::NONE };
+    let Some(tile) = cpu_tiles(problem, &cuts).next() else { return 0.0 };
+    let down = g.out_height.div_ceil(rows.max(1));
+    let pairs = (g.images * down * tile.pairs) as f64;
     let points = (size.0 * size.1) as f64;
     let outputs = (outputs(size.0, g.extent().0, g.stride.0)
         * outputs(size.1, g.extent().1, g.stride.1)) as f64;

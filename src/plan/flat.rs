@@ -158,7 +158,7 @@ impl Work {
 
         // Further columns, and further rows, share what is read where one's taps meet another's
         // source; columns first where there is one row of taps.
-        let room = SUMS / (units * spread);
+        let room = limits.cuts.sums.unwrap_or(SUMS).min(SUMS) / (units * spread);
         let across = out_columns.div_ceil(LANES * column_spacing);
         let chain = match room {
             _ if self.packed || kw <= column_phases => 1,

@@ -208,23 +208,23 @@ pub fn gradient(problem: &Problem, machine: &Machine) -> Result<GradientPlan> {
 /// By transforms where that is allowed and faster; and what it spreads. Neither asks for threads, so that
 /// these do not change sums.
 fn on_cpu(problem: &Problem, limits: &CpuLimits) -> (KernelGradient, f64) {
-    let fft = fft::correlation(problem)
+    let fft = fft::correlation(problem, &limits.cuts)
         .filter(|(.., us)| problem.conv().finite && *us < cost::cpu_correlation(problem, limits));
     match fft {
         Some((rows, tile, _)) => {
-            (KernelGradient::CpuFft { rows, tile }, fft::correlation_spread(problem, tile))
+            (KernelGradient::CpuFft { rows, tile }, fft::correlation_spread(problem, rows, tile))
         }
-        None => (KernelGradient::Cpu { rows: rows(problem) }, 0.0),
+        None => (KernelGradient::Cpu { rows: rows(problem, limits) }, 0.0),
     }
 }
 
 /// Output rows of a part on the CPU: by the shape alone, so that threads do not change sums.
-fn rows(problem: &Problem) -> usize {
+fn rows(problem: &Problem, limits: &CpuLimits) -> usize {
     let g = problem.geometry();
     let row = g.out_width * g.channels;
     let few = PART.div_ceil(row.max(1)).max(2 * g.extent().0);
     let least = (g.images * g.out_height).div_ceil(MAX_PARTS);
-    few.max(least).clamp(1, g.out_height.max(1))
+    limits.cuts.part_rows.unwrap_or(few.max(least)).clamp(1, g.out_height.max(1))
 }
 
 fn correlation(problem: &Problem, limits: &GpuLimits) -> Result<Correlation> {
@@ -260,7 +260,8 @@ fn correlation(problem: &Problem, limits: &GpuLimits) -> Result<Correlation> {
     // Positions of an invocation, and how many a driver lets it have.
     let most = limits.max_iterations / (2 * (2 + rows * (columns + 1)) as u64);
     let most = usize::try_from(most).unwrap_or(usize::MAX).clamp(1, 1 << 20);
-    let mut together = (flat.saturating_mul(down) / groups).clamp(16, POSITIONS).min(most);
+    let usual = (flat.saturating_mul(down) / groups).clamp(16, POSITIONS);
+    let mut together = limits.cuts.positions.unwrap_or(usual).clamp(1, most);
     // What lies between fits a binding, whatever the depth, though a band makes a part at least.
     let room = usize::try_from(limits.max_range() / 4).unwrap_or(usize::MAX) / values;
     let mut correlation =

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Cuts;
+
 /// What kind of adapter it is; block sizes and costs depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -51,6 +53,9 @@ pub struct GpuLimits {
     /// Loop iterations after which the driver ends an invocation, its work undone; `u64::MAX`
     /// except for one driver.
     pub max_iterations: u64,
+    /// For tests.
+    #[doc(hidden)]
+    pub cuts: Cuts,
 }
 
 impl GpuLimits {
@@ -70,6 +75,7 @@ impl GpuLimits {
             offset_alignment: 256,
             specialise_from: Self::SPECIALISE_FROM,
             max_iterations: u64::MAX,
+            cuts: Cuts::NONE,
         }
     }
 
@@ -92,15 +98,16 @@ impl GpuLimits {
     /// while another is computed, and enough to make up for a submission.
     #[must_use]
     pub fn usual_host_range(&self) -> u64 {
-        self.max_range().min(16 << 20)
+        self.max_range().min(self.cuts.band_bytes.unwrap_or(16 << 20))
     }
 
     /// The largest range of a band of data that lies there.
     pub(super) fn band_bytes(&self, residence: Residence) -> u64 {
-        match residence {
+        let most = match residence {
             Residence::Host => self.max_host_range(),
             Residence::Device | Residence::Texture => self.max_range(),
-        }
+        };
+        most.min(self.cuts.band_bytes.unwrap_or(most))
     }
 
     /// Refuses an invocation of so many loop iterations where the driver would end it early.
@@ -119,6 +126,9 @@ impl GpuLimits {
     /// that on a poor kernel, so this is far below it.
     #[must_use]
     pub fn max_work(&self) -> u64 {
+        if let Some(work) = self.cuts.band_work {
+            return work;
+        }
         match self.class {
             AdapterClass::Discrete => 1 << 34,
             AdapterClass::Integrated | AdapterClass::Unknown => 1 << 32,
@@ -135,6 +145,9 @@ pub struct CpuLimits {
     pub threads: usize,
     /// f32 lanes of a vector.
     pub lanes: usize,
+    /// For tests.
+    #[doc(hidden)]
+    pub cuts: Cuts,
 }
 
 /// The machine a plan is for.

@@ -7,6 +7,7 @@
 mod bands;
 mod chain;
 mod cost;
+mod cuts;
 mod direct;
 mod edges;
 mod fft;
@@ -24,6 +25,7 @@ pub use bands::{Band, Span};
 pub(crate) use chain::problems;
 pub use chain::{ChainPlan, ChainStage, chain};
 pub use cost::Traffic;
+pub use cuts::Cuts;
 pub(crate) use edges::{Rectangle, edges};
 pub use fft::{Lines, Tile};
 pub(crate) use fft::{Tiles, outputs as tile_outputs};

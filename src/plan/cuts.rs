@@ -1,0 +1,42 @@
+//! Sizes of the pieces that work is cut into, where they are not the plan's own choice.
+
+/// Tests draw these at random, so that small problems meet the borders of tasks, tiles, parts and bands,
+/// which otherwise lie where only large ones reach. `None` is what the plan takes by its own numbers.
+///
+/// They change time and memory. Results keep their bounds; where a piece only says who makes an output, as
+/// tasks, tiles of columns and bands do, they keep their bits too, but for `fft`, whose tiles begin
+/// where a piece does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[doc(hidden)]
+pub struct Cuts {
+    /// CPU: output rows of a task.
+    pub task_rows: Option<usize>,
+    /// CPU: scalars of a tile of columns.
+    pub tile: Option<usize>,
+    /// CPU: output rows of a part of a kernel's gradient.
+    pub part_rows: Option<usize>,
+    /// Both: rows and columns of the tiles of `fft`; powers of two on a GPU.
+    pub transform: Option<(usize, usize)>,
+    /// GPU: bytes of a band.
+    pub band_bytes: Option<u64>,
+    /// GPU: multiply-adds of a band.
+    pub band_work: Option<u64>,
+    /// GPU: vectors of sums of a block of `flat`.
+    pub sums: Option<usize>,
+    /// GPU: positions that an invocation adds up of a kernel's gradient.
+    pub positions: Option<usize>,
+}
+
+impl Cuts {
+    /// The plan's own choice everywhere.
+    pub const NONE: Self = Self {
+        task_rows: None,
+        tile: None,
+        part_rows: None,
+        transform: None,
+        band_bytes: None,
+        band_work: None,
+        sums: None,
+        positions: None,
+    };
+}
