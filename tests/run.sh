@@ -3,7 +3,10 @@
 # installs Mesa's software one (Debian, Ubuntu: as root or through sudo) and says what to install
 # elsewhere. The adapter can be chosen by WGPU_ADAPTER_NAME and WGPU_BACKEND.
 #
-#   sh tests/run.sh [what to hand to `cargo test`]
+#   sh tests/run.sh [--full] [what to hand to `cargo test`]
+#
+# --full tries every combination of options where otherwise every two of them meet, and ten times as many
+# random problems: an hour or so, before a release.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -37,4 +40,14 @@ if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
     trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
 fi
 
-CHANNELWISE_REQUIRE_GPU=1 cargo test --all-features "$@"
+if [ "${1:-}" = --full ]; then
+    shift
+    export CHANNELWISE_FULL=1
+else
+    # Mesa's software driver would take most of the time to optimise shaders that run for milliseconds:
+    # the same answers, in a third of the time.
+    export GALLIVM_PERF="${GALLIVM_PERF:-nopt}"
+fi
+CHANNELWISE_REQUIRE_GPU=1 cargo test --release --config tests/checked.toml --all-features "$@"
+# The inner loops as compilers made them, without checks.
+[ $# -gt 0 ] || cargo test --release --test assembly

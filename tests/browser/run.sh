@@ -36,8 +36,9 @@ building=$!
 wasm=$(sh tests/browser/std.sh "$cache")
 wait "$building"
 
-cargo build --quiet --features cli --bin channelwise
-program=${CARGO_TARGET_DIR:-target}/debug/channelwise
+# As the other tests build it.
+cargo test --quiet --release --config tests/checked.toml --all-features --test program --no-run
+program=${CARGO_TARGET_DIR:-target}/release/channelwise
 
 # The README's command.
 work=$(mktemp -d)

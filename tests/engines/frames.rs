@@ -1,17 +1,15 @@
 //! Streams of frames: in order, right, and gone when they are dropped. Their memory has a program of its
 //! own, `memory.rs`.
 
-mod common;
-
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use crate::common::{BORDERS, Rng, compare, gpu};
 use channelwise::{
     Border, Conv2d, Element, Engine, Error, FrameStream, Gpu, Kernel, Layout, Padding, Problem,
     Shape, reference,
 };
-use common::{BORDERS, Rng, compare, gpu};
 use pollster::block_on;
 
 /// Frames that differ from each other.

@@ -1,14 +1,12 @@
 //! Images against the definition: pixels decoded, filtered in f64, encoded and rounded.
 
-mod common;
-
+use crate::common::{BORDERS, Rng};
 use channelwise::color::{AlphaMode, decode, encode};
 use channelwise::image::ImageOptions;
 use channelwise::{
     Activation, Border, Conv2d, Element, ElementType, Engine, Error, Kernel, Layout, Padding,
     Problem, reference,
 };
-use common::{BORDERS, Rng};
 use image::{
     DynamicImage, GenericImageView, ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba, Rgba32FImage,
 };
@@ -16,7 +14,7 @@ use image::{
 const ALPHAS: [AlphaMode; 3] = [AlphaMode::Filter, AlphaMode::Keep, AlphaMode::Premultiply];
 
 fn engines() -> Vec<Engine> {
-    [Some(Engine::cpu()), common::gpu().map(Engine::from)].into_iter().flatten().collect()
+    [Some(Engine::cpu()), crate::common::gpu().map(Engine::from)].into_iter().flatten().collect()
 }
 
 fn picture<P: Pixel<Subpixel: Element>>(

@@ -1,16 +1,14 @@
 //! Laws that hold for any problem, whatever the numbers: on the CPU and on every GPU algorithm,
 //! over shapes, kernels and options drawn by proptest from a fixed seed.
 
-mod common;
-
 use std::cell::Cell;
 use std::fmt::Debug;
 
+use crate::common::{Kind, Rng, dims, main_engines, run_filled, same_bits, say, to_nchw};
 use channelwise::{
     Algorithm, Border, Conv2d, Element, Engine, Error, Kernel, Layout, Padding, Problem, Shape,
     f16, reference,
 };
-use common::{Kind, Rng, dims, main_engines, run_filled, same_bits, say, to_nchw};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -36,7 +34,7 @@ struct Setup {
 
 fn setups() -> impl Strategy<Value = Setup> {
     let input = (1..3usize, 1..20usize, 1..28usize, 1..6usize);
-    let borders = common::BORDERS.to_vec();
+    let borders = crate::common::BORDERS.to_vec();
     (
         input,
         select(vec![(1, 1), (3, 3), (2, 4), (5, 3)]),
@@ -254,7 +252,7 @@ fn sums_of_inputs_give_sums_of_outputs() {
         let (x, z) = (coarse(setup.seed), coarse(setup.seed + 7));
         let (a, b) = (2.0f32, -0.5f32);
         let mixed: Vec<f32> = x.iter().zip(&z).map(|(x, z)| a * x + b * z).collect();
-        let problem = Problem::new(&conv, setup.input, common::F32, common::F32)?;
+        let problem = Problem::new(&conv, setup.input, crate::common::F32, crate::common::F32)?;
         let one = |data: &[f32]| -> Result<(Vec<f32>, Vec<f64>), Stop> {
             let allowed = reference::run(&problem, data).iter().map(|e| e.allowance).collect();
             Ok((run::<f32, f32>(engine, &conv, setup.input, data)?, allowed))
@@ -342,7 +340,7 @@ fn planes_are_channels() {
         let conv = setup.conv().stride(setup.stride.0, setup.stride.1);
         let x: Vec<f32> = setup.data();
         let y = run::<f32, f32>(engine, &conv, setup.input, &x)?;
-        let problem = Problem::new(&conv, setup.input, common::F32, common::F32)?;
+        let problem = Problem::new(&conv, setup.input, crate::common::F32, crate::common::F32)?;
         let &[n, h, w, c] = problem.output_shape().dims() else { unreachable!() };
         let planar = conv.layout(Layout::Nchw);
         let planes = to_nchw(&x, setup.input);
@@ -391,7 +389,7 @@ fn a_stride_takes_every_so_manieth() {
         if engine.prepare::<f32, f32>(&conv, setup.input)?.plan().algorithm() != Algorithm::Flat {
             return Ok(same_bits(&got, &want)?);
         }
-        let problem = Problem::new(&conv, setup.input, common::F32, common::F32)?;
+        let problem = Problem::new(&conv, setup.input, crate::common::F32, crate::common::F32)?;
         for (i, exact) in reference::run(&problem, &x).iter().enumerate() {
             let off = (f64::from(got[i]) - f64::from(want[i])).abs();
             if off.is_nan() || off > 2.0 * exact.allowance {

@@ -1,16 +1,14 @@
 //! Every error a caller can cause: its variant, and that its text names the argument, the value
 //! found and the limit. Nothing here allocates what it asks for, and nothing panics.
 
-mod common;
-
 use std::fmt::Debug;
 
+use crate::common::{F32, Kind, U8, engines, main_engines};
 use channelwise::ndarray::{Array2, Array3, Array4};
 use channelwise::{
     Activation, Algorithm, Border, Conv2d, Cpu, ElementType, Engine, Error, Kernel, Layout,
     Padding, Pointwise, Problem, Result, Shape,
 };
-use common::{F32, Kind, U8, engines, main_engines};
 
 /// Variants by name, for `refused`.
 fn variant(error: &Error) -> &'static str {
@@ -339,7 +337,7 @@ fn huge_shapes_without_elements_do_not_panic() {
     for layout in [Layout::Nhwc, Layout::Nchw] {
         for batch in [usize::MAX, usize::MAX / 2, 1 << 62] {
             let conv = box3().layout(layout);
-            let shape = common::dims([batch, 8, 8, 0], layout);
+            let shape = crate::common::dims([batch, 8, 8, 0], layout);
             // An answer or an error, on every engine.
             for backend in main_engines() {
                 let _ = backend.engine.prepare::<f32, f32>(&conv, shape).map(|prepared| {
@@ -356,12 +354,12 @@ fn huge_shapes_without_elements_do_not_panic() {
 /// Shapes at the limit are planned, which is arithmetic only, by every engine.
 #[test]
 fn the_largest_problems_are_planned_without_overflow() {
-    use channelwise::plan::{self, CpuLimits, GpuLimits, Machine, Residence};
+    use channelwise::plan::{self, CpuLimits, Cuts, GpuLimits, Machine, Residence};
     // 2^59 output elements: as many images and channels as bytes allow, and taps on top.
     let conv = Conv2d::new(Kernel::new(31, 31, vec![1.0; 961]).unwrap());
     for shape in [[1 << 50, 1, 1, 256], [1, 1 << 29, 1 << 5, 1 << 25]] {
         let problem = problem(&conv, shape).unwrap();
-        let machine = Machine::Cpu(CpuLimits { threads: 8, lanes: 8 });
+        let machine = Machine::Cpu(CpuLimits { threads: 8, lanes: 8, cuts: Cuts::NONE });
         plan::choose(&problem, &machine, Algorithm::Auto).unwrap();
     }
     // One pixel that does not fit a device.

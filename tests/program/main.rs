@@ -1,9 +1,7 @@
 //! The `channelwise` program from outside: files, options, reports and failures.
-#![cfg(feature = "cli")]
 
-#[path = "cli/failures.rs"]
 mod failures;
-#[path = "cli/room.rs"]
+
 mod room;
 
 use std::fs;

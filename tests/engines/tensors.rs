@@ -1,17 +1,15 @@
 //! Tensors in device memory: in, out, filtered there, at any place of the caller's buffers; and devices
 //! of the caller's.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::common::{BORDERS, F32, Rng, U8, compare, gpu};
 use channelwise::wgpu::{self, BufferUsages};
 use channelwise::{
     Algorithm, BufferRange, Conv2d, Element, ElementType, Engine, Error, Gpu, GpuOptions,
     GpuTensor, Kernel, Layout, Padding, Problem, Shape, reference,
 };
-use common::{BORDERS, F32, Rng, U8, compare, gpu};
 use ndarray::{Array2, Array3, Array4, s};
 use pollster::block_on;
 
@@ -397,7 +395,7 @@ fn a_pipeline_cache_is_used_where_there_can_be_one() {
     assert!(want.is_ok());
     let with = app_device(&adapter, wgpu::Features::all());
     if !with.0.features().contains(wgpu::Features::PIPELINE_CACHE) {
-        common::say("pipeline caches not covered: the adapter has none");
+        crate::common::say("pipeline caches not covered: the adapter has none");
         return;
     }
     let empty = cache(&with.0, None);

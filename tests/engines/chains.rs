@@ -1,14 +1,12 @@
 //! Chains of convolutions, folded or not, against the definition applied stage by stage.
 
-mod common;
-
+use crate::common::{BORDERS, F32, Rng, U8, compare, gpu};
 use channelwise::plan::{ChainPlan, GpuLimits, Machine, Residence, chain};
 use channelwise::reference::{self, Expected};
 use channelwise::{
     Activation, Algorithm, Border, BufferRange, Conv2d, Element, Engine, Error, Gpu, GpuTensor,
     Kernel, Layout, Padding, Problem, Shape, wgpu,
 };
-use common::{BORDERS, F32, Rng, U8, compare, gpu};
 use ndarray::{ArrayView, Axis, Ix3, Ix4};
 use pollster::block_on;
 
@@ -318,7 +316,7 @@ fn what_lies_between_is_pooled() {
 /// Rows beyond what can be bound, so that stages read and write in bands.
 #[test]
 fn bands_do_not_show_in_a_chain() {
-    let Some(small) = common::small_gpu() else { return };
+    let Some(small) = crate::common::small_gpu() else { return };
     for border in [Border::Constant(0.7), Border::Reflect101, Border::Wrap] {
         let two = [1, 2]
             .map(|seed| stage(Rng::new(seed).kernel(3, 3, 1), 0.0, |conv| conv.border(border)));
@@ -332,7 +330,7 @@ fn arrays_of_any_order_go_through() {
     let x = ndarray::Array3::from_shape_vec((6, 8, 3), Rng::new(2).f32s(144, -1.0, 1.0)).unwrap();
     let mut flipped = x.clone();
     flipped.invert_axis(Axis(1));
-    for engine in common::main_engines() {
+    for engine in crate::common::main_engines() {
         let Ok(chain) = engine.engine.chain::<f32, f32>(&[conv.clone(), conv.clone()], [6, 8, 3])
         else {
             // An algorithm that does not apply.

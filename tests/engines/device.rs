@@ -1,8 +1,6 @@
 //! Devices: low limits, bands, the caller's buffers, loss. On whatever adapter the environment
 //! names, software included.
 
-mod common;
-
 use channelwise::wgpu::{self, BufferUsages};
 use channelwise::{
     Activation, Algorithm, Border, BufferRange, Conv2d, Element, ElementType, Engine, Error, Gpu,
@@ -25,12 +23,12 @@ fn gpu_with(limits: Option<wgpu::Limits>) -> Option<Gpu> {
 
 /// Whether there is an adapter; `common` says so, and refuses where one is required.
 fn gpu_available() -> bool {
-    common::engines().iter().any(|backend| backend.kind.is_gpu())
+    crate::common::engines().iter().any(|backend| backend.kind.is_gpu())
 }
 
 /// Pseudo-random elements, never all alike.
 fn noise<T: Element>(len: usize, seed: u64) -> Vec<T> {
-    let mut rng = common::Rng::new(seed);
+    let mut rng = crate::common::Rng::new(seed);
     let (lo, hi) = if T::TYPE == ElementType::U8 { (0.0, 256.0) } else { (-1.0, 1.0) };
     (0..len).map(|_| T::from_f32(rng.uniform(lo, hi))).collect()
 }

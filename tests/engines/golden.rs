@@ -3,19 +3,17 @@
 //! through the presets named after the tools. So must the reference give the gradients of
 //! TensorFlow and PyTorch.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 
+use crate::common::{F16, F32, Outcome, Tally, U8, U16, compare, run_dirty, to_nchw};
 use channelwise::ndarray::{Array4, ArrayD, Ix4};
 use channelwise::reference::Expected;
 use channelwise::{
-    Activation, Border, Conv2d, Element, ElementType, Kernel, Layout, Padding, Problem, Shape,
+    Activation, Border, Conv2d, Element, ElementType, Kernel, Layout, Padding, Problem, Shape, f16,
     reference,
 };
-use common::{F32, Outcome, Tally, U8, compare, run_dirty, to_nchw};
 use ndarray_npy::{ReadableElement, read_npy};
 use serde::Deserialize;
 
@@ -102,8 +100,10 @@ struct GradientCase {
     tolerances: [Both; 3],
 }
 
-fn folder() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"))
+/// Where the vectors lie: beside this test, or where a machine that did not compile it says.
+fn folder() -> PathBuf {
+    let told = std::env::var_os("CHANNELWISE_GOLDEN").map(PathBuf::from);
+    told.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/golden").into())
 }
 
 fn manifest() -> Vec<Entry> {
@@ -168,6 +168,8 @@ impl Entry {
         match self.dtype.as_str() {
             "f32" => F32,
             "u8" => U8,
+            "u16" => U16,
+            "f16" => F16,
             other => panic!("{self}: dtype {other}"),
         }
     }
@@ -239,6 +241,7 @@ impl Entry {
     fn output(&self) -> Vec<f64> {
         match self.dtype() {
             U8 => read::<u8>(&self.files.output).mapv(f64::from),
+            U16 => read::<u16>(&self.files.output).mapv(f64::from),
             _ => read::<f64>(&self.files.output),
         }
         .into_dimensionality::<Ix4>()
@@ -248,10 +251,28 @@ impl Entry {
         .0
     }
 
-    fn input<T: ReadableElement>(&self) -> Vec<T> {
-        let input = read::<T>(&self.files.input);
-        assert_eq!(input.shape(), self.input_shape);
-        input.into_raw_vec_and_offset().0
+    /// The input, which files hold as integers or as f32.
+    fn input<T: Element>(&self) -> Vec<T> {
+        fn of<F: ReadableElement, T>(case: &Entry, to: impl Fn(F) -> T) -> Vec<T> {
+            let input = read::<F>(&case.files.input);
+            assert_eq!(input.shape(), case.input_shape);
+            input.into_raw_vec_and_offset().0.into_iter().map(to).collect()
+        }
+        match self.dtype() {
+            U8 => of(self, |x: u8| T::from_f32(f32::from(x))),
+            U16 => of(self, |x: u16| T::from_f32(f32::from(x))),
+            _ => of(self, |x: f32| T::from_f32(x)),
+        }
+    }
+
+    /// What the reference gives: exactly, and as an engine would store it.
+    fn by_reference<T: Element>(&self, problem: &Problem) -> (Vec<f64>, Vec<f64>) {
+        let all = reference::run(problem, &self.input::<T>());
+        let stored = |e: &Expected| match T::TYPE {
+            F32 => e.value,
+            _ => f64::from(e.nearest::<T>().to_f32()),
+        };
+        all.iter().map(|e| (e.value, stored(e))).unzip()
     }
 
     /// The gradients, where the case has some.
@@ -338,15 +359,11 @@ fn reference_gives_the_tools_answers() {
             failures.push(format!("{case}: shape {}", problem.output_shape()));
             continue;
         }
-        let (values, stored): (Vec<f64>, Vec<f64>) = match case.dtype() {
-            U8 => reference::run(&problem, &case.input::<u8>())
-                .iter()
-                .map(|e| (e.value, f64::from(e.nearest::<u8>())))
-                .unzip(),
-            _ => reference::run(&problem, &case.input::<f32>())
-                .iter()
-                .map(|e| (e.value, e.value))
-                .unzip(),
+        let (values, stored) = match case.dtype() {
+            U8 => case.by_reference::<u8>(&problem),
+            U16 => case.by_reference::<u16>(&problem),
+            F16 => case.by_reference::<f16>(&problem),
+            _ => case.by_reference::<f32>(&problem),
         };
         let want = case.output();
         if let Err(text) = case.judge(&stored, &want) {
@@ -359,9 +376,9 @@ fn reference_gives_the_tools_answers() {
             failures.push(format!("{case}: the reference is not exact"));
         }
     }
-    common::say(&format!("golden reference: {} cases", cases.len()));
-    common::refuse("reference", &failures);
-    assert!(cases.len() >= 26, "only {} cases", cases.len());
+    crate::common::say(&format!("golden reference: {} cases", cases.len()));
+    crate::common::refuse("reference", &failures);
+    assert!(cases.len() >= 32, "only {} cases", cases.len());
 }
 
 #[test]
@@ -400,7 +417,7 @@ fn engines_give_the_tools_gradients() {
         let shape = |[a, b, c, d]: [usize; 4]| (a, b, c, d);
         let x = Array4::from_shape_vec(shape(case.input_shape), case.x.clone()).unwrap();
         let dy = Array4::from_shape_vec(shape(entry.output_shape), case.dy.clone()).unwrap();
-        for backend in common::main_engines() {
+        for backend in crate::common::main_engines() {
             let got = backend.engine.backward(&case.conv, &x, &dy).unwrap();
             let wide = |all: &mut dyn Iterator<Item = &f32>| -> Vec<f64> {
                 all.map(|v| f64::from(*v)).collect()
@@ -412,11 +429,11 @@ fn engines_give_the_tools_gradients() {
             judged += 1;
         }
     }
-    assert_eq!(judged, 2 * common::main_engines().count());
+    assert_eq!(judged, 2 * crate::common::main_engines().count());
 }
 
 /// One case with these options on all engines, against the tool and against the reference.
-fn engines_give<T: Element + ReadableElement>(tally: &mut Tally, case: &Entry, conv: &Conv2d) {
+fn engines_give<T: Element>(tally: &mut Tally, case: &Entry, conv: &Conv2d) {
     let layout =
         if format!("{conv:?}").contains("layout: Nchw") { Layout::Nchw } else { Layout::Nhwc };
     let mut input: Vec<T> = case.input();
@@ -425,9 +442,13 @@ fn engines_give<T: Element + ReadableElement>(tally: &mut Tally, case: &Entry, c
         input = to_nchw(&input, case.input_shape);
         want = to_nchw(&want, case.output_shape);
     }
-    let shape = Shape::from(common::dims(case.input_shape, layout));
+    let shape = Shape::from(crate::common::dims(case.input_shape, layout));
     let problem = Problem::new(conv, shape, T::TYPE, T::TYPE).unwrap();
-    assert_eq!(problem.output_shape().dims(), common::dims(case.output_shape, layout), "{case}");
+    assert_eq!(
+        problem.output_shape().dims(),
+        crate::common::dims(case.output_shape, layout),
+        "{case}"
+    );
     let expected = reference::run(&problem, &input);
     tally.each(case, |engine| match run_dirty::<T, T>(engine, conv, shape, &input) {
         Outcome::Done(got) => {
@@ -445,6 +466,8 @@ fn engines_give<T: Element + ReadableElement>(tally: &mut Tally, case: &Entry, c
 fn run(tally: &mut Tally, case: &Entry, conv: &Conv2d) {
     match case.dtype() {
         U8 => engines_give::<u8>(tally, case, conv),
+        U16 => engines_give::<u16>(tally, case, conv),
+        F16 => engines_give::<f16>(tally, case, conv),
         _ => engines_give::<f32>(tally, case, conv),
     }
 }

@@ -1,9 +1,7 @@
 //! From texture to texture, held to the CPU engine on the same pixels: every border, every treatment of
 //! alpha and colours, every format.
 
-mod common;
-
-use common::gpu;
+use crate::common::gpu;
 
 use channelwise::color::{self, AlphaMode};
 use channelwise::wgpu::{self, TextureFormat, TextureUsages, TextureView};
@@ -74,7 +72,7 @@ fn from_half(half: u16) -> f32 {
 
 /// Values that `format` holds exactly: 0 to 1 for unorm, beyond for floats, and alpha of every kind.
 fn pixels(format: TextureFormat, [h, w]: [usize; 2], seed: u64) -> Vec<f32> {
-    let mut rng = common::Rng::new(seed);
+    let mut rng = crate::common::Rng::new(seed);
     let mut value = |alpha: bool| match format {
         Rgba8Unorm | Bgra8Unorm => rng.below(256) as f32 / 255.0,
         Rgba16Float if alpha => rng.below(1025) as f32 / 1024.0,
@@ -317,14 +315,14 @@ fn transforms(gpu: &Gpu) -> bool {
 /// Every border, alpha and light with both strides, between textures of these formats.
 fn agree(test: &str, formats: &[[TextureFormat; 2]]) {
     let Some(gpu) = gpu() else { return };
-    let mut rng = common::Rng::new(1);
+    let mut rng = crate::common::Rng::new(1);
     let sizes = [[1, 1], [7, 13], [2, 5], [33, 18], [1, 9], [21, 66]];
     let writes_bgra = gpu.device().features().contains(wgpu::Features::BGRA8UNORM_STORAGE);
     let (mut cases, mut texels, mut open) = (0, 0, 0);
     let mut covered = Algorithm::ALL.map(|algorithm| (algorithm, 0));
     let mut worst = 0f32;
     let mut failures = Vec::new();
-    let treatments = common::BORDERS.into_iter().flat_map(|border| {
+    let treatments = crate::common::BORDERS.into_iter().flat_map(|border| {
         let modes = ALPHAS.into_iter().flat_map(|alpha| [(alpha, false), (alpha, true)]);
         modes.map(move |(alpha, linear)| (border, alpha, linear))
     });
@@ -369,11 +367,11 @@ fn agree(test: &str, formats: &[[TextureFormat; 2]]) {
         }
     }
     let by: Vec<String> = covered.iter().map(|(a, n)| format!("{a} {n}")).collect();
-    common::say(&format!(
+    crate::common::say(&format!(
         "{test}: {cases} cases by {}; {open} of {texels} values open, at worst {worst:.2} of what is allowed",
         by.join(", ")
     ));
-    common::refuse(test, &failures);
+    crate::common::refuse(test, &failures);
     let [flat, separable, fft, direct] = covered.map(|(_, n)| n);
     assert_eq!(flat + direct, cases);
     assert!(separable * 9 >= cases && flat * 3 >= cases && direct * 3 >= cases);
@@ -399,7 +397,7 @@ fn textures_of_floats_agree() {
 #[test]
 fn options_agree() {
     let Some(gpu) = gpu() else { return };
-    let mut rng = common::Rng::new(5);
+    let mut rng = crate::common::Rng::new(5);
     // A name, a kernel's size, the tap alpha is kept from, and what is asked for.
     type Asked = (&'static str, [usize; 2], (usize, usize), fn(Kernel) -> Conv2d);
     let same: [Asked; 7] = [
@@ -459,7 +457,7 @@ fn options_agree() {
 /// Where what lies between passes does not fit, bands see the whole texture.
 #[test]
 fn bands_of_textures_do_not_show() {
-    let Some(small) = common::small_gpu() else { return };
+    let Some(small) = crate::common::small_gpu() else { return };
     for (formats, size) in [([Rgba16Float; 2], [70, 230]), ([R32Float; 2], [9, 2001])] {
         for border in [Border::Constant(0.7), Border::Wrap, Border::Reflect] {
             let blur = Kernel::gaussian(9, 2.0).unwrap();

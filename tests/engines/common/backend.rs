@@ -1,0 +1,174 @@
+//! Every engine of this machine, with every algorithm forced.
+
+use std::io::Write as _;
+use std::sync::OnceLock;
+
+use channelwise::{Algorithm, Cpu, Engine, Gpu, GpuOptions, wgpu};
+
+/// Which code does the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Its `direct`.
+    Cpu,
+    CpuSeparable,
+    CpuFft,
+    GpuDirect,
+    GpuFlat,
+    GpuSeparable,
+    GpuFft,
+}
+
+/// Every algorithm of a GPU.
+const GPU: [(&str, Kind, Algorithm); 4] = [
+    ("gpu direct", Kind::GpuDirect, Algorithm::Direct),
+    ("gpu flat", Kind::GpuFlat, Algorithm::Flat),
+    ("gpu separable", Kind::GpuSeparable, Algorithm::Separable),
+    ("gpu fft", Kind::GpuFft, Algorithm::Fft),
+];
+
+/// An engine with its algorithm forced.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) engine: Engine,
+}
+
+/// Every engine of this machine with every algorithm: the CPU at each SIMD level, on one thread
+/// and on two, and the GPU that the environment selects. Made once, so the device is too.
+///
+/// A machine without a GPU is told of on stderr, and refused where `CHANNELWISE_REQUIRE_GPU=1`.
+pub(crate) fn engines() -> &'static [Backend] {
+    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
+    ENGINES.get_or_init(|| {
+        let mut all = Vec::new();
+        for level in Cpu::simd_levels() {
+            for threads in [1, 2] {
+                let cpu = Cpu::with_threads(threads).unwrap().with_simd(level).unwrap();
+                assert_eq!((cpu.simd(), cpu.limits().threads), (level, threads));
+                let cpu = Engine::from(cpu);
+                let mut push = |name: &str, kind, algorithm| {
+                    let name = format!("cpu {level} x{threads}{name}");
+                    all.push(Backend { name, kind, engine: cpu.with_algorithm(algorithm) });
+                };
+                push("", Kind::Cpu, Algorithm::Direct);
+                if threads == 2 {
+                    push(" separable", Kind::CpuSeparable, Algorithm::Separable);
+                }
+                // Its transforms choose a level by themselves.
+                if threads == 2 && level == Cpu::simd_levels()[0] {
+                    push(" fft", Kind::CpuFft, Algorithm::Fft);
+                }
+            }
+        }
+        match Engine::gpu() {
+            Ok(gpu) => {
+                say(&format!("GPU covered: {gpu}"));
+                for (name, kind, algorithm) in GPU {
+                    let engine = gpu.with_algorithm(algorithm);
+                    all.push(Backend { name: name.into(), kind, engine });
+                }
+            }
+            Err(error) => {
+                say(&format!("GPU not covered: {error}"));
+                let required = std::env::var("CHANNELWISE_REQUIRE_GPU").is_ok_and(|v| v == "1");
+                assert!(!required, "CHANNELWISE_REQUIRE_GPU=1, and there is no GPU: {error}");
+            }
+        }
+        all
+    })
+}
+
+impl Kind {
+    pub(crate) fn is_gpu(self) -> bool {
+        !matches!(self, Self::Cpu | Self::CpuSeparable | Self::CpuFft)
+    }
+
+    /// Whether it cannot do everything.
+    pub(crate) fn may_refuse(self) -> bool {
+        !matches!(self, Self::Cpu | Self::GpuDirect)
+    }
+
+    /// Whether sums that are exact in f32 come out exact, for any kernel.
+    pub(crate) fn is_exact(self) -> bool {
+        matches!(self, Self::Cpu | Self::GpuDirect | Self::GpuFlat)
+    }
+}
+
+/// GPU engines whose shaders have every size as a constant. None where [`engines`] has no GPU.
+pub(crate) fn specialised_devices() -> &'static [Backend] {
+    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
+    ENGINES.get_or_init(|| gpus(&GpuOptions::new().specialise_from(0), "specialised "))
+}
+
+/// GPU engines that are planned for as a discrete GPU with WebGPU's default limits, whatever they are.
+/// None where [`engines`] has no GPU.
+pub(crate) fn pretended_devices() -> &'static [Backend] {
+    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
+    ENGINES.get_or_init(|| {
+        let options = GpuOptions::new().limits(wgpu::Limits::default());
+        all_of(
+            "pretended ",
+            gpu_of(&options).map(|own| {
+                let mut info = own.adapter_info().clone();
+                (info.name, info.device_type) = ("another".into(), wgpu::DeviceType::DiscreteGpu);
+                Gpu::from_device(info, own.device().clone(), own.queue().clone()).unwrap()
+            }),
+        )
+    })
+}
+
+/// The algorithms of a GPU made with `options`. None where [`engines`] has no GPU.
+fn gpus(options: &GpuOptions, name: &str) -> Vec<Backend> {
+    all_of(name, gpu_of(options))
+}
+
+fn all_of(name: &str, gpu: Option<Gpu>) -> Vec<Backend> {
+    let Some(gpu) = gpu.map(Engine::from) else { return Vec::new() };
+    let backend = |(algorithm_name, kind, algorithm)| Backend {
+        name: format!("{name}{algorithm_name}"),
+        kind,
+        engine: gpu.with_algorithm(algorithm),
+    };
+    GPU.map(backend).into()
+}
+
+/// GPU engines whose device binds no more than 64 KiB at once, so that nearly everything is cut
+/// into bands. None where [`engines`] has no GPU.
+pub(crate) fn small_devices() -> &'static [Backend] {
+    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
+    ENGINES.get_or_init(|| gpus(&small_options(), "small "))
+}
+
+fn small_options() -> GpuOptions {
+    GpuOptions::new().limits(wgpu::Limits {
+        max_storage_buffer_binding_size: 1 << 16,
+        ..wgpu::Limits::downlevel_defaults()
+    })
+}
+
+/// A device of its own, where [`engines`] has a GPU.
+pub(crate) fn gpu() -> Option<Gpu> {
+    gpu_of(&GpuOptions::new())
+}
+
+/// The same with the limits of [`small_devices`].
+pub(crate) fn small_gpu() -> Option<Gpu> {
+    gpu_of(&small_options())
+}
+
+fn gpu_of(options: &GpuOptions) -> Option<Gpu> {
+    let there = engines().iter().any(|backend| backend.kind.is_gpu());
+    there.then(|| pollster::block_on(Gpu::request(options)).unwrap())
+}
+
+/// The engines whose code differs: the best CPU level on two threads, and the GPU's.
+pub(crate) fn main_engines() -> impl Iterator<Item = &'static Backend> {
+    let best = format!("cpu {} x2", Cpu::simd_levels()[0]);
+    engines().iter().filter(move |b| b.kind.is_gpu() || b.name.starts_with(&best))
+}
+
+/// Prints past the capture of test output, so that what is not covered is always seen.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

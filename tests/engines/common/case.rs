@@ -1,0 +1,168 @@
+//! Problems as data, with data that is never all zeros.
+
+use std::fmt::{self, Debug};
+
+use channelwise::{Border, Conv2d, Element, ElementType, Error, Kernel, Layout, Problem, Shape};
+
+use super::{F32, U8, U16};
+
+/// Every border, and both kinds of constant.
+pub(crate) const BORDERS: [Border; 6] = [
+    Border::ZERO,
+    Border::Constant(0.7),
+    Border::Replicate,
+    Border::Reflect,
+    Border::Reflect101,
+    Border::Wrap,
+];
+
+/// Random numbers that are the same everywhere: xorshift64*.
+#[derive(Clone, Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        // Any seed but 0 does; neighbouring seeds shall not look alike.
+        let mut rng = Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        rng.next();
+        rng
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    /// In `0..n`.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// In `lo..hi`.
+    pub(crate) fn uniform(&mut self, lo: f32, hi: f32) -> f32 {
+        let unit = (self.next() & 0xff_ffff) as f32 / (1 << 24) as f32;
+        lo + (hi - lo) * unit
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+
+    pub(crate) fn chance(&mut self, one_in: usize) -> bool {
+        self.below(one_in) == 0
+    }
+
+    pub(crate) fn f32s(&mut self, n: usize, lo: f32, hi: f32) -> Vec<f32> {
+        (0..n).map(|_| self.uniform(lo, hi)).collect()
+    }
+
+    /// `n` elements: integers of every value, or floats in `lo..hi`.
+    pub(crate) fn elements<T: Element>(&mut self, n: usize, lo: f32, hi: f32) -> Vec<T> {
+        let mut one = || match T::TYPE {
+            U8 => T::from_f32(self.below(256) as f32),
+            U16 => T::from_f32(self.below(65_536) as f32),
+            _ => T::from_f32(self.uniform(lo, hi)),
+        };
+        (0..n).map(|_| one()).collect()
+    }
+
+    /// A kernel whose filters sum to 1 or so, with negative weights among them: on bytes most
+    /// results lie in 0..=255, and some saturate.
+    pub(crate) fn kernel(&mut self, height: usize, width: usize, filters: usize) -> Kernel {
+        let scale = 4.0 / (height * width) as f32;
+        let weights = self.f32s(height * width * filters, -0.5 * scale, scale);
+        Kernel::with_filters(height, width, filters, weights).unwrap()
+    }
+}
+
+/// A problem and its data, to be computed by every engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) conv: Conv2d,
+    pub(crate) shape: Shape,
+    pub(crate) from: ElementType,
+    pub(crate) to: ElementType,
+    pub(crate) seed: u64,
+    /// Infinities and NaNs stand among the input.
+    pub(crate) non_finite: bool,
+}
+
+impl Case {
+    pub(crate) fn new(conv: Conv2d, shape: impl Into<Shape>) -> Self {
+        Self { conv, shape: shape.into(), from: F32, to: F32, seed: 1, non_finite: false }
+    }
+
+    pub(crate) fn types(self, (from, to): (ElementType, ElementType)) -> Self {
+        Self { from, to, ..self }
+    }
+
+    pub(crate) fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    pub(crate) fn non_finite(self) -> Self {
+        Self { non_finite: true, ..self }
+    }
+
+    pub(crate) fn problem(&self) -> Result<Problem, Error> {
+        Problem::new(&self.conv, self.shape, self.from, self.to)
+    }
+
+    /// The input, the same at every call.
+    pub(crate) fn input<T: Element>(&self, problem: &Problem) -> Vec<T> {
+        let mut rng = Rng::new(self.seed);
+        let (lo, hi) = match self.to {
+            U8 => (-40.0, 300.0),
+            U16 => (-8e3, 65e3),
+            _ => (-1.0, 1.0),
+        };
+        let mut input: Vec<T> = rng.elements(problem.input_len(), lo, hi);
+        if self.non_finite {
+            for (i, value) in
+                [f32::INFINITY, f32::NAN, f32::NEG_INFINITY, f32::MAX].into_iter().enumerate()
+            {
+                let at = (2 * i + 1) * input.len() / 9;
+                input[at] = T::from_f32(value);
+            }
+        }
+        input
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problem() {
+            Ok(problem) => write!(f, "{problem}")?,
+            Err(error) => write!(f, "{} ({error})", self.shape)?,
+        }
+        // `Conv2d` prints all its weights, which a reader has no use for.
+        let all = format!("{:?}", self.conv);
+        let rest = all.find("padding:").map_or("", |at| &all[at..]);
+        write!(f, ", seed {}, {rest}", self.seed)
+    }
+}
+
+/// `data` of shape `[n, h, w, c]` as `[n, c, h, w]`.
+pub(crate) fn to_nchw<T: Copy>(data: &[T], [n, h, w, c]: [usize; 4]) -> Vec<T> {
+    let mut out = Vec::with_capacity(data.len());
+    for n in 0..n {
+        for c_at in 0..c {
+            for h_at in 0..h {
+                for w_at in 0..w {
+                    out.push(data[((n * h + h_at) * w + w_at) * c + c_at]);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The axes `[n, h, w, c]` in the order of `layout`.
+pub(crate) fn dims([n, h, w, c]: [usize; 4], layout: Layout) -> [usize; 4] {
+    match layout {
+        Layout::Nchw => [n, c, h, w],
+        _ => [n, h, w, c],
+    }
+}

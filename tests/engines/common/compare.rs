@@ -1,0 +1,160 @@
+//! A comparison that judges each element on its own, and outputs that are dirty beforehand.
+
+use std::fmt::Write as _;
+
+use channelwise::ndarray::{Array, ArrayView};
+use channelwise::reference::Expected;
+use channelwise::{Conv2d, Element, Engine, Error, Shape};
+
+use super::{U8, U16};
+
+/// Checks every element of `got`: all failures are counted, the first three told in full.
+pub(crate) fn compare<U: Element>(
+    got: &[U],
+    want: &[Expected],
+    shape: Shape,
+) -> Result<(), String> {
+    if got.len() != want.len() {
+        return Err(format!("{} elements where {} are wanted", got.len(), want.len()));
+    }
+    let wrong: Vec<usize> = (0..got.len()).filter(|i| !want[*i].accepts(got[*i])).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let mut text = format!("{} of {} elements are wrong", wrong.len(), got.len());
+    for at in wrong.iter().take(3) {
+        let Expected { value, allowance } = want[*at];
+        let _ = write!(
+            text,
+            "\n    at {:?}: got {:?}, want {value:e}, off by {:e}, allowed {allowance:e}",
+            coordinates(*at, shape),
+            got[*at],
+            (f64::from(got[*at].to_f32()) - value).abs(),
+        );
+    }
+    if wrong.len() > 3 {
+        let _ = write!(text, "\n    and {} more", wrong.len() - 3);
+    }
+    Err(text)
+}
+
+fn coordinates(mut index: usize, shape: Shape) -> Vec<usize> {
+    let mut at: Vec<usize> = shape
+        .dims()
+        .iter()
+        .rev()
+        .map(|n| {
+            let i = index % n;
+            index /= n;
+            i
+        })
+        .collect();
+    at.reverse();
+    at
+}
+
+/// What an engine made of a problem.
+#[derive(Debug)]
+pub(crate) enum Outcome<U> {
+    Done(Vec<U>),
+    NotApplicable(String),
+    Failed(String),
+}
+
+/// Two values that outputs are filled with beforehand. Wherever the results of the two runs
+/// differ, an element was left as it was.
+fn dirt<U: Element>() -> [U; 2] {
+    match U::TYPE {
+        U8 | U16 => [U::from_f32(170.0), U::from_f32(85.0)],
+        _ => [U::from_f32(f32::NAN), U::from_f32(-1234.567)],
+    }
+}
+
+/// Runs `input`, a whole tensor in memory order, twice into dirty outputs.
+pub(crate) fn run_dirty<T: Element, U: Element>(
+    engine: &Engine,
+    conv: &Conv2d,
+    shape: Shape,
+    input: &[T],
+) -> Outcome<U> {
+    let [first, second] = dirt::<U>().map(|fill| run_filled(engine, conv, shape, input, fill));
+    let (first, second) = match (first, second) {
+        (Ok(first), Ok(second)) => (first, second),
+        (Err(Error::NotApplicable { reason, .. }), _) => return Outcome::NotApplicable(reason),
+        (Err(error), _) | (_, Err(error)) => return Outcome::Failed(error.to_string()),
+    };
+    match (0..first.len()).find(|i| bits(first[*i]) != bits(second[*i])) {
+        Some(at) => Outcome::Failed(format!(
+            "element {at} is {:?} and, in a second run, {:?}: not written, or not repeatable",
+            first[at], second[at]
+        )),
+        None => Outcome::Done(first),
+    }
+}
+
+/// Runs into an output of `fill`.
+pub(crate) fn run_filled<T: Element, U: Element>(
+    engine: &Engine,
+    conv: &Conv2d,
+    shape: Shape,
+    input: &[T],
+    fill: U,
+) -> Result<Vec<U>, Error> {
+    let prepared = engine.prepare::<T, U>(conv, shape)?;
+    let out = prepared.problem().output_shape();
+    macro_rules! run {
+        ($input:expr, $out:expr) => {{
+            let mut out = Array::from_elem($out, fill);
+            prepared.run_into(&ArrayView::from_shape($input, input).unwrap(), &mut out)?;
+            Ok(out.into_raw_vec_and_offset().0)
+        }};
+    }
+    match (shape.dims(), out.dims()) {
+        (&[a, b], &[c, d]) => run!((a, b), (c, d)),
+        (&[a, b, c], &[d, e, f]) => run!((a, b, c), (d, e, f)),
+        (&[a, b, c, d], &[e, f, g, h]) => run!((a, b, c, d), (e, f, g, h)),
+        _ => unreachable!("the output has as many axes as the input"),
+    }
+}
+
+/// The bits of an element; all NaNs count as one.
+pub(crate) fn bits<U: Element>(value: U) -> u32 {
+    let value = value.to_f32();
+    if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() }
+}
+
+/// The first element in which two results differ in any bit.
+pub(crate) fn same_bits<U: Element>(got: &[U], want: &[U]) -> Result<(), String> {
+    if got.len() != want.len() {
+        return Err(format!("{} elements where {} are wanted", got.len(), want.len()));
+    }
+    let wrong: Vec<usize> = (0..got.len()).filter(|i| bits(got[*i]) != bits(want[*i])).collect();
+    match wrong.first() {
+        None => Ok(()),
+        Some(at) => Err(format!(
+            "{} of {} elements differ, first at {at}: {:?} for {:?}",
+            wrong.len(),
+            got.len(),
+            got[*at],
+            want[*at]
+        )),
+    }
+}
+
+/// Panics if there are failures, with the first three in full and the count of the rest.
+pub(crate) fn refuse(test: &str, failures: &[String]) {
+    if failures.is_empty() {
+        return;
+    }
+    let mut text = format!("{test}: {} failures", failures.len());
+    for failure in failures.iter().take(3) {
+        let _ = write!(text, "\n  {failure}");
+    }
+    if failures.len() > 3 {
+        let _ = write!(text, "\n  and {} more:", failures.len() - 3);
+        for failure in &failures[3..] {
+            let _ = write!(text, "\n  {}", failure.lines().next().unwrap_or_default());
+        }
+    }
+    panic!("{text}");
+}

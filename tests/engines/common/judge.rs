@@ -1,0 +1,84 @@
+//! A case on one engine after the other, each element against the reference.
+
+use channelwise::{Element, Engine, Error, f16, reference};
+
+use super::case::Case;
+use super::compare::{Outcome, bits, compare, run_dirty};
+use super::{F16, F32, U8, U16};
+
+/// What an engine makes of a case, as bits, once it was found right. The number counts outputs that should
+/// not be finite, on GPUs that promise nothing about those.
+pub(crate) type Judge = Box<dyn Fn(&Engine, &mut usize) -> Outcome<u32>>;
+
+/// Asks the reference once, for all engines.
+pub(crate) fn judge(case: &Case) -> Judge {
+    match case.from {
+        F32 => from::<f32>(case),
+        U8 => from::<u8>(case),
+        U16 => from::<u16>(case),
+        F16 => from::<f16>(case),
+        other => panic!("{other} is not covered: add it"),
+    }
+}
+
+fn from<T: Element>(case: &Case) -> Judge {
+    match case.to {
+        F32 => typed::<T, f32>(case),
+        U8 => typed::<T, u8>(case),
+        U16 => typed::<T, u16>(case),
+        F16 => typed::<T, f16>(case),
+        other => panic!("{other} is not covered: add it"),
+    }
+}
+
+fn typed<T: Element, U: Element>(case: &Case) -> Judge {
+    let case = case.clone();
+    let problem = match case.problem() {
+        Ok(problem) => problem,
+        Err(error) => panic!("{case}: {error}"),
+    };
+    let input: Vec<T> = case.input(&problem);
+    assert!(
+        input.len() < 2 || input.iter().any(|x| *x != T::default()),
+        "{case}: zeros show nothing"
+    );
+    let want = reference::run(&problem, &input);
+    Box::new(move |engine, excused| {
+        let spread = match engine.prepare::<T, U>(&case.conv, case.shape) {
+            Ok(prepared) => prepared.plan().accuracy().spread,
+            Err(Error::NotApplicable { reason, .. }) => return Outcome::NotApplicable(reason),
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        if spread > 0.0 && case.non_finite {
+            return Outcome::NotApplicable("it promises nothing of what is not finite".into());
+        }
+        let within = (spread > 0.0).then(|| reference::run_within(&problem, &input, spread));
+        let want = within.as_ref().unwrap_or(&want);
+        let mut got = match run_dirty::<T, U>(engine, &case.conv, case.shape, &input) {
+            Outcome::Done(got) => got,
+            Outcome::NotApplicable(reason) => return Outcome::NotApplicable(reason),
+            Outcome::Failed(reason) => return Outcome::Failed(reason),
+        };
+        if !keeps_non_finite(engine) {
+            for (got, want) in got.iter_mut().zip(want) {
+                if !want.value.is_finite() && !want.accepts(*got) {
+                    *got = want.nearest();
+                    *excused += 1;
+                }
+            }
+        }
+        match compare(&got, want, problem.output_shape()) {
+            Ok(()) => Outcome::Done(got.into_iter().map(bits).collect()),
+            Err(text) => Outcome::Failed(text),
+        }
+    })
+}
+
+/// Whether results that are not finite can be relied on: on the CPU, and on the one GPU driver that
+/// is known to keep to IEEE. WGSL lets the others assume that there are none.
+fn keeps_non_finite(engine: &Engine) -> bool {
+    engine.as_gpu().is_none_or(|gpu| {
+        let info = gpu.adapter_info();
+        info.name.contains("llvmpipe") && info.backend == channelwise::wgpu::Backend::Vulkan
+    })
+}

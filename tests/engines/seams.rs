@@ -1,0 +1,221 @@
+//! Small problems cut into small pieces: tasks, tiles of columns, parts of sums, tiles of transforms and
+//! bands have sizes drawn at random, so that every seam between them is met; forward, adjoint and
+//! gradients, on 1 to 64 threads.
+//!
+//! Who makes an output must not change its bits: on the CPU each result is also held to that of the same
+//! algorithm in one piece on one thread.
+
+use std::sync::OnceLock;
+
+use channelwise::plan::{self, Cuts, Launch, Machine, Residence};
+use channelwise::{Algorithm, Cpu, Engine, Gpu, Problem};
+
+use crate::common::{Backend, Case, F32, Kind, Outcome, Rng, gpu, judge, refuse, say, times};
+use crate::{adjoint, agreement, gradients};
+
+const THREADS: [usize; 7] = [1, 2, 3, 5, 8, 16, 64];
+
+/// Engines of every number of threads, at the best SIMD level.
+fn cpus() -> &'static [Cpu] {
+    static CPUS: OnceLock<Vec<Cpu>> = OnceLock::new();
+    CPUS.get_or_init(|| THREADS.map(|n| Cpu::with_threads(n).unwrap()).into())
+}
+
+/// Sizes that small problems have several of. Each is left to the plan now and then.
+fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
+    fn some<T: Copy>(rng: &mut Rng, from: &[T]) -> Option<T> {
+        let taken = *rng.pick(from);
+        (!rng.chance(5)).then_some(taken)
+    }
+    let lengths: &[usize] = if gpu { &[32, 64] } else { &[12, 16, 20, 24, 32, 36, 48, 60] };
+    let transform = (*rng.pick(lengths), *rng.pick(lengths));
+    Cuts {
+        task_rows: some(rng, &[1, 1, 2, 3, 4, 5, 7, 9]),
+        tile: some(rng, &[1, 2, 3, 5, 8, 11, 16, 17, 24, 33, 48, 100]),
+        part_rows: some(rng, &[1, 2, 3, 5, 8]),
+        transform: some(rng, &[transform]),
+        band_bytes: some(rng, &[1 << 10, 1552, 1 << 11, 3088, 1 << 12, 1 << 13, 1 << 14]),
+        band_work: some(rng, &[500, 2000, 7000, 20_000]),
+        sums: some(rng, &[1, 2, 4, 8]),
+        positions: some(rng, &[1, 3, 16, 50, 200]),
+    }
+}
+
+/// How many problems had more than one of each.
+#[derive(Debug, Default)]
+struct Seams {
+    tasks: usize,
+    tiles: usize,
+    bands: usize,
+    transforms: usize,
+}
+
+impl Seams {
+    fn count(&mut self, problem: &Problem, machine: &Machine, cuts: &Cuts, algorithm: Algorithm) {
+        let Ok(plan) = plan::choose(problem, machine, algorithm) else { return };
+        let &[.., a, b, c] = problem.output_shape().dims() else { return };
+        // Whatever the layout, rows and columns are among these.
+        let (rows, places) = (a.max(b), a.max(b).max(c));
+        match plan.launch() {
+            Launch::Cpu(launch) => {
+                self.tasks += usize::from(launch.rows_per_task < rows);
+                self.tiles += usize::from(cuts.tile.is_some_and(|tile| tile < places));
+                let size = cuts.transform.unwrap_or((1 << 20, 1 << 20));
+                let fft = plan.algorithm() == Algorithm::Fft;
+                self.transforms += usize::from(fft && (size.0 < rows || size.1 < places));
+            }
+            Launch::Gpu(launch) => self.bands += usize::from(launch.bands.len() > 1),
+            _ => {}
+        }
+    }
+}
+
+/// A case on the CPU in one piece, then in pieces, by every algorithm that applies.
+fn on_cpu(case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<String>) {
+    let cuts = cuts(rng, false);
+    let levels = Cpu::simd_levels();
+    let level = rng.pick(&levels);
+    let judge = judge(case);
+    let problem = case.problem().unwrap();
+    for algorithm in [Algorithm::Direct, Algorithm::Separable, Algorithm::Fft] {
+        let of = |cpu: &Cpu, cuts: Cuts| cpu.clone().with_simd(level).unwrap().with_cuts(cuts);
+        let (cpu, other) = (rng.pick(cpus()), rng.pick(cpus()));
+        let cut = of(cpu, cuts);
+        seams.count(&problem, &Machine::Cpu(cut.limits()), &cuts, algorithm);
+        // Tiles of transforms begin where tasks do.
+        let whole = match algorithm {
+            Algorithm::Fft => of(other, cuts),
+            _ => of(&cpus()[0], Cuts::NONE),
+        };
+        let threads = cut.limits().threads;
+        let [got, want] =
+            [cut, whole].map(|cpu| judge(&Engine::from(cpu).with_algorithm(algorithm), &mut 0));
+        // What tiles a plan takes for transforms depends on threads.
+        let bits = algorithm != Algorithm::Fft || cuts.transform.is_some();
+        let wrong = match (got, want) {
+            (Outcome::Done(got), Outcome::Done(want)) if got == want || !bits => continue,
+            (Outcome::NotApplicable(_), _) if algorithm != Algorithm::Direct => continue,
+            (Outcome::Done(_), Outcome::Done(_)) => "other bits than in one piece".into(),
+            (Outcome::Failed(text) | Outcome::NotApplicable(text), _) => text,
+            (_, Outcome::Failed(text) | Outcome::NotApplicable(text)) => format!("whole: {text}"),
+        };
+        failures
+            .push(format!("{algorithm}, {level}, {threads} threads, {cuts:?}, {case}: {wrong}"));
+    }
+}
+
+/// A case on a GPU in pieces, by every algorithm that applies.
+fn on_gpu(gpu: &Gpu, case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<String>) {
+    let cuts = cuts(rng, true);
+    let gpu = gpu.with_cuts(cuts);
+    let judge = judge(case);
+    let problem = case.problem().unwrap();
+    let machine = Machine::Gpu(*gpu.limits(), Residence::Host);
+    for algorithm in Algorithm::ALL {
+        // One pixel with what it needs may not fit so small a band.
+        if matches!(
+            plan::choose(&problem, &machine, algorithm),
+            Err(channelwise::Error::TooLarge { .. })
+        ) {
+            continue;
+        }
+        seams.count(&problem, &machine, &cuts, algorithm);
+        let engine = Engine::from(gpu.clone()).with_algorithm(algorithm);
+        if let Outcome::Failed(text) = judge(&engine, &mut 0) {
+            failures.push(format!("{algorithm}, {cuts:?}, {case}: {text}"));
+        }
+    }
+}
+
+#[test]
+fn forward_on_the_cpu() {
+    let (mut seams, mut failures) = (Seams::default(), Vec::new());
+    let mut rng = Rng::new(301);
+    let cases = times(700);
+    for seed in 0..cases {
+        on_cpu(&agreement::random(10_000 + seed as u64), &mut rng, &mut seams, &mut failures);
+    }
+    say(&format!("seams of the CPU: {cases} cases, {seams:?}"));
+    refuse("seams of the CPU", &failures);
+    let Seams { tasks, tiles, transforms, .. } = seams;
+    assert!(tasks > cases / 2 && tiles > cases / 2 && transforms > cases / 20, "{seams:?}");
+}
+
+#[test]
+fn adjoint_on_the_cpu() {
+    let (mut seams, mut failures) = (Seams::default(), Vec::new());
+    let mut rng = Rng::new(302);
+    let cases = times(400);
+    for seed in 0..cases {
+        let case = adjoint::case(&mut rng, (F32, F32), seed as u64);
+        on_cpu(&case, &mut rng, &mut seams, &mut failures);
+    }
+    say(&format!("seams of adjoints: {cases} cases, {seams:?}"));
+    refuse("seams of adjoints", &failures);
+    assert!(seams.tasks > cases / 2 && seams.tiles > cases / 2, "{seams:?}");
+}
+
+/// Parts are added in order, so threads and tiles do not change their sum.
+#[test]
+fn gradients_on_the_cpu() {
+    let mut failures = Vec::new();
+    let mut rng = Rng::new(303);
+    let mut used = [0.0; 5];
+    for number in 0..times(120) {
+        let model = gradients::larger(&mut rng, number as u64, number % 3 == 0);
+        let cuts = cuts(&mut rng, false);
+        let levels = Cpu::simd_levels();
+        let level = rng.pick(&levels);
+        let of = |cpu: &Cpu, cuts: Cuts| {
+            let cpu = cpu.clone().with_simd(level).unwrap().with_cuts(cuts);
+            let name = format!("cpu {level}, {} threads, {cuts:?}", cpu.limits().threads);
+            Backend { name, kind: Kind::Cpu, engine: cpu.into() }
+        };
+        // In another tile of columns the same vectors are added in another order.
+        for backend in [of(rng.pick(cpus()), cuts), of(&cpus()[0], cuts)] {
+            if let Err(text) = gradients::judge(&model, &backend, &mut used) {
+                failures.push(format!("{text}, {:?}", model.setup()));
+            }
+        }
+        // Of the sums over the tensor. How that for the input is made may depend on threads.
+        let made = |cpu| {
+            let [_, sums @ ..] = gradients::by_engine(&model, &of(cpu, cuts).engine).unwrap().0;
+            sums
+        };
+        if made(rng.pick(cpus())) != made(&cpus()[0]) {
+            failures.push(format!("threads change bits: {cuts:?}, {:?}", model.setup()));
+        }
+    }
+    say(&format!("seams of gradients: used {used:.2?}"));
+    refuse("seams of gradients", &failures);
+}
+
+#[test]
+fn everything_on_a_gpu() {
+    let Some(gpu) = gpu() else { return };
+    let (mut seams, mut failures) = (Seams::default(), Vec::new());
+    let mut rng = Rng::new(304);
+    let mut used = [0.0; 5];
+    let cases = times(24);
+    for seed in 0..cases {
+        let case = match seed % 4 {
+            0 => adjoint::case(&mut rng, (F32, F32), seed as u64),
+            _ => agreement::random(20_000 + seed as u64),
+        };
+        on_gpu(&gpu, &case, &mut rng, &mut seams, &mut failures);
+        if seed % 4 == 1 {
+            let model = gradients::larger(&mut rng, seed as u64, false);
+            // Rows of many channels need more than the smallest bands.
+            let cuts = Cuts { band_bytes: Some(1 << 16), ..cuts(&mut rng, true) };
+            let gpu = gpu.with_cuts(cuts);
+            let name = format!("gpu, {:?}", gpu.limits().cuts);
+            let backend = Backend { name, kind: Kind::GpuDirect, engine: gpu.into() };
+            if let Err(text) = gradients::judge(&model, &backend, &mut used) {
+                failures.push(format!("{text}, {:?}", model.setup()));
+            }
+        }
+    }
+    say(&format!("seams of a GPU: {cases} cases, {seams:?}"));
+    refuse("seams of a GPU", &failures);
+    assert!(seams.bands > cases / 2, "{seams:?}");
+}
