@@ -1,0 +1,67 @@
+//! The rules as data.
+
+/// Rooms of the crate, which are its top modules, and what each may name: rooms, or single items.
+pub const MAY_NAME: &[(&str, &str)] = &[
+    // Leaves.
+    ("activation", ""),
+    ("border", ""),
+    ("color", ""),
+    ("element", ""),
+    ("shape", ""),
+    // An error tells which algorithm did not apply.
+    ("error", "plan::Algorithm"),
+    ("kernel", "error"),
+    ("conv", "activation border element error kernel shape"),
+    ("problem", "activation border conv element error kernel shape"),
+    ("plan", "activation border conv element error kernel problem shape"),
+    ("cpu", "activation border color conv element error kernel plan problem shape"),
+    ("gpu", "activation border color conv element error kernel plan problem shape"),
+    ("engine", "activation border color conv cpu element error gpu kernel plan problem shape"),
+    ("image", "activation color conv element engine error problem shape"),
+    ("learn", "conv element engine error kernel shape"),
+    // The law shares the arithmetic of shapes with what it judges, and nothing else.
+    ("reference", "activation border element problem shape"),
+];
+
+/// Outside crates, and the rooms that may use them; the programs in `src/bin` are one room.
+pub const OUTSIDE: &[(&str, &str)] = &[
+    ("wgpu", "gpu"),
+    ("image", "image bin"),
+    ("ndarray", "conv kernel engine image learn bin"),
+    ("rayon", "cpu bin"),
+    ("rustfft", "kernel cpu"),
+    ("transpose", "cpu"),
+    ("fearless_simd", "cpu"),
+    ("ndarray_npy", "learn bin"),
+    ("rand_pcg", "learn"),
+    ("safetensors", "learn"),
+    ("pollster", "engine gpu image bin"),
+    ("naga", ""),
+];
+
+/// `plan` is a pure function: no clock, thread, environment or file.
+pub const IMPURE: &str = "env fs io net process sync thread time";
+
+/// Names inside a room that go against its order, so that files go in circles. New rows are not
+/// welcome: what both files need goes into one below them.
+pub const BACKWARDS: &[(&str, &str)] = &[
+    ("cpu/square", "cpu/sums"),
+    ("gpu/device", "gpu/tuning"),
+    ("gpu/prepared", "gpu/encode"),
+    ("gpu/prepared", "gpu/run"),
+    ("gpu/recording", "gpu/encode"),
+    ("plan/edges", "plan/direct"),
+    ("plan/fft", "plan/gradient"),
+    ("plan/launch", "plan/bands"),
+    ("plan/launch", "plan/direct"),
+    ("plan/launch", "plan/fft"),
+    ("plan/launch", "plan/flat"),
+    ("plan/launch", "plan/separable"),
+];
+
+pub const MOST_LINES: usize = 500;
+
+/// Whether a list of words has this one.
+pub fn lists(words: &str, word: &str) -> bool {
+    words.split(' ').any(|w| w == word)
+}
