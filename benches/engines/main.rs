@@ -1,42 +1,58 @@
 //! Our engines on the cases of `benches/cases.json`.
 //!
 //! ```text
-//! cargo bench --bench engines                                   everything, as a table
-//! cargo bench --bench engines -- --case rgb3 --engine cpu --threads 1
-//! cargo bench --bench engines -- --engine gpu --resident --json a line of JSON for each row
+//! cargo bench --bench engines                                   the standard cases, as a table
+//! cargo bench --bench engines -- --case rgb3 --engine cpu --threads 1 --how run
+//! cargo bench --bench engines -- --engine gpu --device --json   the GPU's own time, JSON lines
+//! cargo bench --bench engines -- --copies                       what memory gives at most
 //! cargo bench --bench engines -- --gradient                     and the gradients of input and kernel
 //! cargo bench --bench engines -- --shaders DIR                  what benches/isa compiles
 //! cargo bench --bench engines -- --roofline                     least times of GPUs that are not here
-//! cargo bench --bench engines -- --record STEM --peers FILE     STEM.json, STEM.md and STEM.svg
 //! ```
 //!
 //! Inputs and kernels are random, never zeros, and a sample of each answer is held against the
-//! reference before anything is timed. Ratios within one run are what counts.
+//! reference before anything is timed. Ratios within one run are what counts. `benches/table` makes
+//! records of the JSON lines.
 
 mod cases;
 mod copy;
+mod forward;
 mod gradient;
-mod plot;
-mod record;
+mod plain;
+mod ring;
 mod roofline;
-mod run;
+mod row;
 mod shaders;
+mod stream;
+mod times;
+mod trial;
+mod watch;
 
 use std::path::PathBuf;
 
-use cases::Case;
 use channelwise::{Algorithm, Cpu, Engine};
 use clap::Parser;
-use run::{How, Row};
+
+use cases::Case;
+use copy::Copies;
+use row::{How, Printer, What};
+use trial::Trial;
+use watch::Watch;
 
 type Failure = Box<dyn std::error::Error>;
 
 /// Times our engines.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Cases, by name [default: all].
+    /// Cases, by name [default: the nine standard ones].
     #[arg(long)]
     case: Vec<String>,
+    /// All cases.
+    #[arg(long)]
+    all: bool,
+    /// A file of cases [default: benches/cases.json as it was when this was built].
+    #[arg(long)]
+    cases: Option<PathBuf>,
     /// Engines: cpu, gpu [default: both].
     #[arg(long)]
     engine: Vec<String>,
@@ -46,12 +62,18 @@ struct Args {
     /// Algorithms to force, and `auto` [default: auto].
     #[arg(long)]
     algorithm: Vec<String>,
-    /// Beside each f32 row those of the gradients of input and kernel, and their ratios to it.
+    /// Beside each forward row those of the gradients of input and kernel, and their ratios to it.
     #[arg(long, conflicts_with = "algorithm")]
     gradient: bool,
-    /// Data lies in buffers of the GPU; otherwise up- and download count.
+    /// The GPU's own time on data in its buffers; otherwise up- and download count.
     #[arg(long)]
-    resident: bool,
+    device: bool,
+    /// Rows to make [default: of the CPU run and run_into; of a GPU host, or with --device resident, cached and call].
+    #[arg(long)]
+    how: Vec<How>,
+    /// Copies of as many bytes as the cases move, and of a few sizes more; times nothing else.
+    #[arg(long)]
+    copies: bool,
     /// Prints each row's plan on stderr.
     #[arg(long)]
     explain: bool,
@@ -64,28 +86,25 @@ struct Args {
     /// Writes the shaders planned for every case and kind of adapter here, and times nothing.
     #[arg(long)]
     shaders: Option<PathBuf>,
-    /// Prints what three GPUs would take at least, by the plans' model, and times nothing.
+    /// Prints what some GPUs would take at least, by the plans' model, and times nothing.
     #[arg(long)]
     roofline: bool,
-    /// Writes all rows, and a roofline, to this path with the endings json, md and svg; beside `r` rows
-    /// of the GPU there are `e` rows then.
-    #[arg(long)]
-    record: Option<PathBuf>,
-    /// Lines that benches/peers/run-gpu.sh left (gpu.jsonl), for the record.
-    #[arg(long, requires = "record")]
-    peers: Option<PathBuf>,
     /// What cargo hands to every bench.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
+/// An engine with the threads it uses, none of a GPU, and the rows it makes.
+struct Subject {
+    threads: usize,
+    engine: Engine,
+    watch: Option<Watch>,
+    hows: Vec<How>,
+}
+
 fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    let mut cases = cases::all()?;
-    if let Some(unknown) = args.case.iter().find(|name| cases.iter().all(|c| c.name != **name)) {
-        return Err(format!("no case {unknown}").into());
-    }
-    cases.retain(|case| args.case.is_empty() || args.case.contains(&case.name));
+    let cases = cases::chosen(args.cases.as_deref(), &args.case, args.all)?;
     if let Some(folder) = &args.shaders {
         return shaders::write(&cases, folder);
     }
@@ -101,72 +120,78 @@ fn main() -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let engines = engines(&args)?;
-    let mut failed = 0;
-    let mut rows = Vec::new();
-    for case in &cases {
-        for (threads, resident, engine) in &engines {
-            for algorithm in &algorithms {
-                let engine = engine.with_algorithm(*algorithm);
-                let how = How {
+    let subjects = subjects(&args)?;
+    let mut printer = Printer { json: args.json, ..Printer::default() };
+    if args.copies {
+        copies(&cases, &subjects, args.seconds, &mut printer)?;
+    } else {
+        trials(&args, &cases, &subjects, &algorithms, &mut printer)?;
+    }
+    match printer.failed {
+        0 => Ok(()),
+        failed => Err(format!("{failed} rows failed").into()),
+    }
+}
+
+fn trials(
+    args: &Args,
+    cases: &[Case],
+    subjects: &[Subject],
+    algorithms: &[Algorithm],
+    printer: &mut Printer,
+) -> Result<(), Failure> {
+    let copies = Copies::default();
+    for case in cases {
+        for Subject { threads, engine, watch, hows } in subjects {
+            for algorithm in algorithms {
+                let trial = Trial {
+                    case,
+                    engine,
+                    algorithm: *algorithm,
                     threads: *threads,
-                    resident: *resident,
+                    watch: watch.as_ref(),
+                    hows,
                     seconds: args.seconds,
                     explain: args.explain,
+                    copies: &copies,
                 };
-                if let Err(reason) = measured(case, &engine, how, &args, &mut rows) {
-                    eprintln!("{} {algorithm}: {reason}", case.name);
-                    // What was forced need not apply; all else has to work.
-                    let applies = !matches!(
-                        reason.downcast_ref(),
-                        Some(channelwise::Error::NotApplicable { .. })
-                    );
-                    failed += usize::from(applies);
+                let from = printer.rows.len();
+                if let Err(reason) = forward::rows(&trial, printer) {
+                    trial.told(printer, What::Forward, from, &reason)?;
+                }
+                if !args.gradient {
+                    continue;
+                }
+                if let Err(reason) = gradient::rows(&trial, printer) {
+                    for what in [What::InputGradient, What::KernelGradient] {
+                        trial.told(printer, what, from, &reason)?;
+                    }
                 }
             }
         }
-        if !args.json {
-            let of_case = rows.iter().filter(|row| row.case == case.name);
-            for (row, ratio) in of_case.filter_map(|row| Some((row, row.of_forward?))) {
-                println!("{:<8} {:42} {ratio:.2} of forward", row.case, row.name());
-            }
-        }
     }
-    if let Some(stem) = &args.record {
-        let mut machine: Vec<String> = engines.iter().map(|(_, _, e)| e.to_string()).collect();
-        machine.dedup();
-        let peers = args.peers.as_deref().map_or_else(|| Ok(Vec::new()), record::peers)?;
-        record::write(stem, &machine, &rows, &peers, &roofline::rows(&cases, &algorithms)?)?;
-    }
-    if failed > 0 { Err(format!("{failed} rows failed").into()) } else { Ok(()) }
+    Ok(())
 }
 
-/// Prints and adds the row of a case, and those of its gradients.
-fn measured(
-    case: &Case,
-    engine: &Engine,
-    how: How,
-    args: &Args,
-    rows: &mut Vec<Row>,
+fn copies(
+    cases: &[Case],
+    subjects: &[Subject],
+    seconds: f64,
+    printer: &mut Printer,
 ) -> Result<(), Failure> {
-    let print = |row: &Row| -> Result<(), Failure> {
-        if args.json {
-            println!("{}", serde_json::to_string(row)?);
-        } else if args.gradient {
-            println!("{row:42}");
-        } else {
-            println!("{row}");
+    let mut sizes = copy::SIZES.to_vec();
+    for case in cases {
+        sizes.push(case.problem()?.bytes());
+    }
+    sizes.sort_unstable();
+    sizes.dedup();
+    for bytes in sizes {
+        for Subject { threads, engine, .. } in subjects {
+            match engine.as_gpu() {
+                Some(gpu) => copy::device_rows(&Watch::new(gpu), bytes, seconds, printer)?,
+                None => copy::host_rows(bytes, *threads, seconds, printer)?,
+            }
         }
-        Ok(())
-    };
-    let forward = run::row(case, engine, how)?;
-    print(&forward)?;
-    let gradients = args.gradient && !case.bytes();
-    let made = if gradients { gradient::rows(case, engine, how, &forward) } else { Ok(Vec::new()) };
-    rows.push(forward);
-    for row in made? {
-        print(&row)?;
-        rows.push(row);
     }
     Ok(())
 }
@@ -183,32 +208,47 @@ fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, Failure> {
     names.iter().map(find).collect()
 }
 
-/// Engines with the threads they use (a GPU's count as none), and whether data lies there.
-fn engines(args: &Args) -> Result<Vec<(usize, bool, Engine)>, Failure> {
+fn subjects(args: &Args) -> Result<Vec<Subject>, Failure> {
     let wanted = |name: &str| args.engine.is_empty() || args.engine.iter().any(|e| e == name);
-    let mut all: Vec<(usize, bool, Engine)> = Vec::new();
+    // Those of these that are wanted.
+    let hows = |all: &[How]| -> Vec<How> {
+        all.iter().copied().filter(|how| args.how.is_empty() || args.how.contains(how)).collect()
+    };
+    let mut all = Vec::new();
     if wanted("cpu") {
         let most = Cpu::new().limits().threads;
-        let counts = if args.threads.is_empty() { vec![1, most] } else { args.threads.clone() };
+        let mut counts = args.threads.clone();
+        if counts.is_empty() {
+            counts = vec![1, most];
+            counts.dedup();
+        }
         for threads in counts {
-            all.push((threads, false, Cpu::with_threads(threads)?.into()));
+            let engine = Cpu::with_threads(threads)?.into();
+            let hows = hows(&[How::Run, How::RunInto]);
+            all.push(Subject { threads, engine, watch: None, hows });
         }
     }
     if wanted("gpu") {
         match Engine::gpu() {
-            Ok(gpu) => {
-                if args.record.is_some() {
-                    all.push((0, !args.resident, gpu.clone()));
-                }
-                all.push((0, args.resident, gpu));
+            Ok(engine) => {
+                let watch = engine.as_gpu().filter(|_| args.device).map(Watch::new);
+                let hows = match args.device {
+                    true => hows(&[How::Resident, How::Cached, How::Call]),
+                    false => hows(&[How::Host]),
+                };
+                all.push(Subject { threads: 0, engine, watch, hows });
             }
             // Asked for by name it has to be there.
             Err(reason) if !args.engine.is_empty() => return Err(reason.into()),
             Err(reason) => eprintln!("no GPU here: {reason}"),
         }
     }
-    for (_, _, engine) in &all {
-        eprintln!("{engine}");
+    if let Some(subject) = all.iter().find(|subject| subject.hows.is_empty()) {
+        let asked = "none of its rows are made as --how asks (a GPU's own need --device)";
+        return Err(format!("{}: {asked}", subject.engine).into());
+    }
+    for subject in &all {
+        eprintln!("{}", subject.engine);
     }
     Ok(all)
 }

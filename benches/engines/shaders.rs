@@ -38,7 +38,7 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
                 let Ok(plan) = choose(&problem, &machine, algorithm) else { continue };
                 save(algorithm.to_string(), &PlannedShader::of(&problem, &plan))?;
             }
-            if case.bytes() {
+            if !case.has_plain_gradients() {
                 continue;
             }
             // Of a layer that has everything, and whose border goes back to pixels.

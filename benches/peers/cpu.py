@@ -3,8 +3,9 @@
     cpu.py NAME CASE [--threads N]
 
 NAME is a key of PEERS below. Inputs and kernels are the numbers that ours gets, in the same
-[N, H, W, C] order unless the row says "nchw". A sample of the answer is checked against plain sums
-in f64 first. Preparing a kernel or a graph is not timed, converting bytes is.
+[N, H, W, C] order unless the row says "nchw". "how" tells who allocates the answer: `run` makes it
+anew, `run_into` writes over one that is there. A sample of it is checked against plain sums in f64
+first. Preparing a kernel or a graph is not timed, converting bytes is.
 
 Gradients (of f32 cases) are those of the input or of the one kernel, summed over channels, for the
 gradient of the output that ours gets.
@@ -34,21 +35,38 @@ def noise(seed, count):
     return (states[1 : count + 1] >> 8).astype(np.float32) / np.float32(2**24)
 
 
+def refuse_unknown(given, **known):
+    """What this script does not know it would get wrong. None stands for any value."""
+    for key, value in given.items():
+        if key not in known or known[key] is not None and value not in known[key]:
+            raise Missing(f"these peers know no {key} {json.dumps(value)[:60]}")
+
+
 class Problem:
     def __init__(self, name, most=None):
         """With `most`, one image of no more rows and columns."""
         cases = json.loads((Path(__file__).parent.parent / "cases.json").read_text())
         self.case = next(c for c in cases if c["name"] == name)
+        refuse_unknown(self.case, name=None, about=None, shape=None, kernel=None, stride=None,
+                       type=["f32", "u8", "u16"], padding=["same", "valid"], border=["constant", "reflect101"],
+                       layout=["nhwc", "nchw"], activation=["none"])
+        refuse_unknown(self.case["kernel"], height=None, width=None, sigma=None, weights=["random", "gaussian"])
+        self.planar, self.words = self.case.get("layout") == "nchw", self.case["type"] == "u16"
         shape, kernel = self.case["shape"], self.case["kernel"]
         if most:
             shape = [1, *(min(length, most) for length in shape[1:3]), shape[3]]
         self.size, self.stride = (kernel["height"], kernel["width"]), self.case["stride"]
         self.reflect, self.bytes = self.case["border"] == "reflect101", self.case["type"] == "u8"
         x = noise(11, int(np.prod(shape))).reshape(shape)
-        self.x = np.rint(x * 255).astype(np.uint8) if self.bytes else x
+        if self.planar:  # seen as [N, H, W, C], it lies as it lay
+            x = x.transpose(0, 2, 3, 1)
+            shape = x.shape
+        whole = {"u8": np.uint8, "u16": np.uint16}.get(self.case["type"])
+        self.most = np.iinfo(whole).max if whole else None  # None of floats
+        self.x = np.rint(x * np.float32(self.most)).astype(whole) if whole else x
         self.factors = None
         if kernel["weights"] == "random":
-            scale = np.float32(2 / (self.size[0] * self.size[1]) if self.bytes else 1)
+            scale = np.float32(2 / (self.size[0] * self.size[1]) if self.most else 1)
             self.k = noise(3, self.size[0] * self.size[1]).reshape(self.size) * scale
         else:
             bells = [np.exp(-((np.arange(m) - (m - 1) / 2) ** 2) / (2 * kernel["sigma"] ** 2)) for m in self.size]
@@ -94,15 +112,15 @@ class Problem:
         values = self.x[b[:, None, None], rows[:, :, None], columns[:, None, :], ch[:, None, None]]
         parts = values * self.k.astype(np.float64) * (inside_rows[:, :, None] & inside_columns[:, None, :])
         want, got = parts.sum((1, 2)), y[b, r, q, ch].astype(np.float64)
-        if self.bytes:  # nearest, give or take what fixed point loses
-            worst, bound, what = np.max(abs(got - want.clip(0, 255))), 0.6, "error"
+        if self.most:  # nearest, give or take what fixed point loses
+            worst, bound, what = np.max(abs(got - want.clip(0, self.most))), 0.6, "error"
         else:
             worst, bound, what = np.max(abs(got - want) / abs(parts).sum((1, 2))), 2e-5, "relative error"
         return None if worst < bound else f"{what} {worst:.1e}"  # a NaN is not less
 
     def gradient(self):
         """The gradient of the output."""
-        if self.bytes or self.reflect:
+        if self.most or self.reflect or self.planar:
             raise Missing("gradients are those of f32 cases with zeros around")
         return noise(7, self.outputs).reshape(self.x.shape[0], *self.out, self.x.shape[3])
 
@@ -331,8 +349,9 @@ def torch(p, threads):
 
     torch.set_num_threads(threads)
     c, ((top, bottom), (left, right)) = p.x.shape[3], p.pad
-    x = torch.from_numpy(p.x).permute(0, 3, 1, 2)  # [N, C, H, W] to it, channels last in memory
-    kernel = torch.from_numpy(p.k).repeat(c, 1, 1, 1).to(memory_format=torch.channels_last)
+    x = torch.from_numpy(p.x).permute(0, 3, 1, 2)  # [N, C, H, W] to it, in memory as ours
+    order = torch.contiguous_format if p.planar else torch.channels_last
+    kernel = torch.from_numpy(p.k).repeat(c, 1, 1, 1).to(memory_format=order)
     even = top == bottom and left == right and not p.reflect
 
     @torch.inference_mode()
@@ -455,17 +474,27 @@ PEERS = {
     "tensorflow-kernel": ("TensorFlow kernel gradient", partial(tensorflow_gradient, kernel=True)),
 }
 
+# Those that write over an answer that is there; that take planes as they lie; that take 16 bits.
+INTO = {"opencv-split", "opencv-sep", "opencv-dft"}
+PLANAR = {"torch"}
+WORDS = {"opencv", "opencv-split"}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=PEERS)
     parser.add_argument("case")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     args = parser.parse_args()
-    problem = Problem(args.case)
     row, make = PEERS[args.name]
     what = next((what for what in ("input gradient", "kernel gradient") if what in row), "forward")
     line = {"case": args.case, "row": row, "what": what, "engine": "cpu"}
+    line["how"] = "run_into" if args.name in INTO else "run"
     try:
+        problem = Problem(args.case)
+        if problem.planar and args.name not in PLANAR:
+            raise Missing("it would turn planes first")
+        if problem.words and args.name not in WORDS:
+            raise Missing("not written for 16 bits")
         if what == "kernel gradient":
             small = Problem(args.case, 64)
             wrong = small.check_kernel_gradient(np.asarray(make(small, args.threads)()), 2e-5)

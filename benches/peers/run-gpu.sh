@@ -3,7 +3,7 @@
 #
 # Makes the peers' environments in ${CHANNELWISE_PEERS:-$HOME/.cache/channelwise-peers} (needs cargo, python3 with venv, npm;
 # half an hour of compiling on two cores the first time), then runs ours, a peer, ours, a peer ... N rounds (default 3)
-# and prints one table a case. --peers leaves ours out. The lines behind the tables stay in gpu.jsonl in that folder.
+# and prints one table a case. Ours is a call on resident data and the wait for it. --peers leaves ours out. The lines behind the tables stay in gpu.jsonl in that folder.
 # Rows end in "r" where the data stays on the GPU and each call ends with a wait for it, in "e" where each call uploads
 # and downloads because the peer offers nothing else. A peer that is missing, wrong, or slower than CAP seconds
 # a case (default 60) is printed with its reason.
@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
     *) sed -n '2s/^# //p' "$0" >&2 && exit 2 ;;
     esac
 done
-[ -n "$cases" ] || cases=$(all_cases)
+[ -n "$cases" ] || cases=$(names :9)
 mkdir -p "$home"
 lines=$home/gpu.jsonl
 : >"$lines"
@@ -54,7 +54,7 @@ peer() {
     name=$1 round=$2 case=$3
     shift 3
     if [ -n "$ours" ]; then
-        (cd "$here/../.." && run ours "$round" "$case" cargo bench -q --bench engines -- --json --engine gpu --resident --case "$case")
+        (cd "$here/../.." && run ours "$round" "$case" cargo bench -q --bench engines -- --json --engine gpu --device --how call --case "$case")
     fi
     # RUNNER may be a command with arguments.
     # shellcheck disable=SC2086

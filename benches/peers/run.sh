@@ -1,5 +1,8 @@
 #!/bin/sh
-# run.sh [--case NAME ...] [--rounds N] [--threads N] [--peers] [--gradient]: other CPU libraries and ours in turn, on the cases of ../cases.json.
+# run.sh [--case NAME ...] [--all] [--rounds N] [--threads N] [--peers] [--gradient]: other CPU libraries and ours in turn, on the cases of ../cases.json.
+#
+# Without names the nine standard cases; --all is of every one. Who allocates its answer is said in each row (run,
+# run_into), and peers are compared with the row of ours that does as they do. Nobody asks for huge pages.
 #
 # Makes the peers' environments in ${CHANNELWISE_PEERS:-$HOME/.cache/channelwise-peers} (needs cargo, python3 with venv;
 # several minutes the first time), then runs ours, a peer, ours, a peer ... N rounds (default 3), everyone with as many
@@ -18,12 +21,13 @@ while [ $# -gt 0 ]; do
     --case) cases="$cases $2" && shift 2 ;;
     --rounds) rounds=$2 && shift 2 ;;
     --threads) threads=$2 && shift 2 ;;
+    --all) cases=$(names :) && shift ;;
     --peers) ours='' && shift ;;
     --gradient) gradient=--gradient && shift ;;
     *) sed -n '2s/^# //p' "$0" >&2 && exit 2 ;;
     esac
 done
-[ -n "$cases" ] || cases=$(all_cases)
+[ -n "$cases" ] || cases=$(names :9)
 mkdir -p "$home"
 lines=$home/cpu.jsonl
 : >"$lines"
