@@ -37,7 +37,7 @@
 //!
 //! # Map of the code
 //!
-//! Imports go downwards only; `tests/layering.rs` holds them to it.
+//! Imports go downwards only; `tests/layering` holds them to it.
 //!
 //! ```text
 //! image   learn        pictures, and training (features of the same names)
