@@ -188,8 +188,9 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_read_is_measured_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tuning");
+        let folder = std::env::temp_dir().join(format!("channelwise-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("tuning");
         assert_eq!(read(&path, "gpu").unwrap(), HashMap::new());
         let times = vec![(Algorithm::Flat, 12.5), (Algorithm::Fft, 7.0)];
         append(&path, "gpu", "one", &times).unwrap();
@@ -204,7 +205,8 @@ mod tests {
         keys.sort();
         assert_eq!(keys, ["one", "six"]);
         assert_eq!(all["one"], times);
-        let refused = read(folder.path(), "gpu").unwrap_err();
+        let refused = read(&folder, "gpu").unwrap_err();
         assert!(matches!(refused, Error::TuningFile { .. }), "{refused}");
+        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -12,7 +12,7 @@ use super::wait::Wait;
 use super::{Gpu, GpuPrepared, GpuTensor};
 use crate::plan::{GradientPlan, Step};
 use crate::problem::{PointwiseSums, WeightSums};
-use crate::{Conv2d, Element, ElementType, Problem, Result};
+use crate::{Element, ElementType, Problem, Result};
 
 pub(super) use compile::constants;
 
@@ -90,7 +90,7 @@ impl Gpu {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn backward<T: Element>(
         &self,
-        conv: &Conv2d,
+        conv: &crate::Conv2d,
         input: &GpuTensor<T>,
         output_gradient: &GpuTensor<f32>,
     ) -> Result<GpuGradients> {
