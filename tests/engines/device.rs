@@ -89,6 +89,7 @@ fn bands_do_not_show() {
     let small = gpu_with(Some(one_mebibyte())).unwrap();
     let two = kernel(4, 3, 2);
     let mix = Pointwise::new(2, 3, vec![0.5, -1.0, 2.0, 1.0, 0.25, -0.5]).unwrap();
+    const KINDS: usize = 6;
     let mut cases: Vec<(String, Conv2d, [usize; 4])> = Vec::new();
     for border in [
         Border::ZERO,
@@ -117,12 +118,18 @@ fn bands_do_not_show() {
         let planes = planes.activation(Activation::Relu).pointwise(mix.clone());
         cases.push((format!("{border}, planes"), planes, [2, 3, 301, 303]));
     }
+    assert_eq!(cases.len(), 6 * KINDS);
     for algorithm in [Algorithm::Auto, Algorithm::Direct] {
         let (whole, small) = (Engine::from(whole.clone()), Engine::from(small.clone()));
         let (whole, small) = (whole.with_algorithm(algorithm), small.with_algorithm(algorithm));
-        for (name, conv, shape) in &cases {
+        for (number, (name, conv, shape)) in cases.iter().enumerate() {
             // The plain path is slow on software adapters; one border shows as much as six.
             if algorithm == Algorithm::Direct && !name.starts_with("wrap") {
+                continue;
+            }
+            // Of each border every other kind of cut, and of each kind every other border.
+            let every_other = (number / KINDS + number % KINDS).is_multiple_of(2);
+            if algorithm == Algorithm::Auto && !every_other && !crate::common::full() {
                 continue;
             }
             let bands = bands_of(&small, conv, *shape, ElementType::F32, ElementType::F32);
@@ -556,26 +563,6 @@ fn auto_takes_no_software_adapter_unasked() {
         assert!(asked || !gpu.is_software(), "{engine}");
     }
     assert!(engine.to_string().contains("[auto: "), "{engine}");
-}
-
-#[test]
-fn threads_share_an_engine() {
-    let Some(gpu) = gpu_with(None) else { return };
-    let engine = Engine::from(gpu);
-    let conv = Conv2d::new(kernel(5, 5, 1));
-    let want = run::<f32, f32>(&engine, &conv, [1, 64, 64, 3]);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                for _ in 0..5 {
-                    assert_same(&run::<f32, f32>(&engine, &conv, [1, 64, 64, 3]), &want, "shared");
-                }
-            });
-        }
-    });
-    let x = Array4::from_shape_vec([1, 64, 64, 3], noise::<f32>(64 * 64 * 3, 5)).unwrap();
-    let y: Array4<f32> = block_on(engine.run_async(&conv, &x)).unwrap();
-    assert_same(y.as_slice().unwrap(), &want, "async");
 }
 
 /// What is made for a pair of buffers is made once; other pairs push it out, and it can be let go.

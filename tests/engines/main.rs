@@ -21,3 +21,4 @@ mod properties;
 mod seams;
 mod tensors;
 mod textures;
+mod threads;

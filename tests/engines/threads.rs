@@ -1,0 +1,76 @@
+//! One engine, and one prepared problem, called from many threads at once.
+
+use channelwise::{Border, Conv2d, Kernel};
+use ndarray::Array4;
+use pollster::block_on;
+
+use crate::common::{Backend, Rng, engines, main_engines, same_bits};
+
+const SHAPE: [usize; 4] = [1, 64, 61, 3];
+
+/// Different numbers for each `seed`.
+fn noise(seed: u64) -> Array4<f32> {
+    let data = Rng::new(seed).f32s(SHAPE.iter().product(), -1.0, 1.0);
+    Array4::from_shape_vec(SHAPE, data).unwrap()
+}
+
+/// Calls `filter` from `threads` threads, `calls` times each, with an input of each thread's own. All begin
+/// at once, and each must get what it gets alone.
+fn at_once(
+    backend: &Backend,
+    threads: u64,
+    calls: usize,
+    filter: impl Fn(&Array4<f32>, &mut Array4<f32>) + Sync,
+) {
+    let want: Vec<_> = (0..threads)
+        .map(|seed| {
+            let mut y = Array4::from_elem(SHAPE, f32::NAN);
+            filter(&noise(seed), &mut y);
+            y
+        })
+        .collect();
+    assert_ne!(want[0], want[1], "{}", backend.name);
+    let start = std::sync::Barrier::new(want.len());
+    std::thread::scope(|scope| {
+        for (seed, want) in want.iter().enumerate() {
+            let (start, filter) = (&start, &filter);
+            scope.spawn(move || {
+                let x = noise(seed as u64);
+                let mut y = Array4::from_elem(SHAPE, f32::NAN);
+                start.wait();
+                for call in 0..calls {
+                    filter(&x, &mut y);
+                    if let Err(text) = same_bits(y.as_slice().unwrap(), want.as_slice().unwrap()) {
+                        panic!("{}, thread {seed}, call {call}: {text}", backend.name);
+                    }
+                    y.fill(f32::NAN);
+                }
+            });
+        }
+    });
+}
+
+/// By an algorithm that keeps rows or spectra between its steps too.
+#[test]
+fn share_a_prepared_problem() {
+    let conv = Conv2d::new(Kernel::gaussian(5, 1.2).unwrap()).border(Border::Reflect101);
+    let conv = conv.assume_finite();
+    for backend in engines() {
+        let prepared = backend.engine.prepare::<f32, f32>(&conv, SHAPE).unwrap();
+        let (threads, calls) = if backend.kind.is_gpu() { (4, 5) } else { (16, 50) };
+        at_once(backend, threads, calls, |x, y| prepared.run_into(x, y).unwrap());
+    }
+}
+
+#[test]
+fn share_an_engine() {
+    let conv = Conv2d::new(Kernel::gaussian(5, 1.2).unwrap()).border(Border::Reflect101);
+    for backend in main_engines() {
+        let (threads, calls) = if backend.kind.is_gpu() { (4, 5) } else { (16, 50) };
+        at_once(backend, threads, calls, |x, y| backend.engine.run_into(&conv, x, y).unwrap());
+        let (x, mut y) = (noise(0), Array4::<f32>::zeros(SHAPE));
+        backend.engine.run_into(&conv, &x, &mut y).unwrap();
+        let later: Array4<f32> = block_on(backend.engine.run_async(&conv, &x)).unwrap();
+        assert_eq!(later, y, "{}: async", backend.name);
+    }
+}
