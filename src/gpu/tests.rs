@@ -321,7 +321,7 @@ fn params_are_the_same_on_both_sides() {
     assert_eq!(*span as usize, size_of::<Params>());
 }
 
-/// What the numbers stand for is compared on a device, in `tests/agreement.rs`.
+/// What the numbers stand for is compared on a device, in `tests/engines/agreement`.
 #[test]
 fn border_numbers_are_the_same_on_both_sides() {
     let module = parse(&TABLE[0]);

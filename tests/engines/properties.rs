@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::fmt::Debug;
 
-use crate::common::{Kind, Rng, dims, main_engines, run_filled, same_bits, say, to_nchw};
+use crate::common::{Kind, Rng, dims, full, main_engines, run_filled, same_bits, say, to_nchw};
 use channelwise::{
     Algorithm, Border, Conv2d, Element, Engine, Error, Kernel, Layout, Padding, Problem, Shape,
     f16, reference,
@@ -13,11 +13,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// Cases of each law on the CPU, and on each GPU algorithm: there every other one compiles.
+/// Cases of each law on the CPU, and on each GPU algorithm: there every other one compiles. `flat` must
+/// have taken half of them.
 const CPU_CASES: u32 = 64;
 const GPU_CASES: u32 = 14;
-/// Of the latter, those that `flat` must have taken.
-const FLAT_CASES: u32 = 7;
 
 /// What a law is tried on.
 #[derive(Clone, Copy, Debug)]
@@ -130,10 +129,20 @@ fn law<S: Strategy<Value: Clone + Debug>>(
     strategy: S,
     holds: impl Fn(&Engine, S::Value) -> Result<(), Stop>,
 ) {
+    law_on(GPU_CASES, name, strategy, holds);
+}
+
+/// The same with so many cases on each GPU algorithm.
+fn law_on<S: Strategy<Value: Clone + Debug>>(
+    on_gpu: u32,
+    name: &str,
+    strategy: S,
+    holds: impl Fn(&Engine, S::Value) -> Result<(), Stop>,
+) {
     let mut text = format!("{name}:");
-    // The others are held against the reference, in `tests/agreement.rs`: laws are about exact sums.
+    // The others are held against the reference, in `agreement`: laws are about exact sums.
     for backend in main_engines().filter(|b| b.kind.is_exact()) {
-        let cases = if backend.kind == Kind::Cpu { CPU_CASES } else { GPU_CASES };
+        let cases = if backend.kind == Kind::Cpu { CPU_CASES } else { on_gpu };
         let config = Config { cases, failure_persistence: None, ..Config::default() };
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let (held, out) = (Cell::new(0), Cell::new(0));
@@ -155,7 +164,7 @@ fn law<S: Strategy<Value: Clone + Debug>>(
         if out.get() > 0 {
             text += &format!(" (not applicable {})", out.get());
         }
-        let least = if backend.kind == Kind::GpuFlat { FLAT_CASES } else { cases };
+        let least = if backend.kind == Kind::GpuFlat { on_gpu / 2 } else { cases };
         assert!(held.get() >= least, "{name} on {}: only {} cases", backend.name, held.get());
     }
     say(&text);
@@ -479,9 +488,11 @@ fn types_are_floats_rounded_once() {
         }
         Ok(())
     }
-    law("bytes", setups(), of::<u8>);
-    law("16-bit integers", setups(), of::<u16>);
-    law("half floats", setups(), of::<f16>);
+    // Each compiles four pipelines.
+    let on_gpu = if full() { GPU_CASES } else { 5 };
+    law_on(on_gpu, "bytes", setups(), of::<u8>);
+    law_on(on_gpu, "16-bit integers", setups(), of::<u16>);
+    law_on(on_gpu, "half floats", setups(), of::<f16>);
 }
 
 /// A law that does not hold is refused.

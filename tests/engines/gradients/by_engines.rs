@@ -24,7 +24,7 @@ fn every_option_on_every_engine() {
         number.set(number.get() + 1);
         for (i, backend) in backends.iter().enumerate() {
             // A GPU that is played takes its time for each.
-            if backend.kind.is_gpu() && !full() && !(number.get() + i).is_multiple_of(9) {
+            if backend.kind.is_gpu() && !full() && !(number.get() + i).is_multiple_of(18) {
                 continue;
             }
             let mut used = most.get();
