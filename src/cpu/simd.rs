@@ -11,8 +11,8 @@ use super::{CpuReady, Task, adjoint, direct, fft, separable};
 use crate::Problem;
 use crate::plan::Rectangle;
 
-/// `fearless_simd::dispatch` without SSE4.2, which has nothing that our loops would be faster by, and all of
-/// them would be compiled once more for it.
+/// `fearless_simd::dispatch` without SSE4.2: loops over bytes were a twentieth faster by it and those over
+/// floats not at all, and all of them would be compiled once more for it.
 #[cfg(target_arch = "x86_64")]
 macro_rules! dispatch {
     ($level:expr, $simd:ident => $work:expr) => {

@@ -1,7 +1,7 @@
 //! Every engine of this machine, with every algorithm forced.
 
 use std::io::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use channelwise::{Algorithm, Cpu, Engine, Gpu, GpuOptions, wgpu};
 
@@ -34,13 +34,57 @@ pub(crate) struct Backend {
     pub(crate) engine: Engine,
 }
 
+/// Tests that run at once share none of the first so many devices: a GPU that is played compiles the
+/// shaders of a device one after the other.
+const AT_ONCE: usize = 4;
+
+/// Engines that each test thread has to itself while it runs, made once for the next to find.
+struct Own([OnceLock<Vec<Backend>>; AT_ONCE]);
+
+impl Own {
+    const fn new() -> Self {
+        Self([const { OnceLock::new() }; AT_ONCE])
+    }
+
+    fn get(&'static self, make: impl FnOnce() -> Vec<Backend>) -> &'static [Backend] {
+        self.0[Place::of_this_thread()].get_or_init(make)
+    }
+}
+
+/// Which engines a thread has, until it ends.
+struct Place(usize);
+
+/// Threads at each place.
+static TAKEN: Mutex<[usize; AT_ONCE]> = Mutex::new([0; AT_ONCE]);
+
+impl Place {
+    fn of_this_thread() -> usize {
+        thread_local!(static PLACE: Place = Place::take());
+        PLACE.with(|place| place.0)
+    }
+
+    /// The first of those that fewest have.
+    fn take() -> Self {
+        let mut taken = TAKEN.lock().unwrap();
+        let place = (0..AT_ONCE).min_by_key(|place| taken[*place]).unwrap_or(0);
+        taken[place] += 1;
+        Self(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        TAKEN.lock().unwrap()[self.0] -= 1;
+    }
+}
+
 /// Every engine of this machine with every algorithm: the CPU at each SIMD level, on one thread
-/// and on two, and the GPU that the environment selects. Made once, so the device is too.
+/// and on two, and the GPU that the environment selects.
 ///
 /// A machine without a GPU is told of on stderr, and refused where `CHANNELWISE_REQUIRE_GPU=1`.
 pub(crate) fn engines() -> &'static [Backend] {
-    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
-    ENGINES.get_or_init(|| {
+    static ENGINES: Own = Own::new();
+    ENGINES.get(|| {
         let mut all = Vec::new();
         for level in Cpu::simd_levels() {
             for threads in [1, 2] {
@@ -97,15 +141,15 @@ impl Kind {
 
 /// GPU engines whose shaders have every size as a constant. None where [`engines`] has no GPU.
 pub(crate) fn specialised_devices() -> &'static [Backend] {
-    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
-    ENGINES.get_or_init(|| gpus(&GpuOptions::new().specialise_from(0), "specialised "))
+    static ENGINES: Own = Own::new();
+    ENGINES.get(|| gpus(&GpuOptions::new().specialise_from(0), "specialised "))
 }
 
 /// GPU engines that are planned for as a discrete GPU with WebGPU's default limits, whatever they are.
 /// None where [`engines`] has no GPU.
 pub(crate) fn pretended_devices() -> &'static [Backend] {
-    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
-    ENGINES.get_or_init(|| {
+    static ENGINES: Own = Own::new();
+    ENGINES.get(|| {
         let options = GpuOptions::new().limits(wgpu::Limits::default());
         all_of(
             "pretended ",
@@ -136,8 +180,8 @@ fn all_of(name: &str, gpu: Option<Gpu>) -> Vec<Backend> {
 /// GPU engines whose device binds no more than 64 KiB at once, so that nearly everything is cut
 /// into bands. None where [`engines`] has no GPU.
 pub(crate) fn small_devices() -> &'static [Backend] {
-    static ENGINES: OnceLock<Vec<Backend>> = OnceLock::new();
-    ENGINES.get_or_init(|| gpus(&small_options(), "small "))
+    static ENGINES: Own = Own::new();
+    ENGINES.get(|| gpus(&small_options(), "small "))
 }
 
 fn small_options() -> GpuOptions {
