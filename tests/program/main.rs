@@ -1,8 +1,8 @@
 //! The `channelwise` program from outside: files, options, reports and failures.
 
 mod failures;
-
 mod room;
+mod tiff;
 
 use std::fs;
 use std::path::Path;
@@ -42,8 +42,6 @@ fn images_in_and_out() {
     for (extension, format, channels) in [
         ("png", ImageFormat::Png, &[1, 2, 3, 4][..]),
         ("PNG", ImageFormat::Png, &[3]),
-        ("tiff", ImageFormat::Tiff, &[1, 3, 4]),
-        ("tif", ImageFormat::Tiff, &[3]),
         ("webp", ImageFormat::WebP, &[3, 4]),
         ("bmp", ImageFormat::Bmp, &[3, 4]),
         ("jpg", ImageFormat::Jpeg, &[1, 3]),
@@ -87,11 +85,12 @@ fn sixteen_bits_and_orientation() {
     room.run("run deep.png -o y.npy --kernel identity --engine cpu").ok();
     let y: Array3<u16> = room.load("y.npy");
     assert_eq!(y[[3, 5, 0]], pixel as u16);
-    for output in ["same.png", "same.tif"] {
-        let ran = room.run(&format!("run deep.png -o {output} --kernel identity")).ok();
+    for input in ["deep.png", "same.tif"] {
+        let ran = room.run(&format!("run {input} -o same.png --kernel identity")).ok();
         assert!(!ran.err.contains("note"), "{}", ran.err);
-        let back = image::open(room.at(output)).unwrap();
-        assert_eq!(back, image::DynamicImage::ImageLuma16(deep.clone()), "{output}");
+        let back = image::open(room.at("same.png")).unwrap();
+        assert_eq!(back, image::DynamicImage::ImageLuma16(deep.clone()), "{input}");
+        room.run(&format!("run {input} -o same.tif --kernel identity")).ok();
     }
     let ran = room.run("run deep.png -o same.jpg --kernel identity").ok();
     assert!(ran.err.contains("note: deep.png has 16 bits"), "{}", ran.err);
@@ -132,6 +131,35 @@ fn sixteen_bits_of_numpy() {
     // The same type again, unless told otherwise.
     room.run("run h.npy -o again.npy --kernel identity").ok();
     assert_eq!(fs::read(room.at("again.npy")).unwrap(), halves);
+}
+
+/// What NumPy writes unasked, as floats.
+#[test]
+fn other_types_of_numpy() {
+    let room = Room::new();
+    let x = Array3::from_shape_fn((5, 7, 2), |(r, q, c)| (r * 90 + q * 10 + c * 2) as i64 - 101);
+    let floats = x.mapv(|v| v as f32);
+    let read = |note: &str| {
+        let ran = room.run("run x.npy -o y.npy --kernel identity --engine cpu").ok();
+        assert!(ran.err.contains(note), "{}", ran.err);
+        assert_eq!(room.load::<Array3<f32>>("y.npy"), floats);
+    };
+    room.save("x.npy", &x);
+    read("note: x.npy: its int64 (<i8) elements are taken as float32");
+    room.save("x.npy", &x.mapv(|v| v as i16));
+    read("int16 (<i2)");
+    room.save("x.npy", &x.mapv(|v| v as f64));
+    read("float64 (<f8) elements are taken as float32");
+    room.save("x.npy", &x.mapv(|v| v as f64 + 1e-12));
+    read("float64 (<f8) elements are rounded to float32");
+    // Weights are told of only where that changes them.
+    let kernel = |v: f64| Array2::from_elem((1, 1), v);
+    room.save("k.npy", &kernel(0.5));
+    let ran = room.run("run x.npy -o y.npy --kernel-file k.npy --engine cpu").ok();
+    assert!(!ran.err.contains("k.npy"), "{}", ran.err);
+    room.save("k.npy", &kernel(0.1));
+    let ran = room.run("run x.npy -o y.npy --kernel-file k.npy --engine cpu").ok();
+    assert!(ran.err.contains("note: k.npy: its float64 (<f8) elements are rounded"), "{}", ran.err);
 }
 
 /// Runs `args` on `x` and holds the result against the library's, element by element.

@@ -71,6 +71,20 @@ impl Room {
         read_npy(self.at(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Shape, type and bytes of a file whose elements lie in C order.
+    pub(crate) fn npy(&self, name: &str) -> (Vec<usize>, String, Vec<u8>) {
+        let bytes = fs::read(self.at(name)).unwrap();
+        let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+        let (header, data) = bytes[10..].split_at(length);
+        let header = String::from_utf8_lossy(header);
+        assert!(header.contains("'fortran_order': False"), "{name}: {header}");
+        let between =
+            |from: &str, to: char| header.split_once(from).unwrap().1.split_once(to).unwrap().0;
+        let shape = between("'shape': (", ')').split(',').map(str::trim);
+        let shape = shape.filter(|n| !n.is_empty()).map(|n| n.parse().unwrap()).collect();
+        (shape, between("'descr': '", '\'').to_string(), data.to_vec())
+    }
+
     /// All files, hidden ones too.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use channelwise::{Activation, Algorithm, Border, ElementType, Kernel, Layout, Padding};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use crate::files::Pages;
 use crate::{presets, values};
 
 const EXAMPLES: &str = "\
@@ -20,14 +21,17 @@ Examples:
 
 const AFTER_RUN: &str = "\
 Files:
-  .npy files hold float32, float16, uint8 or uint16 in any byte order, C or Fortran order, with the
-  axes [N,H,W,C], [H,W,C] or [H,W] (--layout nchw: [N,C,H,W], [C,H,W] or [H,W]). Images are png,
-  jpeg, tiff, webp (written lossless) or bmp, in grey or RGB, with or without alpha; they are taken
-  as [H,W,C] of uint8, uint16 (png, tiff) or float32 (tiff), upright as their Exif data says, the
-  first of several pages or frames. 16 bits stay 16 bits in png, tiff and npy; for 8 bits they are
-  taken as round(v / 257), with a note. Profiles and other metadata are not kept.
-  Alpha is filtered like any other channel. An image gets the results rounded to integers, so floats
-  that go to 1 come out black. The output is written whole or not at all.
+  .npy files hold the axes [N,H,W,C], [H,W,C] or [H,W] (--layout nchw: [N,C,H,W], [C,H,W] or [H,W])
+  in any byte order, C or Fortran order. float32, float16, uint8 and uint16 are filtered as they
+  are; float64, other integers and bool as float32.
+  Images are taken as [H,W,C], upright as their Exif data says: png, jpeg, webp (written lossless)
+  and bmp in grey or RGB, with or without alpha; tiff with any number of bands of every type (BigTIFF,
+  strips, tiles and planes; colours of palettes and CMYK become RGB), of several pages the first
+  unless --pages all. tiff and npy hold floats and every number of channels too. 16 bits stay 16
+  bits in png, tiff and npy; for 8 bits they are taken as round(v / 257), with a note. Profiles and
+  other metadata are not kept.
+  Alpha is filtered like any other channel. Images but tiff get the results rounded to integers, so
+  floats that go to 1 come out black. The output is written whole or not at all.
 
 Channels:
   Channel c and filter f give output channel c*F + f. With --pointwise the F outputs of a channel
@@ -66,7 +70,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Image (png, jpeg, tiff, webp, bmp) or .npy file (float32, float16, uint8 or uint16)
+    /// Image (png, jpeg, tiff, webp, bmp) or .npy file
     pub(crate) input: PathBuf,
 
     /// Where the result goes: an image or .npy file by its extension; without it, nothing is
@@ -74,13 +78,16 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Which pages of a TIFF file: `first`, or `all` as a batch
+    #[arg(long, value_enum, value_name = "PAGES", default_value = "first", ignore_case = true)]
+    pub(crate) pages: Pages,
+
     /// A kernel by name, as in `gaussian:5,1.2` or `gaussian:sigma=1.2`; `channelwise kernels`
     /// shows all
     #[arg(short, long, value_name = "NAME[:ARGS]", value_parser = presets::parse, help_heading = "Kernel")]
     pub(crate) kernel: Option<Kernel>,
 
-    /// Weights from a file: [kh,kw], [kh,kw,F] or [kh,kw,1,F]; float64 and integers are rounded to
-    /// float32
+    /// Weights from a file: [kh,kw], [kh,kw,F] or [kh,kw,1,F], taken as float32
     #[arg(long, value_name = "K.npy", help_heading = "Kernel")]
     pub(crate) kernel_file: Option<PathBuf>,
 

@@ -33,7 +33,11 @@ use failure::{Failure, say};
 fn main() -> ExitCode {
     // A defect, ours or a decoder's, still ends in one line and unwinds, so that no temporary file
     // stays behind.
-    panic::set_hook(Box::new(|defect| say(&format!("internal error: {defect}"))));
+    panic::set_hook(Box::new(|defect| {
+        if !files::is_guarded() {
+            say(&format!("internal error: {defect}"));
+        }
+    }));
     match panic::catch_unwind(AssertUnwindSafe(start)) {
         Ok(code) => code,
         Err(_) => ExitCode::from(1),

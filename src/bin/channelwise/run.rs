@@ -12,7 +12,7 @@ use channelwise::{
 use crate::args::{OutType, RunArgs};
 use crate::compute::{self, Computer, Made, four};
 use crate::failure::{Failure, Result, say};
-use crate::files::{self, Input, Sample, Target, Tensor};
+use crate::files::{self, Channels, Input, Sample, Target, Tensor};
 use crate::progress::Progress;
 use crate::report::{self, Milliseconds, Report, Shapes};
 use crate::verify::{self, Verdict};
@@ -25,8 +25,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let conv = conv(args)?;
     let progress = Progress::new(args.json);
     let reading = progress.spinner("reading");
-    let input = files::read(&args.input)?;
+    let input = files::read(&args.input, args.pages)?;
     drop(reading);
+    for note in &input.notes {
+        say(&format!("note: {}: {note}", args.input.display()));
+    }
     if args.layout == Layout::Nchw && input.is_image {
         return Err(Failure::usage("images are always HWC: --layout nchw is for .npy files"));
     }
@@ -39,7 +42,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     } else {
         input
     };
-    let job = Job { args, conv, target, progress };
+    let job = Job { args, conv, target, channels: input.channels, progress };
     match input.tensor {
         Tensor::F32(x) => job.run_from(x, out_type),
         Tensor::U8(x) => job.run_from(x, out_type),
@@ -118,8 +121,8 @@ fn pointwise_from(path: &Path) -> Result<Pointwise> {
     }
 }
 
-/// Images hold integers: of 16 bits where the input has them and the format can, or where that is asked
-/// for. Elsewhere the type asked for, or f32 where the last step makes fractions, or that of the input.
+/// The type asked for, or that of the input, or a float where the last step makes fractions. Images but TIFF
+/// hold integers: of 16 bits where the input has them and the format can, or where that is asked for.
 fn out_type(args: &RunArgs, input: &Input, target: Option<&Target>) -> Result<OutType> {
     let of_input = match input.tensor.kind() {
         ElementType::U8 => OutType::U8,
@@ -127,20 +130,24 @@ fn out_type(args: &RunArgs, input: &Input, target: Option<&Target>) -> Result<Ou
         ElementType::F16 => OutType::F16,
         _ => OutType::F32,
     };
+    let floats = matches!(of_input, OutType::F32 | OutType::F16);
     let Some(target) = target.filter(|target| target.is_image()) else {
         let fractions = args.activation.needs_float() && args.pointwise.is_none();
         let float = |kind| if kind == OutType::F16 { OutType::F16 } else { OutType::F32 };
         return Ok(args.out_type.unwrap_or(if fractions { float(of_input) } else { of_input }));
     };
-    if input.is_image && of_input == OutType::F32 {
+    if target.is_tiff() {
+        return Ok(args.out_type.unwrap_or(of_input));
+    }
+    if input.is_image && floats {
         return Err(Failure::usage(format!(
-            "{} holds floats, which the image formats written here do not; write .npy",
+            "{} holds floats, which of the images written here only .tiff does; write that or .npy",
             args.input.display()
         )));
     }
     let wanted = args.out_type.unwrap_or(of_input);
     if matches!(args.out_type, Some(OutType::F32 | OutType::F16)) {
-        say("note: images hold integers, so the results are rounded to u8");
+        say("note: of images only .tiff holds floats, so the results are rounded to u8");
     }
     Ok(if wanted == OutType::U16 && target.is_deep() { OutType::U16 } else { OutType::U8 })
 }
@@ -150,6 +157,8 @@ struct Job<'a> {
     args: &'a RunArgs,
     conv: Conv2d,
     target: Option<Target>,
+    /// What those of the input mean.
+    channels: Channels,
     progress: Progress,
 }
 
@@ -164,15 +173,18 @@ impl Job<'_> {
     }
 
     fn run<T: Sample, U: Sample>(self, x: ArrayD<T>) -> Result<()> {
-        let Self { args, conv, target, progress } = &self;
+        let Self { args, conv, target, channels, progress } = &self;
         let axes = x.shape().to_vec();
         // With all four axes, so that channels may become several whatever the file had.
         let x = files::four_axes(x, args.layout)?;
         let problem = Problem::new(conv, four(x.shape()), T::TYPE, U::TYPE)?;
         let shape = four(problem.output_shape().dims());
-        let [batch, _, _, channels] = problem.output_shape().to_nhwc(args.layout);
+        let [batch, _, _, count] = problem.output_shape().to_nhwc(args.layout);
+        let [.., count_before] = problem.input_shape().to_nhwc(args.layout);
+        // What several filters or a pointwise step make of them means something else.
+        let channels = if count == count_before { *channels } else { Channels::UNSAID };
         if let Some(target) = target {
-            target.check(batch, channels)?;
+            target.check(batch, count, channels)?;
         }
 
         let working = progress.spinner("preparing");
@@ -209,8 +221,11 @@ impl Job<'_> {
         let mut wrote = None;
         if let (Some(target), None) = (target, &broken) {
             let writing = progress.spinner("writing");
-            let y = if target.is_image() { shape[1..].to_vec() } else { out_axes.clone() };
-            target.write(U::tensor(files::reshaped(made.output, &y)?))?;
+            let y = match batch {
+                1 if target.is_image() => shape[1..].to_vec(),
+                _ => out_axes.clone(),
+            };
+            target.write(U::tensor(files::reshaped(made.output, &y)?), channels)?;
             drop(writing);
             wrote = Some(target.path().display().to_string());
         }

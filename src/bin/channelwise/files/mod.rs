@@ -1,15 +1,26 @@
-//! Tensors from and into files: `.npy` and images.
+//! Tensors from and into files: `.npy`, TIFF and other images.
+//!
+//! ```text
+//! read ── npy, tiff, picture ── guard (decoders' panics), memory
+//! target ── npy, tiff, picture
+//! ```
 
+mod guard;
+mod memory;
 mod npy;
 mod picture;
 mod target;
+mod tiff;
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use channelwise::ndarray::{Array4, ArrayD, IxDyn};
+use bytemuck::Pod;
+use channelwise::ndarray::{Array4, ArrayD, Axis, IxDyn};
 use channelwise::{Element, ElementType, Layout, f16};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, say};
+pub(crate) use guard::is_guarded;
 pub(crate) use target::Target;
 
 /// Elements of any type; any number of axes.
@@ -30,6 +41,83 @@ impl Tensor {
             Self::F16(_) => ElementType::F16,
         }
     }
+
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::F32(x) => x.shape(),
+            Self::U8(x) => x.shape(),
+            Self::U16(x) => x.shape(),
+            Self::F16(x) => x.shape(),
+        }
+    }
+
+    /// The elements, the last axis first, in this machine's order of bytes.
+    fn bytes(&self) -> Cow<'_, [u8]> {
+        fn of<T: Pod>(x: &ArrayD<T>) -> Cow<'_, [u8]> {
+            match x.as_slice() {
+                Some(x) => Cow::Borrowed(bytemuck::cast_slice(x)),
+                None => {
+                    let x: Vec<T> = x.iter().copied().collect();
+                    Cow::Owned(bytemuck::cast_slice(&x).to_vec())
+                }
+            }
+        }
+        match self {
+            Self::F32(x) => of(x),
+            Self::U8(x) => of(x),
+            Self::U16(x) => of(x),
+            Self::F16(x) => of(x),
+        }
+    }
+
+    /// As the only one of a batch.
+    fn in_batch(self) -> Self {
+        match self {
+            Self::F32(x) => Self::F32(x.insert_axis(Axis(0))),
+            Self::U8(x) => Self::U8(x.insert_axis(Axis(0))),
+            Self::U16(x) => Self::U16(x.insert_axis(Axis(0))),
+            Self::F16(x) => Self::F16(x.insert_axis(Axis(0))),
+        }
+    }
+}
+
+/// What the first channels are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colours {
+    Rgb,
+    /// Grey, or bands of any other meaning.
+    Grey,
+    Unsaid,
+}
+
+/// What the last channel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpha {
+    /// Alpha, by which the colours are not multiplied.
+    Last,
+    None,
+    Unsaid,
+}
+
+/// What channels mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Channels {
+    pub(crate) colours: Colours,
+    pub(crate) alpha: Alpha,
+}
+
+impl Channels {
+    pub(crate) const UNSAID: Self = Self { colours: Colours::Unsaid, alpha: Alpha::Unsaid };
+}
+
+/// Which pages of a file are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Pages {
+    /// The first
+    #[default]
+    First,
+    /// All, as a batch
+    All,
 }
 
 /// An element type as part of a [`Tensor`].
@@ -66,6 +154,9 @@ impl Sample for f16 {
 pub(crate) struct Input {
     pub(crate) tensor: Tensor,
     pub(crate) is_image: bool,
+    pub(crate) channels: Channels,
+    /// What is to be said of how it was read.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Input {
@@ -82,17 +173,39 @@ impl Input {
 }
 
 /// Reads an image or `.npy` file; what it is its first bytes tell, not its name.
-pub(crate) fn read(path: &Path) -> Result<Input> {
+pub(crate) fn read(path: &Path, pages: Pages) -> Result<Input> {
     let bytes = bytes(path)?;
     if npy::is_npy(&bytes) || extension(path) == "npy" {
-        return Ok(Input { tensor: npy::read(path, &bytes)?, is_image: false });
+        if pages != Pages::First {
+            let path = path.display();
+            return Err(Failure::usage(format!("--pages is for images, and {path} is .npy")));
+        }
+        let (tensor, note) = npy::read(path, &bytes)?;
+        let notes = note.into_iter().collect();
+        return Ok(Input { tensor, is_image: false, channels: Channels::UNSAID, notes });
     }
-    Ok(Input { tensor: picture::read(path, &bytes)?, is_image: true })
+    if tiff::is_tiff(&bytes) {
+        return tiff::read(&bytes, pages).map_err(|why| Failure::reading(path, why));
+    }
+    let tensor = guard::guarded(|| picture::read(path, &bytes))
+        .unwrap_or_else(|defect| Err(Failure::reading(path, defect)))?;
+    let channels = match tensor.shape() {
+        [.., 2] => Channels { colours: Colours::Grey, alpha: Alpha::Last },
+        [.., 3] => Channels { colours: Colours::Rgb, alpha: Alpha::None },
+        [.., 4] => Channels { colours: Colours::Rgb, alpha: Alpha::Last },
+        _ => Channels { colours: Colours::Grey, alpha: Alpha::None },
+    };
+    let tensor = if pages == Pages::All { tensor.in_batch() } else { tensor };
+    Ok(Input { tensor, is_image: true, channels, notes: Vec::new() })
 }
 
-/// Reads weights from a `.npy` file.
+/// Reads weights from a `.npy` file; a note says where f32 does not hold them.
 pub(crate) fn read_numbers(path: &Path) -> Result<ArrayD<f32>> {
-    npy::read_weights(path, &bytes(path)?)
+    let (weights, note) = npy::read_weights(path, &bytes(path)?)?;
+    if let Some(note) = note {
+        say(&format!("note: {}: {note}", path.display()));
+    }
+    Ok(weights)
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
@@ -146,7 +259,12 @@ mod tests {
     #[test]
     fn sixteen_bits_round() {
         let pixels = ArrayD::from_shape_vec(vec![7], vec![0, 128, 129, 257, 385, 386, 65_535]);
-        let deep = Input { tensor: Tensor::U16(pixels.unwrap()), is_image: true };
+        let deep = Input {
+            tensor: Tensor::U16(pixels.unwrap()),
+            is_image: true,
+            channels: Channels::UNSAID,
+            notes: Vec::new(),
+        };
         let bytes = ArrayD::from_shape_vec(vec![7], vec![0, 0, 1, 1, 1, 2, 255]).unwrap();
         assert_eq!(deep.in_bytes().tensor, Tensor::U8(bytes));
     }

@@ -1,9 +1,9 @@
-//! `.npy` files: float32, float16, uint8 and uint16, either byte order, C and Fortran order.
+//! `.npy` files: floats, integers and bool of NumPy, either byte order, C and Fortran order.
 //!
-//! The header is held against the length of the file before anything is allocated from it, which
-//! `ndarray-npy`, whose parser then reads it, does not do.
+//! The header is held against the length of the file before anything is allocated from it, and
+//! `ndarray-npy` is handed one in its own words: it knows fewer than NumPy writes and reads.
 
-use std::io::Write;
+use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use channelwise::f16;
@@ -18,46 +18,40 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longest header that is read. NumPy itself stops at 10 000 characters.
 const MAX_HEADER: usize = 1 << 16;
 
-/// Brackets in brackets that a header may have; more would only try the parser's stack.
-const MAX_DEPTH: usize = 16;
-
 pub(crate) fn is_npy(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// A tensor to filter.
-pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
+/// A tensor to filter, and what is to be said of it.
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Option<String>)> {
     let file = File::open(path, bytes)?;
-    match file.kind.as_str() {
-        "<f4" | ">f4" => file.array::<f32>().map(Tensor::F32),
-        "|u1" | "u1" | "B" => file.array::<u8>().map(Tensor::U8),
-        "<u2" | ">u2" => file.array::<u16>().map(Tensor::U16),
-        "<f2" | ">f2" => file.halves().map(Tensor::F16),
-        _ => Err(file.unsupported("float32, float16, uint8 and uint16")),
-    }
+    let tensor = match file.code() {
+        "f4" => Tensor::F32(file.array()?),
+        "u1" => Tensor::U8(file.array()?),
+        "u2" => Tensor::U16(file.array()?),
+        "f2" => Tensor::F16(file.halves()?),
+        _ => {
+            let (floats, note) = file.floats()?;
+            return Ok((Tensor::F32(floats), Some(note)));
+        }
+    };
+    Ok((tensor, None))
 }
 
-/// Weights: also NumPy's default types, rounded to f32.
-pub(crate) fn read_weights(path: &Path, bytes: &[u8]) -> Result<ArrayD<f32>> {
-    let file = File::open(path, bytes)?;
-    match file.kind.as_str() {
-        "<f4" | ">f4" => file.array(),
-        "<f8" | ">f8" => Ok(file.array::<f64>()?.mapv(|v| v as f32)),
-        "<i8" | ">i8" => Ok(file.array::<i64>()?.mapv(|v| v as f32)),
-        "<i4" | ">i4" => Ok(file.array::<i32>()?.mapv(|v| v as f32)),
-        "|u1" | "u1" | "B" => Ok(file.array::<u8>()?.mapv(f32::from)),
-        _ => Err(file.unsupported("float32, float64, int32, int64 and uint8")),
-    }
+/// Weights, of whatever type; and what is to be said where f32 does not hold them.
+pub(crate) fn read_weights(path: &Path, bytes: &[u8]) -> Result<(ArrayD<f32>, Option<String>)> {
+    let (floats, note) = File::open(path, bytes)?.floats()?;
+    Ok((floats, Some(note).filter(|note| note.contains("rounded"))))
 }
 
 /// A file whose header is read.
 struct File<'a> {
     path: &'a Path,
-    bytes: &'a [u8],
-    /// Where the data begins.
-    data: usize,
-    /// The type's code.
+    /// The elements.
+    data: &'a [u8],
+    /// The type's code, with its order of bytes: `<f4`.
     kind: String,
+    fortran: bool,
     shape: Vec<usize>,
 }
 
@@ -65,33 +59,77 @@ impl<'a> File<'a> {
     fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
         let data = data_start(bytes).map_err(|why| Failure::reading(path, why))?;
         let header = String::from_utf8_lossy(&bytes[..data]);
-        let (Some(kind), Some(shape)) = (type_code(&header), shape(&header)) else {
-            return Err(Failure::reading(path, "its header tells no type and shape"));
+        let (Some(kind), Some(fortran), Some(shape)) =
+            (type_code(&header), fortran(&header), shape(&header))
+        else {
+            return Err(Failure::reading(path, "its header tells no type, order and shape"));
         };
-        Ok(Self { path, bytes, data, kind: kind.to_string(), shape })
+        Ok(Self { path, data: &bytes[data..], kind, fortran, shape })
     }
 
-    fn unsupported(&self, supported: &str) -> Failure {
-        let found = type_name(&self.kind);
-        Failure::reading(self.path, format!("its elements are {found}; {supported} are supported"))
+    /// Kind and bytes of an element.
+    fn code(&self) -> &str {
+        self.kind.trim_start_matches(['<', '>', '|'])
     }
 
     /// Half floats, which the parser does not know, read as integers with their bits.
     fn halves(&self) -> Result<ArrayD<f16>> {
-        let mut bytes = self.bytes.to_vec();
-        let Some(at) = bytes[..self.data].windows(3).position(|code| &code[1..] == b"f2") else {
-            return Err(Failure::reading(self.path, "its header tells no type"));
+        let bits = self.kind.replace("f2", "u2");
+        Ok(self.array_of::<u16>(&bits)?.mapv(f16::from_bits))
+    }
+
+    /// Elements of any type as f32, and how they became it.
+    fn floats(&self) -> Result<(ArrayD<f32>, String)> {
+        let mut rounded = false;
+        let floats = match self.code() {
+            "b1" => self.array::<bool>()?.mapv(|v| f32::from(u8::from(v))),
+            "f4" => self.array()?,
+            "f2" => self.halves()?.mapv(f32::from),
+            "u1" => self.array::<u8>()?.mapv(f32::from),
+            "i1" => self.array::<i8>()?.mapv(f32::from),
+            "u2" => self.array::<u16>()?.mapv(f32::from),
+            "i2" => self.array::<i16>()?.mapv(f32::from),
+            "u4" => self.array::<u32>()?.mapv(|v| {
+                rounded |= v as f32 as u64 != u64::from(v);
+                v as f32
+            }),
+            "i4" => self.array::<i32>()?.mapv(|v| {
+                rounded |= i64::from(v) != v as f32 as i64;
+                v as f32
+            }),
+            "u8" => self.array::<u64>()?.mapv(|v| {
+                rounded |= u128::from(v) != v as f32 as u128;
+                v as f32
+            }),
+            "i8" => self.array::<i64>()?.mapv(|v| {
+                rounded |= i128::from(v) != v as f32 as i128;
+                v as f32
+            }),
+            "f8" => self.array::<f64>()?.mapv(|v| {
+                rounded |= !v.is_nan() && f64::from(v as f32) != v;
+                v as f32
+            }),
+            _ => {
+                let found = type_name(&self.kind);
+                return Err(Failure::reading(
+                    self.path,
+                    format!(
+                        "its elements are {found}; floats of 16 to 64 bits, integers and bool \
+                             are supported"
+                    ),
+                ));
+            }
         };
-        bytes[at + 1] = b'u';
-        Ok(self.array_in::<u16>(&bytes)?.mapv(f16::from_bits))
+        let how = if rounded { "rounded to" } else { "taken as" };
+        Ok((floats, format!("its {} elements are {how} float32", type_name(&self.kind))))
     }
 
     fn array<T: ReadableElement>(&self) -> Result<ArrayD<T>> {
-        self.array_in(self.bytes)
+        self.array_of(&self.kind)
     }
 
-    fn array_in<T: ReadableElement>(&self, bytes: &[u8]) -> Result<ArrayD<T>> {
-        let Self { path, data, ref shape, .. } = *self;
+    fn array_of<T: ReadableElement>(&self, kind: &str) -> Result<ArrayD<T>> {
+        let Self { path, data, ref shape, fortran, .. } = *self;
         // The product without the zeros too: arrays of no elements must be countable as well.
         let counted = |zeros: bool| {
             let axes = shape.iter().filter(|n| zeros || **n != 0);
@@ -102,7 +140,7 @@ impl<'a> File<'a> {
         else {
             return Err(Failure::reading(path, format!("its shape {shape:?} cannot be counted")));
         };
-        let there = bytes.len() - data;
+        let there = data.len();
         if there != needed {
             let what =
                 if there < needed { "the file is truncated" } else { "bytes follow the data" };
@@ -111,7 +149,13 @@ impl<'a> File<'a> {
                 format!("{what}: shape {shape:?} needs {needed} bytes of data, {there} are there"),
             ));
         }
-        ArrayD::read_npy(bytes).map_err(|error| Failure::reading(path, error))
+        let axes: String = shape.iter().map(|n| format!("{n}, ")).collect();
+        let order = if fortran { "True" } else { "False" };
+        let header =
+            format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': ({axes}), }}\n");
+        let start = [MAGIC, &[2, 0], &(header.len() as u32).to_le_bytes(), header.as_bytes()];
+        let whole = Cursor::new(start.concat()).chain(data);
+        ArrayD::read_npy(whole).map_err(|error| Failure::reading(path, error))
     }
 }
 
@@ -126,19 +170,38 @@ fn entry<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     Some(after.trim_start().strip_prefix(':')?.trim_start())
 }
 
-fn type_code(header: &str) -> Option<&str> {
+/// With an order of bytes: NumPy takes `=` and none for this machine's.
+fn type_code(header: &str) -> Option<String> {
     let value = entry(header, "descr")?;
     let quote = value.chars().next()?;
-    match quote {
-        '\'' | '"' => value[1..].split(quote).next(),
+    let code = match quote {
+        '\'' | '"' => value[1..].split(quote).next()?,
         // A list: a record.
-        _ => Some("record"),
-    }
+        _ => return Some("record".into()),
+    };
+    let native = if cfg!(target_endian = "little") { '<' } else { '>' };
+    let order = code.chars().next().filter(|order| "<>".contains(*order)).unwrap_or(native);
+    Some(match code.trim_start_matches(['<', '>', '|', '=']) {
+        "?" | "b1" => "|b1".into(),
+        "B" | "u1" => "|u1".into(),
+        "b" | "i1" => "|i1".into(),
+        code => format!("{order}{code}"),
+    })
 }
 
+fn fortran(header: &str) -> Option<bool> {
+    let value = entry(header, "fortran_order")?;
+    let is = |word: &str| {
+        value.strip_prefix(word).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    };
+    if is("True") { Some(true) } else { is("False").then_some(false) }
+}
+
+/// Python 2 wrote `2L` for some numbers.
 fn shape(header: &str) -> Option<Vec<usize>> {
     let (inside, _) = entry(header, "shape")?.strip_prefix('(')?.split_once(')')?;
-    inside.split(',').map(str::trim).filter(|n| !n.is_empty()).map(|n| n.parse().ok()).collect()
+    let axes = inside.split(',').map(str::trim).filter(|n| !n.is_empty());
+    axes.map(|n| n.strip_suffix('L').unwrap_or(n).parse().ok()).collect()
 }
 
 /// Where the data begins.
@@ -158,17 +221,8 @@ fn data_start(bytes: &[u8]) -> Result<usize, &'static str> {
     if length > MAX_HEADER {
         return Err("its header is too long");
     }
-    let header = bytes.get(start..start + length).ok_or(TRUNCATED)?;
-    let mut depth = 0usize;
-    for byte in header {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Err("its header is too deeply nested");
-        }
+    if bytes.len() < start + length {
+        return Err(TRUNCATED);
     }
     Ok(start + length)
 }
@@ -252,7 +306,7 @@ mod tests {
         for (descr, data) in [("<f4", &little), (">f4", &big)] {
             for (order, at) in [("False", [0, 1]), ("True", [1, 0])] {
                 let bytes = file(descr, order, "(2, 3)", data);
-                let Ok(Tensor::F32(x)) = read(Path::new("x.npy"), &bytes) else {
+                let Ok((Tensor::F32(x), None)) = read(Path::new("x.npy"), &bytes) else {
                     panic!("{descr} {order}");
                 };
                 assert_eq!(x.shape(), [2, 3]);
@@ -261,17 +315,59 @@ mod tests {
         }
     }
 
+    /// As NumPy reads them, whoever wrote them.
     #[test]
-    fn weights_come_in_numpys_default_types() {
+    fn headers_of_other_writers() {
+        let data = [1.0f32, -2.0].map(f32::to_ne_bytes).concat();
+        for (descr, shape) in [("=f4", "(2,)"), ("f4", "(2L,)"), ("=f4", "( 1L , 2 )")] {
+            let bytes = file(descr, "False", shape, &data);
+            let Ok((Tensor::F32(x), None)) = read(Path::new("x.npy"), &bytes) else {
+                panic!("{descr} {shape}");
+            };
+            assert_eq!(x.as_slice(), Some(&[1.0, -2.0][..]));
+        }
+        // No newline at the end, and no padding.
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}";
+        let bytes =
+            [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes(), &data];
+        assert!(matches!(read(Path::new("x.npy"), &bytes.concat()), Ok((Tensor::F32(_), None))));
+    }
+
+    #[test]
+    fn other_types_become_floats() {
         let path = Path::new("k.npy");
-        let floats = file("<f8", "False", "(2,)", &[0.1f64, -2.0].map(f64::to_le_bytes).concat());
-        assert_eq!(read_weights(path, &floats).unwrap().as_slice(), Some(&[0.1f32, -2.0][..]));
-        let whole = file(">i8", "False", "(2,)", &[7i64, -2].map(i64::to_be_bytes).concat());
-        assert_eq!(read_weights(path, &whole).unwrap().as_slice(), Some(&[7.0f32, -2.0][..]));
-        let odd = file("<u2", "False", "(1,)", &[0, 0]);
-        assert!(
-            matches!(read_weights(path, &odd), Err(Failure::Work(text)) if text.contains("uint16"))
-        );
+        let cases = [
+            ("<f8", [0.1f64, -2.0].map(f64::to_le_bytes).concat(), [0.1f32, -2.0], true),
+            ("<f8", [0.5f64, -2.0].map(f64::to_le_bytes).concat(), [0.5, -2.0], false),
+            (">f8", [f64::NAN, 2.0].map(f64::to_be_bytes).concat(), [f32::NAN, 2.0], false),
+            (">i8", [7i64, -2].map(i64::to_be_bytes).concat(), [7.0, -2.0], false),
+            ("<i8", [i64::MAX, 1].map(i64::to_le_bytes).concat(), [i64::MAX as f32, 1.0], true),
+            ("<u8", [u64::MAX, 1].map(u64::to_le_bytes).concat(), [u64::MAX as f32, 1.0], true),
+            ("<i4", [16_777_217i32, 1].map(i32::to_le_bytes).concat(), [16_777_216.0, 1.0], true),
+            ("<i4", [i32::MIN, 1].map(i32::to_le_bytes).concat(), [i32::MIN as f32, 1.0], false),
+            ("<u4", [1u32 << 31, 1].map(u32::to_le_bytes).concat(), [2_147_483_648.0, 1.0], false),
+            ("<u4", [u32::MAX, 1].map(u32::to_le_bytes).concat(), [u32::MAX as f32, 1.0], true),
+            (">i2", [-7i16, 9].map(i16::to_be_bytes).concat(), [-7.0, 9.0], false),
+            ("|i1", vec![0xff, 3], [-1.0, 3.0], false),
+            ("|b1", vec![0, 1], [0.0, 1.0], false),
+            ("?", vec![1, 0], [1.0, 0.0], false),
+        ];
+        for (descr, data, want, rounded) in cases {
+            let bytes = file(descr, "False", "(2,)", &data);
+            let bits = |x: &[f32]| x.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            let (weights, note) = read_weights(path, &bytes).unwrap();
+            assert_eq!(bits(weights.as_slice().unwrap()), bits(&want), "{descr}");
+            assert_eq!(note.is_some(), rounded, "{descr}: {note:?}");
+            let Ok((Tensor::F32(x), Some(note))) = read(path, &bytes) else { panic!("{descr}") };
+            assert_eq!(bits(x.as_slice().unwrap()), bits(&want), "{descr}");
+            assert_eq!(note.contains("rounded"), rounded, "{descr}: {note}");
+        }
+        let words = file("<u2", "False", "(1,)", &[1, 2]);
+        assert_eq!(read_weights(path, &words).unwrap().0.as_slice(), Some(&[513.0][..]));
+        let halves = file("<f2", "False", "(1,)", &[0, 0x3c]);
+        assert_eq!(read_weights(path, &halves).unwrap().0.as_slice(), Some(&[1.0][..]));
+        let broken = file("|b1", "False", "(1,)", &[2]);
+        assert!(matches!(read(path, &broken), Err(Failure::Work(_))));
     }
 
     #[test]
@@ -286,16 +382,17 @@ mod tests {
         let long = [&whole[..], &[0]].concat();
         assert!(message(&long).contains("bytes follow the data"));
         for (bytes, part) in [
-            (file("<f8", "False", "(1, 1)", &[0; 8]), "float64 (<f8)"),
-            (file("|b1", "False", "(1, 1)", &[0]), "bool (|b1)"),
+            (file("<c8", "False", "(1, 1)", &[0; 8]), "complex64 (<c8)"),
+            (file("<f16", "False", "(1, 1)", &[0; 16]), "longdouble (<f16)"),
             (file("<U3", "False", "(1, 1)", &[0; 12]), "of type <U3"),
             (file("<f4", "False", "(4294967296, 4294967296, 4)", &[]), "cannot be counted"),
             (file("<f4", "False", "(0, 4294967296, 4294967296)", &[]), "cannot be counted"),
-            (file("<f4", "False", "(99999999999999999999, 4)", &[]), "no type and shape"),
-            (file("<f4", "False", "(1, 1), 'shape': (9, 9)", &[0; 4]), "no type and shape"),
+            (file("<f4", "False", "(99999999999999999999, 4)", &[]), "no type, order and shape"),
+            (file("<f4", "False", "(1, 1), 'shape': (9, 9)", &[0; 4]), "no type, order and shape"),
             (file("<f4", "False", "(1000000000, 4)", &[]), "truncated"),
-            (file("<f4", "False", &"(".repeat(9000), &[]), "too deeply nested"),
-            (file("<f4", "Perhaps", "(1, 1)", &[0; 4]), "header"),
+            (file("<f4", "False", &"(".repeat(9000), &[]), "no type, order and shape"),
+            (file("<f4", "Perhaps", "(1, 1)", &[0; 4]), "no type, order and shape"),
+            (file("<f4", "False", "(1, 1LL)", &[0; 4]), "no type, order and shape"),
         ] {
             let text = message(&bytes);
             assert!(text.contains(part), "{text}");

@@ -1,22 +1,23 @@
-//! Images: their formats, which channels each can hold, and pixels in and out.
+//! Images but TIFF: pixels in and out. And of all formats which channels each can hold.
 
 use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 
 use bytemuck::Pod;
 use channelwise::ndarray::{Array3, ArrayD};
-use image::codecs::{bmp, jpeg, png, tiff, webp};
+use image::codecs::{bmp, jpeg, png, webp};
+use image::error::ImageFormatHint;
 use image::metadata::Orientation;
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat,
     ImageReader, ImageResult, Limits,
 };
 
-use super::Tensor;
+use super::{Tensor, memory};
 use crate::failure::{Failure, Result};
 
-/// The most memory that an image may ask of its decoder.
-const MAX_BYTES: u64 = 8 << 30;
+/// What a decoder may ask for beside pixels.
+const SMALL: u64 = 64 << 20;
 
 /// jpeg's default of 75 would add more error than most filters.
 const JPEG_QUALITY: u8 = 95;
@@ -27,48 +28,55 @@ pub(crate) struct Format {
     format: ImageFormat,
     pub(crate) name: &'static str,
     pub(crate) extensions: &'static [&'static str],
-    /// How many channels it can hold.
-    pub(crate) channels: &'static [usize],
+    /// How many channels it can hold; TIFF any number.
+    pub(crate) channels: Option<&'static [usize]>,
     /// Whether they can have 16 bits.
     pub(crate) deep: bool,
+    /// Whether it holds floats and batches too.
+    pub(crate) is_tiff: bool,
 }
 
-/// Every format. What the encoders cannot hold they would drop (alpha) or refuse.
+/// Every format; TIFF has a room of its own. What the encoders cannot hold they would drop (alpha) or refuse.
 pub(crate) const FORMATS: &[Format] = &[
     Format {
         format: ImageFormat::Png,
         name: "png",
         extensions: &["png"],
-        channels: &[1, 2, 3, 4],
+        channels: Some(&[1, 2, 3, 4]),
         deep: true,
+        is_tiff: false,
     },
     Format {
         format: ImageFormat::Jpeg,
         name: "jpeg",
         extensions: &["jpg", "jpeg"],
-        channels: &[1, 3],
+        channels: Some(&[1, 3]),
         deep: false,
+        is_tiff: false,
     },
     Format {
         format: ImageFormat::Tiff,
         name: "tiff",
         extensions: &["tif", "tiff"],
-        channels: &[1, 3, 4],
+        channels: None,
         deep: true,
+        is_tiff: true,
     },
     Format {
         format: ImageFormat::WebP,
         name: "webp",
         extensions: &["webp"],
-        channels: &[1, 2, 3, 4],
+        channels: Some(&[1, 2, 3, 4]),
         deep: false,
+        is_tiff: false,
     },
     Format {
         format: ImageFormat::Bmp,
         name: "bmp",
         extensions: &["bmp"],
-        channels: &[1, 3, 4],
+        channels: Some(&[1, 3, 4]),
         deep: false,
+        is_tiff: false,
     },
 ];
 
@@ -86,8 +94,10 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
     }
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MAX_BYTES);
-    limits.reserve(decoder.total_bytes()).map_err(failed)?;
+    // The pixels, and a row or block at work.
+    let needed = decoder.total_bytes();
+    memory::check(needed.saturating_mul(2)).map_err(|why| Failure::reading(path, why))?;
+    limits.max_alloc = Some(needed.saturating_mul(2).max(SMALL));
     decoder.set_limits(limits).map_err(failed)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
@@ -176,12 +186,12 @@ pub(crate) fn write<T: Pod, W: Write + Seek>(
     match format.format {
         ImageFormat::Jpeg => jpeg::JpegEncoder::new_with_quality(to, JPEG_QUALITY)
             .write_image(pixels, width, height, color),
-        ImageFormat::Tiff => tiff::TiffEncoder::new(to).write_image(pixels, width, height, color),
         ImageFormat::WebP => {
             webp::WebPEncoder::new_lossless(to).write_image(pixels, width, height, color)
         }
         ImageFormat::Bmp => bmp::BmpEncoder::new(to).write_image(pixels, width, height, color),
-        _ => png::PngEncoder::new(to).write_image(pixels, width, height, color),
+        ImageFormat::Png => png::PngEncoder::new(to).write_image(pixels, width, height, color),
+        other => Err(ImageError::Unsupported(ImageFormatHint::Exact(other).into())),
     }
 }
 
@@ -192,7 +202,7 @@ pub(crate) fn describe(error: &ImageError) -> String {
             "the file is truncated".into()
         }
         ImageError::IoError(error) => error.to_string(),
-        ImageError::Limits(_) => format!("it needs more than {} GiB", MAX_BYTES >> 30),
+        ImageError::Limits(_) => "it needs more memory than its size explains".into(),
         other => other.to_string(),
     }
 }
@@ -205,7 +215,7 @@ mod tests {
     #[test]
     fn every_format_comes_back() {
         for format in FORMATS {
-            for &channels in format.channels {
+            for &channels in format.channels.unwrap_or_default() {
                 let y = Array3::from_shape_fn((5, 7, channels), |(r, q, c)| {
                     (r * 30 + q * 5 + c * 20) as u8
                 });
@@ -236,7 +246,7 @@ mod tests {
     #[test]
     fn deep_formats_come_back() {
         for format in FORMATS.iter().filter(|format| format.deep) {
-            for &channels in format.channels {
+            for &channels in format.channels.unwrap_or_default() {
                 let y = Array3::from_shape_fn((5, 7, channels), |(r, q, c)| {
                     (r * 9001 + q * 517 + c * 2049) as u16
                 });
@@ -252,7 +262,7 @@ mod tests {
     fn truncated_images_are_refused() {
         let y =
             Array3::from_shape_fn((40, 40, 3), |(r, q, c)| ((r * 91) ^ (q * 57) ^ (c * 133)) as u8);
-        for format in FORMATS {
+        for format in FORMATS.iter().filter(|format| !format.is_tiff) {
             let mut file = Cursor::new(Vec::new());
             write(format, &y, &mut file).unwrap();
             let whole = file.into_inner();

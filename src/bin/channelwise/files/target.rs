@@ -8,7 +8,7 @@ use bytemuck::Pod;
 use channelwise::ndarray::{ArrayD, Ix3};
 use tempfile::{Builder, NamedTempFile};
 
-use super::{Sample, Tensor, extension, npy, picture};
+use super::{Alpha, Channels, Sample, Tensor, extension, npy, picture, tiff};
 use crate::failure::{Failure, Result};
 
 /// A file to be written.
@@ -60,30 +60,54 @@ impl Target {
         self.image.is_some_and(|format| format.deep)
     }
 
+    /// Whether it is an image that can hold floats, any number of channels, and batches.
+    pub(crate) fn is_tiff(&self) -> bool {
+        self.image.is_some_and(|format| format.is_tiff)
+    }
+
     /// Whether it holds pixels rather than a tensor.
     pub(crate) fn is_image(&self) -> bool {
         self.image.is_some()
     }
 
     /// Whether an output of this shape (batch and channels of it) fits the kind of file.
-    pub(crate) fn check(&self, batch: usize, channels: usize) -> Result<()> {
+    pub(crate) fn check(&self, batch: usize, count: usize, channels: Channels) -> Result<()> {
         let Some(format) = self.image else { return Ok(()) };
+        let Some(held) = format.channels else {
+            return match (batch, u16::try_from(count)) {
+                (1.., Ok(1..)) => Ok(()),
+                _ => Err(Failure::usage(format!(
+                    "the output has {batch} images of {count} channels, and a {} file can hold \
+                     one at least, of 1 to 65535",
+                    format.name
+                ))),
+            };
+        };
         if batch != 1 {
             return Err(Failure::usage(format!(
-                "the output has {batch} images and a {} file holds one; write .npy",
+                "the output has {batch} images and a {} file holds one; write .tiff or .npy",
                 format.name
             )));
         }
-        if !format.channels.contains(&channels) {
-            let held: Vec<_> = format.channels.iter().map(ToString::to_string).collect();
-            let hint = match channels {
-                2 | 4 => ", as alpha counts as one; write .png or .npy",
-                _ => "; write .npy",
+        if !held.contains(&count) {
+            let held: Vec<_> = held.iter().map(ToString::to_string).collect();
+            let hint = match (count, channels.alpha) {
+                (2 | 4, Alpha::Last | Alpha::Unsaid) => {
+                    ", as alpha counts as one; write .png, .tiff or .npy"
+                }
+                _ => "; write .tiff or .npy",
             };
             return Err(Failure::usage(format!(
-                "the output has {channels} channels and a {} file can hold {}{hint}",
+                "the output has {count} channels and a {} file can hold {}{hint}",
                 format.name,
                 held.join(", ")
+            )));
+        }
+        if matches!(count, 2 | 4) && channels.alpha == Alpha::None {
+            return Err(Failure::usage(format!(
+                "the last of {count} channels is no alpha, and a {} file would make it that; \
+                 write .tiff or .npy",
+                format.name
             )));
         }
         Ok(())
@@ -91,16 +115,20 @@ impl Target {
 
     /// Writes beside the target first and renames at the end. A failure, or a panic, removes what
     /// was begun; only a kill during the write itself (Ctrl-C too) can leave `.channelwise-*.tmp`.
-    pub(crate) fn write(&self, tensor: Tensor) -> Result<()> {
+    pub(crate) fn write(&self, tensor: Tensor, channels: Channels) -> Result<()> {
         let failed = |why: String| Failure::writing(&self.path, why);
         let mut file = self.temporary()?;
         let mut to = BufWriter::new(file.as_file_mut());
         match (self.image, tensor) {
+            (Some(format), tensor) if format.is_tiff => {
+                tiff::write(&tensor, channels, &mut to)
+                    .map_err(|error| failed(error.to_string()))?;
+            }
             (Some(format), Tensor::U8(y)) => self.pixels(format, y, &mut to)?,
             (Some(format), Tensor::U16(y)) if format.deep => self.pixels(format, y, &mut to)?,
             (Some(_), Tensor::U16(_)) => return Err(failed("it cannot hold 16 bits".into())),
             (Some(_), Tensor::F32(_) | Tensor::F16(_)) => {
-                return Err(failed("images hold no floats".into()));
+                return Err(failed("it cannot hold floats".into()));
             }
             (None, tensor) => {
                 npy::write(&tensor, &mut to).map_err(|error| failed(error.to_string()))?;

@@ -1,0 +1,127 @@
+//! One strip or tile, decompressed: rows of samples in this machine's order of bytes.
+
+use std::borrow::Cow;
+use std::io::{Cursor, ErrorKind};
+
+use tiff::decoder::{Decoder, Limits};
+use tiff::tags::ByteOrder;
+use tiff::{TiffError, TiffUnsupportedError};
+
+use super::page::{Page, compression};
+use super::single::{self, Strip};
+use super::{Result, memory};
+use crate::files::guard;
+
+/// Bytes of a row of `width` pixels with `samples` each. Bits are packed, and rows begin with a byte.
+pub(super) fn row_bytes(width: usize, samples: usize, bits: u16) -> Option<usize> {
+    Some(width.checked_mul(samples)?.checked_mul(usize::from(bits))?.div_ceil(8))
+}
+
+/// The rows of chunk `number`, of `samples` a pixel. The last strip has fewer rows than others; tiles have
+/// all, those beyond the edge too.
+pub(super) fn rows<'a>(
+    file: &'a [u8],
+    page: &Page,
+    number: usize,
+    samples: usize,
+) -> Result<Cow<'a, [u8]>> {
+    let (width, rows) = page.chunk;
+    let below = page.height - (number % (page.chunks.len() / page.planes())) / page.grid().0 * rows;
+    let there = below.min(rows);
+    let rows = if page.tiled { rows } else { there };
+    let large = || format!("its {} are too large", if page.tiled { "tiles" } else { "strips" });
+    let row = row_bytes(width, samples, page.bits).ok_or_else(large)?;
+    let size = row.checked_mul(rows).ok_or_else(large)?;
+
+    // `Page` has held them against the file's length.
+    let (offset, length) = page.chunks[number];
+    let data = &file[offset as usize..][..length as usize];
+    if page.compression == compression::NONE && page.predictor == 1 {
+        // Some writers leave out what lies below the last row.
+        let size = if data.len() < size { row * there } else { size };
+        let Some(data) = data.get(..size) else {
+            return Err(short(page, number));
+        };
+        return Ok(native(page, data));
+    }
+    memory::check(size as u64)?;
+
+    // What is packed bit by bit the decoder takes as bytes, unless it has to know of bits.
+    let bytes = !page.bits.is_multiple_of(8) && page.compression != compression::FAX4;
+    let (width, samples, bits) = if bytes { (row, 1, 8) } else { (width, samples, page.bits) };
+    if page.predictor != 1 && bytes {
+        let bits = page.bits;
+        return Err(format!("its samples of {bits} bits have a predictor, which is not supported"));
+    }
+    let strip = Strip {
+        order: page.order,
+        width,
+        rows,
+        samples,
+        bits,
+        format: page.format as u16 + 1,
+        compression: page.compression,
+        predictor: page.predictor,
+        jpeg_tables: page.jpeg_tables.as_deref(),
+        data,
+    };
+    let decoded = decode(&strip, size).or_else(|error| match error {
+        // Tiles whose rows below the edge are left out.
+        TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof && there < rows => {
+            decode(&Strip { rows: there, ..strip }, row * there)
+        }
+        error => Err(error),
+    });
+    decoded.map(Cow::Owned).map_err(|error| match error {
+        TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            short(page, number)
+        }
+        error => format!("number {} of its {}: {}", number + 1, what(page), describe(&error)),
+    })
+}
+
+fn decode(strip: &Strip<'_>, size: usize) -> std::result::Result<Vec<u8>, TiffError> {
+    let work = || {
+        let mut decoder =
+            Decoder::new(Cursor::new(single::file(strip, true)))?.with_limits(Limits::unlimited());
+        let mut rows = vec![0; size];
+        decoder.read_chunk_bytes(0, &mut rows)?;
+        Ok(rows)
+    };
+    guard::guarded(work).unwrap_or_else(|defect| {
+        Err(TiffError::FormatError(tiff::TiffFormatError::CompressedDataCorrupt(defect)))
+    })
+}
+
+fn what(page: &Page) -> &'static str {
+    if page.tiled { "tiles" } else { "strips" }
+}
+
+fn short(page: &Page, number: usize) -> String {
+    format!("number {} of its {} ends before its last row", number + 1, what(page))
+}
+
+fn describe(error: &TiffError) -> String {
+    match error {
+        TiffError::FormatError(error) => format!("its data are damaged: {error}"),
+        TiffError::UnsupportedError(TiffUnsupportedError::HorizontalPredictor(_))
+        | TiffError::UnsupportedError(TiffUnsupportedError::FloatingPointPredictor(_)) => {
+            "such a predictor is not supported".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// In this machine's order of bytes.
+fn native<'a>(page: &Page, data: &'a [u8]) -> Cow<'a, [u8]> {
+    let size = usize::from(page.bits / 8);
+    let foreign = (page.order == ByteOrder::LittleEndian) != cfg!(target_endian = "little");
+    if size < 2 || !page.bits.is_multiple_of(8) || !foreign {
+        return Cow::Borrowed(data);
+    }
+    let mut data = data.to_vec();
+    for sample in data.chunks_exact_mut(size) {
+        sample.reverse();
+    }
+    Cow::Owned(data)
+}
