@@ -198,14 +198,12 @@ fn keep_alpha<T: Element>(
     whole: f32,
 ) {
     let g = problem.geometry();
-    let (down, across) = problem.middle();
     let border = problem.border();
     let fill = T::from_f32(border.constant().unwrap_or(0.0) * whole);
     let alpha = g.channels - 1;
     for ((r, q), value) in output.slice_mut(ndarray::s![.., .., alpha]).indexed_iter_mut() {
-        let row = border.index(g.first_row(r) + down as isize, g.height);
-        let column = border.index(g.first_column(q) + across as isize, g.width);
-        *value = match (row, column) {
+        let (row, column) = problem.anchor_at(r, q);
+        *value = match (border.index(row, g.height), border.index(column, g.width)) {
             (Some(row), Some(column)) => source[[row, column, alpha]],
             _ => fill,
         };

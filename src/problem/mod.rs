@@ -272,6 +272,27 @@ impl Problem {
         self.inner.is_some()
     }
 
+    /// Row and column of the input on which the kernel stands for the output at `(row, column)`: with its
+    /// anchor, or else with the middle of what it spans. Before the first or beyond the last the border
+    /// continues the input ([`Border::index`](crate::Border::index)).
+    ///
+    /// ```
+    /// # fn main() -> channelwise::Result<()> {
+    /// use channelwise::{Conv2d, ElementType, Kernel, Padding, Problem};
+    /// let every_other = Conv2d::new(Kernel::box_blur(3, 3)?).stride(2, 2).padding(Padding::Valid);
+    /// let problem = Problem::new(&every_other, [9, 9, 3], ElementType::U8, ElementType::U8)?;
+    /// assert_eq!(problem.anchor_at(0, 3), (1, 7));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn anchor_at(&self, row: usize, column: usize) -> (isize, isize) {
+        let (down, across) = self.middle();
+        (
+            self.geometry.first_row(row).saturating_add_unsigned(down),
+            self.geometry.first_column(column).saturating_add_unsigned(across),
+        )
+    }
+
     /// Rows and columns from where tap 0 lies to the place the kernel stands for: its anchor, or else the
     /// middle of what it spans.
     pub(crate) fn middle(&self) -> (usize, usize) {

@@ -63,7 +63,7 @@ function native(picture, args) {
   // The first picture may differ between browsers by their canvas.
   const key = JSON.stringify([createHash('sha256').update(fs.readFileSync(picture)).digest('hex'), args]);
   if (!known.has(key)) {
-    const all = ['run', picture, '-o', file('out.npy'), '--engine', 'cpu', ...args];
+    const all = ['run', picture, '-o', file('out.npy'), '--engine', 'cpu', '--alpha', 'filter', ...args];
     execFileSync(program, all, { stdio: ['ignore', 'ignore', 'inherit'] });
     known.set(key, readNpy(file('out.npy')));
   }

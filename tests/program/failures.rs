@@ -79,6 +79,11 @@ fn bad_requests() {
         ("run x.png -o y.npy --kernel sharpen --layout nchw", "images are always HWC"),
         ("run one.npy -o y.png --kernel sharpen --layout nchw", "images are always HWC"),
         ("run x.npy --kernel sharpen --pages all", "--pages is for images"),
+        ("run alpha.png --kernel-file bank5.npy --alpha keep", "--alpha: each channel needs one"),
+        ("run x.png --kernel-file bank5.npy --linear-light", "--linear-light: each channel needs"),
+        ("run x.npy --kernel sharpen --alpha premultiply", "of 2 or 4 channels the last is alpha"),
+        ("run x.npy --kernel sharpen --linear-light --layout nchw", "--layout is nchw"),
+        ("run x.png --kernel sharpen --alpha some", "'some'"),
     ] {
         println!("{args}");
         room.run(args).failed(2, part);

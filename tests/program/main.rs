@@ -1,6 +1,7 @@
 //! The `channelwise` program from outside: files, options, reports and failures.
 
 mod failures;
+mod pixels;
 mod room;
 mod tiff;
 
@@ -22,7 +23,7 @@ fn blur() -> Conv2d {
     Conv2d::new(Kernel::gaussian(5, 1.2).unwrap()).border(Border::Reflect101)
 }
 
-const BLUR: &str = "--kernel gaussian:5,1.2 --border reflect101 --engine cpu";
+const BLUR: &str = "--kernel gaussian:5,1.2 --border reflect101 --alpha filter --engine cpu";
 
 /// As the library does it on a picture.
 fn filtered(conv: &Conv2d, x: Array3<u8>) -> Array3<u8> {

@@ -37,7 +37,7 @@ fn room_with(name: &str) -> Room {
     room
 }
 
-const READ: &str = "run x.tif -o y.npy --kernel identity --engine cpu";
+const READ: &str = "run x.tif -o y.npy --kernel identity --alpha filter --engine cpu";
 
 #[test]
 fn every_kind_is_read() {
@@ -217,10 +217,19 @@ fn bands_beside_colours() {
         .failed(2, "the last of 4 channels is no alpha");
 
     let room = room_with("rgba");
-    room.run("run x.tif -o y.tif --kernel identity --engine cpu").ok();
-    room.run("run y.tif -o y.png --kernel identity --engine cpu").ok();
-    room.run("run y.png -o y.npy --kernel identity --engine cpu").ok();
+    for (from, to) in [("x.tif", "y.tif"), ("y.tif", "y.png"), ("y.png", "y.npy")] {
+        room.run(&format!("run {from} -o {to} --kernel identity --alpha filter")).ok();
+    }
     assert_eq!(room.npy("y.npy"), room.npy("want.npy"));
+
+    // Of arrays nobody knows, and then it is none.
+    let room = Room::new();
+    room.save("x.npy", &floats([1, 9, 7, 4]).mapv(|v| (v * 100.0 + 110.0) as u8));
+    room.run("run x.npy -o y.tif --kernel box:3 --engine cpu").ok();
+    room.run("run y.tif -o y.png --kernel identity")
+        .failed(2, "the last of 4 channels is no alpha");
+    room.run("run x.npy -o y.tif --kernel box:3 --engine cpu --alpha premultiply").ok();
+    room.run("run y.tif -o y.png --kernel identity").ok();
 
     let room = room_with("f4-little");
     room.run("run x.tif -o y.png --kernel identity").failed(2, "only .tiff does");

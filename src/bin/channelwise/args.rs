@@ -11,7 +11,7 @@ use crate::{presets, values};
 const EXAMPLES: &str = "\
 Examples:
   Blur a photo
-    channelwise run photo.jpg -o blurred.png --kernel gaussian:9,2 --border reflect101
+    channelwise run photo.jpg -o blurred.png --kernel gaussian:9,2
 
   A kernel of your own over a batch from NumPy, as tf.nn.depthwise_conv2d would with it repeated
     channelwise run x.npy -o y.npy --kernel-file k.npy --padding valid --stride 2
@@ -30,7 +30,7 @@ Files:
   unless --pages all. tiff and npy hold floats and every number of channels too. 16 bits stay 16
   bits in png, tiff and npy; for 8 bits they are taken as round(v / 257), with a note. Profiles and
   other metadata are not kept.
-  Alpha is filtered like any other channel. Images but tiff get the results rounded to integers, so
+  Images but tiff get the results rounded to integers, so
   floats that go to 1 come out black. The output is written whole or not at all.
 
 Channels:
@@ -117,13 +117,25 @@ pub(crate) struct RunArgs {
     pub(crate) anchor: Option<(usize, usize)>,
 
     /// What lies beyond the edges: `zero`, `constant:V`, `replicate` (aaa|abcd|ddd), `reflect`
-    /// (cba|abcd|dcb), `reflect101` (dcb|abcd|cba) or `wrap` (bcd|abcd|abc)
-    #[arg(long, value_name = "BORDER", default_value = "zero", value_parser = values::border, help_heading = "Geometry")]
-    pub(crate) border: Border,
+    /// (cba|abcd|dcb), `reflect101` (dcb|abcd|cba) or `wrap` (bcd|abcd|abc). Unless given
+    /// `reflect101` for images and `zero` for .npy
+    #[arg(long, value_name = "BORDER", value_parser = values::border, help_heading = "Geometry")]
+    pub(crate) border: Option<Border>,
 
     /// Order of the axes in .npy files: `nhwc` or `nchw`; images are always HWC
     #[arg(long, value_name = "LAYOUT", default_value = "nhwc", value_parser = values::layout, help_heading = "Geometry")]
     pub(crate) layout: Layout,
+
+    /// What becomes of alpha: filtered like a colour (`filter`), as it was (`keep`), or colours weigh
+    /// as much as they cover (`premultiply`). Unless given `premultiply` for images, and `keep` where
+    /// the kernel's sum is 0. In .npy the last of 2 or 4 channels is alpha only if this is given
+    #[arg(long, value_enum, value_name = "HOW", ignore_case = true, help_heading = "Pixels")]
+    pub(crate) alpha: Option<AlphaName>,
+
+    /// Filter sRGB colours as light, in place of the values that are stored; a constant border and a
+    /// bias are light then
+    #[arg(long, help_heading = "Pixels")]
+    pub(crate) linear_light: bool,
 
     /// Added to the outputs of each filter: [F]
     #[arg(long, value_name = "B.npy", help_heading = "After the kernel")]
@@ -182,6 +194,14 @@ pub(crate) enum EngineName {
     Cpu,
     Gpu,
     Reference,
+}
+
+/// `--alpha`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AlphaName {
+    Filter,
+    Keep,
+    Premultiply,
 }
 
 /// `--out-type`.

@@ -4,16 +4,18 @@
 //! ```text
 //! args ── values, presets        what was asked for
 //!   │
-//!  run ── files ── compute ── verify ── report
+//!  run ── files ── pixels ── compute ── verify, clipped ── report
 //!  info, kernels                 the other two commands
 //! ```
 
 mod args;
+mod clipped;
 mod compute;
 mod failure;
 mod files;
 mod info;
 mod kernels;
+mod pixels;
 mod presets;
 mod progress;
 mod report;

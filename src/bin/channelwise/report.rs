@@ -8,6 +8,7 @@ use std::time::Duration;
 use channelwise::Timings;
 use serde::Serialize;
 
+use crate::clipped::Clipped;
 use crate::failure::{Failure, Result};
 use crate::verify::Verdict;
 
@@ -22,9 +23,15 @@ pub(crate) struct Report {
     pub(crate) engine_info: String,
     pub(crate) algorithm: String,
     pub(crate) shapes: Shapes,
+    /// What lay beyond the edges.
+    pub(crate) border: String,
+    /// What was done with colours and alpha, if anything.
+    pub(crate) pixels: Option<String>,
     pub(crate) input_type: String,
     pub(crate) output_type: String,
     pub(crate) milliseconds: Milliseconds,
+    /// Results that the output's type could not hold.
+    pub(crate) clipped: Option<Clipped>,
     pub(crate) verify: Option<Verdict>,
     /// Where the result was written.
     pub(crate) output: Option<String>,
@@ -87,7 +94,14 @@ impl Report {
         line("input", format!("{} {}", times(input), self.input_type));
         let plural = if *filters == 1 { "" } else { "s" };
         line("kernel", format!("{h}x{w}, {filters} filter{plural}"));
+        line("border", self.border.clone());
+        if let Some(pixels) = &self.pixels {
+            line("pixels", pixels.clone());
+        }
         line("output", format!("{} {}", times(output), self.output_type));
+        if let Some(clipped) = &self.clipped {
+            line("clipped", clipped.to_string());
+        }
         let Milliseconds { plan, upload, compute, download, total, gpu } = self.milliseconds;
         let mut time = format!(
             "plan {plan:.3} ms, upload {upload:.3} ms, compute {compute:.3} ms, \

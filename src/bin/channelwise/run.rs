@@ -4,15 +4,17 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use channelwise::ndarray::{ArrayD, Ix1, Ix2, Ix3, Ix4};
+use channelwise::ndarray::{Array2, Array4, ArrayD, Ix1, Ix2, Ix3, Ix4};
 use channelwise::{
-    Conv2d, ElementType, Kernel, Layout, Pointwise, Problem, Timings, f16, reference,
+    Border, Conv2d, ElementType, Kernel, Layout, Pointwise, Problem, Timings, f16, reference,
 };
 
 use crate::args::{OutType, RunArgs};
+use crate::clipped::{self, Clipped};
 use crate::compute::{self, Computer, Made, four};
 use crate::failure::{Failure, Result, say};
-use crate::files::{self, Channels, Input, Sample, Target, Tensor};
+use crate::files::{self, Alpha, Channels, Input, Sample, Target, Tensor};
+use crate::pixels::Pixels;
 use crate::progress::Progress;
 use crate::report::{self, Milliseconds, Report, Shapes};
 use crate::verify::{self, Verdict};
@@ -42,7 +44,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     } else {
         input
     };
-    let job = Job { args, conv, target, channels: input.channels, progress };
+    let of_image = if input.is_image { Border::Reflect101 } else { Border::ZERO };
+    let border = args.border.unwrap_or(of_image);
+    let conv = conv.border(border);
+    let channels = input.channels;
+    let job = Job { args, conv, border, is_image: input.is_image, target, channels, progress };
     match input.tensor {
         Tensor::F32(x) => job.run_from(x, out_type),
         Tensor::U8(x) => job.run_from(x, out_type),
@@ -64,7 +70,6 @@ fn conv(args: &RunArgs) -> Result<Conv2d> {
         .stride(args.stride.0, args.stride.1)
         .dilation(args.dilation.0, args.dilation.1)
         .padding(args.padding)
-        .border(args.border)
         .layout(args.layout)
         .activation(args.activation);
     if let Some((row, column)) = args.anchor {
@@ -156,33 +161,67 @@ fn out_type(args: &RunArgs, input: &Input, target: Option<&Target>) -> Result<Ou
 struct Job<'a> {
     args: &'a RunArgs,
     conv: Conv2d,
+    border: Border,
+    is_image: bool,
     target: Option<Target>,
     /// What those of the input mean.
     channels: Channels,
     progress: Progress,
 }
 
-impl Job<'_> {
-    fn run_from<T: Sample>(self, x: ArrayD<T>, out_type: OutType) -> Result<()> {
-        match out_type {
-            OutType::F32 => self.run::<T, f32>(x),
-            OutType::F16 => self.run::<T, f16>(x),
-            OutType::U8 => self.run::<T, u8>(x),
-            OutType::U16 => self.run::<T, u16>(x),
-        }
-    }
+/// What surrounds a filter: the file's side of it.
+struct Frame {
+    /// Those of the file.
+    axes: Vec<usize>,
+    input_type: ElementType,
+    output_type: OutType,
+    pixels: Option<Pixels>,
+    /// Of each picture, where it is kept.
+    alpha: Vec<Array2<f32>>,
+}
 
-    fn run<T: Sample, U: Sample>(self, x: ArrayD<T>) -> Result<()> {
-        let Self { args, conv, target, channels, progress } = &self;
+impl Job<'_> {
+    fn run_from<T: Sample>(self, x: ArrayD<T>, output_type: OutType) -> Result<()> {
+        let Self { args, conv, channels, .. } = &self;
         let axes = x.shape().to_vec();
         // With all four axes, so that channels may become several whatever the file had.
         let x = files::four_axes(x, args.layout)?;
+        if let Some(hint) = looks_like_planes(&axes, self.is_image, args.layout) {
+            say(&hint);
+        }
+        let problem = Problem::new(conv, four(x.shape()), T::TYPE, output_type.into())?;
+        let [.., before] = problem.input_shape().to_nhwc(args.layout);
+        let [.., after] = problem.output_shape().to_nhwc(args.layout);
+        let counts = (channels.alpha, before, after / before.max(1));
+        let pixels = Pixels::new(args, conv.kernel(), T::TYPE, counts)?;
+        let alpha = pixels.map_or(Vec::new(), |pixels| pixels.kept(&x));
+        let frame = Frame { axes, input_type: T::TYPE, output_type, pixels, alpha };
+        if let Some(pixels) = pixels {
+            let x = pixels.before(&x);
+            return self.run::<f32, f32>(x, &frame);
+        }
+        match output_type {
+            OutType::F32 => self.run::<T, f32>(x, &frame),
+            OutType::F16 => self.run::<T, f16>(x, &frame),
+            OutType::U8 => self.run::<T, u8>(x, &frame),
+            OutType::U16 => self.run::<T, u16>(x, &frame),
+        }
+    }
+
+    fn run<T: Sample, U: Sample>(self, x: Array4<T>, frame: &Frame) -> Result<()> {
+        let Self { args, conv, target, channels, progress, .. } = &self;
         let problem = Problem::new(conv, four(x.shape()), T::TYPE, U::TYPE)?;
         let shape = four(problem.output_shape().dims());
         let [batch, _, _, count] = problem.output_shape().to_nhwc(args.layout);
         let [.., count_before] = problem.input_shape().to_nhwc(args.layout);
         // What several filters or a pointwise step make of them means something else.
-        let channels = if count == count_before { *channels } else { Channels::UNSAID };
+        let channels = match (count == count_before, args.alpha, count) {
+            (true, Some(_), 2 | 4) if *channels == Channels::UNSAID => {
+                Channels { alpha: Alpha::Last, ..*channels }
+            }
+            (true, ..) => *channels,
+            (false, ..) => Channels::UNSAID,
+        };
         if let Some(target) = target {
             target.check(batch, count, channels)?;
         }
@@ -217,7 +256,19 @@ impl Job<'_> {
         let verify = args.verify.then(|| self.verify(&problem, input, output, spread));
         let broken = verify.as_ref().filter(|verdict| !verdict.passed).map(ToString::to_string);
 
-        let out_axes = files::axes_like(&axes, shape, args.layout);
+        if clipped::are_fractions(input, output) && !args.json {
+            say("note: floats of 0 to 1 were rounded to 0 and 1; --out-type f32 keeps them");
+        }
+        let clipped = Clipped::sampled(&problem, input, output);
+        let (tensor, clipped) = match frame.pixels {
+            None => (U::tensor(made.output.into_dyn()), clipped),
+            Some(pixels) => {
+                let values = made.output.mapv(|v| v.to_f32());
+                let values = pixels.after(&problem, self.border, values, &frame.alpha);
+                as_type(values, frame.output_type)
+            }
+        };
+        let out_axes = files::axes_like(&frame.axes, shape, args.layout);
         let mut wrote = None;
         if let (Some(target), None) = (target, &broken) {
             let writing = progress.spinner("writing");
@@ -225,7 +276,7 @@ impl Job<'_> {
                 1 if target.is_image() => shape[1..].to_vec(),
                 _ => out_axes.clone(),
             };
-            target.write(U::tensor(files::reshaped(made.output, &y)?), channels)?;
+            target.write(tensor.with_axes(&y)?, channels)?;
             drop(writing);
             wrote = Some(target.path().display().to_string());
         }
@@ -237,13 +288,16 @@ impl Job<'_> {
             engine_info: computer.describe(),
             algorithm,
             shapes: Shapes {
-                input: axes,
+                input: frame.axes.clone(),
                 kernel: [kernel.height(), kernel.width(), kernel.filters()],
                 output: out_axes,
             },
-            input_type: T::TYPE.to_string(),
-            output_type: U::TYPE.to_string(),
+            border: self.border.to_string(),
+            pixels: frame.pixels.map(|pixels| pixels.to_string()),
+            input_type: frame.input_type.to_string(),
+            output_type: ElementType::from(frame.output_type).to_string(),
             milliseconds: Milliseconds::new(plan, made.timings),
+            clipped,
             verify,
             output: wrote,
         }
@@ -287,4 +341,27 @@ impl Job<'_> {
         }
         report::print(text)
     }
+}
+
+/// Values of pixels as the type asked for, and how many it could not hold.
+fn as_type(values: Array4<f32>, kind: OutType) -> (Tensor, Option<Clipped>) {
+    fn of<U: Sample>(values: Array4<f32>) -> (Tensor, Option<Clipped>) {
+        let exact = values.iter().map(|v| f64::from(*v));
+        let clipped = U::TYPE.max_integer().and_then(|most| Clipped::counted(exact, most));
+        (U::tensor(values.mapv(U::from_f32).into_dyn()), clipped)
+    }
+    match kind {
+        OutType::F32 => of::<f32>(values),
+        OutType::F16 => of::<f16>(values),
+        OutType::U8 => of::<u8>(values),
+        OutType::U16 => of::<u16>(values),
+    }
+}
+
+/// A hint where the axes of a tensor are more likely those of planes.
+fn looks_like_planes(axes: &[usize], is_image: bool, layout: Layout) -> Option<String> {
+    let (&[channels, height, width] | &[_, channels, height, width]) = axes else { return None };
+    let planes = matches!(channels, 1 | 3 | 4) && height.min(width) > 4 * channels.max(4);
+    (planes && !is_image && layout == Layout::Nhwc)
+        .then(|| format!("note: the axes {axes:?} look like channels first: see --layout nchw"))
 }

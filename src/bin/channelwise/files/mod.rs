@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use bytemuck::Pod;
-use channelwise::ndarray::{Array4, ArrayD, Axis, IxDyn};
+use channelwise::ndarray::{Array4, ArrayD, Axis};
 use channelwise::{Element, ElementType, Layout, f16};
 
 use crate::failure::{Failure, Result, say};
@@ -67,6 +67,20 @@ impl Tensor {
             Self::U8(x) => of(x),
             Self::U16(x) => of(x),
             Self::F16(x) => of(x),
+        }
+    }
+
+    /// The same elements with those axes.
+    pub(crate) fn with_axes(self, axes: &[usize]) -> Result<Self> {
+        fn of<T: Sample>(x: ArrayD<T>, axes: &[usize]) -> Result<Tensor> {
+            let x = x.into_shape_with_order(axes);
+            x.map(T::tensor).map_err(|error| Failure::work(error.to_string()))
+        }
+        match self {
+            Self::F32(x) => of(x, axes),
+            Self::U8(x) => of(x, axes),
+            Self::U16(x) => of(x, axes),
+            Self::F16(x) => of(x, axes),
         }
     }
 
@@ -245,11 +259,6 @@ pub(crate) fn axes_like(input: &[usize], output: [usize; 4], layout: Layout) -> 
         (2 | 3, _) => vec![a, b, c],
         _ => vec![n, a, b, c],
     }
-}
-
-/// The same elements with those axes.
-pub(crate) fn reshaped<T>(y: Array4<T>, axes: &[usize]) -> Result<ArrayD<T>> {
-    y.into_shape_with_order(IxDyn(axes)).map_err(|error| Failure::work(error.to_string()))
 }
 
 #[cfg(test)]

@@ -30,12 +30,13 @@ pub(crate) fn write<W: Write + Seek>(y: &Tensor, channels: Channels, to: W) -> T
         Tensor::F16(_) => (16, SampleFormat::IEEEFP),
         Tensor::F32(_) => (32, SampleFormat::IEEEFP),
     };
-    // Three of unsaid meaning are seen as colours everywhere, and a fourth beside them as alpha.
-    let (colours, alpha) = match (channels.colours, channels.alpha) {
-        (Colours::Rgb, alpha) if count >= 3 => (3, alpha == Alpha::Last),
-        (Colours::Unsaid, alpha) if matches!(count, 3 | 4) => (3, alpha != Alpha::None),
-        (_, alpha) => (1, alpha == Alpha::Last),
+    // Three or four of unsaid meaning are seen as colours everywhere.
+    let colours = match channels.colours {
+        Colours::Rgb if count >= 3 => 3,
+        Colours::Unsaid if matches!(count, 3 | 4) => 3,
+        _ => 1,
     };
+    let alpha = channels.alpha == Alpha::Last;
     let mut extra = vec![UNSPECIFIED; count - colours];
     if let (true, Some(last)) = (alpha, extra.last_mut()) {
         *last = STRAIGHT_ALPHA;
