@@ -69,6 +69,11 @@ fn bad_requests() {
         ("run x.npy --kernel sharpen --pointwise line.npy", "[F,G]"),
         ("run x.npy --kernel sharpen --pointwise two.npy", "pointwise weights: expected"),
         // Outputs.
+        ("run x.npy one.npy -o y.npy --kernel sharpen", "2 inputs and the one output y.npy"),
+        ("run x.npy x.npy -o {stem}-y.npy --kernel sharpen", "both x.npy and x.npy would go to"),
+        ("run x.npy -o - --kernel sharpen", "--format says what goes there, one of npy, png"),
+        ("run x.npy -o y --kernel sharpen --format gif", "no such format; there are npy, png"),
+        ("run - - --kernel sharpen", "standard input, -, is named twice"),
         ("run x.npy -o y.gif --kernel sharpen", "its extension is none of npy, png"),
         ("run x.npy -o y --kernel sharpen", "its extension is none of npy, png"),
         ("run missing.npy -o y.gif --kernel sharpen", "its extension is none of npy"),
@@ -153,7 +158,6 @@ fn failed_work() {
     for (output, part) in [
         ("missing/y.npy", "cannot write missing/y.npy"),
         ("x.npy/y.npy", "cannot write x.npy/y.npy"),
-        ("folder.npy", "it is a directory"),
         ("kept.npy", "read-only"),
         #[cfg(target_os = "linux")]
         ("/proc/y.npy", "cannot write /proc/y.npy"),

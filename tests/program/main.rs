@@ -1,5 +1,6 @@
 //! The `channelwise` program from outside: files, options, reports and failures.
 
+mod batches;
 mod failures;
 mod pixels;
 mod room;
@@ -404,7 +405,7 @@ fn listings() {
     }
     for args in ["--help", "run --help", "help run"] {
         let ran = room.run(args).ok();
-        assert!(ran.out.matches("    channelwise run ").count() == 3 && ran.err.is_empty());
+        assert!(ran.out.matches("    channelwise run ").count() == 4 && ran.err.is_empty());
     }
     assert!(room.run("--version").ok().out.starts_with("channelwise "));
 }

@@ -1,8 +1,9 @@
 //! A folder to run the program in, and data for it.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use channelwise::ndarray::{Array, Array3, Array4, Dimension};
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
@@ -50,6 +51,22 @@ impl Room {
     /// Runs with arguments split at white space.
     pub(crate) fn run(&self, args: &str) -> Ran {
         self.run_with(args, &[])
+    }
+
+    /// Runs with this as standard input; what it writes to standard output are bytes.
+    pub(crate) fn pipe(&self, args: &str, input: &[u8]) -> (i32, Vec<u8>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_channelwise"));
+        command.current_dir(self.0.path()).args(args.split_whitespace());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::scope(|scope| {
+            // It may end before it has read all.
+            scope.spawn(move || drop(stdin.write_all(input)));
+            let output = child.wait_with_output().unwrap();
+            let code = output.status.code().expect("no signal");
+            (code, output.stdout, String::from_utf8(output.stderr).unwrap())
+        })
     }
 
     pub(crate) fn run_with(&self, args: &str, env: &[(&str, &str)]) -> Ran {

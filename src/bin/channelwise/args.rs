@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use channelwise::{Activation, Algorithm, Border, ElementType, Kernel, Layout, Padding};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use crate::files::Pages;
+use crate::files::{Kind, Pages};
 use crate::{presets, values};
 
 const EXAMPLES: &str = "\
@@ -15,6 +15,10 @@ Examples:
 
   A kernel of your own over a batch from NumPy, as tf.nn.depthwise_conv2d would with it repeated
     channelwise run x.npy -o y.npy --kernel-file k.npy --padding valid --stride 2
+
+  Every photo of a folder; and in a pipe
+    channelwise run in/*.jpg -o 'out/{stem}-soft.png' --kernel gaussian:9,2
+    curl URL | channelwise run - -o - --format png --kernel sharpen >sharp.png
 
   On the GPU, held against the definition, as one line of JSON
     channelwise run x.npy --kernel sobel-x --engine gpu --verify --json";
@@ -55,7 +59,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Filter a file
     #[command(
-        override_usage = "channelwise run INPUT [-o OUTPUT] (--kernel NAME[:ARGS] | \
+        override_usage = "channelwise run INPUT... [-o OUTPUT] (--kernel NAME[:ARGS] | \
                           --kernel-file K.npy) [OPTIONS]",
         after_help = EXAMPLES,
         after_long_help = format!("{EXAMPLES}\n\n{AFTER_RUN}"),
@@ -70,13 +74,19 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Image (png, jpeg, tiff, webp, bmp) or .npy file
-    pub(crate) input: PathBuf,
+    /// Images (png, jpeg, tiff, webp, bmp) or .npy files; `-` is standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
 
-    /// Where the result goes: an image or .npy file by its extension; without it, nothing is
-    /// written
+    /// Where results go: an image or .npy file by its extension, a folder for files of the same
+    /// names, a name with {stem} and perhaps {ext} for those of each input, or `-` for standard
+    /// output; without it, nothing is written
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Kind of file, whatever the output's extension: `npy`, `png`, `jpeg`, `tiff`, `webp` or `bmp`
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Kind>,
 
     /// Which pages of a TIFF file: `first`, or `all` as a batch
     #[arg(long, value_enum, value_name = "PAGES", default_value = "first", ignore_case = true)]

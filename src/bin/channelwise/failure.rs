@@ -35,14 +35,19 @@ impl Failure {
         Self::Work(format!("cannot write {}: {why}", path.display()))
     }
 
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Usage(text) | Self::Work(text) => text,
+        }
+    }
+
     /// Prints the line and gives the exit code.
     pub(crate) fn tell(&self) -> ExitCode {
-        let (text, code) = match self {
-            Self::Usage(text) => (text, 2),
-            Self::Work(text) => (text, 1),
-        };
-        say(text);
-        ExitCode::from(code)
+        say(self.text());
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Work(_) => 1,
+        })
     }
 }
 

@@ -4,7 +4,9 @@
 //! ```text
 //! args ── values, presets        what was asked for
 //!   │
-//!  run ── files ── pixels ── compute ── verify, clipped ── report
+//!  run ── outputs, request       which files, and what convolution
+//!   │
+//!   └──── files ── pixels ── compute ── verify, clipped ── report
 //!  info, kernels                 the other two commands
 //! ```
 
@@ -15,10 +17,12 @@ mod failure;
 mod files;
 mod info;
 mod kernels;
+mod outputs;
 mod pixels;
 mod presets;
 mod progress;
 mod report;
+mod request;
 mod run;
 mod values;
 mod verify;

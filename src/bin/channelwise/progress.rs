@@ -17,6 +17,11 @@ impl Progress {
         Self { shown: !quiet && std::io::stderr().is_terminal() }
     }
 
+    /// Draws nothing.
+    pub(crate) fn hidden() -> Self {
+        Self { shown: false }
+    }
+
     /// Something that takes a while; gone when dropped.
     pub(crate) fn spinner(self, doing: &'static str) -> ProgressBar {
         let bar = self.start(None, "{spinner} {msg} {elapsed}", doing);

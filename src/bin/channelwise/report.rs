@@ -15,6 +15,9 @@ use crate::verify::Verdict;
 /// All there is to tell of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
+    /// Which of several inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
     /// `cpu`, `gpu` or `reference`.
     pub(crate) engine: &'static str,
     /// Name of the GPU.
@@ -72,14 +75,47 @@ impl Milliseconds {
 }
 
 impl Report {
-    pub(crate) fn print(&self, json: bool) -> Result<()> {
-        if json {
+    /// On stdout, or on stderr where that holds the result.
+    pub(crate) fn print(&self, json: bool, aside: bool) -> Result<()> {
+        let text = if json {
             let line = serde_json::to_string(self);
-            let line = line.map_err(|error| Failure::work(error.to_string()))?;
-            print(&(line + "\n"))
+            line.map_err(|error| Failure::work(error.to_string()))? + "\n"
+        } else if self.file.is_some() {
+            self.line()
         } else {
-            print(&self.text())
+            self.text()
+        };
+        if aside {
+            // As with notes, whether anybody reads it is no matter.
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+            return Ok(());
         }
+        print(&text)
+    }
+
+    /// What there is to tell of one of many.
+    fn line(&self) -> String {
+        let Shapes { input, output, .. } = &self.shapes;
+        let mut line = format!(
+            "{}: {} {}, {} on {}, {:.3} ms",
+            self.file.as_deref().unwrap_or_default(),
+            times(input),
+            self.input_type,
+            self.algorithm,
+            self.engine,
+            self.milliseconds.total
+        );
+        // Writing to a string does not fail.
+        if let Some(clipped) = &self.clipped {
+            let _ = write!(line, "; clipped {clipped}");
+        }
+        if let Some(verdict) = &self.verify {
+            let _ = write!(line, "; {verdict}");
+        }
+        if let Some(path) = &self.output {
+            let _ = write!(line, "; wrote {path}, {} {}", times(output), self.output_type);
+        }
+        line + "\n"
     }
 
     fn text(&self) -> String {

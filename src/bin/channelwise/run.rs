@@ -1,45 +1,106 @@
 //! `channelwise run`: read, compute, verify, write, report; what can be refused is refused first.
 
+use std::cell::OnceCell;
 use std::io::Write;
-use std::path::Path;
 use std::time::Instant;
 
-use channelwise::ndarray::{Array2, Array4, ArrayD, Ix1, Ix2, Ix3, Ix4};
-use channelwise::{
-    Border, Conv2d, ElementType, Kernel, Layout, Pointwise, Problem, Timings, f16, reference,
-};
+use channelwise::ndarray::{Array2, Array4, ArrayD};
+use channelwise::{Border, Conv2d, ElementType, Layout, Problem, Timings, f16, reference};
 
 use crate::args::{OutType, RunArgs};
 use crate::clipped::{self, Clipped};
 use crate::compute::{self, Computer, Made, four};
 use crate::failure::{Failure, Result, say};
 use crate::files::{self, Alpha, Channels, Input, Sample, Target, Tensor};
+use crate::outputs::{self, Pair};
 use crate::pixels::Pixels;
 use crate::progress::Progress;
 use crate::report::{self, Milliseconds, Report, Shapes};
+use crate::request;
 use crate::verify::{self, Verdict};
 
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
-    let target = args.output.as_deref().map(Target::new).transpose()?;
+    let pairs = outputs::pairs(&args.inputs, args.output.as_deref(), args.format)?;
+    let progress = Progress::new(args.json);
+    if let [pair] = &pairs[..] {
+        let target = target(args, pair)?;
+        let conv = request::conv(args)?;
+        return file(args, pair, target, conv, &Computers::new(args), progress);
+    }
+    let conv = request::conv(args)?;
+    let computers = Computers::new(args);
+    // What all need is no failure of one of them.
+    computers.get()?;
+    let bar = progress.bar(pairs.len(), "files");
+    let mut failed = 0;
+    for pair in &pairs {
+        // One bar at a time.
+        let done = target(args, pair).and_then(|target| {
+            file(args, pair, target, conv.clone(), &computers, Progress::hidden())
+        });
+        if let Err(failure) = done {
+            failed += 1;
+            bar.suspend(|| say(&format!("{}: {}", pair.input.display(), failure.text())));
+        }
+        bar.inc(1);
+    }
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(Failure::work(format!("{failed} of {} files failed", pairs.len())))
+}
+
+/// The engine, made when it is first needed.
+struct Computers<'a> {
+    args: &'a RunArgs,
+    made: OnceCell<Computer>,
+}
+
+impl<'a> Computers<'a> {
+    fn new(args: &'a RunArgs) -> Self {
+        Self { args, made: OnceCell::new() }
+    }
+
+    fn get(&self) -> Result<&Computer> {
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let made = Computer::new(self.args.engine, self.args.algorithm)?;
+        Ok(self.made.get_or_init(|| made))
+    }
+}
+
+fn target(args: &RunArgs, pair: &Pair) -> Result<Option<Target>> {
+    let target = pair.output.as_deref().map(|path| Target::new(path, args.format)).transpose()?;
     if args.layout == Layout::Nchw && target.as_ref().is_some_and(Target::is_image) {
         return Err(Failure::usage("images are always HWC: --layout nchw is for .npy files"));
     }
-    let conv = conv(args)?;
-    let progress = Progress::new(args.json);
+    Ok(target)
+}
+
+/// One file.
+fn file(
+    args: &RunArgs,
+    pair: &Pair,
+    target: Option<Target>,
+    conv: Conv2d,
+    computers: &Computers<'_>,
+    progress: Progress,
+) -> Result<()> {
     let reading = progress.spinner("reading");
-    let input = files::read(&args.input, args.pages)?;
+    let input = files::read(&pair.input, args.pages)?;
     drop(reading);
+    let name = pair.input.display();
     for note in &input.notes {
-        say(&format!("note: {}: {note}", args.input.display()));
+        say(&format!("note: {name}: {note}"));
     }
     if args.layout == Layout::Nchw && input.is_image {
         return Err(Failure::usage("images are always HWC: --layout nchw is for .npy files"));
     }
-    let out_type = out_type(args, &input, target.as_ref())?;
+    let out_type = out_type(args, pair, &input, target.as_ref())?;
     let deep = input.is_image && input.tensor.kind() == ElementType::U16;
     let input = if deep && out_type == OutType::U8 {
-        let path = args.input.display();
-        say(&format!("note: {path} has 16 bits, which are taken as round(v / 257)"));
+        say(&format!("note: {name} has 16 bits, which are taken as round(v / 257)"));
         input.in_bytes()
     } else {
         input
@@ -48,7 +109,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let border = args.border.unwrap_or(of_image);
     let conv = conv.border(border);
     let channels = input.channels;
-    let job = Job { args, conv, border, is_image: input.is_image, target, channels, progress };
+    let is_image = input.is_image;
+    let job = Job { args, pair, conv, border, is_image, target, channels, computers, progress };
     match input.tensor {
         Tensor::F32(x) => job.run_from(x, out_type),
         Tensor::U8(x) => job.run_from(x, out_type),
@@ -57,78 +119,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     }
 }
 
-/// The options as the library's request.
-fn conv(args: &RunArgs) -> Result<Conv2d> {
-    let kernel = match (&args.kernel, &args.kernel_file) {
-        (Some(kernel), _) => kernel.clone(),
-        (None, Some(path)) => kernel_from(path)?,
-        // Clap asks for one of the two.
-        (None, None) => return Err(Failure::usage("--kernel or --kernel-file is needed")),
-    };
-    let kernel = if args.normalize { kernel.normalized()? } else { kernel };
-    let mut conv = Conv2d::new(kernel)
-        .stride(args.stride.0, args.stride.1)
-        .dilation(args.dilation.0, args.dilation.1)
-        .padding(args.padding)
-        .layout(args.layout)
-        .activation(args.activation);
-    if let Some((row, column)) = args.anchor {
-        conv = conv.anchor(row, column);
-    }
-    if args.flip {
-        conv = conv.flip();
-    }
-    if let Some(path) = &args.bias {
-        let bias = files::read_numbers(path)?;
-        let shape = bias.shape().to_vec();
-        let bias = bias
-            .into_dimensionality::<Ix1>()
-            .map_err(|_| wrong_shape("--bias", path, &shape, "[F]"))?;
-        if bias.is_empty() {
-            return Err(wrong_shape("--bias", path, &shape, "[F]"));
-        }
-        conv = conv.bias(bias.to_vec());
-    }
-    if let Some(path) = &args.pointwise {
-        conv = conv.pointwise(pointwise_from(path)?);
-    }
-    Ok(conv)
-}
-
-fn wrong_shape(option: &str, path: &Path, found: &[usize], needed: &str) -> Failure {
-    Failure::usage(format!(
-        "{option} {}: its shape is {found:?}, and {needed} is needed",
-        path.display()
-    ))
-}
-
-fn kernel_from(path: &Path) -> Result<Kernel> {
-    const NEEDED: &str = "[kh,kw], [kh,kw,F] or [kh,kw,1,F]";
-    let weights = files::read_numbers(path)?;
-    let shape = weights.shape().to_vec();
-    let wrong = |_| wrong_shape("--kernel-file", path, &shape, NEEDED);
-    Ok(match shape[..] {
-        [_, _] => Kernel::from_array2(&weights.into_dimensionality::<Ix2>().map_err(wrong)?)?,
-        [_, _, _] => Kernel::from_array3(&weights.into_dimensionality::<Ix3>().map_err(wrong)?)?,
-        [_, _, 1, _] => Kernel::from_array4(&weights.into_dimensionality::<Ix4>().map_err(wrong)?)?,
-        _ => return Err(wrong_shape("--kernel-file", path, &shape, NEEDED)),
-    })
-}
-
-fn pointwise_from(path: &Path) -> Result<Pointwise> {
-    let weights = files::read_numbers(path)?;
-    match *weights.shape() {
-        [filters, outputs] | [1, 1, filters, outputs] => {
-            // Logical order, whatever the file's.
-            Ok(Pointwise::new(filters, outputs, weights.iter().copied().collect())?)
-        }
-        _ => Err(wrong_shape("--pointwise", path, weights.shape(), "[F,G] or [1,1,F,G]")),
-    }
-}
-
 /// The type asked for, or that of the input, or a float where the last step makes fractions. Images but TIFF
 /// hold integers: of 16 bits where the input has them and the format can, or where that is asked for.
-fn out_type(args: &RunArgs, input: &Input, target: Option<&Target>) -> Result<OutType> {
+fn out_type(
+    args: &RunArgs,
+    pair: &Pair,
+    input: &Input,
+    target: Option<&Target>,
+) -> Result<OutType> {
     let of_input = match input.tensor.kind() {
         ElementType::U8 => OutType::U8,
         ElementType::U16 => OutType::U16,
@@ -147,7 +145,7 @@ fn out_type(args: &RunArgs, input: &Input, target: Option<&Target>) -> Result<Ou
     if input.is_image && floats {
         return Err(Failure::usage(format!(
             "{} holds floats, which of the images written here only .tiff does; write that or .npy",
-            args.input.display()
+            pair.input.display()
         )));
     }
     let wanted = args.out_type.unwrap_or(of_input);
@@ -160,12 +158,14 @@ fn out_type(args: &RunArgs, input: &Input, target: Option<&Target>) -> Result<Ou
 /// A run whose files are read.
 struct Job<'a> {
     args: &'a RunArgs,
+    pair: &'a Pair,
     conv: Conv2d,
     border: Border,
     is_image: bool,
     target: Option<Target>,
     /// What those of the input mean.
     channels: Channels,
+    computers: &'a Computers<'a>,
     progress: Progress,
 }
 
@@ -227,9 +227,9 @@ impl Job<'_> {
         }
 
         let working = progress.spinner("preparing");
-        let computer = Computer::new(args.engine, args.algorithm)?;
+        let computer = self.computers.get()?;
         let start = Instant::now();
-        let (algorithm, plan, spread, made) = match &computer {
+        let (algorithm, plan, spread, made) = match computer {
             Computer::Engine(engine) => {
                 let prepared = engine.prepare::<T, U>(conv, four(x.shape()))?;
                 let plan = start.elapsed();
@@ -278,11 +278,12 @@ impl Job<'_> {
             };
             target.write(tensor.with_axes(&y)?, channels)?;
             drop(writing);
-            wrote = Some(target.path().display().to_string());
+            wrote = Some(target.name());
         }
 
         let kernel = conv.kernel();
         Report {
+            file: (args.inputs.len() > 1).then(|| self.pair.input.display().to_string()),
             engine: computer.name(),
             adapter: computer.adapter(),
             engine_info: computer.describe(),
@@ -301,7 +302,7 @@ impl Job<'_> {
             verify,
             output: wrote,
         }
-        .print(args.json)?;
+        .print(args.json, self.aside())?;
         match broken {
             None => Ok(()),
             Some(why) => Err(Failure::work(format!("verify {why}; nothing is written"))),
@@ -330,12 +331,17 @@ impl Job<'_> {
         verify::check(problem, x, y, &places, extra, &bar)
     }
 
+    /// Whether the result takes stdout, and what is told goes to stderr.
+    fn aside(&self) -> bool {
+        self.target.as_ref().is_some_and(Target::is_stdout)
+    }
+
     /// `--explain`; beside JSON it goes to stderr, so that stdout stays one line.
     fn explain(&self, text: &str) -> Result<()> {
         if !self.args.explain {
             return Ok(());
         }
-        if self.args.json {
+        if self.args.json || self.aside() {
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
             return Ok(());
         }

@@ -13,6 +13,7 @@ mod target;
 mod tiff;
 
 use std::borrow::Cow;
+use std::io::Read;
 use std::path::Path;
 
 use bytemuck::Pod;
@@ -21,7 +22,7 @@ use channelwise::{Element, ElementType, Layout, f16};
 
 use crate::failure::{Failure, Result, say};
 pub(crate) use guard::is_guarded;
-pub(crate) use target::Target;
+pub(crate) use target::{Kind, Target};
 
 /// Elements of any type; any number of axes.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,9 +187,19 @@ impl Input {
     }
 }
 
-/// Reads an image or `.npy` file; what it is its first bytes tell, not its name.
+/// Standard input and output where a file is asked for.
+pub(crate) const STANDARD: &str = "-";
+
+/// Reads an image or `.npy` file, or standard input; what it is its first bytes tell, not its name.
 pub(crate) fn read(path: &Path, pages: Pages) -> Result<Input> {
-    let bytes = bytes(path)?;
+    let (path, bytes) = if path.as_os_str() == STANDARD {
+        let (path, mut bytes) = (Path::new("standard input"), Vec::new());
+        let read = std::io::stdin().lock().read_to_end(&mut bytes);
+        read.map_err(|error| Failure::reading(path, error))?;
+        (path, bytes)
+    } else {
+        (path, bytes(path)?)
+    };
     if npy::is_npy(&bytes) || extension(path) == "npy" {
         if pages != Pages::First {
             let path = path.display();

@@ -1,37 +1,77 @@
 //! Where the result goes: which kind of file, what it can hold, and writing it whole or not at all.
 
 use std::fs;
-use std::io::{BufWriter, Seek, Write};
+use std::io::{BufWriter, Cursor, IsTerminal, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use bytemuck::Pod;
 use channelwise::ndarray::{ArrayD, Ix3};
 use tempfile::{Builder, NamedTempFile};
 
-use super::{Alpha, Channels, Sample, Tensor, extension, npy, picture, tiff};
+use super::{Alpha, Channels, STANDARD, Sample, Tensor, extension, npy, picture, tiff};
 use crate::failure::{Failure, Result};
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Kind {
+    /// `None`: `.npy`.
+    image: Option<&'static picture::Format>,
+}
+
+impl Kind {
+    /// That of an extension in lower case.
+    fn of(extension: &str) -> Option<Self> {
+        let image = picture::FORMATS.iter().find(|f| f.extensions.contains(&extension));
+        (image.is_some() || extension == "npy").then_some(Self { image })
+    }
+
+    fn known() -> String {
+        let images = picture::FORMATS.iter().flat_map(|format| format.extensions);
+        ["npy"].iter().chain(images).copied().collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn extension(self) -> &'static str {
+        self.image.and_then(|format| format.extensions.first()).unwrap_or(&"npy")
+    }
+}
+
+impl std::str::FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::of(&text.to_ascii_lowercase())
+            .ok_or_else(|| format!("no such format; there are {}", Self::known()))
+    }
+}
 
 /// A file to be written.
 #[derive(Debug)]
 pub(crate) struct Target {
-    path: PathBuf,
+    /// `None`: standard output.
+    path: Option<PathBuf>,
     /// `None`: `.npy`.
     image: Option<&'static picture::Format>,
 }
 
 impl Target {
     /// Checks all that can be known before the work: the extension, the directory, leave to write.
-    pub(crate) fn new(path: &Path) -> Result<Self> {
-        let found = extension(path);
-        let image = picture::FORMATS.iter().find(|f| f.extensions.contains(&found.as_str()));
-        if image.is_none() && found != "npy" {
-            let known: Vec<_> =
-                picture::FORMATS.iter().flat_map(|format| format.extensions).copied().collect();
-            return Err(Failure::usage(format!(
-                "output {}: its extension is none of npy, {}",
-                path.display(),
-                known.join(", ")
-            )));
+    pub(crate) fn new(path: &Path, format: Option<Kind>) -> Result<Self> {
+        let stdout = path.as_os_str() == STANDARD;
+        let Some(Kind { image }) = format.or_else(|| Kind::of(&extension(path))) else {
+            let known = Kind::known();
+            if stdout {
+                let text = format!("output -: --format says what goes there, one of {known}");
+                return Err(Failure::usage(text));
+            }
+            let path = path.display();
+            let text = format!("output {path}: its extension is none of {known}; see --format");
+            return Err(Failure::usage(text));
+        };
+        if stdout {
+            if std::io::stdout().is_terminal() {
+                return Err(Failure::usage("output -: a terminal cannot show it"));
+            }
+            return Ok(Self { path: None, image });
         }
         // A link stays one, and what it points to is replaced.
         let path = if path.is_symlink() {
@@ -46,13 +86,21 @@ impl Target {
         if fs::metadata(&path).is_ok_and(|there| there.permissions().readonly()) {
             return Err(Failure::writing(&path, "the file there is read-only"));
         }
-        let target = Self { path, image };
-        target.temporary()?;
-        Ok(target)
+        temporary(&path)?;
+        Ok(Self { path: Some(path), image })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn is_stdout(&self) -> bool {
+        self.path.is_none()
+    }
+
+    /// For people.
+    pub(crate) fn name(&self) -> String {
+        self.shown().display().to_string()
+    }
+
+    fn shown(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new("standard output"))
     }
 
     /// Whether it is an image that can hold 16 bits.
@@ -116,33 +164,48 @@ impl Target {
     /// Writes beside the target first and renames at the end. A failure, or a panic, removes what
     /// was begun; only a kill during the write itself (Ctrl-C too) can leave `.channelwise-*.tmp`.
     pub(crate) fn write(&self, tensor: Tensor, channels: Channels) -> Result<()> {
-        let failed = |why: String| Failure::writing(&self.path, why);
-        let mut file = self.temporary()?;
+        let failed = |why: String| Failure::writing(self.shown(), why);
+        let Some(path) = &self.path else {
+            // Whole before the first byte goes out, as a pipe takes none back.
+            let mut whole = Cursor::new(Vec::new());
+            self.encode(tensor, channels, &mut whole)?;
+            let mut out = std::io::stdout().lock();
+            let written = out.write_all(whole.get_ref()).and_then(|()| out.flush());
+            return written.map_err(|error| failed(error.to_string()));
+        };
+        let mut file = temporary(path)?;
         let mut to = BufWriter::new(file.as_file_mut());
-        match (self.image, tensor) {
-            (Some(format), tensor) if format.is_tiff => {
-                tiff::write(&tensor, channels, &mut to)
-                    .map_err(|error| failed(error.to_string()))?;
-            }
-            (Some(format), Tensor::U8(y)) => self.pixels(format, y, &mut to)?,
-            (Some(format), Tensor::U16(y)) if format.deep => self.pixels(format, y, &mut to)?,
-            (Some(_), Tensor::U16(_)) => return Err(failed("it cannot hold 16 bits".into())),
-            (Some(_), Tensor::F32(_) | Tensor::F16(_)) => {
-                return Err(failed("it cannot hold floats".into()));
-            }
-            (None, tensor) => {
-                npy::write(&tensor, &mut to).map_err(|error| failed(error.to_string()))?;
-            }
-        }
+        self.encode(tensor, channels, &mut to)?;
         to.flush().map_err(|error| failed(error.to_string()))?;
         drop(to);
-        if let Ok(there) = fs::metadata(&self.path) {
+        if let Ok(there) = fs::metadata(path) {
             file.as_file()
                 .set_permissions(there.permissions())
                 .map_err(|error| failed(error.to_string()))?;
         }
-        file.persist(&self.path).map_err(|error| failed(error.error.to_string()))?;
+        file.persist(path).map_err(|error| failed(error.error.to_string()))?;
         Ok(())
+    }
+
+    fn encode(
+        &self,
+        tensor: Tensor,
+        channels: Channels,
+        to: &mut (impl Write + Seek),
+    ) -> Result<()> {
+        let failed = |why: String| Failure::writing(self.shown(), why);
+        match (self.image, tensor) {
+            (Some(format), tensor) if format.is_tiff => {
+                tiff::write(&tensor, channels, to).map_err(|error| failed(error.to_string()))
+            }
+            (Some(format), Tensor::U8(y)) => self.pixels(format, y, to),
+            (Some(format), Tensor::U16(y)) if format.deep => self.pixels(format, y, to),
+            (Some(_), Tensor::U16(_)) => Err(failed("it cannot hold 16 bits".into())),
+            (Some(_), Tensor::F32(_) | Tensor::F16(_)) => {
+                Err(failed("it cannot hold floats".into()))
+            }
+            (None, tensor) => npy::write(&tensor, to).map_err(|error| failed(error.to_string())),
+        }
     }
 
     fn pixels<T: Sample + Pod>(
@@ -151,25 +214,25 @@ impl Target {
         y: ArrayD<T>,
         to: &mut (impl Write + Seek),
     ) -> Result<()> {
-        let failed = |why: String| Failure::writing(&self.path, why);
+        let failed = |why: String| Failure::writing(self.shown(), why);
         let y = y.into_dimensionality::<Ix3>().map_err(|error| failed(error.to_string()))?;
         picture::write(format, &y, to).map_err(|error| failed(picture::describe(&error)))
     }
+}
 
-    fn temporary(&self) -> Result<NamedTempFile> {
-        let directory = match self.path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        let mut builder = Builder::new();
-        builder.prefix(".channelwise-").suffix(".tmp");
-        // As files are made by default, the umask taken off, and not for the owner alone.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        // The error's text would name the temporary file.
-        builder.tempfile_in(directory).map_err(|error| Failure::writing(&self.path, error.kind()))
+fn temporary(path: &Path) -> Result<NamedTempFile> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = Builder::new();
+    builder.prefix(".channelwise-").suffix(".tmp");
+    // As files are made by default, the umask taken off, and not for the owner alone.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
     }
+    // The error's text would name the temporary file.
+    builder.tempfile_in(directory).map_err(|error| Failure::writing(path, error.kind()))
 }
