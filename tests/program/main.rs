@@ -2,6 +2,7 @@
 
 mod batches;
 mod failures;
+mod meta;
 mod pixels;
 mod room;
 mod tiff;

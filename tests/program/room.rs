@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use channelwise::ndarray::{Array, Array3, Array4, Dimension};
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 use ndarray_npy::{ReadNpyExt, WritableElement, read_npy, write_npy};
 use tempfile::TempDir;
+
+/// Where files of other writers lie.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/files")
+}
 
 /// What a run of the program left.
 pub(crate) struct Ran {

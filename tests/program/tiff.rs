@@ -1,19 +1,13 @@
-//! TIFF files of other writers, each beside what must be read from it (`tiff/make.py` made both), and ours.
+//! TIFF files of other writers, each beside what must be read from it (`files/make.py` made both), and ours.
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use channelwise::f16;
 use channelwise::ndarray::{Array3, Array4, s};
 use ndarray_npy::WritableElement;
 
-use super::room::{Room, floats};
-
-/// Where the files lie.
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/tiff")
-}
+use super::room::{Room, floats, folder};
 
 /// The names of all whose name begins so.
 fn files(keep: impl Fn(&str) -> bool) -> Vec<String> {

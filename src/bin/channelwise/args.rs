@@ -29,11 +29,11 @@ Files:
   in any byte order, C or Fortran order. float32, float16, uint8 and uint16 are filtered as they
   are; float64, other integers and bool as float32.
   Images are taken as [H,W,C], upright as their Exif data says: png, jpeg, webp (written lossless)
-  and bmp in grey or RGB, with or without alpha; tiff with any number of bands of every type (BigTIFF,
-  strips, tiles and planes; colours of palettes and CMYK become RGB), of several pages the first
-  unless --pages all. tiff and npy hold floats and every number of channels too. 16 bits stay 16
-  bits in png, tiff and npy; for 8 bits they are taken as round(v / 257), with a note. Profiles and
-  other metadata are not kept.
+  and bmp in grey or RGB, with or without alpha; tiff with any number of bands of every type, of
+  several pages the first unless --pages all; colours of palettes and CMYK become RGB.
+  tiff and npy hold floats and every number of channels too. 16 bits stay 16
+  bits in png, tiff and npy; for 8 bits they are taken as round(v / 257), with a note. Profiles
+  (ICC) and Exif of png, jpeg and webp are kept, and profiles and resolution of tiff.
   Images but tiff get the results rounded to integers, so
   floats that go to 1 come out black. The output is written whole or not at all.
 
@@ -61,8 +61,9 @@ pub(crate) enum Command {
     #[command(
         override_usage = "channelwise run INPUT... [-o OUTPUT] (--kernel NAME[:ARGS] | \
                           --kernel-file K.npy) [OPTIONS]",
-        after_help = EXAMPLES,
-        after_long_help = format!("{EXAMPLES}\n\n{AFTER_RUN}"),
+        help_template = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}",
+        before_help = EXAMPLES,
+        after_long_help = AFTER_RUN,
         group(ArgGroup::new("weights").required(true).args(["kernel", "kernel_file"])),
     )]
     Run(Box<RunArgs>),
@@ -89,7 +90,14 @@ pub(crate) struct RunArgs {
     pub(crate) format: Option<Kind>,
 
     /// Which pages of a TIFF file: `first`, or `all` as a batch
-    #[arg(long, value_enum, value_name = "PAGES", default_value = "first", ignore_case = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PAGES",
+        default_value = "first",
+        ignore_case = true,
+        hide_possible_values = true
+    )]
     pub(crate) pages: Pages,
 
     /// A kernel by name, as in `gaussian:5,1.2` or `gaussian:sigma=1.2`; `channelwise kernels`

@@ -11,7 +11,7 @@ use crate::args::{OutType, RunArgs};
 use crate::clipped::{self, Clipped};
 use crate::compute::{self, Computer, Made, four};
 use crate::failure::{Failure, Result, say};
-use crate::files::{self, Alpha, Channels, Input, Sample, Target, Tensor};
+use crate::files::{self, Alpha, Channels, Input, Meta, Sample, Target, Tensor};
 use crate::outputs::{self, Pair};
 use crate::pixels::Pixels;
 use crate::progress::Progress;
@@ -110,7 +110,13 @@ fn file(
     let conv = conv.border(border);
     let channels = input.channels;
     let is_image = input.is_image;
-    let job = Job { args, pair, conv, border, is_image, target, channels, computers, progress };
+    let mut meta = input.meta;
+    if args.stride != (1, 1) {
+        // Fewer pixels an inch.
+        meta.resolution = None;
+    }
+    let job =
+        Job { args, pair, conv, border, is_image, target, channels, meta, computers, progress };
     match input.tensor {
         Tensor::F32(x) => job.run_from(x, out_type),
         Tensor::U8(x) => job.run_from(x, out_type),
@@ -165,6 +171,7 @@ struct Job<'a> {
     target: Option<Target>,
     /// What those of the input mean.
     channels: Channels,
+    meta: Meta,
     computers: &'a Computers<'a>,
     progress: Progress,
 }
@@ -276,7 +283,9 @@ impl Job<'_> {
                 1 if target.is_image() => shape[1..].to_vec(),
                 _ => out_axes.clone(),
             };
-            target.write(tensor.with_axes(&y)?, channels)?;
+            // A profile is for colours as they were.
+            let icc = self.meta.icc.clone().filter(|_| count == count_before);
+            target.write(tensor.with_axes(&y)?, channels, &Meta { icc, ..self.meta.clone() })?;
             drop(writing);
             wrote = Some(target.name());
         }

@@ -125,6 +125,31 @@ impl Channels {
     pub(crate) const UNSAID: Self = Self { colours: Colours::Unsaid, alpha: Alpha::Unsaid };
 }
 
+/// What a file says beside its pixels, where both formats have a place for it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Meta {
+    /// A profile (ICC) of the colours that the pixels have now.
+    pub(crate) icc: Option<Vec<u8>>,
+    /// Exif, whose orientation is upright, as the pixels are.
+    pub(crate) exif: Option<Vec<u8>>,
+    pub(crate) resolution: Option<Resolution>,
+}
+
+/// Pixels across and down a unit, as TIFF writes them: numerators and denominators.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Resolution {
+    pub(crate) unit: u16,
+    pub(crate) across: (u32, u32),
+    pub(crate) down: (u32, u32),
+}
+
+impl Resolution {
+    /// That of a picture turned by a quarter.
+    fn turned(self) -> Self {
+        Self { across: self.down, down: self.across, ..self }
+    }
+}
+
 /// Which pages of a file are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Pages {
@@ -170,6 +195,7 @@ pub(crate) struct Input {
     pub(crate) tensor: Tensor,
     pub(crate) is_image: bool,
     pub(crate) channels: Channels,
+    pub(crate) meta: Meta,
     /// What is to be said of how it was read.
     pub(crate) notes: Vec<String>,
 }
@@ -186,6 +212,9 @@ impl Input {
         }
     }
 }
+
+/// What is said of pictures in inks.
+const CMYK: &str = "its CMYK colours are turned to RGB, without a profile";
 
 /// Standard input and output where a file is asked for.
 pub(crate) const STANDARD: &str = "-";
@@ -207,12 +236,13 @@ pub(crate) fn read(path: &Path, pages: Pages) -> Result<Input> {
         }
         let (tensor, note) = npy::read(path, &bytes)?;
         let notes = note.into_iter().collect();
-        return Ok(Input { tensor, is_image: false, channels: Channels::UNSAID, notes });
+        let (channels, meta) = (Channels::UNSAID, Meta::default());
+        return Ok(Input { tensor, is_image: false, channels, meta, notes });
     }
     if tiff::is_tiff(&bytes) {
         return tiff::read(&bytes, pages).map_err(|why| Failure::reading(path, why));
     }
-    let tensor = guard::guarded(|| picture::read(path, &bytes))
+    let (tensor, meta, notes) = guard::guarded(|| picture::read(path, &bytes))
         .unwrap_or_else(|defect| Err(Failure::reading(path, defect)))?;
     let channels = match tensor.shape() {
         [.., 2] => Channels { colours: Colours::Grey, alpha: Alpha::Last },
@@ -221,7 +251,7 @@ pub(crate) fn read(path: &Path, pages: Pages) -> Result<Input> {
         _ => Channels { colours: Colours::Grey, alpha: Alpha::None },
     };
     let tensor = if pages == Pages::All { tensor.in_batch() } else { tensor };
-    Ok(Input { tensor, is_image: true, channels, notes: Vec::new() })
+    Ok(Input { tensor, is_image: true, channels, meta, notes })
 }
 
 /// Reads weights from a `.npy` file; a note says where f32 does not hold them.
@@ -283,6 +313,7 @@ mod tests {
             tensor: Tensor::U16(pixels.unwrap()),
             is_image: true,
             channels: Channels::UNSAID,
+            meta: Meta::default(),
             notes: Vec::new(),
         };
         let bytes = ArrayD::from_shape_vec(vec![7], vec![0, 0, 1, 1, 1, 2, 255]).unwrap();

@@ -13,7 +13,7 @@ use image::{
     ImageReader, ImageResult, Limits,
 };
 
-use super::{Tensor, memory};
+use super::{CMYK, Meta, Tensor, memory};
 use crate::failure::{Failure, Result};
 
 /// What a decoder may ask for beside pixels.
@@ -80,8 +80,8 @@ pub(crate) const FORMATS: &[Format] = &[
     },
 ];
 
-/// The pixels `[height, width, channels]`, upright.
-pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
+/// The pixels `[height, width, channels]`, upright; what the file says beside them, and what is to be said of it.
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<String>)> {
     let failed = |error: ImageError| Failure::reading(path, describe(&error));
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -89,8 +89,16 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
     let Some(format) = reader.format() else {
         return Err(Failure::reading(path, "it is neither a .npy file nor a known kind of image"));
     };
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
-        return Err(Failure::reading(path, "the file is truncated"));
+    let mut notes = Vec::new();
+    let mut in_ink = false;
+    if format == ImageFormat::Jpeg {
+        let Some(components) = jpeg_components(bytes) else {
+            return Err(Failure::reading(path, "the file is truncated"));
+        };
+        in_ink = components == 4;
+        if in_ink {
+            notes.push(CMYK.into());
+        }
     }
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let mut limits = Limits::no_limits();
@@ -100,6 +108,13 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
     limits.max_alloc = Some(needed.saturating_mul(2).max(SMALL));
     decoder.set_limits(limits).map_err(failed)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // That of inks says nothing of what becomes of them. One that cannot be read is none.
+    let icc = decoder.icc_profile().unwrap_or(None).filter(|_| !in_ink);
+    let mut exif = decoder.exif_metadata().unwrap_or(None);
+    if let Some(exif) = &mut exif {
+        let _ = Orientation::remove_from_exif_chunk(exif);
+    }
+    let meta = Meta { icc, exif, resolution: None };
     let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
     image.apply_orientation(orientation);
 
@@ -108,7 +123,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
     let of = |pixels: Vec<u8>| array(path, shape, pixels).map(Tensor::U8);
     let deep = |pixels: Vec<u16>| array(path, shape, pixels).map(Tensor::U16);
     let float = |pixels: Vec<f32>| array(path, shape, pixels).map(Tensor::F32);
-    match image {
+    let tensor = match image {
         DynamicImage::ImageLuma8(x) => of(x.into_raw()),
         DynamicImage::ImageLumaA8(x) => of(x.into_raw()),
         DynamicImage::ImageRgb8(x) => of(x.into_raw()),
@@ -123,7 +138,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensor> {
             let kind = other.color();
             Err(Failure::reading(path, format!("its pixels are {kind:?}, which is not supported")))
         }
-    }
+    };
+    Ok((tensor?, meta, notes))
 }
 
 fn array<T>(
@@ -135,28 +151,27 @@ fn array<T>(
         .map_err(|error| Failure::reading(path, error))
 }
 
-/// Whether the end marker is there. The decoder fills what is missing with grey instead of
-/// failing.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let mut at = 2;
+/// How many samples a pixel has; `None` where the end marker is not there. The decoder fills what is missing
+/// with grey instead of failing.
+fn jpeg_components(bytes: &[u8]) -> Option<u8> {
+    let (mut at, mut components) = (2, 0);
     loop {
         // Between segments, and in the coded pixels, everything that is not a marker is skipped.
         // Markers are 0xff and a code; 0xff 0x00 is a coded 0xff.
-        let Some(skip) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b == 0xff))
-        else {
-            return false;
-        };
-        at += skip + 1;
-        match bytes.get(at) {
-            Some(0xd9) => return true,
+        at += bytes.get(at..)?.iter().position(|byte| *byte == 0xff)? + 1;
+        match *bytes.get(at)? {
+            0xd9 => return Some(components),
             // No length follows: a coded 0xff, fill bytes, TEM, restarts, SOI.
-            Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 1,
-            Some(0xff) => {}
-            Some(_) => {
-                let Some(&[high, low]) = bytes.get(at + 1..at + 3) else { return false };
+            0x00 | 0x01 | 0xd0..=0xd8 => at += 1,
+            0xff => {}
+            code => {
+                let &[high, low] = bytes.get(at + 1..at + 3)? else { return None };
+                // A frame: precision, height, width, samples. Not tables (C4, CC) nor a reserved one (C8).
+                if matches!(code, 0xc0..=0xcf) && !matches!(code, 0xc4 | 0xc8 | 0xcc) {
+                    components = *bytes.get(at + 8)?;
+                }
                 at += 1 + usize::from(u16::from_be_bytes([high, low])).max(2);
             }
-            None => return false,
         }
     }
 }
@@ -166,6 +181,7 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
 pub(crate) fn write<T: Pod, W: Write + Seek>(
     format: &Format,
     y: &Array3<T>,
+    meta: &Meta,
     to: &mut W,
 ) -> ImageResult<()> {
     let (height, width, channels) = y.dim();
@@ -183,16 +199,32 @@ pub(crate) fn write<T: Pod, W: Write + Seek>(
     let y = y.as_standard_layout();
     let (width, height) = (side(width), side(height));
     let pixels: &[u8] = bytemuck::cast_slice(y.as_slice().unwrap_or_default());
+    let size = (width, height, color);
     match format.format {
-        ImageFormat::Jpeg => jpeg::JpegEncoder::new_with_quality(to, JPEG_QUALITY)
-            .write_image(pixels, width, height, color),
-        ImageFormat::WebP => {
-            webp::WebPEncoder::new_lossless(to).write_image(pixels, width, height, color)
+        ImageFormat::Jpeg => {
+            encode(jpeg::JpegEncoder::new_with_quality(to, JPEG_QUALITY), pixels, size, meta)
         }
-        ImageFormat::Bmp => bmp::BmpEncoder::new(to).write_image(pixels, width, height, color),
-        ImageFormat::Png => png::PngEncoder::new(to).write_image(pixels, width, height, color),
+        ImageFormat::WebP => encode(webp::WebPEncoder::new_lossless(to), pixels, size, meta),
+        ImageFormat::Bmp => encode(bmp::BmpEncoder::new(to), pixels, size, meta),
+        ImageFormat::Png => encode(png::PngEncoder::new(to), pixels, size, meta),
         other => Err(ImageError::Unsupported(ImageFormatHint::Exact(other).into())),
     }
+}
+
+fn encode(
+    mut encoder: impl ImageEncoder,
+    pixels: &[u8],
+    (width, height, color): (u32, u32, ExtendedColorType),
+    meta: &Meta,
+) -> ImageResult<()> {
+    // A format that has no place for one says so.
+    if let Some(icc) = &meta.icc {
+        let _ = encoder.set_icc_profile(icc.clone());
+    }
+    if let Some(exif) = &meta.exif {
+        let _ = encoder.set_exif_metadata(exif.clone());
+    }
+    encoder.write_image(pixels, width, height, color)
 }
 
 /// What an image library's error says, for people.
@@ -220,8 +252,8 @@ mod tests {
                     (r * 30 + q * 5 + c * 20) as u8
                 });
                 let mut file = Cursor::new(Vec::new());
-                write(format, &y, &mut file).unwrap();
-                let Tensor::U8(back) = read(Path::new("x"), file.get_ref()).unwrap() else {
+                write(format, &y, &Meta::default(), &mut file).unwrap();
+                let Tensor::U8(back) = read(Path::new("x"), file.get_ref()).unwrap().0 else {
                     panic!("{} of 8 bits", format.name);
                 };
                 let back = back.into_dimensionality::<Ix3>().unwrap();
@@ -251,8 +283,8 @@ mod tests {
                     (r * 9001 + q * 517 + c * 2049) as u16
                 });
                 let mut file = Cursor::new(Vec::new());
-                write(format, &y, &mut file).unwrap();
-                let back = read(Path::new("x"), file.get_ref()).unwrap();
+                write(format, &y, &Meta::default(), &mut file).unwrap();
+                let back = read(Path::new("x"), file.get_ref()).unwrap().0;
                 assert_eq!(back, Tensor::U16(y.into_dyn()), "{} {channels}", format.name);
             }
         }
@@ -264,7 +296,7 @@ mod tests {
             Array3::from_shape_fn((40, 40, 3), |(r, q, c)| ((r * 91) ^ (q * 57) ^ (c * 133)) as u8);
         for format in FORMATS.iter().filter(|format| !format.is_tiff) {
             let mut file = Cursor::new(Vec::new());
-            write(format, &y, &mut file).unwrap();
+            write(format, &y, &Meta::default(), &mut file).unwrap();
             let whole = file.into_inner();
             for part in [2, 3, 10] {
                 let result = read(Path::new("x"), &whole[..whole.len() * (part - 1) / part]);

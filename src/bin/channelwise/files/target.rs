@@ -8,7 +8,7 @@ use bytemuck::Pod;
 use channelwise::ndarray::{ArrayD, Ix3};
 use tempfile::{Builder, NamedTempFile};
 
-use super::{Alpha, Channels, STANDARD, Sample, Tensor, extension, npy, picture, tiff};
+use super::{Alpha, Channels, Meta, STANDARD, Sample, Tensor, extension, npy, picture, tiff};
 use crate::failure::{Failure, Result};
 
 /// A kind of file.
@@ -163,19 +163,19 @@ impl Target {
 
     /// Writes beside the target first and renames at the end. A failure, or a panic, removes what
     /// was begun; only a kill during the write itself (Ctrl-C too) can leave `.channelwise-*.tmp`.
-    pub(crate) fn write(&self, tensor: Tensor, channels: Channels) -> Result<()> {
+    pub(crate) fn write(&self, tensor: Tensor, channels: Channels, meta: &Meta) -> Result<()> {
         let failed = |why: String| Failure::writing(self.shown(), why);
         let Some(path) = &self.path else {
             // Whole before the first byte goes out, as a pipe takes none back.
             let mut whole = Cursor::new(Vec::new());
-            self.encode(tensor, channels, &mut whole)?;
+            self.encode(tensor, channels, meta, &mut whole)?;
             let mut out = std::io::stdout().lock();
             let written = out.write_all(whole.get_ref()).and_then(|()| out.flush());
             return written.map_err(|error| failed(error.to_string()));
         };
         let mut file = temporary(path)?;
         let mut to = BufWriter::new(file.as_file_mut());
-        self.encode(tensor, channels, &mut to)?;
+        self.encode(tensor, channels, meta, &mut to)?;
         to.flush().map_err(|error| failed(error.to_string()))?;
         drop(to);
         if let Ok(there) = fs::metadata(path) {
@@ -191,15 +191,16 @@ impl Target {
         &self,
         tensor: Tensor,
         channels: Channels,
+        meta: &Meta,
         to: &mut (impl Write + Seek),
     ) -> Result<()> {
         let failed = |why: String| Failure::writing(self.shown(), why);
         match (self.image, tensor) {
             (Some(format), tensor) if format.is_tiff => {
-                tiff::write(&tensor, channels, to).map_err(|error| failed(error.to_string()))
+                tiff::write(&tensor, channels, meta, to).map_err(|error| failed(error.to_string()))
             }
-            (Some(format), Tensor::U8(y)) => self.pixels(format, y, to),
-            (Some(format), Tensor::U16(y)) if format.deep => self.pixels(format, y, to),
+            (Some(format), Tensor::U8(y)) => self.pixels(format, y, meta, to),
+            (Some(format), Tensor::U16(y)) if format.deep => self.pixels(format, y, meta, to),
             (Some(_), Tensor::U16(_)) => Err(failed("it cannot hold 16 bits".into())),
             (Some(_), Tensor::F32(_) | Tensor::F16(_)) => {
                 Err(failed("it cannot hold floats".into()))
@@ -212,11 +213,12 @@ impl Target {
         &self,
         format: &picture::Format,
         y: ArrayD<T>,
+        meta: &Meta,
         to: &mut (impl Write + Seek),
     ) -> Result<()> {
         let failed = |why: String| Failure::writing(self.shown(), why);
         let y = y.into_dimensionality::<Ix3>().map_err(|error| failed(error.to_string()))?;
-        picture::write(format, &y, to).map_err(|error| failed(picture::describe(&error)))
+        picture::write(format, &y, meta, to).map_err(|error| failed(picture::describe(&error)))
     }
 }
 

@@ -5,6 +5,7 @@ use channelwise::ndarray::{ArrayD, Axis};
 
 use super::page::{Page, Photometric};
 use super::{Result, Tensor, samples};
+use crate::files::CMYK;
 
 /// The channels as they are to be filtered: grey bands, or red, green and blue, each with what was beside
 /// them; upright.
@@ -26,7 +27,7 @@ pub(super) fn apply(page: &Page, x: Tensor, notes: &mut Vec<String>) -> Result<T
         }
         (Photometric::Palette, x) => looked_up(page, x)?,
         (Photometric::Cmyk, x) => {
-            note("its CMYK colours are turned to RGB, without a profile".into());
+            note(CMYK.into());
             match x {
                 Tensor::U8(x) => Tensor::U8(colour(x, 4, |[c, m, y, k]: [u8; 4]| {
                     [c, m, y].map(|ink| both(255 - u32::from(ink), 255 - u32::from(k), 255) as u8)

@@ -22,7 +22,7 @@ mod write;
 
 use channelwise::ndarray::{ArrayD, Axis, concatenate};
 
-use super::{Input, Pages, Tensor, memory};
+use super::{Input, Pages, Resolution, Tensor, memory};
 use page::{Page, pages};
 pub(super) use write::write;
 
@@ -64,7 +64,11 @@ pub(super) fn read(bytes: &[u8], wanted: Pages) -> Result<Input> {
         (Pages::First, Some(tensor)) => tensor,
         (_, last) => stack(tensors.into_iter().chain(last).collect())?,
     };
-    Ok(Input { tensor, is_image: true, channels: first.meaning(), notes })
+    let (channels, mut meta) = (first.meaning(), first.meta.clone());
+    if first.orientation > 4 {
+        meta.resolution = meta.resolution.map(Resolution::turned);
+    }
+    Ok(Input { tensor, is_image: true, channels, meta, notes })
 }
 
 /// Pages of one kind as a batch.

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Cursor;
 
+use tiff::decoder::ifd::Value;
 use tiff::decoder::{Decoder, IfdDecoder, Limits};
 use tiff::tags::{ByteOrder, IfdPointer, Tag};
 
 use super::Result;
 use super::single::{self, Strip};
-use crate::files::{Alpha, Channels, Colours};
+use crate::files::{Alpha, Channels, Colours, Meta, Resolution};
 
 /// More pages than this are no file that anybody meant.
 const MAX_PAGES: usize = 1 << 16;
@@ -120,6 +121,7 @@ pub(super) struct Page {
     pub(super) luma: [f32; 3],
     /// As Exif counts: 1 is upright.
     pub(super) orientation: u8,
+    pub(super) meta: Meta,
 }
 
 /// The pages in their order, without smaller versions and masks of others.
@@ -309,6 +311,7 @@ impl Page {
             palette: tags.list(Tag::ColorMap)?,
             luma: [0.299, 0.587, 0.114],
             orientation: tags.one(Tag::Orientation)?.unwrap_or(1),
+            meta: meta(tags, photometric),
         };
         page.check_colours(tags)?;
         page.chunks = page.find_chunks(tags, file)?;
@@ -472,6 +475,24 @@ fn photometric(tags: &mut Tags<'_>, format: Format, bits: u16) -> Result<Photome
             return Err(format!("its colours are {name} ({code}), which are not supported"));
         }
     })
+}
+
+/// What is damaged here is left out.
+fn meta(tags: &mut Tags<'_>, photometric: Photometric) -> Meta {
+    let mut number = |tag| match tags.0.find_tag(tag) {
+        Ok(Some(Value::Rational(n, d))) if n > 0 && d > 0 => Some((n, d)),
+        _ => None,
+    };
+    let sizes = number(Tag::XResolution).zip(number(Tag::YResolution));
+    // Inches unless said.
+    let unit = tags.one(Tag::ResolutionUnit).unwrap_or(None).unwrap_or(2);
+    let icc = tags.list::<u8>(Tag::IccProfile).unwrap_or_default();
+    Meta {
+        // That of inks says nothing of what becomes of them.
+        icc: Some(icc).filter(|icc| !icc.is_empty() && photometric != Photometric::Cmyk),
+        exif: None,
+        resolution: sizes.map(|(across, down)| Resolution { unit, across, down }),
+    }
 }
 
 /// As people write it.

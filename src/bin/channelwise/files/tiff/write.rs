@@ -3,11 +3,11 @@
 
 use std::io::{Seek, Write};
 
-use tiff::TiffResult;
-use tiff::encoder::{TiffEncoder, TiffKind};
-use tiff::tags::{PhotometricInterpretation as Photometric, SampleFormat, Tag};
+use tiff::encoder::{Rational, TiffEncoder, TiffKind};
+use tiff::tags::{PhotometricInterpretation as Photometric, SampleFormat, Tag, Type};
+use tiff::{Directory, TiffResult};
 
-use crate::files::{Alpha, Channels, Colours, Tensor};
+use crate::files::{Alpha, Channels, Colours, Meta, Resolution, Tensor};
 
 /// Bytes of a strip, about.
 const STRIP: usize = 1 << 20;
@@ -19,7 +19,12 @@ const UNSPECIFIED: u16 = 0;
 const STRAIGHT_ALPHA: u16 = 2;
 
 /// Pixels `[height, width, channels]` or `[batch, height, width, channels]`.
-pub(crate) fn write<W: Write + Seek>(y: &Tensor, channels: Channels, to: W) -> TiffResult<()> {
+pub(crate) fn write<W: Write + Seek>(
+    y: &Tensor,
+    channels: Channels,
+    meta: &Meta,
+    to: W,
+) -> TiffResult<()> {
     let shape = y.shape();
     let (batch, size) = shape.split_at(shape.len().saturating_sub(3));
     let &[height, width, count] = size else { return Err(tiff::TiffError::LimitsExceeded) };
@@ -49,6 +54,7 @@ pub(crate) fn write<W: Write + Seek>(y: &Tensor, channels: Channels, to: W) -> T
         format,
         photometric: if colours == 3 { Photometric::RGB } else { Photometric::BlackIsZero },
         extra,
+        meta,
     };
     let pages = batch.iter().product();
     if data.len() < CLASSIC {
@@ -58,7 +64,7 @@ pub(crate) fn write<W: Write + Seek>(y: &Tensor, channels: Channels, to: W) -> T
     }
 }
 
-struct Picture {
+struct Picture<'a> {
     width: u32,
     height: u32,
     count: u16,
@@ -66,9 +72,10 @@ struct Picture {
     format: SampleFormat,
     photometric: Photometric,
     extra: Vec<u16>,
+    meta: &'a Meta,
 }
 
-impl Picture {
+impl Picture<'_> {
     fn pages<W: Write + Seek, K: TiffKind>(
         &self,
         mut file: TiffEncoder<W, K>,
@@ -109,6 +116,17 @@ impl Picture {
         directory.write_tag(Tag::SampleFormat, &vec![self.format; all][..])?;
         if !self.extra.is_empty() {
             directory.write_tag(Tag::ExtraSamples, &self.extra[..])?;
+        }
+        if let Some(Resolution { unit, across, down }) = self.meta.resolution {
+            directory.write_tag(Tag::ResolutionUnit, unit)?;
+            directory.write_tag(Tag::XResolution, Rational { n: across.0, d: across.1 })?;
+            directory.write_tag(Tag::YResolution, Rational { n: down.0, d: down.1 })?;
+        }
+        if let Some(icc) = &self.meta.icc {
+            let entry = directory.write_entry_bytes(Type::UNDEFINED, icc)?;
+            let mut profile = Directory::empty();
+            profile.extend([(Tag::IccProfile, entry)]);
+            directory.extend_from(&profile);
         }
         if let (2.., Ok(number), Ok(pages)) = (pages, u16::try_from(number), u16::try_from(pages)) {
             directory.write_tag(Tag::NewSubfileType, 2u32)?;

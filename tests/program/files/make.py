@@ -1,4 +1,4 @@
-"""Makes the TIFF files beside it, each with what must be read from it as .npy.
+"""Makes the files beside it, TIFF files each with what must be read from them as .npy.
 
     python -m venv V && V/bin/pip install tifffile imagecodecs pillow numpy
     V/bin/python make.py
@@ -13,7 +13,7 @@ import struct
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 
 here = pathlib.Path(__file__).parent
 H, W = 19, 23  # no whole number of tiles or strips
@@ -189,3 +189,16 @@ turns = [lambda a: a, np.fliplr, lambda a: np.rot90(a, 2), np.flipud, lambda a: 
 for number, turn in enumerate(turns, 1):
     make(f"orientation-{number}", rgb[:7, :9], turn(rgb[:7, :9]), photometric="rgb",
          extratags=[(274, "H", 1, number, True)])
+
+# What a file says beside its pixels: a profile, Exif with a camera's name and a quarter turn, resolution.
+profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+(here / "srgb.icc").write_bytes(profile)
+photo = Image.fromarray(smooth)
+exif = Image.Exif()
+exif[0x010F], exif[0x0112] = "a camera", 6
+for name in ["meta.jpg", "meta.png", "meta.webp"]:
+    photo.save(here / name, icc_profile=profile, exif=exif)
+tifffile.imwrite(here / "meta.tiff", smooth, photometric="rgb", resolution=((301, 2), (603, 4)),
+                 resolutionunit="inch", iccprofile=profile, **refused)
+photo.convert("CMYK").save(here / "cmyk.jpg", quality=95, icc_profile=profile)
+np.save(here / "cmyk-jpg.npy", np.asarray(Image.open(here / "cmyk.jpg").convert("RGB")))

@@ -1,0 +1,89 @@
+//! What files say beside their pixels: profiles, Exif, resolution. `files/make.py` made the inputs with Pillow
+//! and tifffile.
+
+use std::fs;
+use std::io::BufReader;
+
+use channelwise::ndarray::Array3;
+use image::metadata::Orientation;
+use image::{ImageDecoder, ImageReader};
+
+use super::room::{Room, folder};
+
+/// A room with this file.
+fn room_with(name: &str) -> Room {
+    let room = Room::new();
+    fs::copy(folder().join(name), room.at(name)).unwrap();
+    room
+}
+
+/// Profile and Exif.
+fn said(room: &Room, name: &str) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    let file = BufReader::new(fs::File::open(room.at(name)).unwrap());
+    let reader = ImageReader::new(file).with_guessed_format().unwrap();
+    let mut decoder = reader.into_decoder().unwrap();
+    (decoder.icc_profile().unwrap(), decoder.exif_metadata().unwrap())
+}
+
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[test]
+fn profiles_and_exif_are_kept() {
+    let profile = fs::read(folder().join("srgb.icc")).unwrap();
+    for input in ["meta.jpg", "meta.png", "meta.webp", "meta.tiff"] {
+        let room = room_with(input);
+        for output in ["y.png", "y.jpg", "y.webp"] {
+            room.run(&format!("run {input} -o {output} --kernel box:3 --engine cpu")).ok();
+            let (icc, exif) = said(&room, output);
+            assert_eq!(icc.as_ref(), Some(&profile), "{input}, {output}");
+            if input == "meta.tiff" {
+                assert_eq!(exif, None);
+                continue;
+            }
+            // The camera is named, and the pixels are upright.
+            let exif = exif.unwrap();
+            assert!(has(&exif, b"a camera"), "{input}, {output}");
+            assert_eq!(Orientation::from_exif_chunk(&exif), Some(Orientation::NoTransforms));
+            assert_eq!(image::image_dimensions(room.at(output)).unwrap(), (32, 48));
+        }
+        room.run(&format!("run {input} -o y.tif --kernel box:3 --engine cpu")).ok();
+        assert!(has(&fs::read(room.at("y.tif")).unwrap(), &profile), "{input}");
+        room.run(&format!("run {input} -o y.bmp --kernel box:3 --engine cpu")).ok();
+        assert!(!has(&fs::read(room.at("y.bmp")).unwrap(), &profile), "{input}");
+        // And back from what is ours.
+        room.run("run y.tif -o z.png --kernel box:3 --engine cpu").ok();
+        assert_eq!(said(&room, "z.png").0.as_ref(), Some(&profile), "{input}");
+        // Two outputs of each channel are no colours of that profile.
+        let bank = Array3::<f32>::ones((1, 1, 2));
+        room.save("k.npy", &bank);
+        room.run(&format!("run {input} -o y.tif --kernel-file k.npy --engine cpu")).ok();
+        assert!(!has(&fs::read(room.at("y.tif")).unwrap(), &profile), "{input}");
+    }
+}
+
+#[test]
+fn resolution_is_kept_while_pixels_are() {
+    let room = room_with("meta.tiff");
+    let rational = |n: u32, d: u32| [n.to_ne_bytes(), d.to_ne_bytes()].concat();
+    room.run("run meta.tiff -o y.tif --kernel box:3 --engine cpu").ok();
+    let file = fs::read(room.at("y.tif")).unwrap();
+    assert!(has(&file, &rational(301, 2)) && has(&file, &rational(603, 4)));
+    room.run("run meta.tiff -o y.tif --kernel box:3 --engine cpu --stride 2").ok();
+    assert!(!has(&fs::read(room.at("y.tif")).unwrap(), &rational(301, 2)));
+}
+
+#[test]
+fn inks_are_told_of() {
+    let room = room_with("cmyk.jpg");
+    fs::copy(folder().join("cmyk-jpg.npy"), room.at("want.npy")).unwrap();
+    let ran = room.run("run cmyk.jpg -o y.npy --kernel identity --engine cpu").ok();
+    assert!(ran.err.contains("note: cmyk.jpg: its CMYK colours are turned to RGB"), "{}", ran.err);
+    let [got, want] = ["y.npy", "want.npy"].map(|name| room.load::<Array3<u8>>(name));
+    assert_eq!(got.dim(), want.dim());
+    assert!(got.iter().zip(&want).all(|(a, b)| a.abs_diff(*b) <= 3));
+    // A profile of inks says nothing of what they became.
+    room.run("run cmyk.jpg -o y.png --kernel identity --engine cpu").ok();
+    assert_eq!(said(&room, "y.png").0, None);
+}
