@@ -79,7 +79,7 @@ fn bad_requests() {
         ("run missing.npy -o y.gif --kernel sharpen", "its extension is none of npy"),
         ("run x.npy -o y.png --kernel sharpen", "has 2 images"),
         ("run one.npy -o y.png --kernel-file bank5.npy", "has 15 channels"),
-        ("run alpha.png -o y.jpg --kernel sharpen", "4 channels and a jpeg file can hold 1, 3"),
+        ("run alpha.png -o y.jpg --kernel sharpen", "4 channels and jpeg files hold 1, 3"),
         ("run x.png -o y.png --kernel sharpen --activation sigmoid", "must be a float"),
         ("run x.png -o y.npy --kernel sharpen --layout nchw", "images are always HWC"),
         ("run one.npy -o y.png --kernel sharpen --layout nchw", "images are always HWC"),

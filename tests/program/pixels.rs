@@ -159,3 +159,35 @@ fn planes_that_look_like_rows_are_told() {
     room.save("x.npy", &floats([2, 30, 40, 3]));
     assert_eq!(run("").err, "");
 }
+
+/// OpenEXR: floats as they are, and alpha as it has it, multiplied into colours.
+#[test]
+fn floats_in_pictures() {
+    let room = Room::new();
+    for channels in [3, 4] {
+        let mut x = floats([1, 9, 8, channels]).remove_axis_owned().mapv(|v| v * 40.0);
+        if channels == 4 {
+            // Halves are exact.
+            x.slice_mut(s![.., .., 3]).mapv_inplace(|v| if v > 0.0 { 0.5 } else { 1.0 });
+        }
+        room.save("x.npy", &x);
+        room.run("run x.npy -o y.exr --kernel identity --engine cpu").ok();
+        let stored = match image::open(room.at("y.exr")).unwrap() {
+            DynamicImage::ImageRgb32F(y) => y.into_raw(),
+            DynamicImage::ImageRgba32F(y) => y.into_raw(),
+            other => panic!("{:?}", other.color()),
+        };
+        for (stored, pixel) in stored.chunks(channels).zip(x.rows()) {
+            let alpha = if channels == 4 { pixel[3] } else { 1.0 };
+            let want: Vec<f32> = pixel.iter().take(3).map(|v| v * alpha).collect();
+            assert_eq!(stored[..3], want);
+        }
+        room.run("run y.exr -o z.npy --kernel identity --engine cpu --alpha filter").ok();
+        assert_eq!(room.load::<Array3<f32>>("z.npy"), x);
+    }
+    room.save("x.npy", &floats([1, 9, 8, 1]));
+    room.run("run x.npy -o y.exr --kernel box:3").failed(2, "1 channels and exr files hold 3, 4");
+    room.save("x.npy", &bytes([1, 9, 8, 3]));
+    room.run("run x.npy -o y.exr --kernel box:3").failed(2, "an exr file holds floats");
+    room.run("run x.npy -o y.exr --kernel box:3 --out-type f32 --engine cpu").ok();
+}

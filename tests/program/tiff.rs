@@ -160,7 +160,8 @@ fn pages_are_a_batch() {
     assert!(!ran.err.contains("note"), "{}", ran.err);
     room.run("run y.tif -o z.npy --kernel identity --engine cpu --pages all").ok();
     assert_eq!(room.npy("z.npy"), room.npy("all.npy"));
-    room.run("run x.tif -o y.png --kernel identity --pages all").failed(2, "2 images and a png");
+    room.run("run x.tif -o y.png --kernel identity --pages all")
+        .failed(2, "2 images and png files hold one");
 }
 
 /// What is written is read again as it was.
@@ -226,7 +227,7 @@ fn bands_beside_colours() {
     room.run("run y.tif -o y.png --kernel identity").ok();
 
     let room = room_with("f4-little");
-    room.run("run x.tif -o y.png --kernel identity").failed(2, "only .tiff does");
+    room.run("run x.tif -o y.png --kernel identity").failed(2, "only .tiff and .exr do");
     let bands: Array3<f32> = room.load("want.npy");
     assert_eq!(bands.dim(), (19, 23, 1));
 }

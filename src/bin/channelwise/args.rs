@@ -30,12 +30,13 @@ Files:
   are; float64, other integers and bool as float32.
   Images are taken as [H,W,C], upright as their Exif data says: png, jpeg, webp (written lossless)
   and bmp in grey or RGB, with or without alpha; tiff with any number of bands of every type, of
-  several pages the first unless --pages all; colours of palettes and CMYK become RGB.
+  several pages the first unless --pages all; colours of palettes and CMYK become RGB; exr in RGB of
+  floats, whose premultiplied alpha is undone and made again.
   tiff and npy hold floats and every number of channels too. 16 bits stay 16
   bits in png, tiff and npy; for 8 bits they are taken as round(v / 257), with a note. Profiles
   (ICC) and Exif of png, jpeg and webp are kept, and profiles and resolution of tiff.
-  Images but tiff get the results rounded to integers, so
-  floats that go to 1 come out black. The output is written whole or not at all.
+  Images but tiff and exr get the results rounded to
+  integers, so floats that go to 1 come out black. The output is written whole or not at all.
 
 Channels:
   Channel c and filter f give output channel c*F + f. With --pointwise the F outputs of a channel
@@ -75,7 +76,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Images (png, jpeg, tiff, webp, bmp) or .npy files; `-` is standard input
+    /// Images (png, jpeg, tiff, webp, bmp, exr) or .npy files; `-` is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 
@@ -85,7 +86,8 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Kind of file, whatever the output's extension: `npy`, `png`, `jpeg`, `tiff`, `webp` or `bmp`
+    /// Kind of file, whatever the output's extension: `npy`, `png`, `jpeg`, `tiff`, `webp`, `bmp`
+    /// or `exr`
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Kind>,
 

@@ -126,7 +126,7 @@ fn file(
 }
 
 /// The type asked for, or that of the input, or a float where the last step makes fractions. Images but TIFF
-/// hold integers: of 16 bits where the input has them and the format can, or where that is asked for.
+/// and OpenEXR hold integers: of 16 bits where the input has them and the format can, or where that is asked for.
 fn out_type(
     args: &RunArgs,
     pair: &Pair,
@@ -145,18 +145,27 @@ fn out_type(
         let float = |kind| if kind == OutType::F16 { OutType::F16 } else { OutType::F32 };
         return Ok(args.out_type.unwrap_or(if fractions { float(of_input) } else { of_input }));
     };
-    if target.is_tiff() {
-        return Ok(args.out_type.unwrap_or(of_input));
+    match (target.holds(), args.out_type.unwrap_or(of_input)) {
+        ((true, true), kind) => return Ok(kind),
+        ((true, false), OutType::F32 | OutType::F16) => return Ok(OutType::F32),
+        ((true, false), OutType::U8 | OutType::U16) => {
+            return Err(Failure::usage(format!(
+                "an exr file holds floats: --out-type f32 writes the numbers of {} as they are",
+                pair.input.display()
+            )));
+        }
+        ((false, _), _) => {}
     }
     if input.is_image && floats {
         return Err(Failure::usage(format!(
-            "{} holds floats, which of the images written here only .tiff does; write that or .npy",
+            "{} holds floats, which of the images written here only .tiff and .exr do; write one \
+             of these or .npy",
             pair.input.display()
         )));
     }
     let wanted = args.out_type.unwrap_or(of_input);
     if matches!(args.out_type, Some(OutType::F32 | OutType::F16)) {
-        say("note: of images only .tiff holds floats, so the results are rounded to u8");
+        say("note: of images only .tiff and .exr hold floats, so the results are rounded to u8");
     }
     Ok(if wanted == OutType::U16 && target.is_deep() { OutType::U16 } else { OutType::U8 })
 }

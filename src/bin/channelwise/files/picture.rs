@@ -4,8 +4,9 @@ use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 
 use bytemuck::Pod;
+use channelwise::color;
 use channelwise::ndarray::{Array3, ArrayD};
-use image::codecs::{bmp, jpeg, png, webp};
+use image::codecs::{bmp, jpeg, openexr, png, webp};
 use image::error::ImageFormatHint;
 use image::metadata::Orientation;
 use image::{
@@ -30,10 +31,16 @@ pub(crate) struct Format {
     pub(crate) extensions: &'static [&'static str],
     /// How many channels it can hold; TIFF any number.
     pub(crate) channels: Option<&'static [usize]>,
-    /// Whether they can have 16 bits.
-    pub(crate) deep: bool,
-    /// Whether it holds floats and batches too.
-    pub(crate) is_tiff: bool,
+    /// The most bits of its integers; none where it holds no integers.
+    pub(crate) integers: Option<u8>,
+    pub(crate) floats: bool,
+}
+
+impl Format {
+    /// Whether it has a room of its own, and holds batches.
+    pub(crate) fn is_tiff(&self) -> bool {
+        self.format == ImageFormat::Tiff
+    }
 }
 
 /// Every format; TIFF has a room of its own. What the encoders cannot hold they would drop (alpha) or refuse.
@@ -43,40 +50,48 @@ pub(crate) const FORMATS: &[Format] = &[
         name: "png",
         extensions: &["png"],
         channels: Some(&[1, 2, 3, 4]),
-        deep: true,
-        is_tiff: false,
+        integers: Some(16),
+        floats: false,
     },
     Format {
         format: ImageFormat::Jpeg,
         name: "jpeg",
         extensions: &["jpg", "jpeg"],
         channels: Some(&[1, 3]),
-        deep: false,
-        is_tiff: false,
+        integers: Some(8),
+        floats: false,
     },
     Format {
         format: ImageFormat::Tiff,
         name: "tiff",
         extensions: &["tif", "tiff"],
         channels: None,
-        deep: true,
-        is_tiff: true,
+        integers: Some(16),
+        floats: true,
     },
     Format {
         format: ImageFormat::WebP,
         name: "webp",
         extensions: &["webp"],
         channels: Some(&[1, 2, 3, 4]),
-        deep: false,
-        is_tiff: false,
+        integers: Some(8),
+        floats: false,
     },
     Format {
         format: ImageFormat::Bmp,
         name: "bmp",
         extensions: &["bmp"],
         channels: Some(&[1, 3, 4]),
-        deep: false,
-        is_tiff: false,
+        integers: Some(8),
+        floats: false,
+    },
+    Format {
+        format: ImageFormat::OpenExr,
+        name: "exr",
+        extensions: &["exr"],
+        channels: Some(&[3, 4]),
+        integers: None,
+        floats: true,
     },
 ];
 
@@ -133,7 +148,14 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
         DynamicImage::ImageRgb16(x) => deep(x.into_raw()),
         DynamicImage::ImageRgba16(x) => deep(x.into_raw()),
         DynamicImage::ImageRgb32F(x) => float(x.into_raw()),
-        DynamicImage::ImageRgba32F(x) => float(x.into_raw()),
+        DynamicImage::ImageRgba32F(x) => {
+            let mut pixels = x.into_raw();
+            // As OpenEXR has it.
+            if format == ImageFormat::OpenExr {
+                color::unpremultiply(&mut pixels, 4);
+            }
+            float(pixels)
+        }
         other => {
             let kind = other.color();
             Err(Failure::reading(path, format!("its pixels are {kind:?}, which is not supported")))
@@ -176,8 +198,7 @@ fn jpeg_components(bytes: &[u8]) -> Option<u8> {
     }
 }
 
-/// Writes pixels `[height, width, channels]` of 8 bits, or of 16 where the format is deep; the channels
-/// are among the format's.
+/// Writes pixels `[height, width, channels]` of a type and number of channels that the format holds.
 pub(crate) fn write<T: Pod, W: Write + Seek>(
     format: &Format,
     y: &Array3<T>,
@@ -191,6 +212,8 @@ pub(crate) fn write<T: Pod, W: Write + Seek>(
         (2, 1) => ExtendedColorType::La8,
         (3, 1) => ExtendedColorType::Rgb8,
         (_, 1) => ExtendedColorType::Rgba8,
+        (3, 4) => ExtendedColorType::Rgb32F,
+        (_, 4) => ExtendedColorType::Rgba32F,
         (1, _) => ExtendedColorType::L16,
         (2, _) => ExtendedColorType::La16,
         (3, _) => ExtendedColorType::Rgb16,
@@ -206,6 +229,7 @@ pub(crate) fn write<T: Pod, W: Write + Seek>(
         }
         ImageFormat::WebP => encode(webp::WebPEncoder::new_lossless(to), pixels, size, meta),
         ImageFormat::Bmp => encode(bmp::BmpEncoder::new(to), pixels, size, meta),
+        ImageFormat::OpenExr => encode(openexr::OpenExrEncoder::new(to), pixels, size, meta),
         ImageFormat::Png => encode(png::PngEncoder::new(to), pixels, size, meta),
         other => Err(ImageError::Unsupported(ImageFormatHint::Exact(other).into())),
     }
@@ -246,7 +270,7 @@ mod tests {
 
     #[test]
     fn every_format_comes_back() {
-        for format in FORMATS {
+        for format in FORMATS.iter().filter(|format| !format.floats) {
             for &channels in format.channels.unwrap_or_default() {
                 let y = Array3::from_shape_fn((5, 7, channels), |(r, q, c)| {
                     (r * 30 + q * 5 + c * 20) as u8
@@ -277,7 +301,7 @@ mod tests {
 
     #[test]
     fn deep_formats_come_back() {
-        for format in FORMATS.iter().filter(|format| format.deep) {
+        for format in FORMATS.iter().filter(|format| format.integers == Some(16)) {
             for &channels in format.channels.unwrap_or_default() {
                 let y = Array3::from_shape_fn((5, 7, channels), |(r, q, c)| {
                     (r * 9001 + q * 517 + c * 2049) as u16
@@ -294,7 +318,7 @@ mod tests {
     fn truncated_images_are_refused() {
         let y =
             Array3::from_shape_fn((40, 40, 3), |(r, q, c)| ((r * 91) ^ (q * 57) ^ (c * 133)) as u8);
-        for format in FORMATS.iter().filter(|format| !format.is_tiff) {
+        for format in FORMATS.iter().filter(|format| !format.floats) {
             let mut file = Cursor::new(Vec::new());
             write(format, &y, &Meta::default(), &mut file).unwrap();
             let whole = file.into_inner();

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Cursor, IsTerminal, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use bytemuck::Pod;
+use channelwise::color;
 use channelwise::ndarray::{ArrayD, Ix3};
 use tempfile::{Builder, NamedTempFile};
 
@@ -105,12 +106,12 @@ impl Target {
 
     /// Whether it is an image that can hold 16 bits.
     pub(crate) fn is_deep(&self) -> bool {
-        self.image.is_some_and(|format| format.deep)
+        self.image.is_some_and(|format| format.integers == Some(16))
     }
 
-    /// Whether it is an image that can hold floats, any number of channels, and batches.
-    pub(crate) fn is_tiff(&self) -> bool {
-        self.image.is_some_and(|format| format.is_tiff)
+    /// Whether it is a file that holds floats, and whether integers.
+    pub(crate) fn holds(&self) -> (bool, bool) {
+        self.image.map_or((true, true), |format| (format.floats, format.integers.is_some()))
     }
 
     /// Whether it holds pixels rather than a tensor.
@@ -125,15 +126,15 @@ impl Target {
             return match (batch, u16::try_from(count)) {
                 (1.., Ok(1..)) => Ok(()),
                 _ => Err(Failure::usage(format!(
-                    "the output has {batch} images of {count} channels, and a {} file can hold \
-                     one at least, of 1 to 65535",
+                    "the output has {batch} images of {count} channels, and {} files hold one at \
+                     least, of 1 to 65535",
                     format.name
                 ))),
             };
         };
         if batch != 1 {
             return Err(Failure::usage(format!(
-                "the output has {batch} images and a {} file holds one; write .tiff or .npy",
+                "the output has {batch} images and {} files hold one; write .tiff or .npy",
                 format.name
             )));
         }
@@ -146,14 +147,14 @@ impl Target {
                 _ => "; write .tiff or .npy",
             };
             return Err(Failure::usage(format!(
-                "the output has {count} channels and a {} file can hold {}{hint}",
+                "the output has {count} channels and {} files hold {}{hint}",
                 format.name,
                 held.join(", ")
             )));
         }
         if matches!(count, 2 | 4) && channels.alpha == Alpha::None {
             return Err(Failure::usage(format!(
-                "the last of {count} channels is no alpha, and a {} file would make it that; \
+                "the last of {count} channels is no alpha, and in {} files it would be; \
                  write .tiff or .npy",
                 format.name
             )));
@@ -196,15 +197,24 @@ impl Target {
     ) -> Result<()> {
         let failed = |why: String| Failure::writing(self.shown(), why);
         match (self.image, tensor) {
-            (Some(format), tensor) if format.is_tiff => {
+            (Some(format), tensor) if format.is_tiff() => {
                 tiff::write(&tensor, channels, meta, to).map_err(|error| failed(error.to_string()))
             }
-            (Some(format), Tensor::U8(y)) => self.pixels(format, y, meta, to),
-            (Some(format), Tensor::U16(y)) if format.deep => self.pixels(format, y, meta, to),
-            (Some(_), Tensor::U16(_)) => Err(failed("it cannot hold 16 bits".into())),
-            (Some(_), Tensor::F32(_) | Tensor::F16(_)) => {
-                Err(failed("it cannot hold floats".into()))
+            (Some(format), Tensor::U8(y)) if format.integers.is_some() => {
+                self.pixels(format, y, meta, to)
             }
+            (Some(format), Tensor::U16(y)) if format.integers == Some(16) => {
+                self.pixels(format, y, meta, to)
+            }
+            (Some(format), Tensor::F32(mut y)) if format.floats => {
+                let count = y.shape().last().copied().unwrap_or(0);
+                if let Some(pixels) = y.as_slice_mut() {
+                    // As OpenEXR has it.
+                    color::premultiply(pixels, count);
+                }
+                self.pixels(format, y, meta, to)
+            }
+            (Some(_), tensor) => Err(failed(format!("it cannot hold {}", tensor.kind()))),
             (None, tensor) => npy::write(&tensor, to).map_err(|error| failed(error.to_string())),
         }
     }
