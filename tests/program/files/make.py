@@ -131,6 +131,14 @@ with tifffile.TiffWriter(here / "pages.tif") as file:
 expect("pages", rgb)
 np.save(here / "pages-all.npy", np.stack([rgb, rgb[::-1]]))
 
+# A page that cannot be read is no matter to the first, and a page that calls itself a smaller version of none
+# is one.
+with tifffile.TiffWriter(here / "page-before-lab.tif") as file:
+    file.write(rgb, photometric="rgb", metadata=None, software=False)
+    file.write(rgb, photometric="cielab", metadata=None, software=False)
+expect("page-before-lab", rgb)
+make("page-of-none", rgb, photometric="rgb", subfiletype=1)
+
 
 def raw(name, entries, data, expected=None, order="<"):
     """A file of one strip from tags as numbers, for what tifffile does not write."""
@@ -192,6 +200,7 @@ for number, turn in enumerate(turns, 1):
 
 # What a file says beside its pixels: a profile, Exif with a camera's name and a quarter turn, resolution.
 profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+profile = profile[:24] + bytes(12) + profile[36:]  # without the hour
 (here / "srgb.icc").write_bytes(profile)
 photo = Image.fromarray(smooth)
 exif = Image.Exif()

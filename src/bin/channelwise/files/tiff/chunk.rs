@@ -29,7 +29,7 @@ pub(super) fn rows<'a>(
     let below = page.height - (number % (page.chunks.len() / page.planes())) / page.grid().0 * rows;
     let there = below.min(rows);
     let rows = if page.tiled { rows } else { there };
-    let large = || format!("its {} are too large", if page.tiled { "tiles" } else { "strips" });
+    let large = || format!("its {} are too large", what(page));
     let row = row_bytes(width, samples, page.bits).ok_or_else(large)?;
     let size = row.checked_mul(rows).ok_or_else(large)?;
 
@@ -44,8 +44,6 @@ pub(super) fn rows<'a>(
         };
         return Ok(native(page, data));
     }
-    memory::check(size as u64)?;
-
     // What is packed bit by bit the decoder takes as bytes, unless it has to know of bits.
     let bytes = !page.bits.is_multiple_of(8) && page.compression != compression::FAX4;
     let (width, samples, bits) = if bytes { (row, 1, 8) } else { (width, samples, page.bits) };
@@ -65,14 +63,16 @@ pub(super) fn rows<'a>(
         jpeg_tables: page.jpeg_tables.as_deref(),
         data,
     };
-    let decoded = decode(&strip, size).or_else(|error| match error {
+    let mut to = memory::zeroed(size)?;
+    let decoded = decode(&strip, &mut to).or_else(|error| match error {
         // Tiles whose rows below the edge are left out.
         TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof && there < rows => {
-            decode(&Strip { rows: there, ..strip }, row * there)
+            to.truncate(row * there);
+            decode(&Strip { rows: there, ..strip }, &mut to)
         }
         error => Err(error),
     });
-    decoded.map(Cow::Owned).map_err(|error| match error {
+    decoded.map(|()| Cow::Owned(to)).map_err(|error| match error {
         TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             short(page, number)
         }
@@ -80,13 +80,10 @@ pub(super) fn rows<'a>(
     })
 }
 
-fn decode(strip: &Strip<'_>, size: usize) -> std::result::Result<Vec<u8>, TiffError> {
+fn decode(strip: &Strip<'_>, rows: &mut [u8]) -> std::result::Result<(), TiffError> {
     let work = || {
-        let mut decoder =
-            Decoder::new(Cursor::new(single::file(strip, true)))?.with_limits(Limits::unlimited());
-        let mut rows = vec![0; size];
-        decoder.read_chunk_bytes(0, &mut rows)?;
-        Ok(rows)
+        let decoder = Decoder::new(Cursor::new(single::file(strip, true)))?;
+        decoder.with_limits(Limits::unlimited()).read_chunk_bytes(0, rows)
     };
     guard::guarded(work).unwrap_or_else(|defect| {
         Err(TiffError::FormatError(tiff::TiffFormatError::CompressedDataCorrupt(defect)))

@@ -34,19 +34,12 @@ pub(super) fn is_tiff(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn read(bytes: &[u8], wanted: Pages) -> Result<Input> {
-    let all = pages(bytes)?;
-    let (first, others) = all.split_first().ok_or("it holds no picture")?;
+    let (taken, count) = pages(bytes, wanted)?;
+    let first = taken.first().ok_or("it holds no picture")?;
     let mut notes = Vec::new();
-    let taken = match wanted {
-        Pages::All => &all[..],
-        Pages::First => {
-            if !others.is_empty() {
-                let count = all.len();
-                notes.push(format!("the first of {count} pages is taken; --pages all takes all"));
-            }
-            std::slice::from_ref(first)
-        }
-    };
+    if taken.len() < count {
+        notes.push(format!("the first of {count} pages is taken; --pages all takes all"));
+    }
     if let Some((number, other)) =
         taken.iter().enumerate().find(|(_, page)| page.kind() != first.kind())
     {
@@ -57,7 +50,7 @@ pub(super) fn read(bytes: &[u8], wanted: Pages) -> Result<Input> {
     }
     memory::check(taken.iter().map(Page::needs).sum())?;
     let mut tensors = Vec::new();
-    for page in taken {
+    for page in &taken {
         tensors.push(colours::apply(page, samples::read(bytes, page)?, &mut notes)?);
     }
     let tensor = match (wanted, tensors.pop()) {

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Cursor;
 
+use tiff::Directory;
 use tiff::decoder::ifd::Value;
 use tiff::decoder::{Decoder, IfdDecoder, Limits};
 use tiff::tags::{ByteOrder, IfdPointer, Tag};
 
 use super::Result;
 use super::single::{self, Strip};
-use crate::files::{Alpha, Channels, Colours, Meta, Resolution};
+use crate::files::{Alpha, Channels, Colours, Meta, Pages, Resolution};
 
 /// More pages than this are no file that anybody meant.
 const MAX_PAGES: usize = 1 << 16;
@@ -124,8 +125,9 @@ pub(super) struct Page {
     pub(super) meta: Meta,
 }
 
-/// The pages in their order, without smaller versions and masks of others.
-pub(super) fn pages(bytes: &[u8]) -> Result<Vec<Page>> {
+/// The pages that are wanted, and how many there are: without smaller versions and masks of others, unless
+/// there is nothing else.
+pub(super) fn pages(bytes: &[u8], wanted: Pages) -> Result<(Vec<Page>, usize)> {
     let order = match bytes {
         [b'I', ..] => ByteOrder::LittleEndian,
         _ => ByteOrder::BigEndian,
@@ -171,29 +173,39 @@ pub(super) fn pages(bytes: &[u8]) -> Result<Vec<Page>> {
     limits.ifd_value_size = bytes.len();
     let mut decoder = decoder.with_limits(limits);
 
-    let (mut all, mut seen) = (Vec::new(), HashSet::new());
+    let (mut directories, mut seen) = (Vec::new(), HashSet::new());
     while next != 0 {
-        if !seen.insert(next) {
-            return Err("its directories go round in a circle".into());
-        }
-        if all.len() == MAX_PAGES {
-            return Err(format!("it has more than {MAX_PAGES} pages"));
-        }
-        let damaged = |why: &dyn fmt::Display| {
-            if next >= bytes.len() as u64 {
-                return "the file is truncated: a directory lies beyond its end".to_string();
+        let found = match decoder.read_directory(IfdPointer(next)) {
+            _ if !seen.insert(next) => Err("its directories go round in a circle".into()),
+            _ if seen.len() > MAX_PAGES => Err(format!("it has more than {MAX_PAGES} pages")),
+            Err(_) if next >= bytes.len() as u64 => {
+                Err("the file is truncated: a directory lies beyond its end".into())
             }
-            format!("its directory is damaged: {why}")
+            Err(error) => Err(format!("its directory is damaged: {error}")),
+            Ok(directory) => Ok(directory),
         };
-        let directory =
-            decoder.read_directory(IfdPointer(next)).map_err(|error| damaged(&error))?;
-        next = directory.next().map_or(0, |pointer| pointer.0);
-        let mut tags = Tags(decoder.read_directory_tags(&directory));
-        if tags.one::<u32>(Tag::NewSubfileType)?.unwrap_or(0) & NO_PAGE == 0 {
-            all.push(Page::new(&mut tags, order, bytes.len() as u64)?);
+        match found {
+            Ok(directory) => {
+                next = directory.next().map_or(0, |pointer| pointer.0);
+                directories.push(directory);
+            }
+            // What comes after the one that is wanted is no matter.
+            Err(_) if wanted == Pages::First && !directories.is_empty() => break,
+            Err(why) => return Err(why),
         }
     }
-    Ok(all)
+    let mut is_page = |directory: &Directory| {
+        let kind = Tags(decoder.read_directory_tags(directory)).one::<u32>(Tag::NewSubfileType);
+        kind.ok().flatten().unwrap_or(0) & NO_PAGE == 0
+    };
+    let (pages, others): (Vec<_>, Vec<_>) = directories.into_iter().partition(|one| is_page(one));
+    let directories = if pages.is_empty() { others } else { pages };
+    let count = directories.len();
+    let taken = if wanted == Pages::All { count } else { 1 };
+    let pages = directories.iter().take(taken).map(|directory| {
+        Page::new(&mut Tags(decoder.read_directory_tags(directory)), order, bytes.len() as u64)
+    });
+    Ok((pages.collect::<Result<_>>()?, count))
 }
 
 /// The values of a directory.
