@@ -1,7 +1,7 @@
 //! `channelwise run`: read, compute, verify, write, report; what can be refused is refused first.
 
 use std::cell::OnceCell;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use channelwise::ndarray::{Array2, Array4, ArrayD};
@@ -31,7 +31,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let computers = Computers::new(args);
     // What all need is no failure of one of them.
     computers.get()?;
-    let bar = progress.bar(pairs.len(), "files");
+    // On a terminal the lines that are printed tell how far it is.
+    let lines = std::io::stdout().is_terminal();
+    let bar = if lines { Progress::hidden() } else { progress }.bar(pairs.len(), "files");
     let mut failed = 0;
     for pair in &pairs {
         // One bar at a time.
