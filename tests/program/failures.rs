@@ -12,6 +12,7 @@ fn bad_requests() {
     let x = floats([2, 6, 5, 3]);
     room.save("x.npy", &x);
     room.save("one.npy", &x.slice_move(channelwise::ndarray::s![..1, .., .., ..]));
+    room.save("four.npy", &floats([1, 6, 5, 4]));
     room.save("line.npy", &Array1::<f32>::zeros(4));
     room.save("deep.npy", &ArrayD::<f32>::zeros(vec![1, 1, 1, 1, 1]));
     room.save("two.npy", &Array2::<f32>::zeros((2, 2)));
@@ -88,6 +89,7 @@ fn bad_requests() {
         ("run x.png --kernel-file bank5.npy --linear-light", "--linear-light: each channel needs"),
         ("run x.npy --kernel sharpen --alpha premultiply", "of 2 or 4 channels the last is alpha"),
         ("run x.npy --kernel sharpen --linear-light --layout nchw", "--layout is nchw"),
+        ("run four.npy --kernel sharpen --linear-light", "4 channels without alpha are no colours"),
         ("run x.png --kernel sharpen --alpha some", "'some'"),
     ] {
         println!("{args}");

@@ -63,6 +63,34 @@ fn profiles_and_exif_are_kept() {
     }
 }
 
+/// 254 and 127 pixels an inch are 10000 and 5000 a metre; turned upright they have changed places.
+#[test]
+fn resolution_goes_between_formats() {
+    let per_metre = |across: u32, down: u32| {
+        [&b"pHYs"[..], &across.to_be_bytes(), &down.to_be_bytes(), &[1]].concat()
+    };
+    let per_inch = |across: u16, down: u16| {
+        [&b"JFIF\0\x01\x02\x01"[..], &across.to_be_bytes(), &down.to_be_bytes()].concat()
+    };
+    for input in ["meta.jpg", "meta.png"] {
+        let room = room_with(input);
+        let run = |from: &str, to: &str| {
+            room.run(&format!("run {from} -o {to} --kernel box:3 --engine cpu")).ok();
+            fs::read(room.at(to)).unwrap()
+        };
+        assert!(has(&run(input, "y.png"), &per_metre(5000, 10_000)), "{input}");
+        assert!(!run(input, "y.tif").is_empty());
+        assert!(has(&run("y.tif", "z.png"), &per_metre(5000, 10_000)), "{input}");
+        let jpeg = run(input, "y.jpg");
+        if input == "meta.jpg" {
+            assert!(has(&jpeg, &per_inch(127, 254)), "{:?}", &jpeg[..30]);
+        } else {
+            // In its own unit, centimetres.
+            assert!(has(&jpeg, &[&b"JFIF\0\x01\x02\x02"[..], &[0, 50, 0, 100]].concat()));
+        }
+    }
+}
+
 #[test]
 fn resolution_is_kept_while_pixels_are() {
     let room = room_with("meta.tiff");
@@ -86,4 +114,13 @@ fn inks_are_told_of() {
     // A profile of inks says nothing of what they became.
     room.run("run cmyk.jpg -o y.png --kernel identity --engine cpu").ok();
     assert_eq!(said(&room, "y.png").0, None);
+}
+
+/// A header says how large a picture is; that there is no room for it is known before it is decoded.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_does_not_fit_memory_says_how_much() {
+    let room = room_with("huge.png");
+    let ran = room.run("run huge.png -o y.npy --kernel identity --engine cpu");
+    ran.failed(1, "it needs 149.0 GiB of memory, and ");
 }

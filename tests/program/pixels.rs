@@ -7,7 +7,7 @@ use channelwise::{Border, Conv2d, Engine, Kernel};
 use image::DynamicImage;
 use serde_json::Value;
 
-use super::room::{RemoveAxis, Room, bytes, floats, picture};
+use super::room::{RemoveAxis, Room, bytes, floats, folder, picture};
 
 /// A room with pictures of 1 to 4 channels, `x1.png` to `x4.png`.
 fn pictures() -> (Room, Vec<DynamicImage>) {
@@ -185,6 +185,13 @@ fn floats_in_pictures() {
         room.run("run y.exr -o z.npy --kernel identity --engine cpu --alpha filter").ok();
         assert_eq!(room.load::<Array3<f32>>("z.npy"), x);
     }
+    // A file of OpenEXR's own library, of halves.
+    for name in ["halves.exr", "halves-exr.npy"] {
+        std::fs::copy(folder().join(name), room.at(name)).unwrap();
+    }
+    room.run("run halves.exr -o z.npy --kernel identity --engine cpu --alpha filter").ok();
+    assert_eq!(room.npy("z.npy"), room.npy("halves-exr.npy"));
+
     room.save("x.npy", &floats([1, 9, 8, 1]));
     room.run("run x.npy -o y.exr --kernel box:3").failed(2, "1 channels and exr files hold 3, 4");
     room.save("x.npy", &bytes([1, 9, 8, 3]));

@@ -34,7 +34,8 @@ Files:
   floats, whose premultiplied alpha is undone and made again.
   tiff and npy hold floats and every number of channels too. 16 bits stay 16
   bits in png, tiff and npy; for 8 bits they are taken as round(v / 257), with a note. Profiles
-  (ICC) and Exif of png, jpeg and webp are kept, and profiles and resolution of tiff.
+  (ICC), resolution and Exif are kept where both formats have a place for them; tiff has none here
+  for Exif, nor webp for resolution.
   Images but tiff and exr get the results rounded to
   integers, so floats that go to 1 come out black. The output is written whole or not at all.
 

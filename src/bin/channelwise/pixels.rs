@@ -49,6 +49,9 @@ impl Pixels {
         if asked && alpha == Alpha::Unsaid && args.alpha.is_some() && !has_alpha {
             return refuse(format!("of 2 or 4 channels the last is alpha, and there are {count}"));
         }
+        if args.linear_light && !has_alpha && !matches!(count, 1 | 3) {
+            return refuse(format!("{count} channels without alpha are no colours of sRGB"));
+        }
         let alpha = match args.alpha {
             _ if !has_alpha || outputs != 1 => AlphaMode::Filter,
             Some(AlphaName::Filter) => AlphaMode::Filter,

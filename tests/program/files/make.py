@@ -1,17 +1,19 @@
 """Makes the files beside it, TIFF files each with what must be read from them as .npy.
 
-    python -m venv V && V/bin/pip install tifffile imagecodecs pillow numpy
+    python -m venv V && V/bin/pip install tifffile imagecodecs pillow numpy OpenEXR
     V/bin/python make.py
 
-Made with tifffile 2026.3.3, imagecodecs 2026.3.6, Pillow 13.0.0 (libtiff). What is expected is the array that
+Made with tifffile 2026.3.3, imagecodecs 2026.3.6, Pillow 13.0.0 (libtiff), OpenEXR 3.5.3. What is expected is the array that
 was written, or what NumPy makes of it; where a file is lossy, what Pillow reads from it.
 """
 
 import pathlib
 import struct
+import zlib
 
 import imagecodecs
 import numpy as np
+import OpenEXR
 import tifffile
 from PIL import Image, ImageCms
 
@@ -131,6 +133,11 @@ with tifffile.TiffWriter(here / "pages.tif") as file:
 expect("pages", rgb)
 np.save(here / "pages-all.npy", np.stack([rgb, rgb[::-1]]))
 
+# A picture whose header says 100 000 by 100 000 and 16 bits.
+chunk = lambda name, data: struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+(here / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 16, 6, 0, 0, 0))
+                                 + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
+
 # A page that cannot be read is no matter to the first, and a page that calls itself a smaller version of none
 # is one.
 with tifffile.TiffWriter(here / "page-before-lab.tif") as file:
@@ -206,8 +213,17 @@ photo = Image.fromarray(smooth)
 exif = Image.Exif()
 exif[0x010F], exif[0x0112] = "a camera", 6
 for name in ["meta.jpg", "meta.png", "meta.webp"]:
-    photo.save(here / name, icc_profile=profile, exif=exif)
+    photo.save(here / name, icc_profile=profile, exif=exif, dpi=(254, 127))
 tifffile.imwrite(here / "meta.tiff", smooth, photometric="rgb", resolution=((301, 2), (603, 4)),
                  resolutionunit="inch", iccprofile=profile, **refused)
 photo.convert("CMYK").save(here / "cmyk.jpg", quality=95, icc_profile=profile)
 np.save(here / "cmyk-jpg.npy", np.asarray(Image.open(here / "cmyk.jpg").convert("RGB")))
+
+# Halves with alpha, by which colours are multiplied.
+half = np.concatenate([rgb.astype("f2") / 4, np.where(x[..., None] > 99, 0.5, 1).astype("f2")], -1)
+stored = half.copy()
+stored[..., :3] *= half[..., 3:]
+header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+with OpenEXR.File(header, {"RGBA": stored}) as file:
+    file.write(str(here / "halves.exr"))
+np.save(here / "halves-exr.npy", half.astype("f4"))

@@ -9,6 +9,7 @@ mod guard;
 mod memory;
 mod npy;
 mod picture;
+mod resolution;
 mod target;
 mod tiff;
 
@@ -22,6 +23,7 @@ use channelwise::{Element, ElementType, Layout, f16};
 
 use crate::failure::{Failure, Result, say};
 pub(crate) use guard::is_guarded;
+pub(crate) use resolution::Resolution;
 pub(crate) use target::{Kind, Target};
 
 /// Elements of any type; any number of axes.
@@ -133,21 +135,6 @@ pub(crate) struct Meta {
     /// Exif, whose orientation is upright, as the pixels are.
     pub(crate) exif: Option<Vec<u8>>,
     pub(crate) resolution: Option<Resolution>,
-}
-
-/// Pixels across and down a unit, as TIFF writes them: numerators and denominators.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Resolution {
-    pub(crate) unit: u16,
-    pub(crate) across: (u32, u32),
-    pub(crate) down: (u32, u32),
-}
-
-impl Resolution {
-    /// That of a picture turned by a quarter.
-    fn turned(self) -> Self {
-        Self { across: self.down, down: self.across, ..self }
-    }
 }
 
 /// Which pages of a file are read.

@@ -1,12 +1,13 @@
 //! Images but TIFF: pixels in and out. And of all formats which channels each can hold.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 
 use bytemuck::Pod;
 use channelwise::color;
 use channelwise::ndarray::{Array3, ArrayD};
-use image::codecs::{bmp, jpeg, openexr, png, webp};
+use image::codecs::{bmp, jpeg, openexr, webp};
 use image::error::ImageFormatHint;
 use image::metadata::Orientation;
 use image::{
@@ -14,7 +15,7 @@ use image::{
     ImageReader, ImageResult, Limits,
 };
 
-use super::{CMYK, Meta, Tensor, memory};
+use super::{CMYK, Meta, Resolution, Tensor, memory};
 use crate::failure::{Failure, Result};
 
 /// What a decoder may ask for beside pixels.
@@ -129,7 +130,14 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
     if let Some(exif) = &mut exif {
         let _ = Orientation::remove_from_exif_chunk(exif);
     }
-    let meta = Meta { icc, exif, resolution: None };
+    let resolution = match format {
+        ImageFormat::Jpeg => Resolution::of_jpeg(bytes),
+        ImageFormat::Png => Resolution::of_png(bytes),
+        _ => None,
+    };
+    let turned = orientation.to_exif() > 4;
+    let resolution = if turned { resolution.map(Resolution::turned) } else { resolution };
+    let meta = Meta { icc, exif, resolution };
     let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
     image.apply_orientation(orientation);
 
@@ -225,14 +233,54 @@ pub(crate) fn write<T: Pod, W: Write + Seek>(
     let size = (width, height, color);
     match format.format {
         ImageFormat::Jpeg => {
-            encode(jpeg::JpegEncoder::new_with_quality(to, JPEG_QUALITY), pixels, size, meta)
+            let mut encoder = jpeg::JpegEncoder::new_with_quality(to, JPEG_QUALITY);
+            if let Some(density) = meta.resolution.and_then(Resolution::density) {
+                encoder.set_pixel_density(density);
+            }
+            encode(encoder, pixels, size, meta)
         }
         ImageFormat::WebP => encode(webp::WebPEncoder::new_lossless(to), pixels, size, meta),
         ImageFormat::Bmp => encode(bmp::BmpEncoder::new(to), pixels, size, meta),
         ImageFormat::OpenExr => encode(openexr::OpenExrEncoder::new(to), pixels, size, meta),
-        ImageFormat::Png => encode(png::PngEncoder::new(to), pixels, size, meta),
+        ImageFormat::Png => png(pixels, size, (channels, size_of::<T>()), meta, to)
+            .map_err(|error| ImageError::IoError(error.into())),
         other => Err(ImageError::Unsupported(ImageFormatHint::Exact(other).into())),
     }
+}
+
+/// By the crate that `image` asks too, which has a place for resolution.
+fn png(
+    pixels: &[u8],
+    (width, height, _): (u32, u32, ExtendedColorType),
+    (channels, bytes): (usize, usize),
+    meta: &Meta,
+    to: impl Write,
+) -> Result<(), png::EncodingError> {
+    let mut info = png::Info::with_size(width, height);
+    info.color_type = match channels {
+        1 => png::ColorType::Grayscale,
+        2 => png::ColorType::GrayscaleAlpha,
+        3 => png::ColorType::Rgb,
+        _ => png::ColorType::Rgba,
+    };
+    info.bit_depth = if bytes == 1 { png::BitDepth::Eight } else { png::BitDepth::Sixteen };
+    info.icc_profile = meta.icc.as_deref().map(Cow::Borrowed);
+    info.exif_metadata = meta.exif.as_deref().map(Cow::Borrowed);
+    info.pixel_dims = meta
+        .resolution
+        .and_then(Resolution::per_metre)
+        .map(|[xppu, yppu]| png::PixelDimensions { xppu, yppu, unit: png::Unit::Meter });
+    let mut encoder = png::Encoder::with_info(to, info)?;
+    // As `image` does it.
+    encoder.set_compression(png::Compression::Fast);
+    encoder.set_filter(png::Filter::Adaptive);
+    let mut writer = encoder.write_header()?;
+    if bytes == 1 {
+        return writer.write_image_data(pixels);
+    }
+    let words = bytemuck::pod_collect_to_vec::<u8, u16>(pixels);
+    let words: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+    writer.write_image_data(&words)
 }
 
 fn encode(

@@ -492,7 +492,7 @@ fn photometric(tags: &mut Tags<'_>, format: Format, bits: u16) -> Result<Photome
 /// What is damaged here is left out.
 fn meta(tags: &mut Tags<'_>, photometric: Photometric) -> Meta {
     let mut number = |tag| match tags.0.find_tag(tag) {
-        Ok(Some(Value::Rational(n, d))) if n > 0 && d > 0 => Some((n, d)),
+        Ok(Some(Value::Rational(n, d))) => Some((n, d)),
         _ => None,
     };
     let sizes = number(Tag::XResolution).zip(number(Tag::YResolution));
@@ -503,7 +503,7 @@ fn meta(tags: &mut Tags<'_>, photometric: Photometric) -> Meta {
         // That of inks says nothing of what becomes of them.
         icc: Some(icc).filter(|icc| !icc.is_empty() && photometric != Photometric::Cmyk),
         exif: None,
-        resolution: sizes.map(|(across, down)| Resolution { unit, across, down }),
+        resolution: sizes.and_then(|(across, down)| Resolution { unit, across, down }.known()),
     }
 }
 
