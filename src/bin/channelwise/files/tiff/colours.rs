@@ -84,13 +84,6 @@ fn both(a: u32, b: u32, full: u32) -> u32 {
     (a * b + full / 2) / full
 }
 
-/// Whether a palette has colours that 8 bits do not hold.
-pub(super) fn deep(palette: &[u16]) -> bool {
-    // 8 bits come as multiples of 257, or of 256 from writers who forgot.
-    let times = |n| palette.iter().all(|v| v % n == 0);
-    !times(257) && !times(256)
-}
-
 fn looked_up(page: &Page, x: Tensor) -> Result<Tensor> {
     let (red, rest) = page.palette.split_at(page.palette.len() / 3);
     let (green, blue) = rest.split_at(rest.len() / 2);
@@ -107,7 +100,7 @@ fn looked_up(page: &Page, x: Tensor) -> Result<Tensor> {
         return Err(format!("its number {last} is beyond its palette, which ends with {largest}"));
     }
     let colours = colour(indices, 1, |[n]: [u16; 1]| at(n.into()))?;
-    if deep(&page.palette) {
+    if page.has_deep_palette() {
         return Ok(Tensor::U16(colours));
     }
     // What is beside the colour was never a number of the palette.

@@ -4,7 +4,9 @@
 //! where chunks lie is read here: it would drop bands, and refuse or misplace planes and palettes.
 //!
 //! ```text
-//! page ── what a directory says
+//! pages ── which directories are pages
+//!   │
+//! page ── what one says ── tags: its values
 //!   │
 //! chunk ── one strip or tile, decompressed ── single: as a file of its own
 //!   │
@@ -16,14 +18,17 @@
 mod chunk;
 mod colours;
 mod page;
+mod pages;
 mod samples;
 mod single;
+mod tags;
 mod write;
 
 use channelwise::ndarray::{ArrayD, Axis, concatenate};
 
 use super::{Input, Pages, Resolution, Tensor, memory};
-use page::{Page, pages};
+use page::Page;
+use pages::pages;
 pub(super) use write::write;
 
 /// What went wrong, for people.

@@ -1,23 +1,13 @@
 //! What a directory says of its page.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::io::Cursor;
 
-use tiff::Directory;
 use tiff::decoder::ifd::Value;
-use tiff::decoder::{Decoder, IfdDecoder, Limits};
-use tiff::tags::{ByteOrder, IfdPointer, Tag};
+use tiff::tags::{ByteOrder, Tag};
 
 use super::Result;
-use super::single::{self, Strip};
-use crate::files::{Alpha, Channels, Colours, Meta, Pages, Resolution};
-
-/// More pages than this are no file that anybody meant.
-const MAX_PAGES: usize = 1 << 16;
-
-/// `NewSubfileType`: a smaller version of another page, or a mask of one.
-const NO_PAGE: u32 = 1 | 4;
+use super::tags::Tags;
+use crate::files::{Alpha, Channels, Colours, Meta, Resolution};
 
 /// What the numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,128 +115,8 @@ pub(super) struct Page {
     pub(super) meta: Meta,
 }
 
-/// The pages that are wanted, and how many there are: without smaller versions and masks of others, unless
-/// there is nothing else.
-pub(super) fn pages(bytes: &[u8], wanted: Pages) -> Result<(Vec<Page>, usize)> {
-    let order = match bytes {
-        [b'I', ..] => ByteOrder::LittleEndian,
-        _ => ByteOrder::BigEndian,
-    };
-    let number = |at: usize, n: usize| {
-        let mut field = [0; 8];
-        let bytes = bytes.get(at..at + n).ok_or("the file is truncated")?;
-        Ok::<_, String>(match order {
-            ByteOrder::LittleEndian => {
-                field[..n].copy_from_slice(bytes);
-                u64::from_le_bytes(field)
-            }
-            ByteOrder::BigEndian => {
-                field[8 - n..].copy_from_slice(bytes);
-                u64::from_be_bytes(field)
-            }
-        })
-    };
-    let big = number(2, 2)? == 43;
-    if big && (number(4, 2)?, number(6, 2)?) != (8, 0) {
-        return Err("its BigTIFF header is damaged".into());
-    }
-    let mut next = if big { number(8, 8)? } else { number(4, 4)? };
-
-    // The decoder wants a picture that it knows before it reads directories of any.
-    let strip = Strip {
-        order,
-        width: 1,
-        rows: 1,
-        samples: 1,
-        bits: 8,
-        format: 1,
-        compression: compression::NONE,
-        predictor: 1,
-        jpeg_tables: None,
-        data: &[0],
-    };
-    let known = single::file(&strip, big);
-    let mut decoder = Decoder::new(Cursor::new(&known[..])).map_err(|error| error.to_string())?;
-    *decoder.inner() = Cursor::new(bytes);
-    let mut limits = Limits::default();
-    // No value is longer than the file.
-    limits.ifd_value_size = bytes.len();
-    let mut decoder = decoder.with_limits(limits);
-
-    let (mut directories, mut seen) = (Vec::new(), HashSet::new());
-    while next != 0 {
-        let found = match decoder.read_directory(IfdPointer(next)) {
-            _ if !seen.insert(next) => Err("its directories go round in a circle".into()),
-            _ if seen.len() > MAX_PAGES => Err(format!("it has more than {MAX_PAGES} pages")),
-            Err(_) if next >= bytes.len() as u64 => {
-                Err("the file is truncated: a directory lies beyond its end".into())
-            }
-            Err(error) => Err(format!("its directory is damaged: {error}")),
-            Ok(directory) => Ok(directory),
-        };
-        match found {
-            Ok(directory) => {
-                next = directory.next().map_or(0, |pointer| pointer.0);
-                directories.push(directory);
-            }
-            // What comes after the one that is wanted is no matter.
-            Err(_) if wanted == Pages::First && !directories.is_empty() => break,
-            Err(why) => return Err(why),
-        }
-    }
-    let mut is_page = |directory: &Directory| {
-        let kind = Tags(decoder.read_directory_tags(directory)).one::<u32>(Tag::NewSubfileType);
-        kind.ok().flatten().unwrap_or(0) & NO_PAGE == 0
-    };
-    let (pages, others): (Vec<_>, Vec<_>) = directories.into_iter().partition(|one| is_page(one));
-    let directories = if pages.is_empty() { others } else { pages };
-    let count = directories.len();
-    let taken = if wanted == Pages::All { count } else { 1 };
-    let pages = directories.iter().take(taken).map(|directory| {
-        Page::new(&mut Tags(decoder.read_directory_tags(directory)), order, bytes.len() as u64)
-    });
-    Ok((pages.collect::<Result<_>>()?, count))
-}
-
-/// The values of a directory.
-struct Tags<'a>(IfdDecoder<'a>);
-
-impl Tags<'_> {
-    fn one<T: TryFrom<u64>>(&mut self, tag: Tag) -> Result<Option<T>> {
-        self.0.find_tag_unsigned(tag).map_err(|error| wrong(tag, &error))
-    }
-
-    fn needed<T: TryFrom<u64>>(&mut self, tag: Tag) -> Result<T> {
-        self.one(tag)?.ok_or_else(|| format!("its directory lacks {tag:?}"))
-    }
-
-    fn list<T: TryFrom<u64>>(&mut self, tag: Tag) -> Result<Vec<T>> {
-        let found = self.0.find_tag_unsigned_vec(tag).map_err(|error| wrong(tag, &error))?;
-        Ok(found.unwrap_or_default())
-    }
-
-    /// What all samples have in common.
-    fn common(&mut self, tag: Tag, default: u16) -> Result<u16> {
-        let all = self.list::<u16>(tag)?;
-        match all.first() {
-            None => Ok(default),
-            Some(first) if all.iter().all(|one| one == first) => Ok(*first),
-            Some(_) => {
-                Err(format!("its channels differ in {tag:?} ({all:?}), which is not supported"))
-            }
-        }
-    }
-}
-
-fn wrong(tag: Tag, error: &tiff::TiffError) -> String {
-    match error {
-        tiff::TiffError::IoError(_) => format!("the file is truncated: {tag:?} is beyond its end"),
-        _ => format!("its directory is damaged: {tag:?}: {error}"),
-    }
-}
-
 impl Page {
-    fn new(tags: &mut Tags<'_>, order: ByteOrder, file: u64) -> Result<Self> {
+    pub(super) fn new(tags: &mut Tags<'_>, order: ByteOrder, file: u64) -> Result<Self> {
         let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         let (width, height) =
             (size(tags.needed(Tag::ImageWidth)?), size(tags.needed(Tag::ImageLength)?));
@@ -425,6 +295,13 @@ impl Page {
         self.photometric.channels() + self.extra.len()
     }
 
+    /// Whether its palette has colours that 8 bits do not hold.
+    pub(super) fn has_deep_palette(&self) -> bool {
+        // 8 bits come as multiples of 257, or of 256 from writers who forgot.
+        let times = |n| self.palette.iter().all(|v| v % n == 0);
+        !times(257) && !times(256)
+    }
+
     /// Where a sample of those that the colours are multiplied with lies.
     pub(super) fn premultiplied(&self) -> Option<usize> {
         let at = self.extra.iter().position(|extra| *extra == PREMULTIPLIED)?;
@@ -451,7 +328,7 @@ impl Page {
         let turned = self.orientation > 4;
         let (width, height) =
             if turned { (self.height, self.width) } else { (self.width, self.height) };
-        let deep = self.photometric == Photometric::Palette && super::colours::deep(&self.palette);
+        let deep = self.photometric == Photometric::Palette && self.has_deep_palette();
         (width, height, self.channels(), self.format, self.bits, self.meaning(), deep)
     }
 }

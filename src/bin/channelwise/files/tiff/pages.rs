@@ -1,0 +1,103 @@
+//! From one directory to the next, and which of them are pages.
+
+use std::collections::HashSet;
+use std::io::Cursor;
+
+use tiff::Directory;
+use tiff::decoder::{Decoder, Limits};
+use tiff::tags::{ByteOrder, IfdPointer, Tag};
+
+use super::Result;
+use super::page::{Page, compression};
+use super::single::{self, Strip};
+use super::tags::Tags;
+use crate::files::Pages;
+
+/// More pages than this are no file that anybody meant.
+const MAX_PAGES: usize = 1 << 16;
+
+/// `NewSubfileType`: a smaller version of another page, or a mask of one.
+const NO_PAGE: u32 = 1 | 4;
+
+/// The pages that are wanted, and how many there are: without smaller versions and masks of others, unless
+/// there is nothing else.
+pub(super) fn pages(bytes: &[u8], wanted: Pages) -> Result<(Vec<Page>, usize)> {
+    let order = match bytes {
+        [b'I', ..] => ByteOrder::LittleEndian,
+        _ => ByteOrder::BigEndian,
+    };
+    let number = |at: usize, n: usize| {
+        let mut field = [0; 8];
+        let bytes = bytes.get(at..at + n).ok_or("the file is truncated")?;
+        Ok::<_, String>(match order {
+            ByteOrder::LittleEndian => {
+                field[..n].copy_from_slice(bytes);
+                u64::from_le_bytes(field)
+            }
+            ByteOrder::BigEndian => {
+                field[8 - n..].copy_from_slice(bytes);
+                u64::from_be_bytes(field)
+            }
+        })
+    };
+    let big = number(2, 2)? == 43;
+    if big && (number(4, 2)?, number(6, 2)?) != (8, 0) {
+        return Err("its BigTIFF header is damaged".into());
+    }
+    let mut next = if big { number(8, 8)? } else { number(4, 4)? };
+
+    // The decoder wants a picture that it knows before it reads directories of any.
+    let strip = Strip {
+        order,
+        width: 1,
+        rows: 1,
+        samples: 1,
+        bits: 8,
+        format: 1,
+        compression: compression::NONE,
+        predictor: 1,
+        jpeg_tables: None,
+        data: &[0],
+    };
+    let known = single::file(&strip, big);
+    let mut decoder = Decoder::new(Cursor::new(&known[..])).map_err(|error| error.to_string())?;
+    *decoder.inner() = Cursor::new(bytes);
+    let mut limits = Limits::default();
+    // No value is longer than the file.
+    limits.ifd_value_size = bytes.len();
+    let mut decoder = decoder.with_limits(limits);
+
+    let (mut directories, mut seen) = (Vec::new(), HashSet::new());
+    while next != 0 {
+        let found = match decoder.read_directory(IfdPointer(next)) {
+            _ if !seen.insert(next) => Err("its directories go round in a circle".into()),
+            _ if seen.len() > MAX_PAGES => Err(format!("it has more than {MAX_PAGES} pages")),
+            Err(_) if next >= bytes.len() as u64 => {
+                Err("the file is truncated: a directory lies beyond its end".into())
+            }
+            Err(error) => Err(format!("its directory is damaged: {error}")),
+            Ok(directory) => Ok(directory),
+        };
+        match found {
+            Ok(directory) => {
+                next = directory.next().map_or(0, |pointer| pointer.0);
+                directories.push(directory);
+            }
+            // What comes after the one that is wanted is no matter.
+            Err(_) if wanted == Pages::First && !directories.is_empty() => break,
+            Err(why) => return Err(why),
+        }
+    }
+    let mut is_page = |directory: &Directory| {
+        let kind = Tags(decoder.read_directory_tags(directory)).one::<u32>(Tag::NewSubfileType);
+        kind.ok().flatten().unwrap_or(0) & NO_PAGE == 0
+    };
+    let (pages, others): (Vec<_>, Vec<_>) = directories.into_iter().partition(|one| is_page(one));
+    let directories = if pages.is_empty() { others } else { pages };
+    let count = directories.len();
+    let taken = if wanted == Pages::All { count } else { 1 };
+    let pages = directories.iter().take(taken).map(|directory| {
+        Page::new(&mut Tags(decoder.read_directory_tags(directory)), order, bytes.len() as u64)
+    });
+    Ok((pages.collect::<Result<_>>()?, count))
+}
