@@ -186,11 +186,13 @@ fn floats_in_pictures() {
         assert_eq!(room.load::<Array3<f32>>("z.npy"), x);
     }
     // A file of OpenEXR's own library, of halves.
-    for name in ["halves.exr", "halves-exr.npy"] {
+    for name in ["halves.exr", "halves-exr.npy", "depth.exr"] {
         std::fs::copy(folder().join(name), room.at(name)).unwrap();
     }
     room.run("run halves.exr -o z.npy --kernel identity --engine cpu --alpha filter").ok();
     assert_eq!(room.npy("z.npy"), room.npy("halves-exr.npy"));
+    let ran = room.run("run depth.exr -o z.npy --kernel identity --engine cpu").ok();
+    assert!(ran.err.contains("note: depth.exr: its channels Z are left out"), "{}", ran.err);
 
     room.save("x.npy", &floats([1, 9, 8, 1]));
     room.run("run x.npy -o y.exr --kernel box:3").failed(2, "1 channels and exr files hold 3, 4");

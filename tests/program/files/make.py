@@ -3,8 +3,8 @@
     python -m venv V && V/bin/pip install tifffile imagecodecs pillow numpy OpenEXR
     V/bin/python make.py
 
-Made with tifffile 2026.3.3, imagecodecs 2026.3.6, Pillow 13.0.0 (libtiff), OpenEXR 3.5.3. What is expected is the array that
-was written, or what NumPy makes of it; where a file is lossy, what Pillow reads from it.
+Made with tifffile 2026.3.3, imagecodecs 2026.3.6, Pillow 13.0.0 (libtiff), OpenEXR 3.5.3.
+What is expected is the array that was written, or what NumPy makes of it; where a file is lossy, what Pillow reads from it.
 """
 
 import pathlib
@@ -227,3 +227,7 @@ header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
 with OpenEXR.File(header, {"RGBA": stored}) as file:
     file.write(str(here / "halves.exr"))
 np.save(here / "halves-exr.npy", half.astype("f4"))
+
+# Depth beside colours.
+with OpenEXR.File(header, {"RGB": np.ascontiguousarray(stored[..., :3]), "Z": x.astype("f4")}) as file:
+    file.write(str(here / "depth.exr"))

@@ -116,6 +116,9 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
             notes.push(CMYK.into());
         }
     }
+    if format == ImageFormat::OpenExr {
+        notes.extend(left_out(bytes));
+    }
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let mut limits = Limits::no_limits();
     // The pixels, and a row or block at work.
@@ -170,6 +173,26 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
         }
     };
     Ok((tensor?, meta, notes))
+}
+
+/// What an OpenEXR file has beside the colours and alpha of the layer that is read, the first that has them.
+fn left_out(bytes: &[u8]) -> Option<String> {
+    let layers = exr::meta::MetaData::read_from_buffered(bytes, false).ok()?.headers;
+    let names = |layer: &exr::meta::header::Header| -> Vec<String> {
+        layer.channels.list.iter().map(|channel| channel.name.to_string()).collect()
+    };
+    let has_colours =
+        |layer: &[String]| ["R", "G", "B"].iter().all(|c| layer.iter().any(|n| n == c));
+    let layers: Vec<_> = layers.iter().map(names).collect();
+    let read = layers.iter().position(|layer| has_colours(layer))?;
+    let left: Vec<_> = layers
+        .iter()
+        .enumerate()
+        .flat_map(|(at, layer)| layer.iter().map(move |name| (at, name.as_str())))
+        .filter(|(at, name)| *at != read || !matches!(*name, "R" | "G" | "B" | "A"))
+        .map(|(_, name)| name)
+        .collect();
+    (!left.is_empty()).then(|| format!("its channels {} are left out", left.join(", ")))
 }
 
 fn array<T>(
