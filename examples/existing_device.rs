@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     app.queue.write_buffer(&field, 0, bytemuck::cast_slice(&hills()));
 
     // Handles are shared: the library works on the same device.
-    let gpu = Gpu::from_device(adapter.get_info(), app.device.clone(), app.queue.clone())?;
+    let gpu = Gpu::from_device(app.device.clone(), app.queue.clone())?;
     println!("{gpu}");
     let blur = Conv2d::new(Kernel::gaussian(31, 5.0)?).border(Border::Replicate);
     let plain = TextureOptions::new(FORMAT);

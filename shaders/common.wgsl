@@ -14,25 +14,34 @@
 // output coordinates are global, so that an output is computed by the same instructions whatever
 // the band; only addresses are relative to the buffers.
 
-// Twin of `Params` in src/gpu/params.rs; a test compares names and offsets.
+// Twin of `Params` in src/plan/job/params.rs; a test compares names and offsets.
 struct Params {
+    // Scalars of bindings 1, 2 and 3 before the first one that counts.
+    src_base: u32,
+    dst_base: u32,
+    read_base: u32,
+    // The grid, in workgroups; `folded` where it was too long for one axis, and then as it was dispatched.
+    groups_x: u32,
+    groups_y: u32,
+    groups_z: u32,
+    dispatched_x: u32,
+    dispatched_y: u32,
+    folded: u32,
     // The band: its place in the output, and its size.
     out_row: u32,
     out_column: u32,
     rows: u32,
     columns: u32,
     images: u32,
-    // The source buffer: scalars before the first one, from row to row, from image to image; the
-    // input row and column that lie first in it, and whether they count along the continued axis.
-    src_base: u32,
+    // The source: scalars from row to row, from image to image; the input row and column that lie first
+    // in it, and whether they count along the continued axis.
     src_pitch: u32,
     src_image: u32,
     src_row: i32,
     src_column: i32,
     rows_continued: u32,
     columns_continued: u32,
-    // The destination buffer: scalars before the first one, from row to row, in one plane.
-    dst_base: u32,
+    // The destination: scalars from row to row, in one plane.
     dst_pitch: u32,
     dst_plane: u32,
     // The problem.
@@ -52,33 +61,16 @@ struct Params {
     dilation_columns: u32,
     top: i32,
     left: i32,
+    // The last row and column, of the input continued by the border, that an output of the band needs;
+    // and columns of the input up to there.
+    last_row: i32,
+    last_column: i32,
+    columns_end: u32,
     fill: f32,
     activation_a: f32,
     activation_b: f32,
     follow_a: f32,
     follow_b: f32,
-    // `flat`: distance of a block's rows and columns, taps between two that read the same, and sums of
-    // taps over as many planes of the source.
-    row_spacing: u32,
-    column_spacing: u32,
-    row_phases: u32,
-    column_phases: u32,
-    terms: u32,
-    src_term: u32,
-    // `fft`: points of a tile, its outputs of stride 1, tiles of an image, and planes (tiles of every
-    // channel and image).
-    tile_rows: u32,
-    tile_columns: u32,
-    valid_rows: u32,
-    valid_columns: u32,
-    tiles_down: u32,
-    tiles_across: u32,
-    planes: u32,
-    // The last row and column, of the input continued by the border, that an output of the band needs.
-    last_row: i32,
-    last_column: i32,
-    // Columns of the input up to there.
-    columns_end: u32,
     // Textures: the band's first place in the destination; and where alpha is kept, from the output's place to
     // that of the source it is kept from.
     to_row: u32,
@@ -87,14 +79,8 @@ struct Params {
     keep_column: i32,
     keep_rows: u32,
     keep_columns: u32,
-    // Sums over a tensor: the first part of the dispatch, and all there are.
-    part: u32,
-    parts: u32,
-    // The grid, in workgroups; `folded` where it was too long for one axis.
-    groups_x: u32,
-    groups_y: u32,
-    groups_z: u32,
-    folded: u32,
+    // What the shaders of one family read besides: plain.wgsl, flat.wgsl, fft.wgsl, sums.wgsl.
+    own: Own,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -128,10 +114,10 @@ fn stride_columns() -> u32 { return select(STRIDE_COLUMNS, p.stride_columns, STR
 
 // The workgroup's place in the grid of the plan. Invocations of the last, partly used workgroups
 // of a folded grid get a place outside of it.
-fn grid_place(id: vec3<u32>, size: vec3<u32>) -> vec3<u32> {
+fn grid_place(id: vec3<u32>) -> vec3<u32> {
     if p.folded == 0u {
         return id;
     }
-    let at = id.x + size.x * (id.y + size.y * id.z);
+    let at = id.x + p.dispatched_x * (id.y + p.dispatched_y * id.z);
     return vec3(at % p.groups_x, at / p.groups_x % p.groups_y, at / p.groups_x / p.groups_y);
 }

@@ -4,19 +4,16 @@
 //   partials[KH*KW*F + f]      = sum over the part of delta[n,r,q,c*F+f]
 //
 // with x (src) continued by the border. A workgroup has WORKGROUP_X neighbouring positions of the flat row
-// (q, c), ACROSS times, and RUN * RUNS rows of the band, all images one after the other; an invocation
+// (q, c), `across` times, and `run * runs` rows of the band, all images one after the other; an invocation
 // keeps its position and goes down the rows. Sums of a run are added to the total, and those of the
-// invocations in a tree, so that the error grows with RUN + RUNS * ACROSS + log2(WORKGROUP_X) and not
+// invocations in a tree, so that the error grows with run + runs * across + log2(WORKGROUP_X) and not
 // with their product.
 //
-// dst holds partials, one row of `parts` for each value. `dst_base`, `dst_pitch` and `dst_plane` are where
-// delta lies, which has the shape of the output. FLIP: values go to the taps of the kernel as given.
+// dst holds partials, one row of `parts` for each value. `dst_pitch` and `dst_plane` are those of
+// delta, which has the shape of the output. FLIP: values go to the taps of the kernel as given.
 
 override TAP_ROWS: u32 = 3u;
 override TAP_COLUMNS: u32 = 3u;
-override RUN: u32 = 32u;
-override RUNS: u32 = 1u;
-override ACROSS: u32 = 1u;
 override FLIP: bool = false;
 // (TAP_ROWS * TAP_COLUMNS + 1) * WORKGROUP_X: naga 30 panics on overrides that follow an array whose size is
 // an expression of them.
@@ -52,10 +49,9 @@ fn together(local: u32, own: Sums) -> f32 {
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let at = grid_place(group, groups);
+    let at = grid_place(group);
     let tap_groups = (p.kernel_width + TAP_COLUMNS - 1u) / TAP_COLUMNS;
     let f = at.z % p.filters;
     let i0 = at.z / p.filters / tap_groups * TAP_ROWS;
@@ -63,8 +59,8 @@ fn main(
     let planar = p.planar != 0u;
     let rows = p.images * p.rows;
     var total: Sums;
-    for (var step = 0u; step < ACROSS; step++) {
-        let x = (at.x * ACROSS + step) * WORKGROUP_X + local.x;
+    for (var step = 0u; step < p.own.across; step++) {
+        let x = (at.x * p.own.across + step) * WORKGROUP_X + local.x;
         if x >= p.columns * p.channels {
             continue;
         }
@@ -77,12 +73,12 @@ fn main(
             let tap = min(j0 + j, p.kernel_width - 1u);
             columns[j] = source_column(first_column + i32(tap * p.dilation_columns));
         }
-        let delta_first = p.dst_base + select(x * p.filters + f, f * p.dst_plane + x, planar);
+        let delta_first = p.read_base + select(x * p.filters + f, f * p.dst_plane + x, planar);
         let delta_image = select(p.dst_plane, p.dst_plane * p.filters, planar);
-        for (var run = 0u; run < RUNS; run++) {
+        for (var run = 0u; run < p.own.runs; run++) {
             var sums: Sums;
-            for (var n = 0u; n < RUN; n++) {
-                let row = (at.y * RUNS + run) * RUN + n;
+            for (var n = 0u; n < p.own.run; n++) {
+                let row = (at.y * p.own.runs + run) * p.own.run + n;
                 if row >= rows {
                     break;
                 }
@@ -109,15 +105,15 @@ fn main(
         }
     }
     let sum = together(local.x, total);
-    let part = p.part + at.y * p.groups_x + at.x;
+    let part = p.own.part + at.y * p.groups_x + at.x;
     let i = i0 + local.x / TAP_COLUMNS;
     let j = j0 + local.x % TAP_COLUMNS;
     if local.x + 1u < values() && i < p.kernel_height && j < p.kernel_width && at.z < p.groups_z {
         let given = i * p.kernel_width + j;
         let tap = select(given, p.kernel_height * p.kernel_width - 1u - given, FLIP);
-        dst[(tap * p.filters + f) * p.parts + part] = sum;
+        dst[(tap * p.filters + f) * p.own.parts + part] = sum;
     }
     if local.x + 1u == values() && i0 == 0u && j0 == 0u && at.z < p.groups_z {
-        dst[(p.kernel_height * p.kernel_width * p.filters + f) * p.parts + part] = sum;
+        dst[(p.kernel_height * p.kernel_width * p.filters + f) * p.own.parts + part] = sum;
     }
 }

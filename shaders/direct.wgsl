@@ -10,10 +10,9 @@ override SLICED: bool = true;
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let at = grid_place(group, groups);
+    let at = grid_place(group);
     let x = at.x * WORKGROUP_X + local.x;
     let y = at.y * WORKGROUP_Y + local.y;
     let out_channels = p.channels * p.outputs;

@@ -16,6 +16,19 @@
 //
 // Bind group 0, 3: exp(-2 pi i n / LENGTH) for n below LENGTH / 2, and then what the pass has.
 
+// What it reads besides: points of a tile, its outputs of stride 1, tiles of an image, and planes (tiles of
+// every channel and image). Twin of `FftOwn` in src/plan/job/params.rs.
+struct Own {
+    tile_rows: u32,
+    tile_columns: u32,
+    valid_rows: u32,
+    valid_columns: u32,
+    tiles_down: u32,
+    tiles_across: u32,
+    planes: u32,
+    unused: u32,
+}
+
 override LENGTH: u32 = 256u;
 override LINES: u32 = 4u;
 // Their product: naga 30 panics on overrides that follow an array whose size is an expression of them.

@@ -11,11 +11,11 @@ struct Target { image: u32, channel: u32, first_column: u32, row: u32, there: bo
 fn target_of(index: u32, kept_row: u32, there: bool) -> Target {
     let channel = index % channels();
     let tile = index / channels();
-    let down = tile / p.tiles_across % p.tiles_down;
-    let first_column = tile % p.tiles_across * (p.valid_columns / stride_columns());
-    let row = down * (p.valid_rows / stride_rows()) + kept_row;
-    let image = tile / p.tiles_across / p.tiles_down;
-    return Target(image, channel, first_column, row, there && index < p.planes && row < p.rows);
+    let down = tile / p.own.tiles_across % p.own.tiles_down;
+    let first_column = tile % p.own.tiles_across * (p.own.valid_columns / stride_columns());
+    let row = down * (p.own.valid_rows / stride_rows()) + kept_row;
+    let image = tile / p.own.tiles_across / p.own.tiles_down;
+    return Target(image, channel, first_column, row, there && index < p.own.planes && row < p.rows);
 }
 
 fn store(to: Target, f: u32, point: u32, sum: f32) {
@@ -32,17 +32,16 @@ fn store(to: Target, f: u32, point: u32, sum: f32) {
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let at = grid_place(group, groups);
+    let at = grid_place(group);
     if at.z >= p.groups_z {
         return;
     }
     let line = line_of(local);
     let t = place_of(local);
     let f = at.y;
-    let kept = p.valid_rows / stride_rows();
+    let kept = p.own.valid_rows / stride_rows();
     let row = at.x * LINES + line;
     let base = ((at.z * p.filters + f) * kept + min(row, kept - 1u)) * LENGTH;
     var y: Points;
@@ -55,7 +54,7 @@ fn main(
     let b = target_of(2u * at.z + 1u, row, row < kept);
     for (var i = 0u; i < POINTS; i++) {
         let point = after(t, i);
-        if point < p.valid_columns && point % stride_columns() == 0u {
+        if point < p.own.valid_columns && point % stride_columns() == 0u {
             store(a, f, point, y[i].y + bias);
             store(b, f, point, y[i].x + bias);
         }

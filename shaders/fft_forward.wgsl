@@ -13,15 +13,15 @@ struct Plane { row: i32, base: u32, column: i32 }
 
 fn plane(index: u32, tile_row: u32) -> Plane {
     // The last pair may have one plane only.
-    let at = min(index, p.planes - 1u);
+    let at = min(index, p.own.planes - 1u);
     let channel = at % channels();
     let tile = at / channels();
-    let down = tile / p.tiles_across % p.tiles_down;
-    let image = tile / p.tiles_across / p.tiles_down;
+    let down = tile / p.own.tiles_across % p.own.tiles_down;
+    let image = tile / p.own.tiles_across / p.own.tiles_down;
     // What lies beyond the last place belongs to outputs beyond the last.
-    let place = i32(p.out_row * stride_rows() + down * p.valid_rows + tile_row) - p.top;
+    let place = i32(p.out_row * stride_rows() + down * p.own.valid_rows + tile_row) - p.top;
     let row = source_row(min(place, p.last_row));
-    let column = i32(p.out_column * stride_columns() + tile % p.tiles_across * p.valid_columns) - p.left;
+    let column = i32(p.out_column * stride_columns() + tile % p.own.tiles_across * p.own.valid_columns) - p.left;
     return Plane(row, p.src_base + image * p.src_image + u32(max(row, 0)) * p.src_pitch + channel, column);
 }
 
@@ -33,10 +33,9 @@ fn value(its: Plane, point: u32) -> f32 {
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let at = grid_place(group, groups);
+    let at = grid_place(group);
     if at.z >= p.groups_z {
         return;
     }
@@ -50,7 +49,7 @@ fn main(
         x[i] = vec2(value(a, before(t, i)), value(b, before(t, i)));
     }
     x = transform(x, line, t);
-    let base = (at.z * p.tile_rows + row) * LENGTH;
+    let base = (at.z * p.own.tile_rows + row) * LENGTH;
     for (var i = 0u; i < POINTS; i++) {
         dst[base + after(t, i)] = x[i];
     }

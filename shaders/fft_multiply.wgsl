@@ -14,17 +14,17 @@ override ONE: bool = false;
 
 // A column with filter f, which becomes number `to` of all pairs' filters.
 fn multiply(columns: Points, line: u32, t: u32, column: u32, f: u32, to: u32) {
-    let spectrum = LENGTH / 2u + f * LENGTH * p.tile_columns + column;
+    let spectrum = LENGTH / 2u + f * LENGTH * p.own.tile_columns + column;
     var x = columns;
     for (var i = 0u; i < POINTS; i++) {
-        x[i] = times(x[i], table[spectrum + before(t, i) * p.tile_columns]).yx;
+        x[i] = times(x[i], table[spectrum + before(t, i) * p.own.tile_columns]).yx;
     }
     x = transform(x, line, t);
-    let base = to * (p.valid_rows / stride_rows()) * p.tile_columns + column;
+    let base = to * (p.own.valid_rows / stride_rows()) * p.own.tile_columns + column;
     for (var i = 0u; i < POINTS; i++) {
         let row = after(t, i);
-        if row < p.valid_rows && row % stride_rows() == 0u {
-            dst[base + row / stride_rows() * p.tile_columns] = x[i];
+        if row < p.own.valid_rows && row % stride_rows() == 0u {
+            dst[base + row / stride_rows() * p.own.tile_columns] = x[i];
         }
     }
 }
@@ -32,20 +32,19 @@ fn multiply(columns: Points, line: u32, t: u32, column: u32, f: u32, to: u32) {
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let at = grid_place(group, groups);
+    let at = grid_place(group);
     if at.z >= p.groups_z {
         return;
     }
     let line = line_of(local);
     let t = place_of(local);
     let column = at.x * LINES + line;
-    let base = at.z * LENGTH * p.tile_columns + column;
+    let base = at.z * LENGTH * p.own.tile_columns + column;
     var x: Points;
     for (var i = 0u; i < POINTS; i++) {
-        x[i] = src[base + before(t, i) * p.tile_columns];
+        x[i] = src[base + before(t, i) * p.own.tile_columns];
     }
     x = in_order(transform(x, line, t), line, t);
     let to = at.z * p.filters;

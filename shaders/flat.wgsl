@@ -23,6 +23,19 @@
 //
 // Grid: x over blocks of columns, and units within; y over blocks of rows; z over images.
 
+// What it reads besides: distance of a block's rows and columns, taps between two that read the same, and
+// sums of taps over as many planes of the source. Twin of `FlatOwn` in src/plan/job/params.rs.
+struct Own {
+    row_spacing: u32,
+    column_spacing: u32,
+    row_phases: u32,
+    column_phases: u32,
+    terms: u32,
+    src_term: u32,
+    unused_0: u32,
+    unused_1: u32,
+}
+
 override VECTORS: u32 = 1u;
 override CHAINED: bool = false;
 override ROWS: u32 = 1u;
@@ -37,11 +50,11 @@ override COLUMN_SPACING: u32 = 0u;
 override COLUMN_PHASES: u32 = 0u;
 override TERMS: u32 = 0u;
 
-fn row_spacing() -> u32 { return select(ROW_SPACING, p.row_spacing, ROW_SPACING == 0u); }
-fn row_phases() -> u32 { return select(ROW_PHASES, p.row_phases, ROW_PHASES == 0u); }
-fn column_spacing() -> u32 { return select(COLUMN_SPACING, p.column_spacing, COLUMN_SPACING == 0u); }
-fn column_phases() -> u32 { return select(COLUMN_PHASES, p.column_phases, COLUMN_PHASES == 0u); }
-fn terms() -> u32 { return select(TERMS, p.terms, TERMS == 0u); }
+fn row_spacing() -> u32 { return select(ROW_SPACING, p.own.row_spacing, ROW_SPACING == 0u); }
+fn row_phases() -> u32 { return select(ROW_PHASES, p.own.row_phases, ROW_PHASES == 0u); }
+fn column_spacing() -> u32 { return select(COLUMN_SPACING, p.own.column_spacing, COLUMN_SPACING == 0u); }
+fn column_phases() -> u32 { return select(COLUMN_PHASES, p.own.column_phases, COLUMN_PHASES == 0u); }
+fn terms() -> u32 { return select(TERMS, p.own.terms, TERMS == 0u); }
 
 // Units of a block, and its columns.
 fn units() -> u32 { return select(VECTORS, 1u, CHAINED); }
@@ -163,10 +176,9 @@ fn sum_of(s: Sums, m: u32) -> vec4<f32> {
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let at = grid_place(group, groups);
+    let at = grid_place(group);
     let x = at.x * WORKGROUP_X + local.x;
     let y = at.y * WORKGROUP_Y + local.y;
     let image = at.z;
@@ -201,7 +213,7 @@ fn main(
             for (var t = 0u; t < steps; t++) {
                 let ahead = i32((tap_row + t * row_phases()) * dilation_rows());
                 let row = source_row(min(top + ahead, p.last_row));
-                let base = image_base + term * p.src_term + u32(max(row, 0)) * p.src_pitch;
+                let base = image_base + term * p.own.src_term + u32(max(row, 0)) * p.src_pitch;
                 for (var phase = 0u; phase < min(column_phases(), kernel_width()); phase++) {
                     var w = Window(zero, zero, zero, zero);
                     let entering = block_columns() - 1u;

@@ -9,10 +9,9 @@
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let place = grid_place(group, groups);
+    let place = grid_place(group);
     let at = place.x * WORKGROUP_X + local.x;
     let g = place.y;
     let image = place.z;

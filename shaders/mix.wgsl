@@ -15,10 +15,9 @@ override RUNS: u32 = 1u;
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let place = grid_place(group, groups);
+    let place = grid_place(group);
     let f = place.z / p.outputs;
     let g = place.z % p.outputs;
     let pixels = p.images * p.columns;
@@ -32,7 +31,7 @@ fn main(
             }
             let image = pixel / p.columns;
             let at = pixel % p.columns;
-            let gradient = delta[p.dst_base + scalar(image, at, g, p.outputs)];
+            let gradient = delta[p.read_base + scalar(image, at, g, p.outputs)];
             if f < p.filters {
                 let filtered = load1(p.src_base + scalar(image, at, f, p.filters));
                 sum = fma(activate(ACTIVATION, filtered, p.activation_a, p.activation_b), gradient, sum);
@@ -44,6 +43,6 @@ fn main(
     }
     let sum = together(local.x, total);
     if local.x == 0u && place.x < p.groups_x && place.z < p.groups_z {
-        dst[place.z * p.parts + p.part + place.x] = sum;
+        dst[place.z * p.own.parts + p.own.part + place.x] = sum;
     }
 }

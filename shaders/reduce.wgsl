@@ -11,20 +11,19 @@ override RUN: u32 = 32u;
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let v = grid_place(group, groups).x;
+    let v = grid_place(group).x;
     var total = 0.0;
     if v < p.groups_x {
-        for (var first = local.x; first < p.parts; first += RUN * WORKGROUP_X) {
+        for (var first = local.x; first < p.own.parts; first += RUN * WORKGROUP_X) {
             var sum = 0.0;
             for (var n = 0u; n < RUN; n++) {
                 let part = first + n * WORKGROUP_X;
-                if part >= p.parts {
+                if part >= p.own.parts {
                     break;
                 }
-                sum += load1(v * p.parts + part);
+                sum += load1(v * p.own.parts + part);
             }
             total += sum;
         }

@@ -89,6 +89,15 @@ pub enum Error {
         /// What the driver said.
         reason: String,
     },
+    /// The device did not answer in time ([`GpuOptions::timeout`](crate::GpuOptions::timeout)). It may be
+    /// busy with other work, or hang.
+    #[error("the GPU device did not answer within {after:?} while {doing}")]
+    Timeout {
+        /// What was going on.
+        doing: &'static str,
+        /// How long was waited.
+        after: std::time::Duration,
+    },
     /// Host or device memory is exhausted.
     #[error("out of {place} memory: {what} needs {bytes} bytes")]
     OutOfMemory {
@@ -182,6 +191,18 @@ impl Error {
         Self::Weights { tensor: tensor.into(), expected: expected.into(), found: found.into() }
     }
 
+    /// Whether the device is gone, so that a new engine is needed.
+    ///
+    /// ```
+    /// use channelwise::Error;
+    /// let error = Error::DeviceLost { doing: "submitting", reason: "driver reset".into() };
+    /// assert!(error.is_lost());
+    /// ```
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::DeviceLost { .. })
+    }
+
     /// Whether the request itself is at fault (a bad option or shape), rather than the machine.
     ///
     /// ```
@@ -202,6 +223,7 @@ impl Error {
             Self::NoAdapter { .. }
             | Self::Device { .. }
             | Self::DeviceLost { .. }
+            | Self::Timeout { .. }
             | Self::OutOfMemory { .. }
             | Self::Gpu { .. }
             | Self::TuningFile { .. }

@@ -75,6 +75,7 @@ pub mod image;
 mod kernel;
 #[cfg(feature = "learn")]
 pub mod learn;
+mod lru;
 pub mod plan;
 mod problem;
 pub mod reference;
@@ -91,10 +92,13 @@ pub use engine::{
     WeightGradients,
 };
 pub use error::{Error, Result};
+#[doc(hidden)]
+pub use gpu::Fault;
 pub use gpu::{
     BufferRange, FrameStream, Gpu, GpuBackward, GpuChain, GpuGradients, GpuOptions,
-    GpuPointwiseGradients, GpuPrepared, GpuTensor, GpuTexturePrepared, PlannedShader, PoolStats,
-    TextureOptions, Tuning, adapters, recommended_features, recommended_limits, required_features,
+    GpuPointwiseGradients, GpuPrepared, GpuTensor, GpuTexturePrepared, PlannedShader, Polling,
+    PoolStats, TextureOptions, Tuning, adapters, recommended_features, recommended_limits,
+    required_features,
 };
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, GradientPlan, Plan};

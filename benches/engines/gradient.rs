@@ -80,7 +80,7 @@ fn on_device(
     plain: &Plain<'_>,
     printer: &mut Printer,
 ) -> Result<(), Failure> {
-    let backward = pollster::block_on(gpu.prepare_backward(problem))?;
+    let backward = gpu.prepare_backward(problem)?;
     if trial.explain {
         eprint!("{}", backward.plan());
     }

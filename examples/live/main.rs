@@ -201,7 +201,7 @@ impl View {
             })
             .await?;
         let (device, queue) = adapter.request_device(&Default::default()).await?;
-        let gpu = Gpu::from_device(adapter.get_info(), device, queue)?;
+        let gpu = Gpu::from_device(device, queue)?;
         let device = gpu.device();
 
         // Values go to the screen as they are.

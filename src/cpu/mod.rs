@@ -119,8 +119,8 @@ impl Cpu {
             return;
         }
         let tasks = tasks(problem, launch, self.cuts.tile, dst);
-        let made = problem.made_by(launch.scheme.gathers());
-        let edges = match problem.has_edges() && !launch.scheme.gathers() {
+        let made = launch.scheme.part_of(problem);
+        let edges = match launch.scheme.leaves_edges(problem) {
             true => plan::edges(problem),
             false => Vec::new(),
         };
@@ -171,7 +171,7 @@ impl CpuReady {
             CpuScheme::Direct => Self::Direct,
             CpuScheme::Separable(factors) => Self::Separable(factors.clone()),
             CpuScheme::Fft { tile } => {
-                Self::Fft(fft::Transforms::new(problem.made_by(false), *tile))
+                Self::Fft(fft::Transforms::new(problem.but_for_edges(), *tile))
             }
         }
     }

@@ -164,7 +164,7 @@ impl Engine {
         let problem = Problem::new(conv, shape, T::TYPE, ElementType::F32)?;
         let ready = match &self.shared.backend {
             Backend::Cpu(cpu) => Ready::Cpu(Box::new(OnCpu::new(cpu, problem)?)),
-            Backend::Gpu(gpu) => Ready::Gpu(Box::new(gpu.prepare_backward(&problem).await?)),
+            Backend::Gpu(gpu) => Ready::Gpu(Box::new(gpu.prepare_backward_async(&problem).await?)),
         };
         Ok(Backward { ready: Arc::new(ready), types: PhantomData })
     }

@@ -56,7 +56,7 @@ impl Engine {
         convs: &[Conv2d],
         shape: impl Into<Shape>,
     ) -> Result<Chain<T, U>> {
-        pollster::block_on(self.chain_async(convs, shape))
+        pollster::block_on(self.chained(convs, shape.into(), Wait::HERE))
     }
 
     /// [`Engine::chain`] without blocking.
@@ -68,18 +68,26 @@ impl Engine {
         convs: &[Conv2d],
         shape: impl Into<Shape>,
     ) -> Result<Chain<T, U>> {
-        let shape = shape.into();
+        self.chained(convs, shape.into(), Wait::Elsewhere).await
+    }
+
+    async fn chained<T: Element, U: Element>(
+        &self,
+        convs: &[Conv2d],
+        shape: Shape,
+        wait: Wait,
+    ) -> Result<Chain<T, U>> {
         let made = match &self.shared.backend {
             Backend::Cpu(_) => {
                 let mut all = Vec::with_capacity(convs.len());
                 for problem in problems(convs, shape, T::TYPE, U::TYPE)? {
-                    all.push(self.make_ready(problem).await?);
+                    all.push(self.make_ready(problem, wait).await?);
                 }
                 Made::Cpu(all)
             }
             Backend::Gpu(gpu) => {
                 let (types, algorithm) = ([T::TYPE, U::TYPE], self.shared.algorithm);
-                Made::Gpu(GpuChain::new(gpu, convs, shape, types, algorithm).await?)
+                Made::Gpu(GpuChain::new(gpu, convs, shape, types, algorithm, wait).await?)
             }
         };
         Ok(Chain { made: Arc::new(made), types: PhantomData })

@@ -19,6 +19,7 @@ pub use chain::Chain;
 pub use prepared::{Prepared, Timings};
 
 use crate::cpu::CpuReady;
+use crate::gpu::Wait;
 use crate::plan::{self, Launch, Machine};
 use crate::{Algorithm, Conv2d, Cpu, Element, Gpu, GpuOptions, Problem, Result, Shape};
 use arrays::shape_of;
@@ -218,7 +219,7 @@ impl Engine {
         output: &mut ArrayRef<U, D>,
     ) -> Result<()> {
         let prepared = self.prepare_async(conv, shape_of(input)?).await?;
-        prepared.run_into_async(input, output).await.map(drop)
+        prepared.run_into_async(input, output).await
     }
 
     /// Checks, plans and (on a GPU) compiles for inputs of one shape.
@@ -232,7 +233,7 @@ impl Engine {
         conv: &Conv2d,
         shape: impl Into<Shape>,
     ) -> Result<Prepared<T, U>> {
-        pollster::block_on(self.prepare_async(conv, shape))
+        pollster::block_on(self.prepared(conv, shape.into(), Wait::HERE))
     }
 
     /// [`Engine::prepare`] without blocking.
@@ -244,7 +245,15 @@ impl Engine {
         conv: &Conv2d,
         shape: impl Into<Shape>,
     ) -> Result<Prepared<T, U>> {
-        let shape = shape.into();
+        self.prepared(conv, shape.into(), Wait::Elsewhere).await
+    }
+
+    async fn prepared<T: Element, U: Element>(
+        &self,
+        conv: &Conv2d,
+        shape: Shape,
+        wait: Wait,
+    ) -> Result<Prepared<T, U>> {
         let known = |ready: &Arc<Ready>| {
             let problem = ready.problem();
             (problem.input_shape(), problem.input_type(), problem.output_type())
@@ -256,7 +265,7 @@ impl Engine {
             Some(ready) => ready,
             None => {
                 let problem = Problem::new(conv, shape, T::TYPE, U::TYPE)?;
-                let ready = Arc::new(self.make_ready(problem).await?);
+                let ready = Arc::new(self.make_ready(problem, wait).await?);
                 self.remember(ready.clone());
                 ready
             }
@@ -264,7 +273,7 @@ impl Engine {
         Ok(Prepared { ready, types: PhantomData })
     }
 
-    async fn make_ready(&self, problem: Problem) -> Result<Ready> {
+    async fn make_ready(&self, problem: Problem, wait: Wait) -> Result<Ready> {
         let algorithm = self.shared.algorithm;
         Ok(match &self.shared.backend {
             Backend::Cpu(cpu) => {
@@ -275,7 +284,7 @@ impl Engine {
                 };
                 Ready::Cpu { cpu: cpu.clone(), problem, plan, made }
             }
-            Backend::Gpu(gpu) => Ready::Gpu(gpu.prepare_host(&problem, algorithm).await?),
+            Backend::Gpu(gpu) => Ready::Gpu(gpu.prepare_host(&problem, algorithm, wait).await?),
         })
     }
 

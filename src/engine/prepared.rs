@@ -170,6 +170,18 @@ impl<T: Element, U: Element> Prepared<T, U> {
         &self,
         input: &ArrayRef<T, D>,
         output: &mut ArrayRef<U, D>,
+    ) -> Result<()> {
+        self.run_arrays(input, output, Wait::Elsewhere, false).await.map(drop)
+    }
+
+    /// [`Prepared::run_into_timed`] without blocking.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::run_into`].
+    pub async fn run_into_timed_async<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output: &mut ArrayRef<U, D>,
     ) -> Result<Timings> {
         self.run_arrays(input, output, Wait::Elsewhere, true).await
     }

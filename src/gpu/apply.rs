@@ -1,39 +1,16 @@
 //! From tensor to tensor: submitted, not waited for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use wgpu::CommandEncoder;
-
-use super::device::checked;
-use super::{Gpu, GpuPrepared, GpuTensor};
-use crate::{Algorithm, Conv2d, Element, Error, Problem, Result};
-
-/// Problems a device remembers, so that repeated calls plan and compile once.
-const REMEMBERED: usize = 16;
-
-/// Problems that were prepared for tensors, the last used last.
-///
-/// A [`GpuPrepared`] holds a [`Gpu`]; those in here hold one that remembers nothing
-/// ([`Gpu::forgetful`]), or neither would ever go.
-#[derive(Debug, Default)]
-pub(super) struct Remembered(Mutex<Vec<Arc<GpuPrepared>>>);
-
-impl Remembered {
-    fn get(&self, known: impl Fn(&Problem) -> bool) -> Option<Arc<GpuPrepared>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = all.iter().position(|prepared| known(prepared.problem()))?;
-        all[at..].rotate_left(1);
-        all.last().cloned()
-    }
-
-    fn put(&self, prepared: Arc<GpuPrepared>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() == REMEMBERED {
-            all.remove(0);
-        }
-        all.push(prepared);
-    }
-}
+use super::bound::Bound;
+use super::device::Wait;
+use super::prepared::{GpuPrepared, aside, prepare};
+use super::range::check_ends;
+use super::ready::{Ready, bound, ends as ends_of};
+use super::{Gpu, GpuTensor};
+use crate::plan::Residence;
+use crate::plan::job::Job;
+use crate::{Algorithm, Conv2d, Element, Problem, Result};
 
 impl Gpu {
     /// Applies `conv` to a tensor; the output has the same element type and number of axes. The work is
@@ -67,7 +44,7 @@ impl Gpu {
         conv: &Conv2d,
         input: &GpuTensor<T>,
     ) -> Result<GpuTensor<U>> {
-        pollster::block_on(self.run_async(conv, input))
+        pollster::block_on(self.filtered(conv, input, Wait::HERE))
     }
 
     /// [`Gpu::run_as`] without blocking, which is where shaders have to be compiled.
@@ -79,29 +56,34 @@ impl Gpu {
         conv: &Conv2d,
         input: &GpuTensor<T>,
     ) -> Result<GpuTensor<U>> {
+        self.filtered(conv, input, Wait::Elsewhere).await
+    }
+
+    async fn filtered<T: Element, U: Element>(
+        &self,
+        conv: &Conv2d,
+        input: &GpuTensor<T>,
+        wait: Wait,
+    ) -> Result<GpuTensor<U>> {
         let known = |problem: &Problem| {
             (problem.input_shape(), problem.input_type(), problem.output_type())
                 == (input.shape(), T::TYPE, U::TYPE)
                 && problem.conv() == conv
         };
-        let prepared = match self.remembered().get(known) {
-            Some(prepared) => prepared,
+        let ready = match self.remembered.get(|(), ready| known(&ready.problem)) {
+            Some(ready) => ready,
             None => {
                 let problem = Problem::new(conv, input.shape(), T::TYPE, U::TYPE)?;
-                self.remember(&problem).await?
+                self.known(&problem, wait).await?
             }
         };
-        // The problem was prepared on a handle that remembers nothing; tensors belong to this one.
-        let ends = Ends { gpu: self, ..prepared.ends() };
+        let ends = Ends { gpu: self, first: &ready.problem, last: &ready.problem };
         ends.check_input(input)?;
         let output = ends.output::<U>()?;
-        // A recording that is kept would keep the tensors' buffers too, in a place nobody sees.
-        let shared = input.buffer() == output.buffer();
-        let recording = prepared.record_for(&input.range(), &output.range(), shared)?;
-        self.submit("filtering a tensor", |encoder| {
-            recording.replay(encoder, None);
-            Ok(())
-        })?;
+        // What is bound is not kept: it would keep the tensors' buffers too, in a place nobody sees.
+        let (job, table) = (ready.job(false)?, ends_of(&input.range(), &output.range()));
+        let most = self.limits().max_work();
+        self.executor.run("filtering a tensor", &job, &ready.compiled, &table, most)?;
         Ok(output)
     }
 
@@ -122,7 +104,7 @@ impl Gpu {
     /// Those of [`Gpu::prepare`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn warm_up(&self, problem: &Problem) -> Result<()> {
-        pollster::block_on(self.warm_up_async(problem))
+        pollster::block_on(self.known(problem, Wait::HERE)).map(drop)
     }
 
     /// [`Gpu::warm_up`] without blocking.
@@ -130,33 +112,27 @@ impl Gpu {
     /// # Errors
     /// The same.
     pub async fn warm_up_async(&self, problem: &Problem) -> Result<()> {
-        if self.remembered().get(|known| known == problem).is_none() {
-            self.remember(problem).await?;
+        self.known(problem, Wait::Elsewhere).await.map(drop)
+    }
+
+    /// The problem made ready, or as it is remembered.
+    async fn known(&self, problem: &Problem, wait: Wait) -> Result<Arc<Ready>> {
+        if let Some(ready) = self.remembered.get(|(), ready| ready.problem == *problem) {
+            return Ok(ready);
         }
-        Ok(())
-    }
-
-    async fn remember(&self, problem: &Problem) -> Result<Arc<GpuPrepared>> {
-        let prepared = self.forgetful().prepare_async(problem, Algorithm::Auto).await?;
-        let prepared = Arc::new(prepared);
-        self.remembered().put(prepared.clone());
-        Ok(prepared)
-    }
-
-    /// Submits what `work` records.
-    pub(super) fn submit(
-        &self,
-        doing: &'static str,
-        work: impl FnOnce(&mut CommandEncoder) -> Result<()>,
-    ) -> Result<()> {
-        let submitted = checked(self.device(), self.loss(), doing, || {
-            let descriptor = wgpu::CommandEncoderDescriptor { label: Some("channelwise.run") };
-            let mut encoder = self.device().create_command_encoder(&descriptor);
-            work(&mut encoder)?;
-            self.queue().submit([encoder.finish()]);
-            Ok(())
-        });
-        submitted.now()?
+        let made = match wait {
+            Wait::Here => prepare(self, problem, Algorithm::Auto, Residence::Device).await?,
+            Wait::Elsewhere => {
+                let (gpu, problem) = (self.clone(), problem.clone());
+                aside(async move || {
+                    prepare(&gpu, &problem, Algorithm::Auto, Residence::Device).await
+                })
+                .await?
+            }
+        };
+        let ready = Arc::new(made);
+        self.remembered.put((), ready.clone());
+        Ok(ready)
     }
 }
 
@@ -179,8 +155,8 @@ impl GpuPrepared {
     /// ```
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] where the tensor has another shape than was prepared for,
-    /// [`Error::Argument`] for another element type or layout, and those of [`GpuTensor::zeros`] and
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where the tensor has another shape than was prepared for,
+    /// [`Error::Argument`](crate::Error::Argument) for another element type or layout, and those of [`GpuTensor::zeros`] and
     /// [`GpuPrepared::encode`].
     pub fn apply<T: Element, U: Element>(&self, input: &GpuTensor<T>) -> Result<GpuTensor<U>> {
         self.ends().apply(input, |output| self.apply_into(input, output))
@@ -196,9 +172,16 @@ impl GpuPrepared {
         input: &GpuTensor<T>,
         output: &GpuTensor<U>,
     ) -> Result<()> {
-        self.ends().apply_into(input, output, |encoder| {
-            self.encode(encoder, &input.range(), &output.range())
-        })
+        let ready = self.ready();
+        let shared = input.buffer() == output.buffer();
+        let bind = |job: &Job, alone: bool| -> Result<Arc<Bound>> {
+            let (source, destination) = (input.range(), output.range());
+            bound(&ready.kept, &source, &destination, true, || {
+                let table = ends_of(&source, &destination);
+                self.executor().bind(job, &ready.compiled, &table, alone)
+            })
+        };
+        self.ends().apply_into(input, output, || ready.job(shared), bind)
     }
 
     fn ends(&self) -> Ends<'_> {
@@ -242,29 +225,22 @@ impl Ends<'_> {
         Ok(output)
     }
 
-    /// Submits what `encode` records for the two.
+    /// Runs the job that `bind` binds to the two, alone where it is too much for one submission.
     pub fn apply_into<T: Element, U: Element>(
         self,
         input: &GpuTensor<T>,
         output: &GpuTensor<U>,
-        encode: impl FnOnce(&mut CommandEncoder) -> Result<()>,
+        job: impl FnOnce() -> Result<Arc<Job>>,
+        bind: impl FnOnce(&Job, bool) -> Result<Arc<Bound>>,
     ) -> Result<()> {
         self.check_input(input)?;
-        let Self { gpu, last, .. } = self;
+        let Self { gpu, first, last } = self;
         output.check("output", last.output_shape(), last.conv().layout, last.output_type())?;
         gpu.same_device("destination", output)?;
-        gpu.submit("filtering a tensor", encode)
-    }
-}
-
-impl Gpu {
-    /// Refuses a tensor that lies elsewhere. Devices themselves cannot be told apart: those of two
-    /// instances may have equal handles, and wgpu panics where they are mixed.
-    pub(super) fn same_device<T>(&self, which: &'static str, tensor: &GpuTensor<T>) -> Result<()> {
-        if Arc::ptr_eq(&self.shared, &tensor.gpu().shared) {
-            return Ok(());
-        }
-        let reason = "it was made with another `Gpu`, and this is no clone of that";
-        Err(Error::Buffer { which, reason: reason.into() })
+        check_ends(&input.range(), &output.range(), first, last)?;
+        let most = gpu.limits().max_work();
+        let job = job()?;
+        let bound = bind(&job, job.work() > most)?;
+        gpu.executor.run_bound("filtering a tensor", &bound, most).map(drop)
     }
 }

@@ -1,17 +1,25 @@
 //! Convolutions one after the other in one submission.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use wgpu::{Buffer, BufferUsages, CommandEncoder};
+use wgpu::CommandEncoder;
 
 use super::apply::Ends;
-use super::recording::Recording;
-use super::{BufferRange, Gpu, GpuPrepared, GpuTensor};
+use super::bound::{Bound, Compiled};
+use super::device::Wait;
+use super::prepared::{GpuPrepared, aside};
+use super::range::{BufferRange, check_ends};
+use super::ready::{Kept, Ready, bound, ends as ends_of};
+use super::{Gpu, GpuTensor};
+use crate::lru::Lru;
+use crate::plan::job::{self, Job};
 use crate::plan::{self, ChainPlan, Machine, Residence};
 use crate::{Algorithm, Conv2d, Element, ElementType, Error, Result, Shape};
 
-/// Chains of convolutions made ready for a device: what is between stays there, as f32, in buffers of
-/// the device's pool, and neighbours are folded into one kernel where that is exact and cheaper
+/// Pairs of ranges whose bindings are kept.
+const KEPT: usize = 4;
+
+/// Chains of convolutions made ready for a device: what is between stays there, as f32, and neighbours are folded into one kernel where that is exact and cheaper
 /// ([`plan::chain`](crate::plan::chain())). Made by [`Gpu::chain`].
 ///
 /// Cloning is cheap and shares everything.
@@ -19,27 +27,11 @@ use crate::{Algorithm, Conv2d, Element, ElementType, Error, Result, Shape};
 pub struct GpuChain {
     gpu: Gpu,
     plan: Arc<ChainPlan>,
-    stages: Vec<GpuPrepared>,
-    between: Arc<Between>,
-}
-
-/// What stages leave for the next: the first, third .. in one buffer, the others in another.
-///
-/// They go back to the pool with the chain, where recordings may still hold them: whoever takes one writes
-/// it before reading it, within one submission, and submissions of a queue run in order.
-#[derive(Debug)]
-struct Between {
-    gpu: Gpu,
-    buffers: Vec<Buffer>,
-    bytes: [u64; 2],
-}
-
-impl Drop for Between {
-    fn drop(&mut self) {
-        for buffer in self.buffers.drain(..) {
-            self.gpu.pool().give(buffer);
-        }
-    }
+    stages: Arc<Vec<GpuPrepared>>,
+    compiled: Arc<Compiled>,
+    /// Between two buffers, and within one.
+    jobs: Arc<[OnceLock<Arc<Job>>; 2]>,
+    kept: Arc<Kept>,
 }
 
 impl Gpu {
@@ -69,7 +61,9 @@ impl Gpu {
         from: ElementType,
         to: ElementType,
     ) -> Result<GpuChain> {
-        pollster::block_on(self.chain_async(convs, shape, from, to))
+        let types = [from, to];
+        let made = GpuChain::new(self, convs, shape.into(), types, Algorithm::Auto, Wait::HERE);
+        pollster::block_on(made)
     }
 
     /// [`Gpu::chain`] without blocking.
@@ -83,12 +77,28 @@ impl Gpu {
         from: ElementType,
         to: ElementType,
     ) -> Result<GpuChain> {
-        GpuChain::new(self, convs, shape.into(), [from, to], Algorithm::Auto).await
+        let (types, wait) = ([from, to], Wait::Elsewhere);
+        GpuChain::new(self, convs, shape.into(), types, Algorithm::Auto, wait).await
     }
 }
 
 impl GpuChain {
     pub(crate) async fn new(
+        gpu: &Gpu,
+        convs: &[Conv2d],
+        shape: Shape,
+        types: [ElementType; 2],
+        algorithm: Algorithm,
+        wait: Wait,
+    ) -> Result<Self> {
+        if wait == Wait::HERE {
+            return Self::made(gpu, convs, shape, types, algorithm).await;
+        }
+        let (gpu, convs) = (gpu.clone(), convs.to_vec());
+        aside(async move || Self::made(&gpu, &convs, shape, types, algorithm).await).await
+    }
+
+    async fn made(
         gpu: &Gpu,
         convs: &[Conv2d],
         shape: Shape,
@@ -99,27 +109,25 @@ impl GpuChain {
         let plan = plan::chain(convs, shape, from, to, &machine, algorithm)?;
         let mut stages = Vec::with_capacity(plan.stages().len());
         for stage in plan.stages() {
-            stages.push(gpu.prepare_async(&stage.problem, algorithm).await?);
+            let made = GpuPrepared::new(gpu, &stage.problem, algorithm, Residence::Device);
+            stages.push(made.await?);
         }
-        let mut bytes = [0; 2];
-        for (i, stage) in stages.iter().enumerate().take(stages.len() - 1) {
-            let problem = stage.problem();
-            let size = problem.output_len() as u64 * problem.output_type().bytes() as u64;
-            bytes[i % 2] = size.max(bytes[i % 2]).max(4);
-        }
-        let mut buffers = Vec::new();
-        for size in bytes.into_iter().filter(|size| *size > 0) {
-            let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
-            let what = "making room between the stages of a chain";
-            let limit = gpu.limits().max_buffer;
-            if size > limit {
-                let (what, value) = ("bytes between the stages of a chain", size.to_string());
+        let limit = gpu.limits().max_buffer;
+        for bytes in between(&stages) {
+            if bytes > limit {
+                let (what, value) = ("bytes between the stages of a chain", bytes.to_string());
                 return Err(Error::TooLarge { what, value, limit });
             }
-            buffers.push(gpu.pool().take(gpu.device(), gpu.loss(), what, size, usage).await?);
         }
-        let between = Between { gpu: gpu.clone(), buffers, bytes };
-        Ok(Self { gpu: gpu.clone(), plan: plan.into(), stages, between: Arc::new(between) })
+        let compiled = Compiled::joined(stages.iter().map(|stage| &stage.ready().compiled));
+        Ok(Self {
+            gpu: gpu.clone(),
+            plan: plan.into(),
+            stages: Arc::new(stages),
+            compiled: Arc::new(compiled),
+            jobs: Arc::default(),
+            kept: Arc::new(Lru::new(KEPT)),
+        })
     }
 
     /// Which convolutions are done at once, how each is computed, and why so. Where the device chooses
@@ -146,52 +154,38 @@ impl GpuChain {
         source: &BufferRange<'_>,
         destination: &BufferRange<'_>,
     ) -> Result<()> {
-        self.check(source, destination)?;
-        self.each(source, destination, |stage, source, destination| {
-            stage.encode(encoder, source, destination)
-        })
-    }
-
-    /// What `encode` records, for buffers of our own.
-    pub(super) fn record(
-        &self,
-        source: &BufferRange<'_>,
-        destination: &BufferRange<'_>,
-    ) -> Result<Vec<Recording>> {
-        self.check(source, destination)?;
-        let mut all = Vec::with_capacity(self.stages.len());
-        self.each(source, destination, |stage, source, destination| {
-            all.push(stage.record_for(source, destination, source.buffer == destination.buffer)?);
-            Ok(())
-        })?;
-        Ok(all)
-    }
-
-    fn check(&self, source: &BufferRange<'_>, destination: &BufferRange<'_>) -> Result<()> {
         let Ends { first, last, .. } = self.ends();
-        super::encode::check(source, destination, first, last)
+        check_ends(source, destination, first, last)?;
+        let bound = bound(&self.kept, source, destination, false, || {
+            let job = self.job(source.buffer == destination.buffer)?;
+            self.bind(&job, source, destination, false)
+        })?;
+        bound.replay(encoder);
+        Ok(())
     }
 
-    /// Calls `work` for every stage with where it reads and where it writes.
-    fn each(
+    /// The job of all stages. `shared`: source and destination lie in one buffer.
+    pub(super) fn job(&self, shared: bool) -> Result<Arc<Job>> {
+        let known = &self.jobs[usize::from(shared)];
+        if let Some(job) = known.get() {
+            return Ok(job.clone());
+        }
+        // Between stages lie other buffers.
+        let shared = shared && self.stages.len() == 1;
+        let jobs = self.stages.iter().map(|stage| Ok((*stage.ready().job(shared)?).clone()));
+        let job = job::chain(jobs.collect::<Result<_>>()?, &between(&self.stages));
+        Ok(known.get_or_init(|| Arc::new(job)).clone())
+    }
+
+    pub(super) fn bind(
         &self,
+        job: &Job,
         source: &BufferRange<'_>,
         destination: &BufferRange<'_>,
-        mut work: impl FnMut(&GpuPrepared, &BufferRange<'_>, &BufferRange<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let range = |i: usize| {
-            let buffer = self.between.buffers.get(i % 2)?;
-            Some(BufferRange { buffer, offset: 0, size: self.between.bytes[i % 2] })
-        };
-        let last = self.stages.len() - 1;
-        for (i, stage) in self.stages.iter().enumerate() {
-            let from = if i == 0 { Some(*source) } else { range(i - 1) };
-            let to = if i == last { Some(*destination) } else { range(i) };
-            if let (Some(from), Some(to)) = (from, to) {
-                work(stage, &from, &to)?;
-            }
-        }
-        Ok(())
+        alone: bool,
+    ) -> Result<Bound> {
+        let table = ends_of(source, destination);
+        self.gpu.executor.bind(job, &self.compiled, &table, alone)
     }
 
     /// Applies the chain to a tensor and gives a new one. The work is submitted and not waited for.
@@ -211,9 +205,14 @@ impl GpuChain {
         input: &GpuTensor<T>,
         output: &GpuTensor<U>,
     ) -> Result<()> {
-        self.ends().apply_into(input, output, |encoder| {
-            self.encode(encoder, &input.range(), &output.range())
-        })
+        let shared = input.buffer() == output.buffer();
+        let bind = |job: &Job, alone: bool| {
+            let (source, destination) = (input.range(), output.range());
+            bound(&self.kept, &source, &destination, true, || {
+                self.bind(job, &source, &destination, alone)
+            })
+        };
+        self.ends().apply_into(input, output, || self.job(shared), bind)
     }
 
     fn ends(&self) -> Ends<'_> {
@@ -223,12 +222,20 @@ impl GpuChain {
 
     /// Lets go of the buffers that were given to [`GpuChain::encode`].
     pub fn forget_buffers(&self) {
-        for stage in &self.stages {
-            stage.forget_buffers();
-        }
+        self.kept.clear();
     }
 
     pub(super) fn gpu(&self) -> &Gpu {
         &self.gpu
     }
+}
+
+/// Bytes after each stage but the last.
+fn between(stages: &[GpuPrepared]) -> Vec<u64> {
+    let bytes = |ready: &Ready| {
+        let problem = &ready.problem;
+        problem.output_len() as u64 * problem.output_type().bytes() as u64
+    };
+    let all_but_last = stages.len().saturating_sub(1);
+    stages.iter().take(all_but_last).map(|stage| bytes(stage.ready())).collect()
 }

@@ -4,14 +4,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 
-use wgpu::{Buffer, BufferUsages, MapMode, SubmissionIndex};
-
+use super::Gpu;
 use super::chain::GpuChain;
-use super::device::checked;
-use super::recording::Recording;
+use super::device::Wait;
+use super::range::BufferRange;
+use super::staging::{Flight, Slot};
 use super::tensor::{check_len, room};
-use super::wait::{Mapped, Wait, map_both};
-use super::{BufferRange, Gpu};
 use crate::plan::ChainPlan;
 use crate::{Algorithm, Conv2d, Element, Error, Result, Shape};
 
@@ -51,26 +49,8 @@ pub struct FrameStream<T, U> {
     most: usize,
     free: Vec<Slot>,
     /// The oldest first.
-    under_way: VecDeque<Frame>,
+    under_way: VecDeque<Flight>,
     types: PhantomData<fn(T) -> U>,
-}
-
-/// The buffers of a frame, and what is recorded on them.
-struct Slot {
-    /// Mapped while nothing runs.
-    upload: Buffer,
-    input: Buffer,
-    output: Buffer,
-    download: Buffer,
-    recordings: Vec<Recording>,
-}
-
-/// A frame that was submitted.
-struct Frame {
-    slot: Slot,
-    submission: SubmissionIndex,
-    /// Of the download, and of the upload for the next frame.
-    mapped: Mapped,
 }
 
 impl Gpu {
@@ -85,7 +65,7 @@ impl Gpu {
         convs: &[Conv2d],
         shape: impl Into<Shape>,
     ) -> Result<FrameStream<T, U>> {
-        pollster::block_on(self.frames_async(convs, shape))
+        pollster::block_on(self.stream(convs, shape.into(), Wait::HERE))
     }
 
     /// [`Gpu::frames`] without blocking.
@@ -97,8 +77,17 @@ impl Gpu {
         convs: &[Conv2d],
         shape: impl Into<Shape>,
     ) -> Result<FrameStream<T, U>> {
+        self.stream(convs, shape.into(), Wait::Elsewhere).await
+    }
+
+    async fn stream<T: Element, U: Element>(
+        &self,
+        convs: &[Conv2d],
+        shape: Shape,
+        wait: Wait,
+    ) -> Result<FrameStream<T, U>> {
         let types = [T::TYPE, U::TYPE];
-        let chain = GpuChain::new(self, convs, shape.into(), types, Algorithm::Auto).await?;
+        let chain = GpuChain::new(self, convs, shape, types, Algorithm::Auto, wait).await?;
         Ok(FrameStream::of(chain))
     }
 }
@@ -254,19 +243,16 @@ impl<T: Element, U: Element> FrameStream<T, U> {
 
     async fn pop_slice(&mut self, result: &mut [U], wait: Wait) -> Result<bool> {
         check_len("result", result.len(), self.shape)?;
-        let gpu = self.chain.gpu();
+        let executor = self.chain.gpu().executor.clone();
         let Some(oldest) = self.under_way.front() else { return Ok(false) };
-        let answer = gpu.settled(&oldest.submission, &oldest.mapped, wait).await;
+        let done = oldest.wait(&executor.context, wait).await;
         // Nothing is awaited from here on. One that failed is not tried again.
-        let Some(Frame { slot, .. }) = self.under_way.pop_front() else { return Ok(false) };
-        answer?;
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(result);
-        if !bytes.is_empty() {
-            let view = slot.download.get_mapped_range(..bytes.len().next_multiple_of(4) as u64);
-            let view = view.map_err(|error| gpu.lost(&error.to_string()))?;
-            bytes.copy_from_slice(&view[..bytes.len()]);
-        }
-        slot.download.unmap();
+        let Some(flight) = self.under_way.pop_front() else { return Ok(false) };
+        done?;
+        let (slot, _) = flight.land(&executor.context, |bytes| {
+            let result: &mut [u8] = bytemuck::cast_slice_mut(result);
+            result.copy_from_slice(&bytes[..result.len()]);
+        })?;
         self.free.push(slot);
         Ok(true)
     }
@@ -285,31 +271,13 @@ impl<T: Element, U: Element> FrameStream<T, U> {
             None => self.slot().await?,
         };
         let gpu = self.chain.gpu();
-        let bytes: &[u8] = bytemuck::cast_slice(frame);
-        let [from, to] = self.sizes();
-        if !bytes.is_empty() {
-            let view = slot.upload.get_mapped_range_mut(..from);
-            let mut view = view.map_err(|error| gpu.lost(&error.to_string()))?;
+        slot.fill(&gpu.executor.context, |view| {
+            let bytes: &[u8] = bytemuck::cast_slice(frame);
             view.slice(..bytes.len()).copy_from_slice(bytes);
-        }
-        slot.upload.unmap();
-        let submitted = checked(gpu.device(), gpu.loss(), "submitting a frame", || {
-            let descriptor = wgpu::CommandEncoderDescriptor { label: Some("channelwise.frame") };
-            let mut encoder = gpu.device().create_command_encoder(&descriptor);
-            encoder.copy_buffer_to_buffer(&slot.upload, 0, &slot.input, 0, from);
-            for recording in &slot.recordings {
-                recording.replay(&mut encoder, None);
-            }
-            encoder.copy_buffer_to_buffer(&slot.output, 0, &slot.download, 0, to);
-            let submission = gpu.queue().submit([encoder.finish()]);
-            let mapped = map_both([
-                (&slot.download, MapMode::Read, to),
-                (&slot.upload, MapMode::Write, slot.upload.size()),
-            ]);
-            (submission, mapped)
-        });
-        let (submission, mapped) = submitted.now()?;
-        self.under_way.push_back(Frame { slot, submission, mapped });
+        })?;
+        let most = gpu.limits().max_work();
+        let flight = slot.launch(&gpu.executor, "submitting a frame", None, most).now()?;
+        self.under_way.push_back(flight);
         Ok(())
     }
 
@@ -340,7 +308,6 @@ impl<T: Element, U: Element> FrameStream<T, U> {
 
     /// Buffers for a frame.
     async fn slot(&self) -> Result<Slot> {
-        use BufferUsages as Usage;
         let gpu = self.chain.gpu();
         let [from, to] = self.sizes();
         let limit = gpu.limits().max_buffer;
@@ -349,19 +316,12 @@ impl<T: Element, U: Element> FrameStream<T, U> {
                 return Err(Error::TooLarge { what, value: size.to_string(), limit });
             }
         }
-        let take = |what, size, usage| gpu.pool().take(gpu.device(), gpu.loss(), what, size, usage);
-        let upload = take("making room for the upload", from, Usage::MAP_WRITE | Usage::COPY_SRC);
-        let upload = upload.await?;
-        // What does not lie in one piece is gathered by copies.
-        let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-        let input = take("making room for a frame", from, usage).await?;
-        let output = take("making room for a result", to, usage).await?;
-        let download = take("making room for the download", to, Usage::MAP_READ | Usage::COPY_DST);
-        let download = download.await?;
-        let source = BufferRange { buffer: &input, offset: 0, size: from };
-        let destination = BufferRange { buffer: &output, offset: 0, size: to };
-        let recordings = self.chain.record(&source, &destination)?;
-        Ok(Slot { upload, input, output, download, recordings })
+        let job = self.chain.job(false)?;
+        let alone = job.work() > gpu.limits().max_work();
+        let bind = |source: &BufferRange<'_>, destination: &BufferRange<'_>| {
+            self.chain.bind(&job, source, destination, alone)
+        };
+        Slot::new(&gpu.executor, [from, to], bind).await
     }
 }
 
@@ -369,12 +329,8 @@ impl<T, U> Drop for FrameStream<T, U> {
     /// Free buffers go back. Those of frames under way are being mapped or written; wgpu keeps them until
     /// the device is done with them.
     fn drop(&mut self) {
-        let pool = self.chain.gpu().pool();
-        for Slot { upload, input, output, download, recordings } in self.free.drain(..) {
-            drop(recordings);
-            for buffer in [upload, input, output, download] {
-                pool.give(buffer);
-            }
+        for slot in self.free.drain(..) {
+            slot.give(&self.chain.gpu().executor.context);
         }
     }
 }

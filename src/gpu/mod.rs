@@ -1,65 +1,62 @@
-//! The GPU engine: device, shaders and the order of events.
+//! The GPU engine: from jobs, which `plan` makes, to what a device does.
 //!
 //! ```text
-//! per band, two in flight:   pool -> upload -> encode -> submit -> map -> copy out
+//!   host   tensor   chain   frames   texture   gradient      who asks: each makes a job and a table
+//!     └───────┴────────┴───┬────┴────────┴────────┘
+//!                     prepared      a plan and what was compiled for it
+//!                        │          staging: host memory and back
+//!                    executor       binds jobs, records and submits them
+//!                     ╱     ╲
+//!                program    device  shaders and pipelines; loss, waiting, memory
 //! ```
 
 mod apply;
-mod buffers;
+mod bound;
 mod chain;
 mod device;
-mod encode;
+mod executor;
 mod frames;
 mod gradient;
-mod module;
-mod params;
-mod pipelines;
-mod planned;
+mod host;
+mod measure;
 mod prepared;
-mod recording;
-mod requirements;
-mod run;
-mod shaders;
-mod stamps;
+mod program;
+mod range;
+mod ready;
+mod staging;
 mod tensor;
-mod texel;
 mod texture;
-mod transfer;
 mod tuning;
-mod wait;
-mod weights;
-
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
+use wgpu::{AdapterInfo, Device, Queue};
 
-use crate::plan::{AdapterClass, Cuts, GpuLimits, Residence};
-use crate::{Algorithm, Error, Problem, Result};
-use apply::Remembered;
-use buffers::Pool;
-pub use buffers::PoolStats;
+use crate::lru::Lru;
+use crate::plan::{AdapterClass, Cuts, GpuLimits};
+use crate::{Error, Result};
 pub use chain::GpuChain;
-use device::{Loss, checked};
-use pipelines::{Pipelines, Ready};
-use shaders::Shader;
-use tuning::Tuner;
-
-pub(crate) use device::describe;
-pub use device::{GpuOptions, adapters};
-pub use encode::BufferRange;
+pub(crate) use device::{Clock, Wait, describe};
+use device::{Context, Loss};
+pub use device::{
+    Fault, GpuOptions, Polling, PoolStats, Tuning, adapters, recommended_features,
+    recommended_limits, required_features,
+};
+use executor::Executor;
 pub use frames::FrameStream;
 pub use gradient::{GpuBackward, GpuGradients, GpuPointwiseGradients};
-pub use planned::PlannedShader;
 pub use prepared::GpuPrepared;
-pub use requirements::{recommended_features, recommended_limits, required_features};
+pub use program::PlannedShader;
+pub use range::BufferRange;
+use ready::Ready;
 pub use tensor::GpuTensor;
 pub use texture::{GpuTexturePrepared, TextureOptions};
-pub use tuning::Tuning;
-pub(crate) use wait::{Clock, Wait};
+use tuning::Tuner;
+
+/// Problems a device remembers, so that repeated calls plan and compile once.
+const REMEMBERED: usize = 16;
 
 /// A GPU device and what is kept on it: pipelines and free buffers. Cloning is cheap and shares
 /// them.
@@ -73,23 +70,11 @@ pub(crate) use wait::{Clock, Wait};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Gpu {
-    shared: Arc<Shared>,
+    executor: Arc<Executor>,
+    tuner: Option<Arc<Tuner>>,
     limits: Arc<GpuLimits>,
-    remembered: Arc<Remembered>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    device: Device,
-    queue: Queue,
-    info: AdapterInfo,
-    loss: Loss,
-    pipelines: Pipelines,
-    pool: Pool,
-    /// The largest buffers that problems have between their passes. Submissions of one queue run in
-    /// order, so all problems can share them.
-    between: Mutex<Vec<Weak<Buffer>>>,
-    tuner: Option<Tuner>,
+    /// Problems that were prepared for tensors.
+    remembered: Arc<Lru<(), Arc<Ready>>>,
 }
 
 impl Gpu {
@@ -119,38 +104,29 @@ impl Gpu {
         let (device, queue) =
             adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
         let loss = Loss::listen(&device);
-        Self::new(info, device, queue, loss, options)
+        Self::new(device, queue, loss, options)
     }
 
     /// Works on a device of the caller's. No callbacks are installed on it.
     ///
     /// # Errors
     /// [`Error::Device`] where the device's limits are below what any pass needs.
-    pub fn from_device(info: AdapterInfo, device: Device, queue: Queue) -> Result<Self> {
-        Self::from_device_with(info, device, queue, &GpuOptions::new())
+    pub fn from_device(device: Device, queue: Queue) -> Result<Self> {
+        Self::from_device_with(device, queue, &GpuOptions::new())
     }
 
-    /// The same, with those of the options that are about planning and compiling:
-    /// [`GpuOptions::specialise_from`], [`GpuOptions::tuning`] and [`GpuOptions::pipeline_cache`].
+    /// The same, with those of the options that are about planning, compiling and waiting:
+    /// [`GpuOptions::specialise_from`], [`GpuOptions::tuning`], [`GpuOptions::pipeline_cache`],
+    /// [`GpuOptions::timeout`] and [`GpuOptions::polling`].
     ///
     /// # Errors
     /// The same, and [`Error::TuningFile`].
-    pub fn from_device_with(
-        info: AdapterInfo,
-        device: Device,
-        queue: Queue,
-        options: &GpuOptions,
-    ) -> Result<Self> {
-        Self::new(info, device, queue, Loss::default(), options)
+    pub fn from_device_with(device: Device, queue: Queue, options: &GpuOptions) -> Result<Self> {
+        Self::new(device, queue, Loss::default(), options)
     }
 
-    fn new(
-        info: AdapterInfo,
-        device: Device,
-        queue: Queue,
-        loss: Loss,
-        options: &GpuOptions,
-    ) -> Result<Self> {
+    fn new(device: Device, queue: Queue, loss: Loss, options: &GpuOptions) -> Result<Self> {
+        let info = device.adapter_info();
         let limits = options.specialised(device::limits(&info, &device));
         let tuner = Tuner::new(options.wanted_tuning(), describe(&info))?;
         let all = device.limits();
@@ -174,92 +150,55 @@ impl Gpu {
         // Where a device does without, it has made none either.
         let caches = device.features().contains(wgpu::Features::PIPELINE_CACHE);
         let cache = options.wanted_cache().filter(|_| caches);
-        let made = checked(&device, &loss, "making layouts", || Pipelines::new(&device, cache));
-        let pipelines = made.now()?;
+        let context = Context::new(info, device, queue, loss, options);
         Ok(Self {
-            shared: Arc::new(Shared {
-                device,
-                queue,
-                info,
-                loss,
-                pipelines,
-                pool: Pool::default(),
-                between: Mutex::default(),
-                tuner,
-            }),
+            executor: Arc::new(Executor::new(context, cache)?),
+            tuner: tuner.map(Arc::new),
             limits: Arc::new(limits),
-            remembered: Arc::default(),
+            remembered: Arc::new(Lru::new(REMEMBERED)),
         })
-    }
-
-    /// The same device, without the problems it remembers.
-    fn forgetful(&self) -> Self {
-        Self {
-            shared: self.shared.clone(),
-            limits: self.limits.clone(),
-            remembered: Arc::default(),
-        }
     }
 
     /// The same device, whose work is cut into pieces of these sizes.
     #[doc(hidden)]
     #[must_use]
     pub fn with_cuts(&self, cuts: Cuts) -> Self {
-        Self { limits: Arc::new(GpuLimits { cuts, ..*self.limits }), ..self.forgetful() }
+        Self {
+            limits: Arc::new(GpuLimits { cuts, ..*self.limits }),
+            remembered: Arc::new(Lru::new(REMEMBERED)),
+            ..self.clone()
+        }
     }
 
-    fn remembered(&self) -> &Remembered {
-        &self.remembered
+    /// Makes this happen at every wait from now on, or nothing any more: for tests.
+    #[doc(hidden)]
+    pub fn fail_waits(&self, fault: Option<Fault>) {
+        self.context().fail(fault);
     }
 
-    /// Plans `problem` for buffers on the device and compiles what it needs, for
-    /// [`GpuPrepared::encode`]. Not in browsers; see [`Gpu::prepare_async`].
-    ///
-    /// # Errors
-    /// [`Error::NotApplicable`] where `algorithm` cannot do it, [`Error::TooLarge`] where not even
-    /// one output pixel fits the device's limits, or what the device says.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn prepare(&self, problem: &Problem, algorithm: Algorithm) -> Result<GpuPrepared> {
-        pollster::block_on(self.prepare_async(problem, algorithm))
-    }
-
-    /// [`Gpu::prepare`] without blocking.
-    ///
-    /// # Errors
-    /// The same.
-    pub async fn prepare_async(
-        &self,
-        problem: &Problem,
-        algorithm: Algorithm,
-    ) -> Result<GpuPrepared> {
-        GpuPrepared::new(self, problem, algorithm, Residence::Device).await
-    }
-
-    /// The same for data in host memory.
-    pub(crate) async fn prepare_host(
-        &self,
-        problem: &Problem,
-        algorithm: Algorithm,
-    ) -> Result<GpuPrepared> {
-        GpuPrepared::new(self, problem, algorithm, Residence::Host).await
+    /// Submissions that were made: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn submissions(&self) -> u64 {
+        self.executor.submissions.load(Ordering::Relaxed)
     }
 
     /// The device.
     #[must_use]
     pub fn device(&self) -> &Device {
-        &self.shared.device
+        &self.context().device
     }
 
     /// Its queue.
     #[must_use]
     pub fn queue(&self) -> &Queue {
-        &self.shared.queue
+        &self.context().queue
     }
 
     /// The adapter it is on.
     #[must_use]
     pub fn adapter_info(&self) -> &AdapterInfo {
-        &self.shared.info
+        &self.context().info
     }
 
     /// The limits plans are made for.
@@ -277,60 +216,33 @@ impl Gpu {
     /// What the pool of this device has done and holds.
     #[must_use]
     pub fn pool_stats(&self) -> PoolStats {
-        self.pool().stats()
+        self.context().pool_stats()
     }
 
-    fn loss(&self) -> &Loss {
-        &self.shared.loss
+    /// Lets go of the buffers that are kept for calls to come.
+    ///
+    /// ```no_run
+    /// # fn example(gpu: &channelwise::Gpu) {
+    /// gpu.trim();
+    /// assert_eq!(gpu.pool_stats().free_bytes, 0);
+    /// # }
+    /// ```
+    pub fn trim(&self) {
+        self.context().trim();
     }
 
-    async fn pipeline(
-        &self,
-        shader: &'static Shader,
-        constants: &[(&'static str, u32)],
-    ) -> Result<Ready> {
-        let Shared { device, loss, pipelines, .. } = &*self.shared;
-        pipelines.get(device, loss, shader, constants).await
+    fn context(&self) -> &Context {
+        &self.executor.context
     }
 
-    fn tuner(&self) -> Option<&Tuner> {
-        self.shared.tuner.as_ref()
-    }
-
-    /// Buffer `n` between passes, of `size` bytes at least.
-    async fn between(&self, n: usize, size: u64) -> Result<Arc<Buffer>> {
-        let lock = || self.shared.between.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = lock().get(n).and_then(Weak::upgrade);
-        if let Some(buffer) = there.filter(|buffer| buffer.size() >= size) {
-            return Ok(buffer);
+    /// Refuses a tensor that lies elsewhere. Devices themselves cannot be told apart: those of two
+    /// instances may have equal handles, and wgpu panics where they are mixed.
+    fn same_device<T>(&self, which: &'static str, tensor: &GpuTensor<T>) -> Result<()> {
+        if Arc::ptr_eq(&self.executor, &tensor.gpu().executor) {
+            return Ok(());
         }
-        let what = "making room between passes";
-        let usage = BufferUsages::STORAGE;
-        let made = self.pool().take(self.device(), self.loss(), what, size, usage).await?;
-        let made = Arc::new(made);
-        let mut all = lock();
-        if all.len() <= n {
-            all.resize(n + 1, Weak::new());
-        }
-        all[n] = Arc::downgrade(&made);
-        Ok(made)
-    }
-
-    fn pool(&self) -> &Pool {
-        &self.shared.pool
-    }
-
-    /// A small buffer that is written once, before the next submission.
-    fn constant_buffer(&self, label: &str, contents: &[u8], usage: BufferUsages) -> Buffer {
-        // Not mapped at creation: wgpu's helper for that panics on a lost device.
-        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size: contents.len() as u64,
-            usage: usage | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        self.queue().write_buffer(&buffer, 0, contents);
-        buffer
+        let reason = "it was made with another `Gpu`, and this is no clone of that";
+        Err(Error::Buffer { which, reason: reason.into() })
     }
 }
 

@@ -1,176 +1,230 @@
-//! A problem made ready for a device: plan, weights and pipelines.
+//! A problem made ready for a device.
 
 use std::sync::Arc;
 
-use wgpu::{Buffer, BufferUsages};
+use wgpu::CommandEncoder;
 
-use super::device::checked;
-use super::encode::{Kept, Ranges};
-use super::pipelines::Ready;
-use super::run::Slots;
-use super::texel::Texels;
-use super::{Gpu, params, shaders, weights};
-use crate::plan::{self, GpuLaunch, Launch, Machine, Pass, Plan, Residence};
+use super::Gpu;
+use super::device::Wait;
+use super::executor::Executor;
+use super::measure::measure;
+use super::range::{BufferRange, check_ends};
+use super::ready::{Ready, bound, ends};
+use super::staging::Slots;
+use super::tuning::{Decision, Times, fastest};
+use crate::plan::{self, Machine, Plan, Residence};
 use crate::{Algorithm, Error, Problem, Result};
 
 /// A problem made ready for a device: its plan, its weights and its compiled shaders.
 ///
-/// Made by [`Gpu::prepare`] for data that lies on the device.
+/// Made by [`Gpu::prepare`] for data that lies on the device. Cloning is cheap and shares everything.
 #[derive(Clone, Debug)]
 pub struct GpuPrepared {
     gpu: Gpu,
-    problem: Problem,
-    plan: Plan,
-    passes: Vec<Compiled>,
-    /// Gathers what a border continued, after the passes.
-    edges: Option<Compiled>,
-    /// What passes leave for the next.
-    between: Vec<Arc<Buffer>>,
-    kept: Arc<Kept<Ranges>>,
+    ready: Arc<Ready>,
     slots: Arc<Slots>,
 }
 
-/// A compiled pass.
-#[derive(Clone, Debug)]
-pub(super) struct Compiled {
-    pub pass: Pass,
-    pub ready: Ready,
-    pub weights: Buffer,
+impl Gpu {
+    /// Plans `problem` for buffers on the device and compiles what it needs, for
+    /// [`GpuPrepared::encode`]. Not in browsers; see [`Gpu::prepare_async`].
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] where `algorithm` cannot do it,
+    /// [`Error::TooLarge`] where not even one output pixel fits the device's limits,
+    /// or what the device says.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn prepare(&self, problem: &Problem, algorithm: Algorithm) -> Result<GpuPrepared> {
+        pollster::block_on(GpuPrepared::new(self, problem, algorithm, Residence::Device))
+    }
+
+    /// [`Gpu::prepare`] without blocking: on native a thread of its own plans and compiles, which takes up
+    /// to seconds.
+    ///
+    /// # Errors
+    /// The same, and [`Error::Threads`].
+    pub async fn prepare_async(
+        &self,
+        problem: &Problem,
+        algorithm: Algorithm,
+    ) -> Result<GpuPrepared> {
+        let (gpu, problem) = (self.clone(), problem.clone());
+        aside(async move || GpuPrepared::new(&gpu, &problem, algorithm, Residence::Device).await)
+            .await
+    }
+
+    /// The same for data in host memory.
+    pub(crate) async fn prepare_host(
+        &self,
+        problem: &Problem,
+        algorithm: Algorithm,
+        wait: Wait,
+    ) -> Result<GpuPrepared> {
+        if wait == Wait::HERE {
+            return GpuPrepared::new(self, problem, algorithm, Residence::Host).await;
+        }
+        let (gpu, problem) = (self.clone(), problem.clone());
+        aside(async move || GpuPrepared::new(&gpu, &problem, algorithm, Residence::Host).await)
+            .await
+    }
 }
 
 impl GpuPrepared {
-    pub(super) async fn new(
+    pub(crate) async fn new(
         gpu: &Gpu,
         problem: &Problem,
         algorithm: Algorithm,
         residence: Residence,
     ) -> Result<Self> {
-        let machine = Machine::Gpu(*gpu.limits(), residence);
-        let mut plan = plan::choose(problem, &machine, algorithm)?;
-        if let (Algorithm::Auto, Some(tuner)) = (algorithm, gpu.tuner()) {
-            plan = tuner.choose(gpu, problem, &machine, plan).await?;
-        }
-        Self::of_plan(gpu, problem, plan).await
+        let ready = prepare(gpu, problem, algorithm, residence).await?;
+        Ok(Self::of(gpu, Arc::new(ready)))
     }
 
-    pub(super) async fn of_plan(gpu: &Gpu, problem: &Problem, plan: Plan) -> Result<Self> {
-        Self::of_plan_with(gpu, problem, plan, None).await
-    }
-
-    /// The same, between textures where `texels` says so.
-    pub(super) async fn of_plan_with(
-        gpu: &Gpu,
-        problem: &Problem,
-        plan: Plan,
-        texels: Option<&Texels>,
-    ) -> Result<Self> {
-        let Launch::Gpu(launch) = plan.launch() else {
-            return Err(missing(plan.algorithm()));
-        };
-        let made = problem.made_by(launch.scheme.gathers());
-        let mut passes = Vec::new();
-        for pass in Pass::of(&launch.scheme) {
-            passes.push(compile(gpu, made, *pass, launch, texels).await?);
-        }
-        let mut edges = None;
-        if problem.has_edges() && !launch.scheme.gathers() {
-            edges = Some(compile(gpu, problem, Pass::Gather, launch, None).await?);
-        }
-
-        let sizes = launch.bands.iter().map(|band| launch.scheme.between(made, band));
-        let largest = sizes.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a.max(b)).collect());
-        let mut between = Vec::new();
-        for (n, size) in largest.unwrap_or_default().into_iter().enumerate() {
-            between.push(gpu.between(n, size).await?);
-        }
-        Ok(Self {
-            gpu: gpu.clone(),
-            problem: problem.clone(),
-            plan,
-            passes,
-            edges,
-            between,
-            kept: Arc::default(),
-            slots: Arc::default(),
-        })
+    pub(super) fn of(gpu: &Gpu, ready: Arc<Ready>) -> Self {
+        Self { gpu: gpu.clone(), ready, slots: Arc::default() }
     }
 
     /// The problem.
     #[must_use]
     pub fn problem(&self) -> &Problem {
-        &self.problem
+        &self.ready.problem
     }
 
     /// The plan.
     #[must_use]
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.ready.plan
     }
 
     pub(super) fn gpu(&self) -> &Gpu {
         &self.gpu
     }
 
-    pub(super) fn between(&self) -> &[Arc<Buffer>] {
-        &self.between
+    pub(super) fn executor(&self) -> &Executor {
+        &self.gpu.executor
     }
 
-    pub(super) fn kept(&self) -> &Kept<Ranges> {
-        &self.kept
+    pub(super) fn ready(&self) -> &Arc<Ready> {
+        &self.ready
     }
 
     pub(super) fn slots(&self) -> &Slots {
         &self.slots
     }
 
-    pub(super) fn launch(&self) -> Result<&GpuLaunch> {
-        match self.plan.launch() {
-            Launch::Gpu(launch) => Ok(launch),
-            Launch::Cpu(_) => Err(missing(self.plan.algorithm())),
-        }
+    /// Records the work into `encoder`, reading `source` and writing `destination`. Nothing is
+    /// submitted or waited for. All bands land in the one submission the caller makes of it; where
+    /// a watchdog resets GPUs that are silent for long (Windows: two seconds), split very large
+    /// work into several problems.
+    ///
+    /// Bands that do not lie in one piece in the caller's buffers (a border that wraps, planes,
+    /// columns of a row too large to bind) and a source that shares its buffer with the
+    /// destination go through buffers of our own, and need usage `COPY_SRC` of the source and
+    /// `COPY_DST` of the destination.
+    ///
+    /// The first call for a pair of ranges makes bind groups and the small buffers that passes need; they
+    /// are kept for the four pairs last used, so that later calls make nothing. Kept bind groups keep the
+    /// caller's buffers from being freed: [`GpuPrepared::forget_buffers`] lets go of them.
+    ///
+    /// # Errors
+    /// [`Error::Buffer`] where a range cannot serve; [`Error::Gpu`], [`Error::OutOfMemory`] or
+    /// [`Error::DeviceLost`] where the device refuses. In browsers errors of the device come later
+    /// and are not seen here.
+    pub fn encode(
+        &self,
+        encoder: &mut CommandEncoder,
+        source: &BufferRange<'_>,
+        destination: &BufferRange<'_>,
+    ) -> Result<()> {
+        let ready = &self.ready;
+        check_ends(source, destination, &ready.problem, &ready.problem)?;
+        let bound = bound(&ready.kept, source, destination, false, || {
+            let job = ready.job(source.buffer == destination.buffer)?;
+            self.executor().bind(&job, &ready.compiled, &ends(source, destination), false)
+        })?;
+        bound.replay(encoder);
+        Ok(())
     }
 
-    pub(super) fn edges(&self) -> Option<&Compiled> {
-        self.edges.as_ref()
-    }
-
-    pub(super) fn passes(&self) -> &[Compiled] {
-        &self.passes
+    /// Lets go of the buffers that were given to [`GpuPrepared::encode`]. Work that was recorded or
+    /// submitted keeps those it needs until it is done.
+    pub fn forget_buffers(&self) {
+        self.ready.kept.clear();
     }
 }
 
-async fn compile(
+/// Plans, and compiles.
+pub(super) async fn prepare(
     gpu: &Gpu,
     problem: &Problem,
-    pass: Pass,
-    launch: &GpuLaunch,
-    texels: Option<&Texels>,
-) -> Result<Compiled> {
-    let shader = shaders::of_pass(problem, pass, texels).ok_or_else(|| missing(Algorithm::Auto))?;
-    let mut constants = params::constants(problem, pass, launch);
-    if let Some(texels) = texels {
-        constants.extend(texels.constants(problem, pass.way(&launch.scheme)));
+    algorithm: Algorithm,
+    residence: Residence,
+) -> Result<Ready> {
+    let machine = Machine::Gpu(*gpu.limits(), residence);
+    let mut plan = plan::choose(problem, &machine, algorithm)?;
+    if let (Algorithm::Auto, Some(tuner)) = (algorithm, &gpu.tuner) {
+        let times = match tuner.ask(problem, &machine, &plan) {
+            Decision::Model => Times::new(),
+            Decision::Times(times) => times,
+            Decision::Measure(key, tried) => {
+                let times = measured(gpu, problem, &tried).await?;
+                // Where all but one could not be tried, there is nothing to choose.
+                if times.len() > 1 {
+                    tuner.learn(key, &times)?;
+                }
+                times
+            }
+        };
+        if times.len() > 1 {
+            plan = fastest(problem, &machine, plan, &times)?;
+        }
     }
-    let contents = weights::of_pass(problem, pass, launch);
-    let bytes: &[u8] = bytemuck::cast_slice(&contents);
-    if bytes.len() as u64 > gpu.limits().max_range() {
-        return Err(Error::TooLarge {
-            what: "bytes of the kernel",
-            value: bytes.len().to_string(),
-            limit: gpu.limits().max_range(),
-        });
-    }
-    let weights = checked(gpu.device(), gpu.loss(), "uploading the kernel", || {
-        gpu.constant_buffer("channelwise.weights", bytes, BufferUsages::STORAGE)
-    });
-    let weights = weights.done().await?;
-    Ok(Compiled { pass, ready: gpu.pipeline(shader, &constants).await?, weights })
+    Ready::new(&gpu.executor, gpu.limits(), problem, plan).await
 }
 
-pub(super) fn missing(algorithm: Algorithm) -> Error {
-    Error::NotApplicable {
-        algorithm,
-        engine: "gpu",
-        reason: "it has no shader for these element types".into(),
+/// Microseconds of each of these algorithms, on data of our own.
+async fn measured(gpu: &Gpu, problem: &Problem, tried: &[Algorithm]) -> Result<Times> {
+    let (executor, limits) = (&*gpu.executor, gpu.limits());
+    let machine = Machine::Gpu(*limits, Residence::Host);
+    let mut times = Times::new();
+    for algorithm in tried {
+        let plan = plan::choose(problem, &machine, *algorithm);
+        let time = match plan {
+            Ok(plan) => match Ready::new(executor, limits, problem, plan).await {
+                Ok(ready) => measure(executor, &ready).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        match time {
+            Ok(us) => times.push((*algorithm, us)),
+            // It may fit the caller's buffers, and not ours beside them.
+            Err(Error::NotApplicable { .. } | Error::TooLarge { .. }) => {}
+            Err(Error::OutOfMemory { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(times)
+}
+
+/// Does work that may take long on a thread of its own; in browsers here, between which and their compilers
+/// calls do not block.
+pub(super) async fn aside<T: wgpu::WasmNotSend + 'static>(
+    work: impl AsyncFnOnce() -> Result<T> + wgpu::WasmNotSend + 'static,
+) -> Result<T> {
+    #[cfg(target_arch = "wasm32")]
+    return work().await;
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let (sender, done) = futures_intrusive::channel::shared::oneshot_channel();
+        let named = std::thread::Builder::new().name("channelwise-prepare".into());
+        let spawned = named.spawn(move || {
+            // Where nobody waits any more, nobody is told.
+            let _ = sender.send(pollster::block_on(work()));
+        });
+        let failed = |reason: String| Error::Threads { threads: 1, reason };
+        spawned.map_err(|error| failed(error.to_string()))?;
+        let gone = || Err(failed("the thread that prepared ended early".into()));
+        done.receive().await.unwrap_or_else(gone)
     }
 }

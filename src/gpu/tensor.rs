@@ -3,11 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use wgpu::{Buffer, BufferUsages, MapMode};
+use wgpu::{Buffer, BufferUsages};
 
-use super::device::checked;
-use super::wait::{Wait, map};
-use super::{BufferRange, Gpu, buffers};
+use super::Gpu;
+use super::device::Wait;
+use super::range::BufferRange;
+use super::staging::read_back;
 use crate::{Element, ElementType, Error, Layout, Result, Shape};
 
 /// A tensor in a buffer of the device, its rows back to back: `[batch, height, width, channels]` or,
@@ -69,8 +70,7 @@ impl<T: Element> GpuTensor<T> {
             return Err(Error::TooLarge { what: "bytes of a tensor", value, limit });
         }
         let what = "making room for a tensor";
-        let made = buffers::create(gpu.device(), gpu.loss(), what, size, USAGE).now();
-        let buffer = made.map_err(|error| buffers::with_size(error, size))?;
+        let buffer = gpu.context().create(what, size, USAGE)?;
         Ok(Self::of(gpu, buffer, 0, shape))
     }
 
@@ -120,8 +120,8 @@ impl<T: Element> GpuTensor<T> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         // wgpu copies whole words.
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
-        let (device, queue) = (self.gpu.device(), self.gpu.queue());
-        checked(device, self.gpu.loss(), "uploading a tensor", || {
+        let queue = self.gpu.queue();
+        let written = self.gpu.context().checked("uploading a tensor", || {
             if !words.is_empty() {
                 queue.write_buffer(&self.buffer, self.offset, words);
             }
@@ -130,8 +130,8 @@ impl<T: Element> GpuTensor<T> {
                 last[..rest.len()].copy_from_slice(rest);
                 queue.write_buffer(&self.buffer, self.offset + words.len() as u64, &last);
             }
-        })
-        .now()
+        });
+        written.now()
     }
 
     /// The elements, in memory order, once everything submitted before is done. Not in browsers; see
@@ -166,29 +166,11 @@ impl<T: Element> GpuTensor<T> {
         if data.is_empty() {
             return Ok(());
         }
-        let size = self.size();
-        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        let what = "making room for the download";
-        let staging = gpu.pool().take(gpu.device(), gpu.loss(), what, size, usage).await?;
-        let submitted = checked(gpu.device(), gpu.loss(), "downloading a tensor", || {
-            let label = Some("channelwise.download");
-            let descriptor = wgpu::CommandEncoderDescriptor { label };
-            let mut encoder = gpu.device().create_command_encoder(&descriptor);
-            encoder.copy_buffer_to_buffer(&self.buffer, self.offset, &staging, 0, size);
-            (gpu.queue().submit([encoder.finish()]), map(&staging, MapMode::Read, size))
-        });
-        let (submission, mapped) = submitted.done().await?;
-        gpu.settled(&submission, &mapped, wait).await?;
-        {
-            let view = staging.get_mapped_range(..size);
-            let view = view.map_err(|error| gpu.lost(&error.to_string()))?;
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(data);
-            let len = bytes.len();
-            bytes.copy_from_slice(&view[..len]);
-        }
-        staging.unmap();
-        gpu.pool().give(staging);
-        Ok(())
+        let copy = |_: usize, bytes: &[u8]| {
+            let data: &mut [u8] = bytemuck::cast_slice_mut(data);
+            data.copy_from_slice(&bytes[..data.len()]);
+        };
+        read_back(&gpu.executor, &[self.range()], wait, copy).await
     }
 
     fn needs(&self, usage: BufferUsages) -> Result<()> {

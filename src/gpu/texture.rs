@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use wgpu::{CommandEncoder, Extent3d, TextureDimension, TextureFormat, TextureUsages, TextureView};
 
-use super::encode::Kept;
-use super::texel::{self, Texel, Texels};
-use super::{Gpu, GpuPrepared};
-use crate::plan::{self, Machine, Plan, Residence};
+use super::Gpu;
+use super::bound::{Bound, Compiled, Given};
+use super::prepared::aside;
+use super::program;
+use crate::lru::Lru;
+use crate::plan::job::{self, Job, Resource, Texel, Texels};
+use crate::plan::{self, Launch, Machine, Plan, Residence};
 use crate::{Algorithm, AlphaMode, Conv2d, Error, Problem, Result};
 
 /// Formats and colours for [`Gpu::prepare_texture`].
@@ -72,10 +75,17 @@ impl TextureOptions {
 /// A filter made ready for textures of one size. Made by [`Gpu::prepare_texture`].
 #[derive(Clone, Debug)]
 pub struct GpuTexturePrepared {
-    inner: GpuPrepared,
+    gpu: Gpu,
+    problem: Arc<Problem>,
+    plan: Arc<Plan>,
+    compiled: Arc<Compiled>,
+    job: Arc<Job>,
     formats: [TextureFormat; 2],
-    kept: Arc<Kept<[TextureView; 2]>>,
+    kept: Arc<Lru<[TextureView; 2], Arc<Bound>>>,
 }
+
+/// Pairs of views whose bindings are kept.
+const KEPT: usize = 4;
 
 impl Gpu {
     /// Plans `conv` for textures of this width and height and compiles what it needs, for
@@ -114,7 +124,7 @@ impl Gpu {
         size: Extent3d,
         options: &TextureOptions,
     ) -> Result<GpuTexturePrepared> {
-        pollster::block_on(self.prepare_texture_async(conv, size, options))
+        pollster::block_on(self.between_textures(conv, size, options))
     }
 
     /// [`Gpu::prepare_texture`] without blocking.
@@ -122,6 +132,16 @@ impl Gpu {
     /// # Errors
     /// The same.
     pub async fn prepare_texture_async(
+        &self,
+        conv: &Conv2d,
+        size: Extent3d,
+        options: &TextureOptions,
+    ) -> Result<GpuTexturePrepared> {
+        let (gpu, conv, options) = (self.clone(), conv.clone(), options.clone());
+        aside(async move || gpu.between_textures(&conv, size, &options).await).await
+    }
+
+    async fn between_textures(
         &self,
         conv: &Conv2d,
         size: Extent3d,
@@ -156,7 +176,7 @@ impl Gpu {
             }
         }
         // Shaders count scalars in 32 bits.
-        let counted = texel::source_pitch(&problem) as u64 * u64::from(size.height);
+        let counted = job::source_pitch(&problem) as u64 * u64::from(size.height);
         if counted > 1 << 32 {
             return Err(Error::TooLarge {
                 what: "scalars of a texture",
@@ -167,9 +187,24 @@ impl Gpu {
         let machine = Machine::Gpu(*self.limits(), Residence::Texture);
         let plan = plan::choose(&problem, &machine, options.algorithm)?;
         let texels = Texels { destination, alpha: options.alpha, linear: options.linear };
-        let inner = GpuPrepared::of_plan_with(self, &problem, plan, Some(&texels)).await?;
-        let formats = [options.source, options.destination];
-        Ok(GpuTexturePrepared { inner, formats, kept: Arc::default() })
+        let Launch::Gpu(launch) = plan.launch() else {
+            let (algorithm, reason) = (plan.algorithm(), "its plan is one of the CPU".into());
+            return Err(Error::NotApplicable { algorithm, engine: "gpu", reason });
+        };
+        let programs = job::programs(&problem, launch, Some(&texels));
+        let weights = job::weights(&problem, launch);
+        let compiled =
+            self.executor.compile(&programs, &weights, self.limits().max_range()).await?;
+        let job = job::textures(&problem, launch, self.limits(), &texels);
+        Ok(GpuTexturePrepared {
+            gpu: self.clone(),
+            problem: problem.into(),
+            plan: plan.into(),
+            compiled: compiled.into(),
+            job: job.into(),
+            formats: [options.source, options.destination],
+            kept: Arc::new(Lru::new(KEPT)),
+        })
     }
 
     /// The format, where the device can use it so.
@@ -180,8 +215,8 @@ impl Gpu {
         usage: TextureUsages,
     ) -> Result<Texel> {
         let refuse = |reason| Err(Error::Texture { which, reason });
-        let Some(texel) = Texel::of(format) else {
-            let known = Texel::ALL.map(Texel::format);
+        let Some(texel) = program::texel(format) else {
+            let known = Texel::ALL.map(program::format);
             return refuse(format!("format {format:?} is none of {known:?}"));
         };
         let allowed = format.guaranteed_format_features(self.device().features()).allowed_usages;
@@ -213,13 +248,13 @@ impl GpuTexturePrepared {
     /// The plan.
     #[must_use]
     pub fn plan(&self) -> &Plan {
-        self.inner.plan()
+        &self.plan
     }
 
     /// Width and height of the destination.
     #[must_use]
     pub fn output_size(&self) -> Extent3d {
-        let g = self.inner.problem().geometry();
+        let g = self.problem.geometry();
         extent(g.out_height, g.out_width)
     }
 
@@ -244,7 +279,7 @@ impl GpuTexturePrepared {
         source: &TextureView,
         destination: &TextureView,
     ) -> Result<()> {
-        let g = self.inner.problem().geometry();
+        let g = self.problem.geometry();
         let [from, to] = self.formats;
         let (reads, writes) = (TextureUsages::TEXTURE_BINDING, TextureUsages::STORAGE_BINDING);
         check("source", source, from, extent(g.height, g.width), reads)?;
@@ -255,16 +290,21 @@ impl GpuTexturePrepared {
                 reason: "it is the source too; a pass cannot work in place".into(),
             });
         }
-        let known = self.kept.get(|[from, to]| from == source && to == destination);
-        let recording = match known {
-            Some(recording) => recording,
+        let known = self.kept.get(|[from, to], _| from == source && to == destination);
+        let bound = match known {
+            Some(bound) => bound,
             None => {
-                let made = Arc::new(self.inner.record_textures(source, destination)?);
+                let table = [
+                    (Resource::Source, Given::View(source)),
+                    (Resource::Destination, Given::View(destination)),
+                ];
+                let made = self.gpu.executor.bind(&self.job, &self.compiled, &table, false)?;
+                let made = Arc::new(made);
                 self.kept.put([source.clone(), destination.clone()], made.clone());
                 made
             }
         };
-        recording.replay(encoder, None);
+        bound.replay(encoder);
         Ok(())
     }
 

@@ -6,34 +6,16 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::wait::Clock;
-use super::{Gpu, GpuPrepared};
-use crate::plan::{self, GpuLimits, Machine, Plan, Residence};
+use super::device::{Clock, Tuning};
+use crate::plan::{GpuLimits, Machine, Plan};
 use crate::{Algorithm, Error, Problem, Result};
 
 /// Algorithms that are tried, and by how much the model may think one slower than the best.
 const TRIED: usize = 3;
 const WITHIN: f64 = 4.0;
 
-/// How a GPU's algorithm is chosen where none is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Tuning {
-    /// By the model's costs.
-    #[default]
-    Model,
-    /// The cheapest by the model, up to three, run on the device when a problem is first prepared, for
-    /// some milliseconds each; the fastest is taken. Remembered as long as the device.
-    ///
-    /// In browsers, where there is neither a clock nor a file here, the model decides all the same.
-    Measured,
-    /// The same, and remembered in this file, by adapter, driver and version of this crate; several
-    /// programs may share it. Where it cannot be written, preparing fails ([`Error::TuningFile`]).
-    MeasuredIn(PathBuf),
-}
-
 /// Microseconds of each algorithm that was tried.
-type Times = Vec<(Algorithm, f64)>;
+pub(super) type Times = Vec<(Algorithm, f64)>;
 
 /// What was measured on a device.
 #[derive(Debug)]
@@ -61,49 +43,51 @@ impl Tuner {
         Ok(Some(Self { device, file, times: Mutex::new(times) }))
     }
 
-    /// The plan with the algorithm that is fastest on the device, given the model's.
-    pub async fn choose(
-        &self,
-        gpu: &Gpu,
-        problem: &Problem,
-        machine: &Machine,
-        plan: Plan,
-    ) -> Result<Plan> {
-        let tried = candidates(&plan);
+    /// What decides about a problem, given the model's plan.
+    pub fn ask(&self, problem: &Problem, machine: &Machine, plan: &Plan) -> Decision {
+        let tried = candidates(plan);
         if tried.len() < 2 || problem.output_len() == 0 {
-            return Ok(plan);
+            return Decision::Model;
         }
         let key = key(problem, machine, &tried);
         let known = self.times.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let times = match known {
-            Some(times) => times,
-            None => {
-                let mut times = Times::new();
-                for algorithm in &tried {
-                    match measure(gpu, problem, *algorithm).await {
-                        Ok(us) => times.push((*algorithm, us)),
-                        // It may fit the caller's buffers, and not ours beside them.
-                        Err(Error::NotApplicable { .. } | Error::TooLarge { .. }) => {}
-                        Err(Error::OutOfMemory { .. }) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                if times.len() < 2 {
-                    return Ok(plan);
-                }
-                let mut all = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-                all.insert(key.clone(), times.clone());
-                if let Some(path) = &self.file {
-                    append(path, &self.device, &key, &times)?;
-                }
-                times
-            }
-        };
-        let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-        match fastest {
-            Some((algorithm, _)) => plan.retaken(problem, machine, *algorithm, &times),
-            None => Ok(plan),
+        match known {
+            Some(times) => Decision::Times(times),
+            None => Decision::Measure(key, tried),
         }
+    }
+
+    /// Remembers what was measured.
+    pub fn learn(&self, key: String, times: &Times) -> Result<()> {
+        let mut all = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(key.clone(), times.clone());
+        match &self.file {
+            Some(path) => append(path, &self.device, &key, times),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What decides about a problem.
+pub(super) enum Decision {
+    /// The model: there is no choice worth measuring.
+    Model,
+    /// Times of this device.
+    Times(Times),
+    /// Those of these algorithms, once they are measured; remembered by this key.
+    Measure(String, Vec<Algorithm>),
+}
+
+/// The plan with the algorithm that is fastest by these times, given the model's.
+pub(super) fn fastest(
+    problem: &Problem,
+    machine: &Machine,
+    plan: Plan,
+    times: &Times,
+) -> Result<Plan> {
+    match times.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
+        Some((algorithm, _)) => plan.retaken(problem, machine, *algorithm, times),
+        None => Ok(plan),
     }
 }
 
@@ -130,14 +114,6 @@ fn key(problem: &Problem, machine: &Machine, tried: &[Algorithm]) -> String {
         "{problem}, padding {:?}, layout {:?}, activation {:?}, outputs {follow}, {limits}, {tried:?}",
         conv.padding, conv.layout, conv.activation
     ))
-}
-
-/// Microseconds of the whole problem, from one band on buffers of our own.
-async fn measure(gpu: &Gpu, problem: &Problem, algorithm: Algorithm) -> Result<f64> {
-    let machine = Machine::Gpu(*gpu.limits(), Residence::Host);
-    let plan = plan::choose(problem, &machine, algorithm)?;
-    let prepared = GpuPrepared::of_plan(gpu, problem, plan).await?;
-    prepared.measure().await
 }
 
 /// Without what separates fields and lines.

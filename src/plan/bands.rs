@@ -6,8 +6,7 @@
 
 use std::ops::Range;
 
-use super::Scheme;
-use super::edges::Axis;
+use super::gather::Axis;
 use crate::problem::Geometry;
 use crate::{Border, Error, Problem, Result};
 
@@ -39,7 +38,7 @@ pub struct Band {
 }
 
 /// What one band may use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Budget<'a> {
     /// Bytes of the source range, of the destination range and of buffers between passes, each.
     pub bytes: u64,
@@ -52,8 +51,8 @@ pub(super) struct Budget<'a> {
     pub pitch: usize,
     /// Rows or images by which a band must start.
     pub granule: usize,
-    /// What lies between passes depends on it.
-    pub scheme: &'a Scheme,
+    /// Bytes of the largest buffer between the passes of a band.
+    pub between: &'a dyn Fn(&Band) -> u64,
 }
 
 /// Bindings start at aligned offsets, and one end word may be added at each side.
@@ -253,8 +252,7 @@ impl Cutter<'_> {
         let one_place = places <= self.g.channels as u64;
         // A single pixel is never cut for its work.
         let work = one_place || places.saturating_mul(self.budget.per_place) <= self.budget.work;
-        let made = self.problem.made_by(self.budget.scheme.gathers());
-        let between = self.budget.scheme.between(made, band).into_iter().fold(0, u64::max);
+        let between = (self.budget.between)(band);
         source.max(out).max(between).saturating_add(SLACK) <= self.budget.bytes && work
     }
 }

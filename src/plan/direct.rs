@@ -1,22 +1,25 @@
 //! `direct`: tap by tap; takes every option on every engine.
 
+use super::bands::Band;
 use super::cost::{self, GpuCost, Traffic};
-use super::edges::Axis;
-use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
-use super::{Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, Scheme};
+use super::gather;
+use super::limits::{AdapterClass, CpuLimits, GpuLimits};
+use super::offer::Offer;
 use crate::Problem;
 
-pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
+/// Output rows of a task.
+pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<usize> {
     let one_thread = cost::cpu_direct(problem, limits);
     let (rows_per_task, threads) = cost::tasks(problem, limits, one_thread);
     let us = one_thread / threads as f64 + cost::wake(threads);
-    Ok((CpuLaunch { scheme: CpuScheme::Direct, rows_per_task }, us))
+    Ok((rows_per_task, us))
 }
 
-pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
+/// Invocations of a workgroup along x and y, and whether one grid works on one channel slice.
+pub(super) fn gpu(problem: &Problem, limits: &GpuLimits) -> Offer<([u32; 2], bool)> {
     let g = problem.geometry();
     // Where words hold several scalars, a slice is that many neighbouring channels.
-    let lanes = problem.output_type().per_word();
+    let lanes = problem.store().lanes();
     let sliced = lanes == 1 || !g.planar && (g.channels * g.outputs).is_multiple_of(lanes);
     limits.check_iterations((place_iterations(problem) + 1).saturating_mul(lanes as u64))?;
     let side = if limits.max_invocations >= 256 { 16 } else { 8 };
@@ -26,16 +29,11 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
         (true, AdapterClass::Software) => [64.min(limits.max_invocations), 1],
         (true, _) => [side, side],
     };
-    let launch = GpuLaunch {
-        scheme: Scheme::Direct { workgroup, sliced },
-        pitch: super::pitch(residence),
-        bands: Vec::new(),
-    };
     let cost = GpuCost::of(limits);
     let taps = problem.multiply_adds() as f64;
     // Its accesses are slower than those of the others.
     let rest = Traffic { accesses: 0.0, sums: 0.0, ..traffic(problem) };
-    Ok((launch, taps / cost.taps + cost.of_passes(&[rest])))
+    Ok(((workgroup, sliced), taps / cost.taps + cost.of_passes(&[rest])))
 }
 
 pub(super) fn traffic(problem: &Problem) -> Traffic {
@@ -49,16 +47,12 @@ pub(super) fn traffic(problem: &Problem) -> Traffic {
 }
 
 /// Loop iterations of `place` in `shaders/place.wgsl`.
-pub(super) fn place_iterations(problem: &Problem) -> u64 {
+fn place_iterations(problem: &Problem) -> u64 {
     let g = problem.geometry();
     let (kh, kw) = g.kernel;
     let weights = problem.weights();
     if problem.gathers() {
-        let rows = Axis::rows(g).loops(g.kernel.0, g.dilation.0, problem.border());
-        let columns = Axis::columns(g).loops(g.kernel.1, g.dilation.1, problem.border());
-        let each = columns.taps.saturating_mul(weights.filters as u64 + 1);
-        let row = each.saturating_add(columns.places + 3);
-        return rows.taps.saturating_mul(row).saturating_add(rows.places + 3);
+        return gather::iterations(problem);
     }
     let filters = if weights.follow.is_some() { weights.filters as u64 } else { 1 };
     filters * (kh as u64 * (kw.div_ceil(4) as u64 + 1) + 1)
@@ -67,7 +61,7 @@ pub(super) fn place_iterations(problem: &Problem) -> u64 {
 /// Invocations for `band`: one for each word of output.
 pub(super) fn grid(problem: &Problem, pitch: usize, sliced: bool, band: &Band) -> [usize; 3] {
     let g = problem.geometry();
-    let lanes = problem.output_type().per_word();
+    let lanes = problem.store().lanes();
     let (rows, columns, images) = (band.rows.len(), band.columns.len(), band.images.len());
     if sliced {
         return [columns, rows, images * (g.channels * g.outputs / lanes)];

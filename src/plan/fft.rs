@@ -8,12 +8,17 @@
 
 use std::fmt;
 
-use super::bands::SLACK;
+use super::bands::{Band, SLACK};
 use super::cost::{self, GpuCost, Traffic};
+use super::cuts::Cuts;
 use super::flat::{self, Block, Work};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Residence};
-use super::{Accuracy, Band, CpuLaunch, CpuScheme, Cuts, GpuLaunch, Offer, PAIRS, Scheme};
+use super::offer::{Accuracy, Offer};
+use crate::problem::Store;
 use crate::{ElementType, Problem};
+
+/// Pairs of planes whose products the CPU's gradient of a kernel adds up in f32; it goes on in f64.
+pub(crate) const PAIRS: usize = 64;
 
 /// Sizes of tiles, as powers of two: what the steps of `shaders/fft.wgsl` reach.
 pub(super) const SIZES: std::ops::RangeInclusive<u32> = 5..=12;
@@ -166,11 +171,11 @@ impl Tile {
     }
 }
 
-pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
+pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<Tile> {
     let g = problem.geometry();
     let weights = problem.weights();
     let size = [g.out_height, g.out_width, g.images];
-    let apart = problem.output_type() != ElementType::F32 || weights.follow.is_some();
+    let apart = problem.store() != Store::Scalar || weights.follow.is_some();
     let finish = if apart {
         flat::whole_words(problem, residence)?;
         let specialised = flat::specialised(problem, limits);
@@ -210,9 +215,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
             g.stride
         ));
     };
-    let launch =
-        GpuLaunch { scheme: Scheme::Fft(tile), pitch: super::pitch(residence), bands: Vec::new() };
-    Ok((launch, us))
+    Ok((tile, us))
 }
 
 /// Refuses what would fill tiles with NaNs.
@@ -266,7 +269,8 @@ fn cpu_tiles(problem: &Problem, cuts: &Cuts) -> impl Iterator<Item = CpuTile> {
     })
 }
 
-pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
+/// Rows and columns of tiles, and output rows of a task.
+pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<((usize, usize), usize)> {
     finite(problem)?;
     let g = problem.geometry();
     let threads = limits.threads.max(1);
@@ -283,9 +287,8 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
             "no tile of at most {CPU_POINTS} points fits taps that reach over {extent:?}"
         ));
     };
-    let scheme = CpuScheme::Fft { tile: tile.size };
     let rows_per_task = limits.cuts.task_rows.map_or(tile.rows, |rows| rows.clamp(1, tile.rows));
-    Ok((CpuLaunch { scheme, rows_per_task }, us))
+    Ok(((tile.size, rows_per_task), us))
 }
 
 /// Output rows of a part and tiles of the CPU's gradient of the kernel, and its microseconds on one thread.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::cost::{GpuCost, Traffic};
 use super::limits::{GpuLimits, Residence};
-use super::{GpuLaunch, Offer, Scheme};
+use super::offer::Offer;
 use crate::Problem;
+use crate::problem::Store;
 
 pub(super) const NOT_ON_CPU: &str = "the CPU's `direct` already works on flat rows in vectors";
 
@@ -110,7 +111,7 @@ impl Work {
             filters: problem.weights().filters,
             outputs: g.outputs,
             terms: 1,
-            packed: problem.output_type().per_word() > 1,
+            packed: problem.store() != Store::Scalar,
         }
     }
 
@@ -219,19 +220,14 @@ impl Work {
     }
 }
 
-pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
+pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<Block> {
     whole_words(problem, residence)?;
     let g = problem.geometry();
     let size = [g.out_height, g.out_width, g.images];
     let work = Work::of(problem);
     let block = work.block(size, specialised(problem, limits), limits)?;
     let traffic = work.traffic(&block, size, problem.bytes() as f64);
-    let launch = GpuLaunch {
-        scheme: Scheme::Flat(block),
-        pitch: super::pitch(residence),
-        bands: Vec::new(),
-    };
-    Ok((launch, GpuCost::of(limits).of_passes(&[traffic])))
+    Ok((block, GpuCost::of(limits).of_passes(&[traffic])))
 }
 
 /// Whether the problem's sizes become constants of its shaders.
@@ -242,8 +238,10 @@ pub(super) fn specialised(problem: &Problem, limits: &GpuLimits) -> bool {
 /// Refuses outputs in the caller's buffers whose rows share words, or the two words of four 16-bit scalars.
 pub(super) fn whole_words(problem: &Problem, residence: Residence) -> Result<(), String> {
     let g = problem.geometry();
-    let packed = problem.output_type().per_word() > 1;
-    if !packed || residence != Residence::Device || g.out_row().is_multiple_of(4) {
+    if problem.store() == Store::Scalar
+        || residence != Residence::Device
+        || g.out_row().is_multiple_of(4)
+    {
         return Ok(());
     }
     Err(format!(

@@ -2,29 +2,14 @@
 
 use std::fmt;
 
+use super::bands::Band;
+use super::launch::{GpuLaunch, Launch, Scheme};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
-use super::{Algorithm, Band, GpuLaunch, Launch, Plan, choose, cost, fft};
+use super::{Algorithm, Plan, choose, cost, fft};
 use crate::{Problem, Result};
-
-/// A shader's part in the gradients on a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Step {
-    /// Partial sums of the gradients of kernel and bias.
-    Correlate,
-    /// Partial sums of the gradients of a pointwise step.
-    Mix,
-    /// Their sums.
-    Reduce,
-    /// Through the activation behind a pointwise step.
-    Follow,
-    /// Through a pointwise step, and the activation before it.
-    Slope,
-}
 
 /// Additions one after the other in f32 of the CPU's gradient of a kernel; it goes on in f64.
 pub(crate) const DEPTH: usize = 512;
-/// The same of products of tiles, of two planes each.
-pub(crate) const PAIRS: usize = 64;
 
 /// Output scalars of a part of the CPU's, and most parts.
 const PART: usize = 1 << 17;
@@ -235,7 +220,7 @@ fn correlation(problem: &Problem, limits: &GpuLimits) -> Result<Correlation> {
     let launch = match plan.launch {
         Launch::Gpu(launch) => launch,
         Launch::Cpu(_) => GpuLaunch {
-            scheme: super::Scheme::Direct { workgroup: [1, 1], sliced: true },
+            scheme: Scheme::Direct { workgroup: [1, 1], sliced: true },
             pitch: 1,
             bands: Vec::new(),
         },

@@ -1,6 +1,12 @@
 //! What an engine needs to know to run a plan, as plain data.
 
-use super::{Accuracy, Band, Block, Tile, Traffic, Work, direct, fft, separable};
+use super::bands::Band;
+use super::cost::Traffic;
+use super::fft::{self, Tile};
+use super::flat::{Block, Work};
+use super::limits::GpuLimits;
+use super::offer::Accuracy;
+use super::{direct, separable};
 use crate::{Factors, Problem};
 
 /// The numbers an engine needs to run a plan.
@@ -75,9 +81,25 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Whether it gathers, where the problem does, and not only the edges.
-    pub(crate) fn gathers(&self) -> bool {
-        matches!(self, Self::Direct { .. })
+    /// What its passes make of the problem: all, or all but the edges.
+    pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
+        match self {
+            Self::Direct { .. } => problem,
+            Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => problem.but_for_edges(),
+        }
+    }
+
+    /// Whether its passes leave edges that have to be gathered.
+    pub(crate) fn leaves_edges(&self, problem: &Problem) -> bool {
+        problem.has_edges() && !matches!(self, Self::Direct { .. })
+    }
+
+    /// As how many each of its multiply-adds counts towards [`GpuLimits::max_work`].
+    pub(crate) fn weight(&self, limits: &GpuLimits) -> u64 {
+        match self {
+            Self::Direct { .. } => limits.slow_access(),
+            Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => 1,
+        }
     }
 
     /// Bytes of each buffer between the passes of `band`.
@@ -126,20 +148,27 @@ impl Scheme {
 }
 
 impl CpuScheme {
-    /// Whether it gathers, where the problem does, and not only the edges.
-    pub(crate) fn gathers(&self) -> bool {
-        matches!(self, Self::Direct)
+    /// What tasks make of the problem: all, or all but the edges.
+    pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
+        match self {
+            Self::Direct => problem,
+            Self::Separable(_) | Self::Fft { .. } => problem.but_for_edges(),
+        }
+    }
+
+    /// Whether tasks leave edges that have to be gathered.
+    pub(crate) fn leaves_edges(&self, problem: &Problem) -> bool {
+        problem.has_edges() && !matches!(self, Self::Direct)
     }
 }
 
 impl Launch {
-    /// Whether it gathers all of a problem that does.
-    pub(super) fn gathers(&self, problem: &Problem) -> bool {
-        problem.gathers()
-            && match self {
-                Self::Gpu(launch) => launch.scheme.gathers(),
-                Self::Cpu(launch) => launch.scheme.gathers(),
-            }
+    /// What is made of the problem: all, or all but the edges.
+    pub(super) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
+        match self {
+            Self::Gpu(launch) => launch.scheme.part_of(problem),
+            Self::Cpu(launch) => launch.scheme.part_of(problem),
+        }
     }
 
     /// Why it is not taken unasked, where it keeps less than others do.

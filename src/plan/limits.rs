@@ -121,6 +121,15 @@ impl GpuLimits {
         ))
     }
 
+    /// As how many multiply-adds one of a scalar far from its neighbours counts: GPUs that share the host's
+    /// memory wait for it.
+    pub(crate) fn slow_access(&self) -> u64 {
+        match self.class {
+            AdapterClass::Integrated | AdapterClass::Unknown => 8,
+            AdapterClass::Discrete | AdapterClass::Software => 1,
+        }
+    }
+
     /// Multiply-adds in one submission. Windows resets a GPU that does not answer for two
     /// seconds; a slow integrated GPU does some 2e11 multiply-adds a second at best and a tenth of
     /// that on a poor kernel, so this is far below it.

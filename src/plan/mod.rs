@@ -9,13 +9,15 @@ mod chain;
 mod cost;
 mod cuts;
 mod direct;
-mod edges;
 mod fft;
 mod flat;
 mod fold;
+mod gather;
 mod gradient;
+pub(crate) mod job;
 mod launch;
 mod limits;
+mod offer;
 mod pass;
 mod separable;
 
@@ -26,16 +28,17 @@ pub(crate) use chain::problems;
 pub use chain::{ChainPlan, ChainStage, chain};
 pub use cost::Traffic;
 pub use cuts::Cuts;
-pub(crate) use edges::{Rectangle, edges};
 pub use fft::{Lines, Tile};
-pub(crate) use fft::{Tiles, outputs as tile_outputs};
+pub(crate) use fft::{PAIRS, outputs as tile_outputs};
 pub use flat::Block;
-pub(crate) use flat::Work;
+pub(crate) use gather::{Rectangle, edges};
+pub(crate) use gradient::DEPTH;
 pub use gradient::{Correlation, GradientPlan, KernelGradient, gradient};
-pub(crate) use gradient::{DEPTH, PAIRS, RUN, Step};
 pub use launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
 pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
-pub(crate) use pass::{Pass, Place, fold};
+pub use offer::Accuracy;
+use offer::Offer;
+pub(crate) use pass::Pass;
 
 use crate::{Error, Problem, Result};
 
@@ -108,19 +111,6 @@ pub struct Plan {
     candidates: Vec<Candidate>,
     launch: Launch,
     accuracy: Accuracy,
-}
-
-/// How far a result may be from the exact value: with `n` taps (and the bias), `u` = 2^-24 the unit
-/// round-off of f32, and `X` the largest magnitude of the input and the border's constant,
-///
-/// `2 n u Σ|k x| + spread u X`.
-///
-/// The first part is twice the bound of a sum in any order. The second is 0 except for algorithms
-/// whose intermediate values may be larger than the result.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Accuracy {
-    /// The factor of the second part.
-    pub spread: f64,
 }
 
 impl Plan {
@@ -261,9 +251,6 @@ impl fmt::Display for Time {
     }
 }
 
-/// What an algorithm's file answers.
-type Offer<T> = std::result::Result<(T, f64), String>;
-
 /// The plan for `problem` on `machine`; `wanted` forces an algorithm.
 ///
 /// # Errors
@@ -278,7 +265,7 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
     if wanted == Algorithm::Auto {
         for (_, offer) in &mut offers {
             if let Ok((launch, _)) = offer
-                && let Some(reason) = launch.caveat(problem.made_by(launch.gathers(problem)))
+                && let Some(reason) = launch.caveat(launch.part_of(problem))
             {
                 *offer = Err(reason);
             }
@@ -317,8 +304,10 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
         let scheme = launch.scheme.clone();
         let g = problem.geometry();
         let places = g.images * g.out_height * g.out_width * g.channels;
-        let made = problem.made_by(scheme.gathers());
+        let made = scheme.part_of(problem);
+        let between = |band: &Band| scheme.between(made, band).into_iter().fold(0, u64::max);
         let sums: f64 = scheme.traffic(made).iter().map(|pass| pass.sums).sum();
+        let sums = scheme.weight(limits) as f64 * sums;
         let per_place = (sums / places.max(1) as f64).ceil() as u64;
         let budget = |bytes| bands::Budget {
             bytes,
@@ -327,7 +316,7 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
             per_place,
             pitch: launch.pitch,
             granule: granule(problem, *residence),
-            scheme: &scheme,
+            between: &between,
         };
         let usual = match (residence, &scheme) {
             (Residence::Device | Residence::Texture, _) => None,
@@ -351,50 +340,94 @@ pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result
             None => bands::cut(problem, budget(limits.band_bytes(*residence)))?,
         };
     }
-    let accuracy = launch.accuracy(problem.made_by(launch.gathers(problem)));
+    let accuracy = launch.accuracy(launch.part_of(problem));
     let title = problem.to_string();
     Ok(Plan { title, machine: *machine, algorithm, candidates, launch, accuracy })
 }
 
 fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<Launch> {
-    let cpu = |(launch, us)| (Launch::Cpu(launch), us);
-    let gpu = |(launch, us)| (Launch::Gpu(launch), us);
     if problem.gathers() && algorithm != Algorithm::Direct {
         let edges = match machine {
             _ if !problem.has_edges() => {
                 Err("the adjoint of a stride or of several filters is made by direct".into())
             }
-            Machine::Cpu(limits) => edges::cpu(problem, limits),
-            Machine::Gpu(limits, _) => edges::gpu(problem, limits),
+            Machine::Cpu(limits) => gather::cpu(problem, limits),
+            Machine::Gpu(limits, _) => gather::gpu(problem, limits),
         }?;
-        let (launch, us) = offer(algorithm, problem.made_by(false), machine)?;
+        let (launch, us) = offer(algorithm, problem.but_for_edges(), machine)?;
         return Ok((launch, us + edges));
     }
-    match (algorithm, machine) {
-        (Algorithm::Direct, Machine::Cpu(limits)) => direct::cpu(problem, limits).map(cpu),
-        (Algorithm::Flat, Machine::Cpu(_)) => Err(flat::NOT_ON_CPU.into()),
-        (Algorithm::Separable, Machine::Cpu(limits)) => separable::cpu(problem, limits).map(cpu),
-        (Algorithm::Fft, Machine::Cpu(limits)) => fft::cpu(problem, limits).map(cpu),
-        (Algorithm::Direct, Machine::Gpu(limits, residence)) => {
-            direct::gpu(problem, limits, *residence).map(gpu)
+    match machine {
+        Machine::Cpu(limits) => {
+            let (scheme, rows_per_task, us) = on_cpu(algorithm, problem, limits)?;
+            Ok((Launch::Cpu(CpuLaunch { scheme, rows_per_task }), us))
         }
-        (Algorithm::Flat, Machine::Gpu(limits, residence)) => {
-            flat::gpu(problem, limits, *residence).map(gpu)
+        Machine::Gpu(limits, residence) => {
+            let (scheme, us) = on_gpu(algorithm, problem, limits, *residence)?;
+            let (pitch, bands) = (pitch(*residence), Vec::new());
+            Ok((Launch::Gpu(GpuLaunch { scheme, pitch, bands }), us))
         }
-        (Algorithm::Separable, Machine::Gpu(limits, residence)) => {
-            separable::gpu(problem, limits, *residence).map(gpu)
-        }
-        (Algorithm::Fft, Machine::Gpu(limits, residence)) => {
-            fft::gpu(problem, limits, *residence).map(gpu)
-        }
-        (Algorithm::Auto, _) => Err("it is not an algorithm of its own".into()),
     }
 }
+
+/// What a task computes, of how many output rows, and microseconds.
+fn on_cpu(
+    algorithm: Algorithm,
+    problem: &Problem,
+    limits: &CpuLimits,
+) -> std::result::Result<(CpuScheme, usize, f64), String> {
+    Ok(match algorithm {
+        Algorithm::Direct => {
+            let (rows, us) = direct::cpu(problem, limits)?;
+            (CpuScheme::Direct, rows, us)
+        }
+        Algorithm::Flat => return Err(flat::NOT_ON_CPU.into()),
+        Algorithm::Separable => {
+            let ((factors, rows), us) = separable::cpu(problem, limits)?;
+            (CpuScheme::Separable(factors), rows, us)
+        }
+        Algorithm::Fft => {
+            let ((tile, rows), us) = fft::cpu(problem, limits)?;
+            (CpuScheme::Fft { tile }, rows, us)
+        }
+        Algorithm::Auto => return Err(NO_ALGORITHM.into()),
+    })
+}
+
+fn on_gpu(
+    algorithm: Algorithm,
+    problem: &Problem,
+    limits: &GpuLimits,
+    residence: Residence,
+) -> Offer<Scheme> {
+    Ok(match algorithm {
+        Algorithm::Direct => {
+            let ((workgroup, sliced), us) = direct::gpu(problem, limits)?;
+            (Scheme::Direct { workgroup, sliced }, us)
+        }
+        Algorithm::Flat => {
+            let (block, us) = flat::gpu(problem, limits, residence)?;
+            (Scheme::Flat(block), us)
+        }
+        Algorithm::Separable => {
+            let (passes, us) = separable::gpu(problem, limits, residence)?;
+            let separable::Passes { across, down, factors } = passes;
+            (Scheme::Separable { across, down, factors }, us)
+        }
+        Algorithm::Fft => {
+            let (tile, us) = fft::gpu(problem, limits, residence)?;
+            (Scheme::Fft(tile), us)
+        }
+        Algorithm::Auto => return Err(NO_ALGORITHM.into()),
+    })
+}
+
+const NO_ALGORITHM: &str = "it is not an algorithm of its own";
 
 /// Rows (or images) by which bands must start, so that no word of a packed byte output belongs to
 /// two of them.
 fn granule(problem: &Problem, residence: Residence) -> usize {
-    let word = problem.output_type().per_word();
+    let word = problem.store().lanes();
     match residence {
         Residence::Host | Residence::Texture => 1,
         Residence::Device if problem.geometry().out_row().is_multiple_of(word) => 1,

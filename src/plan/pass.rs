@@ -1,6 +1,10 @@
 //! The passes of a scheme: what each computes, from where to where, and on which grid.
 
-use super::{Band, Block, GpuLaunch, Lines, Scheme, Step, Tiles, Work, direct, fft, separable};
+use super::bands::Band;
+use super::fft::{self, Lines, Tiles};
+use super::flat::{Block, Work};
+use super::launch::{GpuLaunch, Scheme};
+use super::{direct, separable};
 use crate::Problem;
 
 /// One shader's work on a band.
@@ -24,17 +28,24 @@ pub(crate) enum Pass {
     Back,
     /// The shader of `Flat` from the filters' sums to outputs, where `Back` cannot make them.
     Finish,
-    /// One of gradients, which no scheme has.
-    Gradient(Step),
 }
 
-/// What a pass reads or writes.
+/// What a pass reads and writes: a buffer between passes, by its number in [`Scheme::between`], or the
+/// source and the destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Source,
-    /// A buffer between passes: its number in [`Scheme::between`].
-    Between(usize),
-    Destination,
+pub(crate) struct Ends {
+    pub reads: Option<usize>,
+    pub writes: Option<usize>,
+}
+
+impl Ends {
+    pub fn reads_source(self) -> bool {
+        self.reads.is_none()
+    }
+
+    pub fn writes_destination(self) -> bool {
+        self.writes.is_none()
+    }
 }
 
 impl Pass {
@@ -51,19 +62,18 @@ impl Pass {
         }
     }
 
-    /// From where it reads, and to where it writes.
-    pub fn way(self, scheme: &Scheme) -> [Place; 2] {
+    /// What it reads and writes.
+    pub fn ends(self, scheme: &Scheme) -> Ends {
         let last = *Self::of(scheme).last().unwrap_or(&self) == self;
-        match self {
-            Self::Direct | Self::Gather | Self::Flat | Self::Gradient(_) => {
-                [Place::Source, Place::Destination]
-            }
-            Self::Across | Self::Forward => [Place::Source, Place::Between(0)],
-            Self::Down | Self::Finish => [Place::Between(0), Place::Destination],
-            Self::Multiply => [Place::Between(0), Place::Between(1)],
-            Self::Back if last => [Place::Between(1), Place::Destination],
-            Self::Back => [Place::Between(1), Place::Between(0)],
-        }
+        let (reads, writes) = match self {
+            Self::Direct | Self::Gather | Self::Flat => (None, None),
+            Self::Across | Self::Forward => (None, Some(0)),
+            Self::Down | Self::Finish => (Some(0), None),
+            Self::Multiply => (Some(0), Some(1)),
+            Self::Back if last => (Some(1), None),
+            Self::Back => (Some(1), Some(0)),
+        };
+        Ends { reads, writes }
     }
 
     /// The block of an invocation of `flat`'s shader.
@@ -107,15 +117,13 @@ impl Pass {
             Self::Across => separable::rows(problem, band.rows.len()),
             Self::Direct | Self::Gather | Self::Flat | Self::Down => band.rows.len(),
             Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
-            Self::Gradient(_) => band.rows.len(),
         }
     }
 
     /// Values that one invocation makes.
     pub fn outputs(self, problem: &Problem, launch: &GpuLaunch) -> usize {
         match self {
-            Self::Direct | Self::Gather => 4 / problem.output_type().bytes(),
-            Self::Gradient(_) => 1,
+            Self::Direct | Self::Gather => problem.store().lanes(),
             // Real parts and imaginary parts.
             Self::Forward | Self::Multiply | Self::Back => {
                 self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)

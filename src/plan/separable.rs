@@ -3,17 +3,28 @@
 //! Two passes of the shader of `flat`. The first makes, for every row factor, the rows that the band
 //! needs, those beyond the input included; so the second meets no border.
 
+use super::bands::{Band, SLACK};
 use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
 use super::limits::{CpuLimits, GpuLimits, Residence};
-use super::{Accuracy, Band, CpuLaunch, CpuScheme, GpuLaunch, Offer, Scheme};
+use super::offer::{Accuracy, Offer};
 use crate::kernel::factors;
 use crate::{ElementType, Factors, Problem};
 
 /// Most row factors: the sums an invocation of the first pass keeps.
 const MAX_TERMS: usize = 16;
 
-pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<GpuLaunch> {
+/// The two passes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Passes {
+    /// Along rows, every row factor a filter.
+    pub across: Block,
+    /// Along columns, adding up the terms.
+    pub down: Block,
+    pub factors: Factors,
+}
+
+pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<Passes> {
     flat::whole_words(problem, residence)?;
     let g = problem.geometry();
     let factors = found(problem)?;
@@ -21,7 +32,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     // A band is one output pixel at least.
     let pixel = scalars(problem, 1, 1, 1, terms).saturating_mul(ElementType::F32.bytes() as u64);
     let most = limits.band_bytes(residence);
-    if pixel.saturating_add(super::bands::SLACK) > most {
+    if pixel.saturating_add(SLACK) > most {
         return Err(format!(
             "between the passes lie {pixel} bytes for one output pixel, and the limit is {most}"
         ));
@@ -33,15 +44,12 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let size = [g.out_height, g.out_width, g.images];
     let second = down(work, terms).block(size, specialised, limits)?;
     let traffic = traffic(problem, terms, [&first, &second]);
-    let launch = GpuLaunch {
-        scheme: Scheme::Separable { across: first, down: second, factors },
-        pitch: super::pitch(residence),
-        bands: Vec::new(),
-    };
-    Ok((launch, GpuCost::of(limits).of_passes(&traffic)))
+    let passes = Passes { across: first, down: second, factors };
+    Ok((passes, GpuCost::of(limits).of_passes(&traffic)))
 }
 
-pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
+/// Factors, and output rows of a task.
+pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<(Factors, usize)> {
     let g = problem.geometry();
     let factors = found(problem)?;
     let one_thread = cost::cpu_separable(problem, factors.terms(), limits);
@@ -49,7 +57,7 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<CpuLaunch> {
     // Row sums that two tasks need are made by both.
     let again = 1.0 + (g.extent().0 - 1) as f64 / (rows_per_task * g.stride.0) as f64;
     let us = one_thread * again / threads as f64 + cost::wake(threads);
-    Ok((CpuLaunch { scheme: CpuScheme::Separable(factors), rows_per_task }, us))
+    Ok(((factors, rows_per_task), us))
 }
 
 /// What the passes do; what lies between is written once and read once.

@@ -4,6 +4,7 @@ mod cpu;
 mod gradient;
 
 use super::bands::{Budget, cut};
+use super::pass::fold;
 use super::*;
 use crate::{Activation, Border, Conv2d, ElementType, Kernel, Layout, Padding, Pointwise, Shape};
 
@@ -377,6 +378,8 @@ fn bands_cover_every_output_once_and_hold_what_it_needs() {
             .collect();
         for bytes in [800, 1200, 2000, 4000, 20_000, 1 << 20] {
             let scheme = &schemes[bytes as usize / 400 % schemes.len()];
+            let between =
+                |band: &Band| scheme.between(&problem, band).into_iter().fold(0, u64::max);
             let budget = Budget {
                 bytes,
                 textures: false,
@@ -384,7 +387,7 @@ fn bands_cover_every_output_once_and_hold_what_it_needs() {
                 per_place: 15,
                 pitch: 4,
                 granule: 1,
-                scheme,
+                between: &between,
             };
             let Ok(bands) = cut(&problem, budget) else { continue };
             cuts = cuts.max(bands.len());

@@ -1,6 +1,6 @@
 //! The adjoint of a convolution.
 
-use super::{Geometry, MAX_AXIS, MAX_COORDINATE, Problem, Weights, checked};
+use super::{Geometry, MAX_AXIS, MAX_COORDINATE, Problem, Way, Weights, checked};
 use crate::{Activation, Border, Conv2d, ElementType, Error, Padding, Result, Shape};
 
 /// The problem of the adjoint that takes a tensor of this shape.
@@ -15,7 +15,7 @@ pub(super) fn problem(
 ) -> Result<Problem> {
     let forward = forward(conv, shape)?;
     let weights = Weights::linear(conv);
-    let problem = |geometry: Geometry, weights: Weights, border: Border, gathers: bool| Problem {
+    let problem = |geometry: Geometry, weights: Weights, border: Border, way: Way| Problem {
         conv: conv.clone(),
         input_shape: shape,
         output_shape: forward.input_shape,
@@ -24,21 +24,20 @@ pub(super) fn problem(
         geometry,
         weights,
         border,
-        gathers,
-        inner: None,
+        way,
         texels: false,
     };
     let back = match convolution(&forward, weights.filters) {
         Some((geometry, folds)) => {
             countable(&geometry)?;
-            Some((problem(geometry, weights.clone().turned(), Border::ZERO, false), folds))
+            Some((problem(geometry, weights.clone().turned(), Border::ZERO, Way::Taps), folds))
         }
         None => None,
     };
-    let inner = match back {
+    let way = match back {
         Some((back, false)) => return Ok(back),
-        Some((back, true)) => Some(Box::new(back)),
-        None => None,
+        Some((back, true)) => Way::GatherEdges(Box::new(back)),
+        None => Way::Gather,
     };
     let there = forward.geometry;
     let geometry = Geometry {
@@ -50,7 +49,7 @@ pub(super) fn problem(
         outputs: 1,
         ..there
     };
-    Ok(Problem { inner, ..problem(geometry, weights, conv.border, true) })
+    Ok(problem(geometry, weights, conv.border, way))
 }
 
 impl Problem {

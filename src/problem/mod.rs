@@ -18,8 +18,8 @@ use crate::{Border, Conv2d, ElementType, Error, Layout, Padding, Result, Shape};
 
 /// The largest coordinate in a flat row: shaders count in 32-bit integers.
 const MAX_COORDINATE: u64 = i32::MAX as u64;
-/// The longest padded axis and kernel: reflections double a length.
-const MAX_AXIS: u64 = 1 << 30;
+/// The longest padded axis and kernel: reflections double a length, and so shaders step.
+const MAX_AXIS: u64 = (1 << 30) - 1;
 
 /// What is to be computed, checked.
 ///
@@ -42,13 +42,43 @@ pub struct Problem {
     weights: Weights,
     /// What the engines meet beyond the edges.
     border: Border,
-    /// Whether outputs gather what they were read for: `geometry` and `weights` are those of a
-    /// convolution from output to input.
-    gathers: bool,
-    /// What gathers, but for the pixels that the border continues.
-    inner: Option<Box<Self>>,
+    way: Way,
     /// Whether input and output are textures.
     texels: bool,
+}
+
+/// Which way a problem's outputs are made.
+#[derive(Clone, Debug, PartialEq)]
+enum Way {
+    /// Taps read the input: a convolution.
+    Taps,
+    /// Outputs gather what they were read for: geometry, weights and border are those of a
+    /// convolution from output to input.
+    Gather,
+    /// The same, and all but the pixels that the border continues is this convolution as well.
+    GatherEdges(Box<Problem>),
+}
+
+/// What an output is stored as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// A scalar fills a word of 32 bits.
+    Scalar,
+    /// So many scalars share a word.
+    Word(usize),
+    /// A texel, which is four scalars, or one of four that are stored at once.
+    Texel,
+}
+
+impl Store {
+    /// Scalars that are stored at once.
+    pub fn lanes(self) -> usize {
+        match self {
+            Self::Scalar => 1,
+            Self::Word(scalars) => scalars,
+            Self::Texel => 4,
+        }
+    }
 }
 
 impl Problem {
@@ -150,15 +180,13 @@ impl Problem {
             geometry,
             weights,
             border: conv.border,
-            gathers: false,
-            inner: None,
+            way: Way::Taps,
             texels: false,
         })
     }
 
-    /// The same for a texture `[height, width, channels]`, whatever the layout. Four scalars of its output
-    /// are written at once, as those of bytes are, and planned like them. `finite`: its format knows no
-    /// infinities.
+    /// The same for a texture `[height, width, channels]`, whatever the layout, whose texels are f32 to
+    /// those who filter them. `finite`: its format knows no infinities.
     pub(crate) fn of_texels(conv: &Conv2d, shape: [usize; 3], finite: bool) -> Result<Self> {
         if conv.adjoint {
             return Err(Error::argument("adjoint", true, "textures know no adjoint"));
@@ -174,7 +202,7 @@ impl Problem {
                 "textures hold one output per channel, so one filter or a pointwise step to one is needed",
             ));
         }
-        Ok(Self { output_type: ElementType::U8, texels: true, ..problem })
+        Ok(Self { texels: true, ..problem })
     }
 
     /// What was asked for.
@@ -223,7 +251,7 @@ impl Problem {
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
         let g = &self.geometry;
-        let (rows, columns) = match self.gathers {
+        let (rows, columns) = match self.gathers() {
             true => (g.height, g.width),
             false => (g.out_height, g.out_width),
         };
@@ -255,21 +283,32 @@ impl Problem {
     /// Whether outputs gather what they were read for by the convolution that geometry, weights and
     /// border describe, from output to input.
     pub(crate) fn gathers(&self) -> bool {
-        self.gathers
-    }
-
-    /// The problem that an algorithm makes: the convolution that it is but for the edges, unless it
-    /// `gathers` all of it.
-    pub(crate) fn made_by(&self, gathers: bool) -> &Self {
-        match &self.inner {
-            Some(inner) if !gathers => inner,
-            _ => self,
+        match self.way {
+            Way::Taps => false,
+            Way::Gather | Way::GatherEdges(_) => true,
         }
     }
 
-    /// Whether all but the edges is a convolution.
+    /// The convolution that it is but for the edges, where it gathers and all else is one; else itself.
+    pub(crate) fn but_for_edges(&self) -> &Self {
+        match &self.way {
+            Way::GatherEdges(convolution) => convolution,
+            Way::Taps | Way::Gather => self,
+        }
+    }
+
+    /// Whether it gathers, and all but the edges is a convolution.
     pub(crate) fn has_edges(&self) -> bool {
-        self.inner.is_some()
+        matches!(self.way, Way::GatherEdges(_))
+    }
+
+    /// What outputs are stored as.
+    pub(crate) fn store(&self) -> Store {
+        match self.output_type.per_word() {
+            _ if self.texels => Store::Texel,
+            1 => Store::Scalar,
+            scalars => Store::Word(scalars),
+        }
     }
 
     /// Row and column of the input on which the kernel stands for the output at `(row, column)`: with its

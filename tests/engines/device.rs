@@ -1,6 +1,7 @@
 //! Devices: low limits, bands, the caller's buffers, loss. On whatever adapter the environment
 //! names, software included.
 
+use channelwise::plan::AdapterClass;
 use channelwise::wgpu::{self, BufferUsages};
 use channelwise::{
     Activation, Algorithm, Border, BufferRange, Conv2d, Element, ElementType, Engine, Error, Gpu,
@@ -431,9 +432,7 @@ fn encode_refuses_ranges_that_cannot_serve() {
 #[test]
 fn a_borrowed_device_serves() {
     let Some(own) = gpu_with(None) else { return };
-    let gpu =
-        Gpu::from_device(own.adapter_info().clone(), own.device().clone(), own.queue().clone())
-            .unwrap();
+    let gpu = Gpu::from_device(own.device().clone(), own.queue().clone()).unwrap();
     let conv = Conv2d::new(kernel(3, 3, 1));
     let shape = [1, 20, 30, 3];
     assert_same(
@@ -476,12 +475,10 @@ fn a_driver_that_counts_iterations_is_not_believed() {
 fn plans_for_every_kind_of_adapter_give_the_same_bits() {
     let Some(own) = gpu_with(None) else { return };
     let as_is = Engine::from(own.clone());
-    for kind in
-        [wgpu::DeviceType::DiscreteGpu, wgpu::DeviceType::IntegratedGpu, wgpu::DeviceType::Other]
-    {
-        let mut info = own.adapter_info().clone();
-        (info.name, info.device_type) = ("another".into(), kind);
-        let gpu = Gpu::from_device(info, own.device().clone(), own.queue().clone()).unwrap();
+    for kind in [AdapterClass::Discrete, AdapterClass::Integrated, AdapterClass::Unknown] {
+        let options = GpuOptions::new().planned_as(kind);
+        let (device, queue) = (own.device().clone(), own.queue().clone());
+        let gpu = Gpu::from_device_with(device, queue, &options).unwrap();
         assert!(!gpu.is_software());
         let pretended = Engine::from(gpu);
         for channels in [1, 2, 3, 4, 5, 6, 7, 8] {
@@ -520,12 +517,7 @@ fn a_lost_device_is_an_error_and_a_new_one_works() {
     for borrowed in [false, true] {
         let Some(mut gpu) = gpu_with(None) else { return };
         if borrowed {
-            gpu = Gpu::from_device(
-                gpu.adapter_info().clone(),
-                gpu.device().clone(),
-                gpu.queue().clone(),
-            )
-            .unwrap();
+            gpu = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).unwrap();
         }
         let engine = Engine::from(gpu.clone());
         let before = engine.run(&conv, &x).unwrap();
@@ -577,7 +569,9 @@ fn a_second_encode_makes_nothing() {
     let want = reference::run(&problem, &x);
     let made = || {
         let counters = gpu.device().get_internal_counters().hal;
-        [counters.buffers.read(), counters.bind_groups.read(), counters.compute_pipelines.read()]
+        let pool = gpu.pool_stats();
+        let kept = [counters.buffers.read(), counters.compute_pipelines.read()];
+        (kept, pool.made, pool.reused, pool.bound)
     };
     let buffer = || {
         gpu.device().create_buffer(&wgpu::BufferDescriptor {

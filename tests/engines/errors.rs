@@ -21,6 +21,7 @@ fn variant(error: &Error) -> &'static str {
         Error::NoAdapter { .. } => "NoAdapter",
         Error::Device { .. } => "Device",
         Error::DeviceLost { .. } => "DeviceLost",
+        Error::Timeout { .. } => "Timeout",
         Error::OutOfMemory { .. } => "OutOfMemory",
         Error::Gpu { .. } => "Gpu",
         Error::Buffer { .. } => "Buffer",
@@ -287,7 +288,7 @@ fn more_outputs_than_the_axes_can_hold() {
 #[test]
 fn sizes_that_cannot_be_counted() {
     const HUGE: usize = usize::MAX;
-    let (limit, row) = ((1usize << 30).to_string(), i32::MAX.to_string());
+    let (limit, row) = (((1usize << 30) - 1).to_string(), i32::MAX.to_string());
     for shape in [[HUGE; 4], [1, HUGE, 8, 3], [1, 8, HUGE, 3], [1, 8, 8, HUGE], [HUGE, 8, 8, 3]] {
         for layout in [Layout::Nhwc, Layout::Nchw] {
             for padding in [Padding::Same, Padding::Valid, Padding::Full, Padding::all(3)] {
@@ -297,7 +298,7 @@ fn sizes_that_cannot_be_counted() {
         }
     }
     // One below and one above.
-    let most = (1 << 30) - 2;
+    let most = (1 << 30) - 3;
     assert!(problem(&box3(), [most, 1]).is_ok());
     usage(problem(&box3(), [most + 1, 1]), "TooLarge", &["padded height", &limit]);
     usage(problem(&box3(), [1, most + 1]), "TooLarge", &["padded width", &limit]);
@@ -309,7 +310,7 @@ fn sizes_that_cannot_be_counted() {
 #[test]
 fn paddings_dilations_and_strides_that_cannot_be_counted() {
     const HUGE: usize = usize::MAX;
-    let limit = (1usize << 30).to_string();
+    let limit = ((1usize << 30) - 1).to_string();
     let shape = [1, 8, 8, 3];
     for conv in [padded(HUGE, 0, 0, 0), padded(0, HUGE, 0, 0), padded(HUGE, HUGE, HUGE, HUGE)] {
         usage(problem(&conv, shape), "TooLarge", &["padded height", &HUGE.to_string(), &limit]);
@@ -516,6 +517,7 @@ fn what_is_at_fault() {
         Error::NoAdapter { wanted: "any".into(), found: "none".into() },
         Error::Device { adapter: "x".into(), reason: text() },
         Error::DeviceLost { doing: "submitting", reason: text() },
+        Error::Timeout { doing: "waiting", after: std::time::Duration::from_secs(2) },
         Error::OutOfMemory { place: "host", what: "the output", bytes: 9 },
         Error::Gpu { doing: "submitting", message: text() },
         Error::Threads { threads: 9, reason: text() },

@@ -17,6 +17,7 @@ mod gradients;
 mod images;
 #[cfg(feature = "learn")]
 mod learn;
+mod losses;
 mod properties;
 mod seams;
 mod tensors;

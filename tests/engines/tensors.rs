@@ -250,8 +250,7 @@ fn a_lost_device_is_an_error() {
 }
 
 fn borrow(own: &Gpu, options: &GpuOptions) -> Gpu {
-    let (info, device, queue) = (own.adapter_info(), own.device(), own.queue());
-    Gpu::from_device_with(info.clone(), device.clone(), queue.clone(), options).unwrap()
+    Gpu::from_device_with(own.device().clone(), own.queue().clone(), options).unwrap()
 }
 
 /// The adapter, as an app finds it.
@@ -282,8 +281,7 @@ fn app_device(adapter: &wgpu::Adapter, features: wgpu::Features) -> (wgpu::Devic
 #[test]
 fn a_borrowed_device_keeps_its_callbacks() {
     let Some(adapter) = app_adapter() else { return };
-    let (info, (device, queue)) =
-        (adapter.get_info(), app_device(&adapter, wgpu::Features::empty()));
+    let (device, queue) = app_device(&adapter, wgpu::Features::empty());
     let (errors, losses) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let told = errors.clone();
     device.on_uncaptured_error(Arc::new(move |_| {
@@ -293,7 +291,7 @@ fn a_borrowed_device_keeps_its_callbacks() {
     device.set_device_lost_callback(move |_, _| {
         told.fetch_add(1, Ordering::SeqCst);
     });
-    let gpu = Gpu::from_device(info, device.clone(), queue).unwrap();
+    let gpu = Gpu::from_device(device.clone(), queue).unwrap();
     let conv = Conv2d::new(Kernel::gaussian(5, 1.0).unwrap());
     let x = Array3::from_elem((20, 30, 3), 0.5f32);
     let tensor = GpuTensor::from_array(&gpu, &x).unwrap();
@@ -388,7 +386,7 @@ fn a_pipeline_cache_is_used_where_there_can_be_one() {
     let Some(adapter) = app_adapter() else { return };
     let on = |(device, queue): (wgpu::Device, wgpu::Queue), cache| {
         let options = GpuOptions::new().pipeline_cache(cache);
-        Gpu::from_device_with(adapter.get_info(), device, queue, &options).unwrap()
+        Gpu::from_device_with(device, queue, &options).unwrap()
     };
     let without = || app_device(&adapter, wgpu::Features::empty());
     let want = run(&on(without(), None));

@@ -509,7 +509,7 @@ fn textures_that_cannot_serve_are_refused() {
     let error = bare.prepare_texture(&conv, size, &rgba).unwrap_err();
     assert!(error.to_string().contains("max_storage_textures_per_shader_stage is 0"), "{error}");
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
-    let plain = Gpu::from_device(gpu.adapter_info().clone(), device, queue).unwrap();
+    let plain = Gpu::from_device(device, queue).unwrap();
     let bgra = rgba.clone().destination(Bgra8Unorm);
     let error = plain.prepare_texture(&conv, size, &bgra).unwrap_err();
     assert!(matches!(error, Error::Texture { which: "destination", .. }), "{error}");
@@ -585,7 +585,7 @@ fn textures_that_cannot_serve_are_refused() {
     let adapter = block_on(instance.request_adapter(&Default::default())).unwrap();
     let [one, other] = [(); 2].map(|()| {
         let (device, queue) = block_on(adapter.request_device(&Default::default())).unwrap();
-        Gpu::from_device(adapter.get_info(), device, queue).unwrap()
+        Gpu::from_device(device, queue).unwrap()
     });
     let prepared = one.prepare_texture(&conv, size, &rgba).unwrap();
     let mut encoder = one.device().create_command_encoder(&Default::default());

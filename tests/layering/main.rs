@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use rules::{BACKWARDS, IMPURE, MAY_NAME, MOST_LINES, OUTSIDE, lists};
+use rules::{BACKWARDS, IMPURE, MAY_NAME, MOST_LINES, ORDER, OUTSIDE, lists};
 use source::{Named, Source};
 
 /// A part of a room, and another that it names.
@@ -134,6 +134,11 @@ fn leads<'a>(steps: impl Iterator<Item = &'a Step> + Clone, from: &'a str, to: &
     seen.contains(to)
 }
 
+/// Whether a part is one of this room's own.
+fn is_in(part: &str, room: &str) -> bool {
+    part.rsplit_once('/').is_some_and(|(own, _)| own == room)
+}
+
 /// Everything that is against the rules, with its place.
 fn check(all: &[Source]) -> Vec<String> {
     let sources = Sources::new(all);
@@ -159,6 +164,16 @@ fn check(all: &[Source]) -> Vec<String> {
                 let rule = format!("`{name}` is public, but src/lib.rs does not re-export it");
                 refuse(&source.file, *line, rule);
             }
+        }
+    }
+    for ((a, b), (file, line)) in &sources.steps() {
+        let Some((room, order)) = ORDER.iter().find(|(room, _)| is_in(a, room)) else { continue };
+        let place = |part: &str| order.split(' ').position(|p| part[room.len() + 1..] == *p);
+        match (place(a), place(b)) {
+            (Some(a), Some(b)) if b < a => {}
+            (Some(_), Some(_)) => refuse(file, *line, format!("`{a}` is below `{b}`")),
+            (None, _) => refuse(file, *line, format!("`{a}` has no place in its room's order")),
+            (_, None) => refuse(file, *line, format!("`{b}` has no place in its room's order")),
         }
     }
     let mut steps = sources.steps();
@@ -253,7 +268,14 @@ fn violations_are_seen() {
         ("src/plan/limits.rs", "use super::cost::X;", 1, "`plan/limits` names `plan/cost`"),
         ("src/plan/limits.rs", "use super::Traffic;", 1, "`plan/limits` names `plan/cost`"),
         ("src/bin/channelwise/values.rs", "use crate::args;", 1, "which leads back to it"),
-        ("src/gpu/buffers.rs", "use super::gradient::X;", 1, "`gpu/buffers` names `gpu/gradient`"),
+        (
+            "src/gpu/staging.rs",
+            "use super::gradient::X;",
+            1,
+            "`gpu/staging` is below `gpu/gradient`",
+        ),
+        ("src/plan/job/params.rs", "use super::chain::X;", 1, "is below `plan/job/chain`"),
+        ("src/gpu/newcomer.rs", "use super::range::X;", 1, "`gpu/newcomer` has no place"),
     ];
     let sources = sources();
     for (file, text, line, rule) in cases {

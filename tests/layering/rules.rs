@@ -7,16 +7,17 @@ pub const MAY_NAME: &[(&str, &str)] = &[
     ("border", ""),
     ("color", ""),
     ("element", ""),
+    ("lru", ""),
     ("shape", ""),
     // An error tells which algorithm did not apply.
     ("error", "plan::Algorithm"),
     ("kernel", "error"),
     ("conv", "activation border element error kernel shape"),
     ("problem", "activation border conv element error kernel shape"),
-    ("plan", "activation border conv element error kernel problem shape"),
+    ("plan", "activation border color conv element error kernel problem shape"),
     ("cpu", "activation border color conv element error kernel plan problem shape"),
-    ("gpu", "activation border color conv element error kernel plan problem shape"),
-    ("engine", "activation border color conv cpu element error gpu kernel plan problem shape"),
+    ("gpu", "activation border color conv element error kernel lru plan problem shape"),
+    ("engine", "activation border color conv cpu element error gpu kernel lru plan problem shape"),
     ("image", "activation color conv element engine error problem shape"),
     ("learn", "conv element engine error kernel shape"),
     // The law shares the arithmetic of shapes with what it judges, and nothing else.
@@ -36,6 +37,8 @@ pub const OUTSIDE: &[(&str, &str)] = &[
     ("rand_pcg", "learn"),
     ("safetensors", "learn"),
     ("pollster", "engine gpu image bin"),
+    ("log", "gpu"),
+    ("wasm_bindgen_futures", "gpu"),
     ("naga", ""),
 ];
 
@@ -44,19 +47,24 @@ pub const IMPURE: &str = "env fs io net process sync thread time";
 
 /// Names inside a room that go against its order, so that files go in circles. New rows are not
 /// welcome: what both files need goes into one below them.
-pub const BACKWARDS: &[(&str, &str)] = &[
-    ("cpu/square", "cpu/sums"),
-    ("gpu/device", "gpu/tuning"),
-    ("gpu/prepared", "gpu/encode"),
-    ("gpu/prepared", "gpu/run"),
-    ("gpu/recording", "gpu/encode"),
-    ("plan/edges", "plan/direct"),
-    ("plan/fft", "plan/gradient"),
-    ("plan/launch", "plan/bands"),
-    ("plan/launch", "plan/direct"),
-    ("plan/launch", "plan/fft"),
-    ("plan/launch", "plan/flat"),
-    ("plan/launch", "plan/separable"),
+pub const BACKWARDS: &[(&str, &str)] = &[("cpu/square", "cpu/sums")];
+
+/// The parts of a room from the bottom up: each may name those before it.
+pub const ORDER: &[(&str, &str)] = &[
+    (
+        "plan",
+        "cuts limits cost offer gather bands direct flat separable fft launch pass fold gradient chain job",
+    ),
+    (
+        "plan/job",
+        "shader codes placement texels constants params weights pixels forward chain gradient",
+    ),
+    (
+        "gpu",
+        "device range program bound executor staging ready measure tuning prepared host tensor apply chain frames texture gradient",
+    ),
+    ("gpu/device", "options adapter limits loss memory wait poller requirements stamps"),
+    ("gpu/program", "files module texel pipelines planned"),
 ];
 
 pub const MOST_LINES: usize = 500;

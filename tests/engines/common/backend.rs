@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 
+use channelwise::plan::AdapterClass;
 use channelwise::{Algorithm, Cpu, Engine, Gpu, GpuOptions, wgpu};
 
 /// Which code does the work.
@@ -154,9 +155,9 @@ pub(crate) fn pretended_devices() -> &'static [Backend] {
         all_of(
             "pretended ",
             gpu_of(&options).map(|own| {
-                let mut info = own.adapter_info().clone();
-                (info.name, info.device_type) = ("another".into(), wgpu::DeviceType::DiscreteGpu);
-                Gpu::from_device(info, own.device().clone(), own.queue().clone()).unwrap()
+                let options = GpuOptions::new().planned_as(AdapterClass::Discrete);
+                let (device, queue) = (own.device().clone(), own.queue().clone());
+                Gpu::from_device_with(device, queue, &options).unwrap()
             }),
         )
     })

@@ -222,7 +222,7 @@ fn tensors_on_the_device() {
 
     // What a tensor is not is told.
     let problem = Problem::new(&conv, [2, 20, 30, 3], F32, F32).unwrap();
-    let prepared = pollster::block_on(gpu.prepare_backward(&problem)).unwrap();
+    let prepared = gpu.prepare_backward(&problem).unwrap();
     let only = prepared.apply_weights(&tx, &tdy).unwrap();
     assert!(only.input.is_none());
     let error = prepared.apply(&tx, &tx).unwrap_err();
@@ -236,7 +236,7 @@ fn tensors_on_the_device() {
     let narrow =
         Problem::new(&Conv2d::new(Kernel::sobel_x()), [4, 5], F32, channelwise::ElementType::U8)
             .unwrap();
-    let error = pollster::block_on(gpu.prepare_backward(&narrow)).unwrap_err();
+    let error = gpu.prepare_backward(&narrow).unwrap_err();
     assert!(matches!(error, Error::Argument { .. }), "{error}");
 }
 

@@ -1,0 +1,389 @@
+//! Jobs on their buffers: what was compiled for them, and what is recorded.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wgpu::{
+    BindGroup, BindingResource, Buffer, BufferUsages, CommandEncoder, ComputePipeline, QuerySet,
+    TextureView,
+};
+
+use super::device::{Context, Room};
+use super::program::Ready;
+use super::range::BufferRange;
+use crate::lru::Lru;
+use crate::plan::job::{BASES, Binding, Command, Dispatch, Job, Params, Resource};
+use crate::{Error, Result};
+
+/// Parameter buffers that are kept with what was compiled: jobs on tensors that begin at aligned bytes
+/// have equal ones.
+const KEPT_PARAMS: usize = 4;
+
+/// What runs the programs of a job, and what they read as weights.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    ready: Vec<Ready>,
+    weights: Vec<Option<Buffer>>,
+    params: Lru<Vec<u8>, Buffer>,
+    /// Room that was shared last, so that it does not go from call to call.
+    rooms: Mutex<Vec<Arc<Room>>>,
+}
+
+/// What a resource is, of those that a job does not bring along.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Given<'a> {
+    Range(BufferRange<'a>),
+    View(&'a TextureView),
+}
+
+/// Which resource is what.
+pub(super) type Table<'a> = [(Resource, Given<'a>)];
+
+/// A job on its buffers: what is to be recorded.
+#[derive(Debug)]
+pub(super) struct Bound {
+    steps: Vec<Step>,
+    /// Others must not take what is bound here.
+    _rooms: Vec<Arc<Room>>,
+}
+
+/// A command on its buffers.
+#[derive(Debug)]
+pub(super) enum Step {
+    Copies {
+        from: Buffer,
+        to: Buffer,
+        pieces: Vec<Bytes>,
+    },
+    Dispatch {
+        pipeline: ComputePipeline,
+        bindings: BindGroup,
+        params: u32,
+        grid: [u32; 3],
+        work: u64,
+    },
+}
+
+/// Bytes from one buffer to another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bytes {
+    from: u64,
+    to: u64,
+    len: u64,
+}
+
+impl Compiled {
+    /// What several jobs need that are made into one.
+    pub fn joined<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let (mut ready, mut weights) = (Vec::new(), Vec::new());
+        for one in all {
+            ready.extend(one.ready.iter().cloned());
+            weights.extend(one.weights.iter().cloned());
+        }
+        Self::new(ready, weights)
+    }
+
+    pub fn new(ready: Vec<Ready>, weights: Vec<Option<Buffer>>) -> Self {
+        Self { ready, weights, params: Lru::new(KEPT_PARAMS), rooms: Mutex::default() }
+    }
+}
+
+impl Bound {
+    /// The job on these resources. Its rooms are those that all jobs share, or are `alone` its own: then its
+    /// commands may go into several submissions.
+    pub fn new(
+        context: &Context,
+        job: &Job,
+        compiled: &Compiled,
+        table: &Table<'_>,
+        alone: bool,
+    ) -> Result<Self> {
+        let limits = context.device.limits();
+        let rooms = rooms(context, job, limits.max_buffer_size, alone)?;
+        if !alone {
+            *compiled.rooms.lock().unwrap_or_else(PoisonError::into_inner) = rooms.clone();
+        }
+        context.count_bound();
+        let [storage_alignment, uniform_alignment] = [
+            limits.min_storage_buffer_offset_alignment,
+            limits.min_uniform_buffer_offset_alignment,
+        ]
+        .map(u64::from);
+        let binder = Binder {
+            context,
+            job,
+            compiled,
+            table,
+            rooms: &rooms,
+            storage_alignment,
+            uniform_alignment,
+        };
+        let steps = context.checked("binding buffers", || binder.steps()).now()??;
+        Ok(Self { steps, _rooms: rooms })
+    }
+
+    /// Records all of it.
+    pub fn replay(&self, encoder: &mut CommandEncoder) {
+        record(&self.steps, encoder, None, &mut true);
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+}
+
+fn rooms(context: &Context, job: &Job, limit: u64, alone: bool) -> Result<Vec<Arc<Room>>> {
+    let room = |(n, bytes): (usize, &u64)| {
+        if *bytes > limit {
+            let (what, value) = ("bytes between passes", bytes.to_string());
+            return Err(Error::TooLarge { what, value, limit });
+        }
+        if alone { context.own_room(*bytes) } else { context.room(n, *bytes) }
+    };
+    job.rooms.iter().enumerate().map(room).collect()
+}
+
+impl Step {
+    /// Multiply-adds.
+    pub fn work(&self) -> u64 {
+        match self {
+            Self::Copies { .. } => 0,
+            Self::Dispatch { work, .. } => *work,
+        }
+    }
+}
+
+/// Records steps: dispatches that no copies part in one pass. The `first` pass writes its start as query 0 of
+/// `stamps`, and every pass its end as query 1.
+pub(super) fn record(
+    steps: &[Step],
+    encoder: &mut CommandEncoder,
+    stamps: Option<&QuerySet>,
+    first: &mut bool,
+) {
+    let mut rest = steps;
+    while let Some(step) = rest.first() {
+        if let Step::Copies { from, to, pieces } = step {
+            for piece in pieces {
+                encoder.copy_buffer_to_buffer(from, piece.from, to, piece.to, piece.len);
+            }
+            rest = &rest[1..];
+            continue;
+        }
+        let timestamp_writes = stamps.map(|query_set| wgpu::ComputePassTimestampWrites {
+            query_set,
+            beginning_of_pass_write_index: std::mem::take(first).then_some(0),
+            end_of_pass_write_index: Some(1),
+        });
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("channelwise.pass"),
+            timestamp_writes,
+        });
+        while let Some(Step::Dispatch { pipeline, bindings, params, grid, .. }) = rest.first() {
+            pass.set_pipeline(pipeline);
+            pass.set_bind_group(0, bindings, &[*params]);
+            pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+            rest = &rest[1..];
+        }
+    }
+}
+
+/// Makes a [`Bound`].
+struct Binder<'a> {
+    context: &'a Context,
+    job: &'a Job,
+    compiled: &'a Compiled,
+    table: &'a Table<'a>,
+    rooms: &'a [Arc<Room>],
+    /// Bytes by which bindings start.
+    storage_alignment: u64,
+    uniform_alignment: u64,
+}
+
+/// A binding that was used before: of which program, and which resources.
+type Known = ((usize, [Binding; 3]), BindGroup);
+
+impl Binder<'_> {
+    fn steps(&self) -> Result<Vec<Step>> {
+        let stride = (size_of::<Params>() as u64).next_multiple_of(self.uniform_alignment);
+        let params = self.params(stride)?;
+        let mut known: Vec<Known> = Vec::new();
+        let mut steps = Vec::with_capacity(self.job.commands.len());
+        let mut dispatched = 0;
+        for command in &self.job.commands {
+            steps.push(match command {
+                Command::Copies { from, to, pieces } => {
+                    let from = self.copied(*from, BufferUsages::COPY_SRC)?;
+                    let to = self.copied(*to, BufferUsages::COPY_DST)?;
+                    let bytes = |n: usize, range: &BufferRange<'_>| range.offset + n as u64;
+                    let pieces = pieces.iter().map(|piece| Bytes {
+                        from: bytes(piece.from, &from),
+                        to: bytes(piece.to, &to),
+                        len: piece.len as u64,
+                    });
+                    let pieces = pieces.collect();
+                    Step::Copies { from: from.buffer.clone(), to: to.buffer.clone(), pieces }
+                }
+                Command::Dispatch(dispatch) => {
+                    let key = (dispatch.program, dispatch.bindings);
+                    let there = known.iter().find(|(other, _)| *other == key);
+                    let bindings = match there {
+                        Some((_, bindings)) => bindings.clone(),
+                        None => {
+                            let made = self.bind_group(dispatch, &params)?;
+                            known.push((key, made.clone()));
+                            made
+                        }
+                    };
+                    let at = stride * dispatched;
+                    dispatched += 1;
+                    Step::Dispatch {
+                        pipeline: self.ready(dispatch)?.pipeline.clone(),
+                        bindings,
+                        // Their count is that of bands times passes, far below what this holds.
+                        params: u32::try_from(at).map_err(|_| too_many(at))?,
+                        grid: dispatch.grid,
+                        work: dispatch.work,
+                    }
+                }
+            });
+        }
+        Ok(steps)
+    }
+
+    fn ready(&self, dispatch: &Dispatch) -> Result<&Ready> {
+        self.compiled.ready.get(dispatch.program).ok_or_else(|| unknown("program"))
+    }
+
+    /// The parameters of all dispatches in one buffer.
+    fn params(&self, stride: u64) -> Result<Buffer> {
+        let mut bytes = Vec::with_capacity(stride as usize * self.job.commands.len().max(1));
+        for dispatch in self.job.dispatches() {
+            let mut params = dispatch.params;
+            let words: &mut [u32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut params));
+            for (word, binding) in words.iter_mut().take(BASES).zip(&dispatch.bindings) {
+                *word += self.base(binding)?;
+            }
+            bytes.extend_from_slice(bytemuck::bytes_of(&params));
+            bytes.resize(bytes.len().next_multiple_of(stride as usize), 0);
+        }
+        if bytes.is_empty() {
+            bytes.resize(stride as usize, 0);
+        }
+        if let Some(buffer) = self.compiled.params.get(|known, _| *known == bytes) {
+            return Ok(buffer);
+        }
+        let buffer = self.context.constant("channelwise.params", &bytes, BufferUsages::UNIFORM);
+        self.compiled.params.put(bytes, buffer.clone());
+        Ok(buffer)
+    }
+
+    fn given(&self, resource: Resource) -> Result<Given<'_>> {
+        match resource {
+            Resource::Room(n) => {
+                let room = self.rooms.get(n).and_then(|room| room.buffer());
+                let buffer = room.ok_or_else(|| unknown("room"))?;
+                let size = self.job.rooms.get(n).copied().unwrap_or(0);
+                Ok(Given::Range(BufferRange { buffer, offset: 0, size }))
+            }
+            Resource::Weights(n) => {
+                let weights = self.compiled.weights.get(n).and_then(Option::as_ref);
+                let buffer = weights.ok_or_else(|| unknown("weights"))?;
+                Ok(Given::Range(BufferRange::whole(buffer)))
+            }
+            given => {
+                let found = self.table.iter().find(|(other, _)| *other == given);
+                found.map(|(_, given)| *given).ok_or_else(|| unknown("resource"))
+            }
+        }
+    }
+
+    /// Where a binding starts, at an aligned byte, and how long it is.
+    fn span(&self, range: &BufferRange<'_>, binding: &Binding) -> (u64, u64) {
+        match binding.part {
+            None => (range.offset, range.size),
+            Some(part) => {
+                let start = range.offset + part.first;
+                let offset = start / self.storage_alignment * self.storage_alignment;
+                (offset, (start - offset + part.len).next_multiple_of(4))
+            }
+        }
+    }
+
+    /// Scalars of a binding before the first one that counts.
+    fn base(&self, binding: &Binding) -> Result<u32> {
+        let (Some(part), Given::Range(range)) = (binding.part, self.given(binding.resource)?)
+        else {
+            return Ok(0);
+        };
+        let (offset, _) = self.span(&range, binding);
+        // An alignment is no more than some hundred bytes.
+        Ok(((range.offset + part.first - offset) / part.scalar) as u32)
+    }
+
+    fn bind_group(&self, dispatch: &Dispatch, params: &Buffer) -> Result<BindGroup> {
+        let resource = |binding: &Binding| -> Result<BindingResource<'_>> {
+            Ok(match self.given(binding.resource)? {
+                Given::View(view) => BindingResource::TextureView(view),
+                Given::Range(range) => {
+                    let (offset, size) = self.span(&range, binding);
+                    let size = wgpu::BufferSize::new(size);
+                    BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer: range.buffer,
+                        offset,
+                        size,
+                    })
+                }
+            })
+        };
+        let size = wgpu::BufferSize::new(size_of::<Params>() as u64);
+        let params = wgpu::BufferBinding { buffer: params, offset: 0, size };
+        let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
+        let [reads, writes, beside] = &dispatch.bindings;
+        let mut entries = vec![
+            entry(0, BindingResource::Buffer(params)),
+            entry(1, resource(reads)?),
+            entry(2, resource(writes)?),
+            entry(3, resource(beside)?),
+        ];
+        if dispatch.original {
+            entries.push(entry(4, resource(&Binding::whole(Resource::Source))?));
+        }
+        Ok(self.context.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("channelwise.bindings"),
+            layout: &self.ready(dispatch)?.bindings,
+            entries: &entries,
+        }))
+    }
+
+    /// What copies read or write, where it can be.
+    fn copied(&self, resource: Resource, needed: BufferUsages) -> Result<BufferRange<'_>> {
+        let Given::Range(range) = self.given(resource)? else { return Err(unknown("buffer")) };
+        let usage = range.buffer.usage();
+        if usage.contains(needed) {
+            return Ok(range);
+        }
+        Err(Error::Buffer {
+            which: match resource {
+                Resource::Source => "source",
+                Resource::OutputGradient => "gradient of the output",
+                _ => "destination",
+            },
+            reason: format!(
+                "usage {usage:?} lacks {needed:?}, which is needed where a band does not lie in one piece"
+            ),
+        })
+    }
+}
+
+fn too_many(bytes: u64) -> Error {
+    let (what, value) = ("bytes of parameters", bytes.to_string());
+    Error::TooLarge { what, value, limit: u32::MAX.into() }
+}
+
+/// A defect of ours: jobs name only what they are given.
+fn unknown(what: &'static str) -> Error {
+    Error::Gpu {
+        doing: "binding buffers",
+        message: format!("a job names a {what} it was not given"),
+    }
+}

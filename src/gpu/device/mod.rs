@@ -1,0 +1,247 @@
+//! A device of wgpu's, and what watches over it: which adapter it is on, what it can do, how its failures
+//! become errors, who waits for it, and its memory.
+//!
+//! ```text
+//!   options ─> adapter ─> limits          loss   wait ─> poller   memory   stamps
+//!                  └──────── Context: one device with all of them ────────┘
+//! ```
+
+mod adapter;
+mod limits;
+mod loss;
+mod memory;
+mod options;
+#[cfg(not(target_arch = "wasm32"))]
+mod poller;
+mod requirements;
+mod stamps;
+mod wait;
+
+use std::sync::Arc;
+
+use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
+
+use crate::{Error, Result};
+pub(super) use adapter::adapter;
+pub use adapter::adapters;
+pub(crate) use adapter::describe;
+pub(super) use limits::limits;
+pub(super) use loss::{Checked, Loss};
+pub use memory::PoolStats;
+pub(super) use memory::Room;
+use memory::{Pool, Rooms};
+pub use options::{GpuOptions, Polling, Tuning};
+#[cfg(not(target_arch = "wasm32"))]
+use poller::Poller;
+pub use requirements::{recommended_features, recommended_limits, required_features};
+pub(super) use stamps::{EndStamps, Stamps};
+use wait::Broken;
+pub use wait::Fault;
+pub(super) use wait::Ticket;
+pub(crate) use wait::{Clock, Wait};
+
+/// A device and its queue, with what is kept for it.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub device: Device,
+    pub queue: Queue,
+    pub info: AdapterInfo,
+    loss: Loss,
+    pool: Arc<Pool>,
+    rooms: Rooms,
+    #[cfg(not(target_arch = "wasm32"))]
+    poller: Poller,
+}
+
+impl Context {
+    pub fn new(
+        info: AdapterInfo,
+        device: Device,
+        queue: Queue,
+        loss: Loss,
+        options: &GpuOptions,
+    ) -> Self {
+        let pool = Arc::new(Pool::new(device.limits().max_buffer_size));
+        #[cfg(not(target_arch = "wasm32"))]
+        let poller = Poller::new(options.wanted_polling(), options.wanted_timeout());
+        #[cfg(target_arch = "wasm32")]
+        let _ = options;
+        Self {
+            device,
+            queue,
+            info,
+            loss,
+            pool,
+            rooms: Rooms::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            poller,
+        }
+    }
+
+    /// Calls `work` so that errors of wgpu's are caught.
+    pub fn checked<R>(&self, doing: &'static str, work: impl FnOnce() -> R) -> Checked<R> {
+        loss::checked(&self.device, &self.loss, doing, work)
+    }
+
+    /// Waits for a submission and what is mapped with it. Where this is given up, it can be waited for
+    /// again.
+    pub async fn wait(&self, ticket: &Ticket, wait: Wait) -> Result<()> {
+        #[cfg(not(target_arch = "wasm32"))]
+        match wait {
+            Wait::Here => self.poller.drive(&self.device, ticket),
+            Wait::Elsewhere => {
+                // What is done already needs no thread.
+                if self.polls() {
+                    wait::poll_now(&self.device, &self.poller.faults);
+                }
+                if let Some(outcome) = ticket.if_there().await {
+                    return outcome.map_err(|broken| self.broken(broken));
+                }
+                self.poller.watch(&self.device, ticket)?;
+            }
+        }
+        #[cfg(target_arch = "wasm32")]
+        let _ = wait;
+        ticket.outcome().await.map_err(|broken| self.broken(broken))
+    }
+
+    /// Whether we poll where nobody blocks.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn polls(&self) -> bool {
+        self.poller.polls()
+    }
+
+    fn broken(&self, broken: Broken) -> Error {
+        match broken {
+            Broken::Lost(message) => self.lost(&message),
+            Broken::TimedOut(after) => Error::Timeout { doing: WAITING, after },
+        }
+    }
+
+    /// The error for a device that no longer answers.
+    pub fn lost(&self, message: &str) -> Error {
+        let reason = self.loss.reason().unwrap_or_else(|| message.to_string());
+        Error::DeviceLost { doing: WAITING, reason }
+    }
+
+    /// What is to happen at waits from now on: for tests.
+    pub fn fail(&self, fault: Option<Fault>) {
+        #[cfg(not(target_arch = "wasm32"))]
+        self.poller.faults.set(fault);
+        #[cfg(target_arch = "wasm32")]
+        let _ = fault;
+    }
+
+    /// Whether the next submission is to leave its work undone: for tests.
+    pub fn is_stale(&self) -> bool {
+        #[cfg(not(target_arch = "wasm32"))]
+        return self.poller.faults.get() == Some(Fault::Stale);
+        #[cfg(target_arch = "wasm32")]
+        return false;
+    }
+
+    /// A buffer of at least `size` bytes, of the pool if one is there.
+    pub async fn take(&self, what: &'static str, size: u64, usage: BufferUsages) -> Result<Buffer> {
+        let size = whole(size);
+        if let Some(buffer) = self.pool.take(size, usage) {
+            return Ok(buffer);
+        }
+        let made = self.buffer(what, size, usage).done().await;
+        let made = made.map_err(|error| with_size(error, size))?;
+        self.pool.count_made();
+        Ok(made)
+    }
+
+    /// Gives a buffer back to the pool. Nothing that is under way may write it.
+    pub fn give(&self, buffer: Buffer) {
+        self.pool.give(buffer);
+    }
+
+    /// A new buffer, where nothing can be awaited.
+    pub fn create(&self, what: &'static str, size: u64, usage: BufferUsages) -> Result<Buffer> {
+        let size = whole(size);
+        self.buffer(what, size, usage).now().map_err(|error| with_size(error, size))
+    }
+
+    fn buffer(&self, what: &'static str, size: u64, usage: BufferUsages) -> Checked<Buffer> {
+        self.checked(what, || {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("channelwise.buffer"),
+                size,
+                usage,
+                // Those that are written by the host are mapped whenever they are free.
+                mapped_at_creation: usage.contains(BufferUsages::MAP_WRITE),
+            })
+        })
+    }
+
+    /// Room `n` between commands, of at least `size` bytes, which all jobs share.
+    pub fn room(&self, n: usize, size: u64) -> Result<Arc<Room>> {
+        if let Some(room) = self.rooms.get(n, size) {
+            return Ok(room);
+        }
+        let room = self.own_room(size)?;
+        self.rooms.put(n, &room);
+        Ok(room)
+    }
+
+    /// Room that no other job shares.
+    pub fn own_room(&self, size: u64) -> Result<Arc<Room>> {
+        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+        let buffer = match self.pool.take(whole(size), usage) {
+            Some(buffer) => buffer,
+            None => {
+                let made = self.create("making room between passes", size, usage)?;
+                self.pool.count_made();
+                made
+            }
+        };
+        Ok(Arc::new(Room::new(buffer, &self.pool)))
+    }
+
+    /// Counts work that was bound to buffers.
+    pub fn count_bound(&self) {
+        self.pool.count_bound();
+    }
+
+    /// Refuses a device that is gone. One that is lost takes submissions without a word.
+    pub fn alive(&self, doing: &'static str) -> Result<()> {
+        self.loss.alive(doing, &self.device)
+    }
+
+    /// A small buffer that is written once, before the next submission.
+    pub fn constant(&self, label: &str, contents: &[u8], usage: BufferUsages) -> Buffer {
+        // Not mapped at creation: wgpu's helper for that panics on a lost device.
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: contents.len() as u64,
+            usage: usage | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.queue.write_buffer(&buffer, 0, contents);
+        buffer
+    }
+
+    pub fn trim(&self) {
+        self.pool.trim();
+    }
+
+    pub fn pool_stats(&self) -> PoolStats {
+        self.pool.stats()
+    }
+}
+
+const WAITING: &str = "waiting for the result";
+
+/// Whole vectors of four f32; no buffer is empty.
+fn whole(size: u64) -> u64 {
+    size.next_multiple_of(16).max(16)
+}
+
+/// Puts the size into an out-of-memory error.
+fn with_size(error: Error, size: u64) -> Error {
+    match error {
+        Error::OutOfMemory { place, what, .. } => Error::OutOfMemory { place, what, bytes: size },
+        other => other,
+    }
+}

@@ -1,0 +1,244 @@
+//! What is asked for when a device is requested.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wgpu::{Backends, PowerPreference};
+
+use crate::plan::{AdapterClass, GpuLimits};
+
+/// Which adapter [`Gpu::request`](crate::Gpu::request) takes.
+///
+/// What is not set comes from the environment: `WGPU_BACKEND` (`vulkan`, `metal`, `dx12`, `gl`, or
+/// several with commas), `WGPU_ADAPTER_NAME` (a part of the name, in any case) and
+/// `WGPU_POWER_PREF` (`high` or `low`).
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct GpuOptions {
+    pub(super) backends: Option<Backends>,
+    pub(super) name: Option<String>,
+    pub(super) power: Option<PowerPreference>,
+    pub(super) hardware_only: bool,
+    limits: Option<wgpu::Limits>,
+    specialise_from: Option<u64>,
+    tuning: Tuning,
+    cache: Option<wgpu::PipelineCache>,
+    timeout: Option<Duration>,
+    polling: Polling,
+    class: Option<AdapterClass>,
+}
+
+/// How a GPU's algorithm is chosen where none is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tuning {
+    /// By the model's costs.
+    #[default]
+    Model,
+    /// The cheapest by the model, up to three, run on the device when a problem is first prepared, for
+    /// some milliseconds each; the fastest is taken. Remembered as long as the device.
+    ///
+    /// In browsers, where there is neither a clock nor a file here, the model decides all the same.
+    Measured,
+    /// The same, and remembered in this file, by adapter, driver and version of this crate; several
+    /// programs may share it. Where it cannot be written, preparing fails
+    /// ([`Error::TuningFile`](crate::Error::TuningFile)).
+    MeasuredIn(PathBuf),
+}
+
+/// Who sees to it that a device answers calls that do not block. Native devices answer only while somebody
+/// polls them ([`wgpu::Device::poll`]); browsers poll theirs by themselves.
+///
+/// Whoever polls runs every callback of the device that has become due, those of the app too: of
+/// [`Polling::OfOurOwn`] on a thread of ours named `channelwise-poll`, and of calls that block on the thread
+/// that blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Polling {
+    /// A thread of ours, one for each [`Gpu`](crate::Gpu), while an async call waits. It holds wgpu's locks
+    /// for a millisecond at most, so that an app can present meanwhile.
+    #[default]
+    OfOurOwn,
+    /// The app, which polls the device once a frame or more often. Async calls then only wait; no thread is
+    /// made but for [`GpuOptions::timeout`]. Calls that block poll all the same.
+    ByTheApp,
+}
+
+/// How long a wait may take unless [`GpuOptions::timeout`] says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+impl GpuOptions {
+    /// The adapter the environment names, or else the best one; hardware before software.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks on these back ends only.
+    #[must_use]
+    pub fn backends(mut self, backends: Backends) -> Self {
+        self.backends = Some(backends);
+        self
+    }
+
+    /// Takes the first adapter whose name contains `part`, in any case.
+    #[must_use]
+    pub fn name(mut self, part: impl Into<String>) -> Self {
+        self.name = Some(part.into());
+        self
+    }
+
+    /// Prefers the fastest GPU or the one that saves power.
+    #[must_use]
+    pub fn power(mut self, power: PowerPreference) -> Self {
+        self.power = Some(power);
+        self
+    }
+
+    /// Leaves software adapters (llvmpipe, SwiftShader, WARP) out, unless one is asked for by name.
+    #[must_use]
+    pub fn hardware_only(mut self) -> Self {
+        self.hardware_only = true;
+        self
+    }
+
+    /// Asks for a device with these limits instead of all that the adapter has.
+    #[must_use]
+    pub fn limits(mut self, limits: wgpu::Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Makes sizes constants of shaders for problems of so many multiply-adds and more
+    /// ([`GpuLimits::specialise_from`](crate::plan::GpuLimits::specialise_from)): 0 for the fastest
+    /// calls, `u64::MAX` for the fastest first call of each shape.
+    #[must_use]
+    pub fn specialise_from(mut self, multiply_adds: u64) -> Self {
+        self.specialise_from = Some(multiply_adds);
+        self
+    }
+
+    /// Chooses algorithms by running them instead of by the model.
+    ///
+    /// ```no_run
+    /// use channelwise::{Gpu, GpuOptions, Tuning};
+    /// # async fn example() -> channelwise::Result<()> {
+    /// let options = GpuOptions::new().tuning(Tuning::MeasuredIn("channelwise.tuning".into()));
+    /// let gpu = Gpu::request(&options).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
+    /// Compiles by way of this cache, where the device has the feature `PIPELINE_CACHE`; without it this is
+    /// ignored. A cache belongs to a device, so it goes with [`Gpu::from_device_with`](crate::Gpu::from_device_with) only.
+    ///
+    /// ```no_run
+    /// use channelwise::{Gpu, GpuOptions, wgpu};
+    /// # fn example(
+    /// #     device: wgpu::Device, queue: wgpu::Queue, cache: wgpu::PipelineCache,
+    /// # ) -> channelwise::Result<()> {
+    /// let options = GpuOptions::new().pipeline_cache(Some(cache.clone()));
+    /// let gpu = Gpu::from_device_with(device, queue, &options)?;
+    /// // ... and when the app ends, `cache.get_data()` is what to keep.
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn pipeline_cache(mut self, cache: Option<wgpu::PipelineCache>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Gives up waiting for the device after this long, with [`Error::Timeout`](crate::Error::Timeout); two
+    /// minutes if not set. Work of the app that was submitted before ours counts. In browsers nothing is
+    /// given up.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use channelwise::{Gpu, GpuOptions};
+    /// # async fn example() -> channelwise::Result<()> {
+    /// let gpu = Gpu::request(&GpuOptions::new().timeout(Duration::from_secs(5))).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn timeout(mut self, longest: Duration) -> Self {
+        self.timeout = Some(longest);
+        self
+    }
+
+    /// Who polls the device while an async call waits.
+    ///
+    /// ```no_run
+    /// use channelwise::{Gpu, GpuOptions, Polling, wgpu};
+    /// # fn example(device: wgpu::Device, queue: wgpu::Queue) -> channelwise::Result<()> {
+    /// // The app polls its device in every frame.
+    /// let options = GpuOptions::new().polling(Polling::ByTheApp);
+    /// let gpu = Gpu::from_device_with(device, queue, &options)?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn polling(mut self, polling: Polling) -> Self {
+        self.polling = polling;
+        self
+    }
+
+    /// Plans for an adapter of this class, whatever it is: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn planned_as(mut self, class: AdapterClass) -> Self {
+        self.class = Some(class);
+        self
+    }
+
+    pub(in crate::gpu) fn wanted_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(TIMEOUT)
+    }
+
+    pub(in crate::gpu) fn wanted_polling(&self) -> Polling {
+        self.polling
+    }
+
+    pub(in crate::gpu) fn wanted_cache(&self) -> Option<wgpu::PipelineCache> {
+        self.cache.clone()
+    }
+
+    pub(in crate::gpu) fn wanted_tuning(&self) -> &Tuning {
+        &self.tuning
+    }
+
+    pub(in crate::gpu) fn specialised(&self, limits: GpuLimits) -> GpuLimits {
+        let specialise_from = self.specialise_from.unwrap_or(limits.specialise_from);
+        let class = self.class.unwrap_or(limits.class);
+        GpuLimits { specialise_from, class, ..limits }
+    }
+
+    pub(in crate::gpu) fn wanted_limits(&self) -> Option<wgpu::Limits> {
+        self.limits.clone()
+    }
+
+    pub(super) fn or_env(&self) -> Self {
+        let var = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
+        Self {
+            backends: self.backends.or_else(Backends::from_env),
+            name: self.name.clone().or_else(|| var("WGPU_ADAPTER_NAME")),
+            power: self.power.or_else(PowerPreference::from_env),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let mut text = match self.backends {
+            Some(backends) => format!("back ends {backends:?}"),
+            None => "any back end".into(),
+        };
+        if let Some(name) = &self.name {
+            text += &format!(", name containing `{name}`");
+        } else if self.hardware_only {
+            text += ", software adapters left out";
+        }
+        text
+    }
+}

@@ -1,0 +1,129 @@
+//! From host memory to host memory: bands, two of them in flight.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::device::{Clock, Stamps, Wait};
+use super::prepared::GpuPrepared;
+use super::range::BufferRange;
+use super::ready::ends;
+use super::staging::{Flight, Slot};
+use crate::Result;
+use crate::plan::Band;
+use crate::plan::job::{self, Placement};
+
+/// Bands in flight: one is uploaded while the one before it computes.
+const IN_FLIGHT: usize = 2;
+
+/// The largest sum of a slot's buffers, in bytes, that is kept with the problem.
+const KEPT_BYTES: u64 = 4 << 20;
+/// A band that was submitted.
+struct Pending<'a> {
+    band: &'a Band,
+    place: Placement,
+    flight: Flight,
+}
+
+/// Time of the parts of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub upload: Duration,
+    pub compute: Duration,
+    pub download: Duration,
+    /// On the device, where it was measured.
+    pub gpu: Option<Duration>,
+}
+
+impl GpuPrepared {
+    /// Computes from host memory into host memory; both hold whole tensors. `measured`: with the
+    /// device's own time, where it can tell.
+    pub(crate) async fn run(
+        &self,
+        src: &[u8],
+        dst: &mut [u8],
+        wait: Wait,
+        measured: bool,
+    ) -> Result<Parts> {
+        let mut parts = Parts::default();
+        let mut pending: VecDeque<Pending<'_>> = VecDeque::with_capacity(IN_FLIGHT);
+        for band in &self.ready().launch()?.bands {
+            if pending.len() == IN_FLIGHT
+                && let Some(oldest) = pending.pop_front()
+            {
+                self.finish(oldest, dst, wait, &mut parts).await?;
+            }
+            pending.push_back(self.start(band, src, &mut parts, measured).await?);
+        }
+        for oldest in pending {
+            self.finish(oldest, dst, wait, &mut parts).await?;
+        }
+        Ok(parts)
+    }
+
+    async fn start<'a>(
+        &'a self,
+        band: &'a Band,
+        src: &[u8],
+        parts: &mut Parts,
+        measured: bool,
+    ) -> Result<Pending<'a>> {
+        let (ready, executor) = (self.ready(), self.executor());
+        let launch = ready.launch()?;
+        let mut clock = Clock::start();
+        let place = job::own_placement(&ready.problem, launch, band);
+        let slot = match self.slots().take() {
+            Some(slot) => slot,
+            None => {
+                let (from, to) = job::own_sizes(&ready.problem, band, &place);
+                let job = job::band(&ready.problem, launch, &ready.limits, band);
+                let bind = |source: &BufferRange<'_>, destination: &BufferRange<'_>| {
+                    executor.bind(&job, &ready.compiled, &ends(source, destination), false)
+                };
+                Slot::new(executor, [from, to], bind).await?
+            }
+        };
+        let pieces = job::source_pieces(&ready.problem, band, &place);
+        slot.fill(&executor.context, |view| {
+            for piece in &pieces {
+                view.slice(piece.to..piece.to + piece.len)
+                    .copy_from_slice(&src[piece.from..piece.from + piece.len]);
+            }
+        })?;
+        let stamps = if measured { Stamps::new(&executor.context).await? } else { None };
+        parts.upload += clock.lap();
+        // A band is no more than one submission should do.
+        let launched = slot.launch(executor, "submitting", stamps, u64::MAX);
+        let flight = launched.done().await?;
+        parts.compute += clock.lap();
+        Ok(Pending { band, place, flight })
+    }
+
+    async fn finish(
+        &self,
+        pending: Pending<'_>,
+        dst: &mut [u8],
+        wait: Wait,
+        parts: &mut Parts,
+    ) -> Result<()> {
+        let mut clock = Clock::start();
+        let Pending { band, place, flight } = pending;
+        let (ready, context) = (self.ready(), &self.executor().context);
+        flight.wait(context, wait).await?;
+        parts.compute += clock.lap();
+        let (slot, time) = flight.land(context, |bytes| {
+            for piece in job::destination_pieces(&ready.problem, band, &place) {
+                dst[piece.to..piece.to + piece.len]
+                    .copy_from_slice(&bytes[piece.from..piece.from + piece.len]);
+            }
+        })?;
+        if let Some(time) = time {
+            parts.gpu = Some(parts.gpu.unwrap_or_default() + time);
+        }
+        let small = slot.bytes() <= KEPT_BYTES && ready.launch()?.bands.len() == 1;
+        if let Some(slot) = if small { self.slots().give(slot) } else { Some(slot) } {
+            slot.give(context);
+        }
+        parts.download += clock.lap();
+        Ok(())
+    }
+}

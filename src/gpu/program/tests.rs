@@ -1,0 +1,371 @@
+//! Shaders against naga and against their Rust twins, without a GPU.
+
+use std::collections::BTreeMap;
+
+use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, TypeInner};
+
+use super::files::{ENTRY, wgsl};
+use crate::plan::job::{
+    self, Data, Entry, FftOwn, FlatOwn, Params, Program, Shader, SumsOwn, Texel, Texels,
+};
+use crate::plan::{Launch, Machine, Pass, Residence};
+use crate::{
+    Activation, Algorithm, AlphaMode, Border, Conv2d, ElementType, Kernel, Layout, Padding,
+    Pointwise, Problem, plan,
+};
+
+fn parse(shader: Shader) -> Module {
+    let text = wgsl(shader);
+    naga::front::wgsl::parse_str(&text)
+        .unwrap_or_else(|e| panic!("{}: {}", shader.label(), e.emit_to_string(&text)))
+}
+
+fn validate(label: &str, module: &Module) -> ModuleInfo {
+    // What WebGPU grants without any feature.
+    Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(module)
+        .unwrap_or_else(|e| panic!("{label}: {e:?}"))
+}
+
+/// Problems whose plans between them use every constant.
+fn problems(shader: Shader) -> Vec<Problem> {
+    // Complex numbers lie between the passes of problems of any type.
+    let element = |data| match data {
+        Data::F32 | Data::Complex => ElementType::F32,
+        Data::U8 => ElementType::U8,
+        Data::U16 => ElementType::U16,
+        Data::F16 => ElementType::F16,
+        Data::Texture | Data::Stored(_) => unreachable!("these have problems of their own"),
+    };
+    let (input, output) = (element(shader.source), element(shader.output));
+    let two = Kernel::stack(&[Kernel::sobel_x(), Kernel::sobel_y()]).unwrap();
+    let plain = Conv2d::new(Kernel::box_blur(5, 3).unwrap());
+    let rich = Conv2d::new(two)
+        .border(Border::Reflect101)
+        .padding(Padding::all(40))
+        .dilation(2, 3)
+        .activation(Activation::Relu)
+        .pointwise(
+            Pointwise::new(2, 3, vec![1.0; 6]).unwrap().activation(Activation::Clamp(0.0, 9.0)),
+        );
+    if shader.entry == Entry::Gather {
+        let back = plain.border(Border::Wrap).adjoint();
+        let wide = rich
+            .activation(Activation::None)
+            .pointwise(Pointwise::new(2, 3, vec![1.0; 6]).unwrap());
+        let wide = wide.adjoint().padding(Padding::all(3));
+        let kinds = [
+            (back, [1, 20, 30, 4]),
+            (wide.clone(), [1, 20, 30, 9]),
+            (wide.layout(Layout::Nchw), [1, 9, 20, 30]),
+        ];
+        let of = |(conv, shape): (Conv2d, [usize; 4])| {
+            Problem::new(&conv, shape, input, output).unwrap()
+        };
+        let all: Vec<Problem> = kinds.into_iter().map(of).collect();
+        assert!(all.iter().all(Problem::gathers));
+        return all;
+    }
+    [
+        (plain.clone(), [1, 20, 30, 3]),
+        // Large enough for constant sizes.
+        (plain.clone(), [1, 600, 700, 3]),
+        (plain.border(Border::Wrap).stride(2, 2), [2, 20, 30, 8]),
+        (rich.clone(), [1, 20, 30, 4]),
+        (rich.layout(Layout::Nchw), [1, 4, 20, 30]),
+    ]
+    .into_iter()
+    .filter_map(|(conv, shape)| Problem::new(&conv, shape, input, output).ok())
+    .collect()
+}
+
+type Constants = Vec<(&'static str, u32)>;
+
+/// What texture shaders write, and problems whose plans use them.
+fn textures(shader: Shader) -> Option<(Texels, Vec<Problem>)> {
+    let destination = match (shader.source, shader.output) {
+        (_, Data::Stored(texel)) => texel,
+        (Data::Texture, _) => Texel::Rgba8,
+        _ => return None,
+    };
+    let texels = Texels { destination, alpha: AlphaMode::Keep, linear: true };
+    let conv = Conv2d::new(Kernel::box_blur(5, 3).unwrap()).border(Border::Reflect101);
+    let kinds = [
+        (conv.clone(), [20, 30]),
+        (conv.clone(), [600, 700]),
+        (conv.clone().padding(Padding::all(40)).stride(2, 2).dilation(2, 3), [20, 30]),
+        (conv.activation(Activation::Clamp(0.0, 1.0)), [20, 30]),
+    ];
+    let of = |(conv, [h, w]): (Conv2d, [usize; 2])| {
+        Problem::of_texels(&conv, [h, w, destination.channels()], true).unwrap()
+    };
+    Some((texels, kinds.map(of).into()))
+}
+
+/// The constants that plans give a shader, each with its launch's workgroup.
+fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
+    let limits = plan::GpuLimits::webgpu_defaults();
+    let (texels, problems) = match textures(shader) {
+        Some((texels, problems)) => (Some(texels), problems),
+        None => (None, problems(shader)),
+    };
+    let residences = match texels {
+        Some(_) => vec![Residence::Texture],
+        None => vec![Residence::Host, Residence::Device],
+    };
+    let mut all = Vec::new();
+    for (problem, residence) in
+        problems.iter().flat_map(|p| residences.iter().map(move |r| (p, *r)))
+    {
+        let machine = Machine::Gpu(limits, residence);
+        let gradients = texels.is_none()
+            && !problem.conv().adjoint
+            && problem.output_type() == ElementType::F32;
+        if gradients {
+            let plan = plan::gradient(problem, &machine).unwrap();
+            let sums = problem.sums().unwrap();
+            let plan::KernelGradient::Gpu(correlation) = plan.kernel() else { panic!("{plan}") };
+            let steps = job::gradient_steps(problem, &sums, &plan);
+            all.extend(steps.into_iter().map(|step| (step, [correlation.workgroup, 1])));
+        }
+        for algorithm in Algorithm::ALL {
+            let Ok(plan) = plan::choose(problem, &machine, algorithm) else { continue };
+            let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+            let programs = job::programs(problem, launch, texels.as_ref());
+            let passes = Pass::of(&launch.scheme).iter().copied().chain([Pass::Gather]);
+            let groups = passes.map(|pass| pass.workgroup(launch));
+            all.extend(programs.into_iter().zip(groups));
+        }
+    }
+    // One shader may be that of several passes.
+    all.retain(|(program, _)| program.shader == shader);
+    assert!(all.len() >= 2, "{}: no plan uses it", shader.label());
+    all.into_iter().map(|(Program { constants, .. }, workgroup)| (constants, workgroup)).collect()
+}
+
+fn resolve(
+    shader: Shader,
+    module: &Module,
+    info: &ModuleInfo,
+    constants: &[(&str, u32)],
+) -> (Module, ModuleInfo) {
+    let constants: PipelineConstants =
+        constants.iter().map(|(name, value)| ((*name).to_string(), f64::from(*value))).collect();
+    let entry = Some((ShaderStage::Compute, ENTRY));
+    let (module, info) = process_overrides(module, info, entry, &constants)
+        .unwrap_or_else(|e| panic!("{}: {e}", shader.label()));
+    (module.into_owned(), info.into_owned())
+}
+
+#[test]
+fn every_row_parses_validates_and_resolves() {
+    for shader in Shader::all() {
+        let module = parse(shader);
+        let info = validate(&shader.label(), &module);
+        for (constants, workgroup) in specialisations(shader) {
+            let (resolved, _) = resolve(shader, &module, &info, &constants);
+            validate(&shader.label(), &resolved);
+            let entry = &resolved.entry_points[0];
+            assert_eq!(entry.name, ENTRY);
+            assert_eq!(entry.workgroup_size, [workgroup[0], workgroup[1], 1], "{}", shader.label());
+            assert!(workgroup[0] * workgroup[1] <= 256, "{}", shader.label());
+        }
+    }
+}
+
+/// A misspelt constant would leave its override at the default.
+#[test]
+fn every_constant_has_its_override_and_every_override_its_constant() {
+    for shader in Shader::all() {
+        let module = parse(shader);
+        let declared: Vec<&str> =
+            module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
+        let mut given: Vec<&str> = Vec::new();
+        for (constants, _) in specialisations(shader) {
+            for (name, _) in constants {
+                assert!(declared.contains(&name), "{}: {name} is no override", shader.label());
+                given.push(name);
+            }
+        }
+        for name in declared {
+            let sizes = ["KERNEL_", "CHANNELS", "DILATION_", "STRIDE_"];
+            // Only `flat` is specialised to sizes; elsewhere their 0 says "read it".
+            let may_stay = sizes.iter().any(|s| name.starts_with(s)) && shader.entry != Entry::Flat;
+            assert!(may_stay || given.contains(&name), "{}: nothing sets {name}", shader.label());
+        }
+    }
+}
+
+#[test]
+fn every_row_is_written_for_every_back_end() {
+    let bindings =
+        |slots: fn(u32) -> msl::BindTarget| -> BTreeMap<ResourceBinding, msl::BindTarget> {
+            (0..5).map(|binding| (ResourceBinding { group: 0, binding }, slots(binding))).collect()
+        };
+    for shader in Shader::all() {
+        let module = parse(shader);
+        let info = validate(&shader.label(), &module);
+        for (constants, _) in specialisations(shader) {
+            let (module, info) = resolve(shader, &module, &info, &constants);
+
+            let words = spv::write_vec(&module, &info, &spv::Options::default(), None)
+                .unwrap_or_else(|e| panic!("{} to SPIR-V: {e:?}", shader.label()));
+            assert_eq!(words[0], 0x0723_0203, "{}", shader.label());
+
+            let resources = msl::EntryPointResources {
+                resources: bindings(|binding| msl::BindTarget {
+                    buffer: Some(binding as u8),
+                    texture: Some(binding as u8),
+                    mutable: binding == 2,
+                    ..Default::default()
+                }),
+                sizes_buffer: Some(8),
+                ..Default::default()
+            };
+            let options = msl::Options {
+                per_entry_point_map: [(ENTRY.to_string(), resources)].into(),
+                fake_missing_bindings: false,
+                ..Default::default()
+            };
+            let (text, _) =
+                msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+                    .unwrap_or_else(|e| panic!("{} to MSL: {e:?}", shader.label()));
+            assert!(text.contains("kernel void"), "{}", shader.label());
+
+            let mut text = String::new();
+            let options = hlsl::Options::default();
+            let pipeline = hlsl::PipelineOptions::default();
+            hlsl::Writer::new(&mut text, &options, &pipeline)
+                .write(&module, &info, None)
+                .map(drop)
+                .unwrap_or_else(|e| panic!("{} to HLSL: {e:?}", shader.label()));
+            assert!(text.contains("numthreads"), "{}", shader.label());
+        }
+    }
+}
+
+#[test]
+fn bindings_are_those_of_the_layout() {
+    for shader in Shader::all() {
+        let module = parse(shader);
+        let mut found: Vec<(u32, &str)> = module
+            .global_variables
+            .iter()
+            .filter(|(_, v)| v.space != AddressSpace::WorkGroup)
+            .map(|(_, v)| {
+                let at = v.binding.as_ref().unwrap_or_else(|| panic!("{}: {v:?}", shader.label()));
+                assert_eq!(at.group, 0, "{}", shader.label());
+                let kind = match v.space {
+                    AddressSpace::Uniform => "uniform",
+                    AddressSpace::Storage { access }
+                        if access.contains(naga::StorageAccess::STORE) =>
+                    {
+                        "write"
+                    }
+                    AddressSpace::Storage { .. } => "read",
+                    AddressSpace::Handle => match module.types[v.ty].inner {
+                        TypeInner::Image { class: naga::ImageClass::Sampled { .. }, .. } => {
+                            "sampled"
+                        }
+                        TypeInner::Image { class: naga::ImageClass::Storage { .. }, .. } => {
+                            "stored"
+                        }
+                        _ => "other",
+                    },
+                    _ => "other",
+                };
+                (at.binding, kind)
+            })
+            .collect();
+        found.sort_unstable();
+        let mut wanted = vec![(0, "uniform"), (1, "read"), (2, "write"), (3, "read")];
+        if shader.source == Data::Texture {
+            wanted[1].1 = "sampled";
+        }
+        if matches!(shader.output, Data::Stored(_)) {
+            wanted[2].1 = "stored";
+            wanted.push((4, "sampled"));
+        }
+        assert_eq!(found, wanted, "{}", shader.label());
+    }
+}
+
+/// Names and offsets of a struct's members, and its size.
+fn members<'a>(module: &'a Module, name: &str) -> (Vec<(&'a str, usize)>, usize) {
+    let (_, found) =
+        module.types.iter().find(|(_, t)| t.name.as_deref() == Some(name)).expect("the struct");
+    let TypeInner::Struct { members, span } = &found.inner else { panic!("{found:?}") };
+    let named = members.iter().map(|m| (m.name.as_deref().unwrap_or_default(), m.offset as usize));
+    (named.collect(), *span as usize)
+}
+
+#[test]
+fn params_are_the_same_on_both_sides() {
+    for shader in Shader::all() {
+        let module = parse(shader);
+        assert_eq!(members(&module, "Params"), (Params::fields(), size_of::<Params>()));
+        let (own, size) = members(&module, "Own");
+        assert_eq!(size, 32, "{}", shader.label());
+        let twin = match shader.entry {
+            Entry::Flat => FlatOwn::fields(),
+            Entry::Forward | Entry::Multiply | Entry::Back => FftOwn::fields(),
+            Entry::Correlate | Entry::Mix | Entry::Reduce => SumsOwn::fields(),
+            Entry::Direct | Entry::Gather | Entry::Follow | Entry::Slope => continue,
+        };
+        assert_eq!(own, twin, "{}", shader.label());
+    }
+}
+
+/// Workgroup memory is not zeroed ahead: these were looked at, and write each word before any invocation
+/// reads it.
+#[test]
+fn few_shaders_have_workgroup_memory() {
+    for shader in Shader::all() {
+        let module = parse(shader);
+        let shared =
+            module.global_variables.iter().any(|(_, v)| v.space == AddressSpace::WorkGroup);
+        let may = match shader.entry {
+            Entry::Forward | Entry::Multiply | Entry::Back => true,
+            Entry::Correlate | Entry::Mix | Entry::Reduce => true,
+            Entry::Direct | Entry::Gather | Entry::Flat | Entry::Follow | Entry::Slope => false,
+        };
+        assert_eq!(shared, may, "{}", shader.label());
+    }
+}
+
+/// What the numbers stand for is compared on a device, in `tests/engines/agreement`.
+#[test]
+fn border_numbers_are_the_same_on_both_sides() {
+    let module = parse(Shader::all()[0]);
+    let number = |name: &str| {
+        let (_, constant) = module
+            .constants
+            .iter()
+            .find(|(_, c)| c.name.as_deref() == Some(name))
+            .unwrap_or_else(|| panic!("{name} is missing"));
+        match module.global_expressions[constant.init] {
+            naga::Expression::Literal(naga::Literal::U32(n)) => n,
+            ref other => panic!("{name}: {other:?}"),
+        }
+    };
+    let code = |border| {
+        let conv = Conv2d::new(Kernel::identity()).border(border);
+        let problem = Problem::new(&conv, [4, 4], ElementType::F32, ElementType::F32).unwrap();
+        let machine = Machine::Gpu(plan::GpuLimits::webgpu_defaults(), Residence::Host);
+        let plan = plan::choose(&problem, &machine, Algorithm::Direct).unwrap();
+        let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+        let [program] = &job::programs(&problem, launch, None)[..] else { panic!("{plan}") };
+        program.constants.iter().copied().find(|(name, _)| *name == "BORDER").unwrap().1
+    };
+    for (border, name) in [
+        (Border::ZERO, "BORDER_CONSTANT"),
+        (Border::Replicate, "BORDER_REPLICATE"),
+        (Border::Reflect, "BORDER_REFLECT"),
+        (Border::Reflect101, "BORDER_REFLECT101"),
+        (Border::Wrap, "BORDER_WRAP"),
+    ] {
+        assert_eq!(code(border), number(name), "{name}");
+    }
+}

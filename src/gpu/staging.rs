@@ -1,0 +1,236 @@
+//! Between host memory and the device: buffers that are written, computed on and read back.
+//!
+//! ```text
+//!   host ─> upload ─> input ─ job ─> output ─> download ─> host
+//!   a Slot while nothing runs, a Flight from its submission until it is read
+//! ```
+
+use std::sync::{Mutex, PoisonError};
+
+use wgpu::{Buffer, BufferUsages as Usage, MapMode};
+
+use super::bound::Bound;
+use super::device::{Checked, Context, EndStamps, Stamps, Ticket, Wait};
+use super::executor::Executor;
+use super::range::BufferRange;
+use crate::Result;
+
+/// Buffers for something from host memory and back, and the job that is bound to them.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Mapped while nothing runs.
+    upload: Buffer,
+    input: Buffer,
+    output: Buffer,
+    /// With a mark behind the output.
+    download: Buffer,
+    bound: Bound,
+    /// Bytes of input and output, in whole words.
+    sizes: [u64; 2],
+}
+
+/// A slot that was submitted.
+#[derive(Debug)]
+pub(super) struct Flight {
+    slot: Slot,
+    ticket: Ticket,
+    mark: u32,
+    stamps: Option<Stamps>,
+}
+
+impl Slot {
+    /// For so many bytes of input and output, and the job that `bind` gives for their buffers.
+    pub async fn new(
+        executor: &Executor,
+        sizes: [u64; 2],
+        bind: impl FnOnce(&BufferRange<'_>, &BufferRange<'_>) -> Result<Bound>,
+    ) -> Result<Self> {
+        let [from, to] = sizes.map(|size| size.next_multiple_of(4).max(4));
+        let context = &executor.context;
+        let upload = Usage::MAP_WRITE | Usage::COPY_SRC;
+        let upload = context.take("making room for the upload", from, upload).await?;
+        // What does not lie in one piece is gathered by copies.
+        let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+        let input = context.take("making room for the input", from, usage).await?;
+        let output = context.take("making room for the output", to, usage).await?;
+        let download = Usage::MAP_READ | Usage::COPY_DST;
+        let what = "making room for the download";
+        let download = context.take(what, to + EndStamps::BYTES, download).await?;
+        let source = BufferRange { buffer: &input, offset: 0, size: from };
+        let destination = BufferRange { buffer: &output, offset: 0, size: to };
+        let bound = bind(&source, &destination)?;
+        Ok(Self { upload, input, output, download, bound, sizes: [from, to] })
+    }
+
+    /// Bytes of all its buffers.
+    pub fn bytes(&self) -> u64 {
+        [&self.upload, &self.input, &self.output, &self.download].iter().map(|b| b.size()).sum()
+    }
+
+    /// Has `fill` write the input.
+    pub fn fill(
+        &self,
+        context: &Context,
+        fill: impl FnOnce(&mut wgpu::BufferViewMut),
+    ) -> Result<()> {
+        let view = self.upload.get_mapped_range_mut(..self.sizes[0]);
+        let mut view = view.map_err(|error| context.lost(&error.to_string()))?;
+        fill(&mut view);
+        drop(view);
+        self.upload.unmap();
+        Ok(())
+    }
+
+    /// Submits upload, job and download; the job in several submissions where it is more than `most` work.
+    pub fn launch(
+        self,
+        executor: &Executor,
+        doing: &'static str,
+        stamps: Option<Stamps>,
+        most: u64,
+    ) -> Checked<Flight> {
+        let [from, to] = self.sizes;
+        executor.context.checked(doing, || {
+            let mut encoder = executor.encoder("channelwise.staged");
+            encoder.copy_buffer_to_buffer(&self.upload, 0, &self.input, 0, from);
+            executor.replay(&self.bound, &mut encoder, stamps.as_ref().map(Stamps::queries), most);
+            encoder.copy_buffer_to_buffer(&self.output, 0, &self.download, 0, to);
+            if let Some(stamps) = &stamps {
+                stamps.resolve(&mut encoder);
+            }
+            let mark = executor.end.record(&executor.context, &mut encoder, &self.download, to);
+            let submission = executor.submit(encoder);
+            let mut maps = vec![
+                (&self.download, MapMode::Read, to + EndStamps::BYTES),
+                (&self.upload, MapMode::Write, self.upload.size()),
+            ];
+            maps.extend(stamps.iter().map(|s| (s.buffer(), MapMode::Read, s.buffer().size())));
+            let ticket = Ticket::of_maps(submission, &maps);
+            Flight { slot: self, ticket, mark, stamps }
+        })
+    }
+
+    /// The bytes and the job, to be run once more without upload and download.
+    pub fn parts(&self) -> (&Buffer, &Buffer, &Bound, u64) {
+        (&self.upload, &self.input, &self.bound, self.sizes[0])
+    }
+
+    /// Gives the buffers back to the pool.
+    pub fn give(self, context: &Context) {
+        let Self { upload, input, output, download, bound, .. } = self;
+        drop(bound);
+        for buffer in [upload, input, output, download] {
+            context.give(buffer);
+        }
+    }
+}
+
+/// Slots that are kept: as many threads run a small problem at once without making buffers.
+const KEPT: usize = 4;
+
+/// Slots of a small problem that are free for the next call: its buffers come and go with it, and
+/// nothing is bound anew. Large ones share the buffers of the device's pool.
+#[derive(Debug, Default)]
+pub(super) struct Slots(Mutex<Vec<Slot>>);
+
+impl Slots {
+    pub fn take(&self) -> Option<Slot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Keeps a slot, unless there are enough.
+    pub fn give(&self, slot: Slot) -> Option<Slot> {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() >= KEPT {
+            return Some(slot);
+        }
+        free.push(slot);
+        None
+    }
+}
+
+impl Flight {
+    /// Waits until it is done. Where this is given up, it is still under way.
+    pub async fn wait(&self, context: &Context, wait: Wait) -> Result<()> {
+        context.wait(&self.ticket, wait).await
+    }
+
+    /// Has `read` take the output, once it is done; then the slot is free again. Also the time on the device,
+    /// where it was asked for.
+    pub fn land(
+        self,
+        context: &Context,
+        read: impl FnOnce(&[u8]),
+    ) -> Result<(Slot, Option<std::time::Duration>)> {
+        let Self { slot, mark, stamps, .. } = self;
+        read_marked(context, &slot.download, slot.sizes[1], mark, read)?;
+        let time = match stamps {
+            Some(stamps) => {
+                Some(stamps.read(&context.queue).map_err(|error| context.lost(&error))?)
+            }
+            None => None,
+        };
+        Ok((slot, time))
+    }
+}
+
+/// Has `read` take the first `size` bytes of a mapped buffer, behind which lies this mark if the submission
+/// that wrote it got to its end; then unmaps it.
+fn read_marked(
+    context: &Context,
+    download: &Buffer,
+    size: u64,
+    mark: u32,
+    read: impl FnOnce(&[u8]),
+) -> Result<()> {
+    let view = download.get_mapped_range(..size + EndStamps::BYTES);
+    let view = view.map_err(|error| context.lost(&error.to_string()))?;
+    let (bytes, found) = view.split_at(size as usize);
+    if found != mark.to_le_bytes() {
+        return Err(context.lost("the device gave up before the end of its work"));
+    }
+    read(bytes);
+    drop(view);
+    download.unmap();
+    Ok(())
+}
+
+/// Copies these ranges, of whole words, from the device once everything submitted before is done, and has
+/// `read` take them one by one.
+pub(super) async fn read_back(
+    executor: &Executor,
+    ranges: &[BufferRange<'_>],
+    wait: Wait,
+    mut read: impl FnMut(usize, &[u8]),
+) -> Result<()> {
+    let context = &executor.context;
+    let size: u64 = ranges.iter().map(|range| range.size).sum();
+    let usage = Usage::MAP_READ | Usage::COPY_DST;
+    let what = "making room for the download";
+    let download = context.take(what, size + EndStamps::BYTES, usage).await?;
+    let submitted = context.checked("downloading", || {
+        let mut encoder = executor.encoder("channelwise.download");
+        let mut to = 0;
+        for range in ranges.iter().filter(|range| range.size > 0) {
+            let BufferRange { buffer, offset, size } = *range;
+            encoder.copy_buffer_to_buffer(buffer, offset, &download, to, size);
+            to += size;
+        }
+        let mark = executor.end.record(context, &mut encoder, &download, size);
+        let submission = executor.submit(encoder);
+        let maps = [(&download, MapMode::Read, size + EndStamps::BYTES)];
+        (Ticket::of_maps(submission, &maps), mark)
+    });
+    let (ticket, mark) = submitted.done().await?;
+    context.wait(&ticket, wait).await?;
+    read_marked(context, &download, size, mark, |bytes| {
+        let mut from = 0;
+        for (n, range) in ranges.iter().enumerate() {
+            let end = from + range.size as usize;
+            read(n, &bytes[from..end]);
+            from = end;
+        }
+    })?;
+    context.give(download);
+    Ok(())
+}

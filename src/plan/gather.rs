@@ -1,0 +1,204 @@
+//! Outputs that gather what they were read for: how far that goes along an axis, and where alone it is needed.
+//!
+//! The adjoint of a convolution with stride 1 and one filter is a convolution but for the pixels that its
+//! border continued; only those gather.
+
+use std::ops::Range;
+
+use super::cost::{GpuCost, Traffic};
+use super::limits::{CpuLimits, GpuLimits};
+use crate::problem::Geometry;
+use crate::{Border, Problem};
+
+/// Some rows and columns of an output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rectangle {
+    pub rows: Range<usize>,
+    pub columns: Range<usize>,
+}
+
+/// An axis of a problem that gathers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Axis {
+    input: usize,
+    output: usize,
+    stride: usize,
+    extent: usize,
+    before: usize,
+}
+
+/// Turns of the loops of an axis in `shaders/place_adjoint.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loops {
+    pub places: u64,
+    pub taps: u64,
+}
+
+impl Axis {
+    pub fn rows(g: &Geometry) -> Self {
+        let extent = g.extent().0;
+        let (input, output) = (g.height, g.out_height);
+        Self { input, output, stride: g.stride.0, extent, before: g.top }
+    }
+
+    pub fn columns(g: &Geometry) -> Self {
+        let extent = g.extent().1;
+        let (input, output) = (g.width, g.out_width);
+        Self { input, output, stride: g.stride.1, extent, before: g.left }
+    }
+
+    /// Padded places: where the last tap of the last input ends, counted from the first of the first.
+    fn end(&self) -> usize {
+        (self.input - 1) * self.stride + self.extent
+    }
+
+    fn after(&self) -> usize {
+        self.end().saturating_sub(self.before + self.output)
+    }
+
+    /// The inputs whose taps meet padded places `first` to `last`.
+    fn met(&self, first: usize, last: usize) -> Range<usize> {
+        let from = (first + 1).saturating_sub(self.extent).div_ceil(self.stride);
+        from..(last / self.stride + 1).min(self.input)
+    }
+
+    /// The most that an output of the shader goes through: continued places, and taps in all of them.
+    pub fn loops(&self, taps: usize, dilation: usize, border: Border) -> Loops {
+        let Self { input, output, stride, before, .. } = *self;
+        let (last, end) = ((input - 1) * stride, self.end());
+        // Twin of `taps` in `shaders/place_adjoint.wgsl`.
+        let met = |place: usize| {
+            let first = place.saturating_sub(last).div_ceil(dilation);
+            (taps.min(place / dilation + 1)).saturating_sub(first) as u64
+        };
+        let all = |places: usize| {
+            let places = places as u64;
+            Loops { places, taps: places.saturating_mul(taps as u64) }
+        };
+        let beyond = before + self.after();
+        match border {
+            Border::Constant(_) => all(1),
+            // Long padding is not counted place by place.
+            Border::Replicate if output == 1 || beyond > 1 << 12 => all(1 + beyond),
+            Border::Replicate => {
+                let high = (before + output - 1).min(end);
+                let sides = [0..before + 1, high..end]
+                    .map(|side| Loops { places: side.len() as u64, taps: side.map(met).sum() });
+                let [low, high] = sides;
+                Loops {
+                    places: low.places.max(high.places),
+                    taps: low.taps.max(high.taps).max(taps as u64),
+                }
+            }
+            Border::Reflect | Border::Reflect101 | Border::Wrap => {
+                all(1 + 2 * beyond.div_ceil(output))
+            }
+        }
+    }
+
+    /// The outputs that the places before the first one, and after the last, continue.
+    fn continued(&self, border: Border) -> [Range<usize>; 2] {
+        let Self { output, before, .. } = *self;
+        let after = self.after();
+        let [low, high] = match border {
+            Border::Constant(_) => return [0..0, 0..0],
+            // Further than once round, they may be any.
+            _ if before >= output || after >= output => [0..output, 0..output],
+            Border::Replicate => [0..1, output - 1..output],
+            Border::Reflect | Border::Reflect101 => {
+                [0..(before + 1).min(output), output.saturating_sub(after + 1)..output]
+            }
+            Border::Wrap => [output - before..output, 0..after],
+        };
+        [if before > 0 { low } else { 0..0 }, if after > 0 { high } else { 0..0 }]
+    }
+
+    /// The inputs that outputs `out` gather.
+    pub fn gathered(&self, out: &Range<usize>, border: Border) -> Range<usize> {
+        let reaches = |at: &Range<usize>| at.start < out.end && out.start < at.end;
+        let [low, high] = self.continued(border);
+        let mut spans = vec![self.met(self.before + out.start, self.before + out.end - 1)];
+        if reaches(&low) {
+            spans.push(self.met(0, self.before - 1));
+        }
+        if reaches(&high) {
+            spans.push(self.met(self.before + self.output, self.end() - 1));
+        }
+        let spans = spans.into_iter().filter(|span| !span.is_empty());
+        spans.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..1)
+    }
+
+    /// The outputs that any place of the padding continues, in order and apart.
+    fn edges(&self, border: Border) -> Vec<Range<usize>> {
+        let mut all = Vec::from(self.continued(border));
+        all.retain(|range| !range.is_empty());
+        all.sort_by_key(|range| range.start);
+        all.dedup_by(|next, before| {
+            let meet = next.start <= before.end;
+            if meet {
+                before.end = before.end.max(next.end);
+            }
+            meet
+        });
+        all
+    }
+}
+
+/// Loop iterations of `place` in `shaders/place_adjoint.wgsl`.
+pub(super) fn iterations(problem: &Problem) -> u64 {
+    let g = problem.geometry();
+    let rows = Axis::rows(g).loops(g.kernel.0, g.dilation.0, problem.border());
+    let columns = Axis::columns(g).loops(g.kernel.1, g.dilation.1, problem.border());
+    let each = columns.taps.saturating_mul(problem.weights().filters as u64 + 1);
+    let row = each.saturating_add(columns.places + 3);
+    rows.taps.saturating_mul(row).saturating_add(rows.places + 3)
+}
+
+/// The pixels that padding continues, in rectangles that do not overlap.
+pub(crate) fn edges(problem: &Problem) -> Vec<Rectangle> {
+    let g = problem.geometry();
+    let rows = Axis::rows(g).edges(problem.border());
+    let columns = Axis::columns(g).edges(problem.border());
+    let mut all: Vec<Rectangle> =
+        rows.iter().map(|rows| Rectangle { rows: rows.clone(), columns: 0..g.out_width }).collect();
+    let ends: Vec<usize> = rows.iter().flat_map(|rows| [rows.start, rows.end]).collect();
+    let bounds: Vec<usize> = [vec![0], ends, vec![g.out_height]].concat();
+    for between in bounds.chunks(2).filter(|between| between[0] < between[1]) {
+        all.extend(
+            columns.iter().map(|columns| Rectangle {
+                rows: between[0]..between[1],
+                columns: columns.clone(),
+            }),
+        );
+    }
+    all
+}
+
+/// Multiply-adds of gathering the edges, or why that is not done.
+fn sums(problem: &Problem) -> Result<f64, String> {
+    let g = problem.geometry();
+    let pixels: usize = edges(problem).iter().map(|at| at.rows.len() * at.columns.len()).sum();
+    if 2 * pixels > g.out_height * g.out_width {
+        return Err("what the border continues is half of the output or more".into());
+    }
+    let taps = problem.weights().taps.len();
+    Ok((pixels * g.images * g.channels * taps) as f64)
+}
+
+/// Microseconds to gather the edges on the CPU, or why that is not done.
+pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Result<f64, String> {
+    Ok(sums(problem)? / (5100.0 * limits.lanes as f64) / limits.threads.max(1) as f64)
+}
+
+/// The same on a GPU.
+pub(super) fn gpu(problem: &Problem, limits: &GpuLimits) -> Result<f64, String> {
+    let g = problem.geometry();
+    let word = problem.store().lanes();
+    if word > 1 && (g.planar || !g.channels.is_multiple_of(word)) {
+        return Err("edges share words of the output with what is not gathered".into());
+    }
+    let turns = iterations(problem) + 1;
+    limits.check_iterations(turns.saturating_mul(word as u64))?;
+    let cost = GpuCost::of(limits);
+    Ok(sums(problem)? / cost.taps + cost.of_passes(&[Traffic::default()]))
+}

@@ -1,0 +1,153 @@
+//! Which shaders there are: an entry point between two kinds of data.
+
+use crate::ElementType;
+
+/// What a shader computes: its file in `shaders/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Entry {
+    /// Everything, one word an invocation.
+    Direct,
+    /// The same for what gathers.
+    Gather,
+    /// A block of outputs an invocation: also the passes of `separable`, and the last one of `fft`.
+    Flat,
+    /// Transforms of the rows of tiles.
+    Forward,
+    /// Transforms of their columns, times the spectrum of every filter, and back.
+    Multiply,
+    /// The rows back, and outputs.
+    Back,
+    /// Partial sums of the gradients of kernel and bias.
+    Correlate,
+    /// Partial sums of the gradients of a pointwise step.
+    Mix,
+    /// Their sums.
+    Reduce,
+    /// Through the activation behind a pointwise step.
+    Follow,
+    /// Through a pointwise step, and the activation before it.
+    Slope,
+}
+
+/// What a shader reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Data {
+    F32,
+    U8,
+    U16,
+    F16,
+    /// Pairs of f32, between passes.
+    Complex,
+    /// A texture that is read, of any format.
+    Texture,
+    /// A texture that is written.
+    Stored(Texel),
+}
+
+impl From<ElementType> for Data {
+    fn from(element: ElementType) -> Self {
+        match element {
+            ElementType::F32 => Self::F32,
+            ElementType::U8 => Self::U8,
+            ElementType::U16 => Self::U16,
+            ElementType::F16 => Self::F16,
+        }
+    }
+}
+
+impl Data {
+    /// Its part of a file's name, `in_u8.wgsl` or `out_u8.wgsl`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::F16 => "f16",
+            Self::Complex => "complex",
+            Self::Texture => "texture",
+            Self::Stored(Texel::Rgba8) => "rgba8",
+            Self::Stored(Texel::Bgra8) => "bgra8",
+            Self::Stored(Texel::Rgba16) => "rgba16",
+            Self::Stored(Texel::Rgba32) => "rgba32",
+            Self::Stored(Texel::R32) => "r32",
+        }
+    }
+
+    pub fn is_texture(self) -> bool {
+        matches!(self, Self::Texture | Self::Stored(_))
+    }
+}
+
+/// Formats of textures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Texel {
+    Rgba8,
+    Bgra8,
+    Rgba16,
+    Rgba32,
+    R32,
+}
+
+impl Texel {
+    pub const ALL: [Self; 5] = [Self::Rgba8, Self::Bgra8, Self::Rgba16, Self::Rgba32, Self::R32];
+
+    pub fn channels(self) -> usize {
+        if self == Self::R32 { 1 } else { 4 }
+    }
+
+    /// Whether it knows no infinities and NaNs.
+    pub fn is_finite(self) -> bool {
+        matches!(self, Self::Rgba8 | Self::Bgra8)
+    }
+}
+
+/// A shader: what it computes, and from what to what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Shader {
+    pub entry: Entry,
+    pub source: Data,
+    pub output: Data,
+}
+
+impl Shader {
+    pub fn new(entry: Entry, source: Data, output: Data) -> Self {
+        Self { entry, source, output }
+    }
+
+    /// Every shader that any plan takes.
+    #[cfg(test)]
+    pub fn all() -> Vec<Self> {
+        let scalars = [Data::F32, Data::U8, Data::U16, Data::F16];
+        let mut all = Vec::new();
+        for entry in [Entry::Direct, Entry::Gather, Entry::Flat] {
+            let to = |from: Data| scalars.map(|output| Self::new(entry, from, output));
+            all.extend(scalars.into_iter().flat_map(to));
+        }
+        all.extend(scalars.map(|from| Self::new(Entry::Forward, from, Data::Complex)));
+        all.extend(scalars.map(|from| Self::new(Entry::Correlate, from, Data::F32)));
+        all.push(Self::new(Entry::Multiply, Data::Complex, Data::Complex));
+        all.push(Self::new(Entry::Back, Data::Complex, Data::F32));
+        for entry in [Entry::Mix, Entry::Reduce, Entry::Follow, Entry::Slope] {
+            all.push(Self::new(entry, Data::F32, Data::F32));
+        }
+        for texel in Texel::ALL.map(Data::Stored) {
+            all.push(Self::new(Entry::Direct, Data::Texture, texel));
+            all.push(Self::new(Entry::Flat, Data::Texture, texel));
+            all.push(Self::new(Entry::Flat, Data::F32, texel));
+        }
+        all.push(Self::new(Entry::Flat, Data::Texture, Data::F32));
+        all.push(Self::new(Entry::Forward, Data::Texture, Data::Complex));
+        all
+    }
+
+    /// Its name in messages and debuggers.
+    pub fn label(self) -> String {
+        let Self { entry, source, output } = self;
+        format!("channelwise.{entry:?}.in_{}.out_{}", source.name(), output.name())
+    }
+
+    /// Whether it reads or writes a texture.
+    pub fn has_textures(self) -> bool {
+        self.source.is_texture() || self.output.is_texture()
+    }
+}

@@ -1,0 +1,1 @@
+//! Jobs as tables, without a device.

@@ -1,0 +1,58 @@
+//! What shaders are told of textures.
+
+use super::codes::border_code;
+use super::placement::{Placement, own_placement};
+use super::shader::Texel;
+use crate::plan::bands::Band;
+use crate::plan::launch::GpuLaunch;
+use crate::plan::pass::Ends;
+use crate::{AlphaMode, Problem};
+
+/// What shaders do with texels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Texels {
+    pub destination: Texel,
+    pub alpha: AlphaMode,
+    pub linear: bool,
+}
+
+impl Texels {
+    /// The override constants of `shaders/texel.wgsl` and `shaders/out_texture.wgsl`, of a pass with these
+    /// ends.
+    pub fn constants(&self, problem: &Problem, ends: Ends) -> Vec<(&'static str, u32)> {
+        let single = self.destination.channels() == 1;
+        let mut constants = Vec::new();
+        if ends.reads_source() || ends.writes_destination() {
+            constants.extend([
+                ("ALPHA", if single { 0 } else { alpha_code(self.alpha) }),
+                ("LINEAR", self.linear.into()),
+                ("SINGLE", single.into()),
+            ]);
+        }
+        if ends.writes_destination() {
+            constants.push(("KEEP_BORDER", border_code(problem.border())));
+        }
+        constants
+    }
+}
+
+/// Number of `alpha` in shaders.
+fn alpha_code(alpha: AlphaMode) -> u32 {
+    match alpha {
+        AlphaMode::Filter => 0,
+        AlphaMode::Keep => 1,
+        AlphaMode::Premultiply => 2,
+    }
+}
+
+/// Scalars from row to row of a source texture, as shaders count: a power of two.
+pub(crate) fn source_pitch(problem: &Problem) -> usize {
+    problem.geometry().row().next_power_of_two()
+}
+
+/// Where a band's scalars lie: in the source at addresses of the whole texture, in the destination at
+/// those of the band.
+pub(super) fn placement(problem: &Problem, launch: &GpuLaunch, band: &Band) -> Placement {
+    let own = own_placement(problem, launch, band);
+    Placement { src_pitch: source_pitch(problem), src_image: 0, ..own }
+}

@@ -1,0 +1,67 @@
+//! What a pass reads besides its source: taps, bias, spectra.
+
+use crate::kernel::{spectrum, turns};
+use crate::plan::fft::Tile;
+use crate::plan::launch::{GpuLaunch, Scheme};
+use crate::plan::pass::Pass;
+use crate::{Pointwise, Problem};
+
+/// The contents of binding 3 for every program of a launch, in their order.
+pub(crate) fn of_launch(problem: &Problem, launch: &GpuLaunch) -> Vec<Vec<f32>> {
+    let made = launch.scheme.part_of(problem);
+    let passes = Pass::of(&launch.scheme).iter().map(|pass| of_pass(made, *pass, launch));
+    let edges = launch.scheme.leaves_edges(problem);
+    passes.chain(edges.then(|| of_pass(problem, Pass::Gather, launch))).collect()
+}
+
+/// Of a pointwise step alone: weights `[filters, outputs]` and bias `[outputs]`.
+pub(super) fn mixing(pointwise: &Pointwise) -> Vec<f32> {
+    let bias = |g| pointwise.bias_values().get(g).copied().unwrap_or(0.0);
+    let bias = (0..pointwise.outputs()).map(bias);
+    pointwise.weights().iter().copied().chain(bias).collect()
+}
+
+fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
+    let weights = problem.weights();
+    let taps = match (pass, &launch.scheme) {
+        (Pass::Across, Scheme::Separable { factors, .. }) => {
+            return [factors.rows(), &vec![0.0; factors.terms()]].concat();
+        }
+        (Pass::Down, Scheme::Separable { factors, .. }) => factors.columns().to_vec(),
+        (Pass::Forward | Pass::Multiply | Pass::Back, Scheme::Fft(tile)) => {
+            return table(problem, pass, tile).into_iter().flatten().collect();
+        }
+        // The sum of each filter goes to that filter.
+        (Pass::Finish, _) => {
+            let places =
+                (0..weights.filters).flat_map(|t| (0..weights.filters).map(move |f| (t, f)));
+            places.map(|(t, f)| f32::from(u8::from(t == f))).collect()
+        }
+        _ => weights.taps.clone(),
+    };
+    let mut contents = [taps.as_slice(), &weights.bias].concat();
+    if let Some(follow) = &weights.follow {
+        contents.extend(&follow.weights);
+        contents.extend(&follow.bias);
+    }
+    contents
+}
+
+/// The table of `shaders/fft.wgsl`.
+fn table(problem: &Problem, pass: Pass, tile: &Tile) -> Vec<[f32; 2]> {
+    let (weights, g) = (problem.weights(), problem.geometry());
+    let size = [tile.size.0 as usize, tile.size.1 as usize];
+    let mut table = turns(if pass == Pass::Multiply { size[0] } else { size[1] });
+    match pass {
+        Pass::Multiply => {
+            for taps in weights.taps.chunks(g.kernel.0 * g.kernel.1) {
+                table.extend(spectrum(taps, g.kernel.1, g.dilation, size));
+            }
+        }
+        // Where a pass follows, that one adds them.
+        Pass::Back if tile.finish.is_none() => table.extend(weights.bias.iter().map(|b| [*b, 0.0])),
+        Pass::Back => table.extend(weights.bias.iter().map(|_| [0.0; 2])),
+        _ => {}
+    }
+    table
+}
