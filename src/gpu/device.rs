@@ -279,6 +279,7 @@ pub(super) fn limits(info: &AdapterInfo, device: &wgpu::Device) -> GpuLimits {
         offset_alignment: limits.min_storage_buffer_offset_alignment,
         specialise_from: GpuLimits::SPECIALISE_FROM,
         max_iterations: max_iterations(info),
+        costs: None,
         cuts: Cuts::NONE,
     }
 }

@@ -10,6 +10,7 @@ mod cost;
 mod cuts;
 mod direct;
 mod edges;
+mod explain;
 mod fft;
 mod flat;
 mod fold;
@@ -18,6 +19,7 @@ mod launch;
 mod limits;
 mod pass;
 mod separable;
+mod transfer;
 
 use std::fmt;
 
@@ -34,7 +36,7 @@ pub(crate) use flat::Work;
 pub use gradient::{Correlation, GradientPlan, KernelGradient, gradient};
 pub(crate) use gradient::{DEPTH, PAIRS, RUN, Step};
 pub use launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
-pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
+pub use limits::{AdapterClass, CpuLimits, DeviceCosts, GpuLimits, Machine, Residence};
 pub(crate) use pass::{Pass, Place, fold};
 
 use crate::{Error, Problem, Result};
@@ -89,11 +91,16 @@ impl fmt::Display for Algorithm {
 /// An algorithm that was looked at: its predicted time in microseconds, or why it does not apply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
+    /// On which engine, `cpu` or `gpu`.
+    pub engine: &'static str,
     /// Which.
     pub algorithm: Algorithm,
     /// Predicted time in microseconds, or the reason against it.
     pub verdict: std::result::Result<f64, String>,
-    /// Microseconds it took on the device, where that decided ([`Tuning`](crate::Tuning)).
+    /// Microseconds of it that are not the device's work: copies between host and device as far as they
+    /// do not overlap with it, and waiting. 0 where nothing is copied.
+    pub transfers: f64,
+    /// Microseconds of the device's work, where running it decided ([`Tuning`](crate::Tuning)).
     pub measured: Option<f64>,
 }
 
@@ -130,12 +137,22 @@ impl Plan {
         self.algorithm
     }
 
-    /// Microseconds it takes by the model.
+    /// The engine it is for, `cpu` or `gpu`.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        self.machine.engine()
+    }
+
+    /// Microseconds it takes by the model. Of tensors on the host, copies to a GPU and back are in it.
     #[must_use]
     pub fn predicted(&self) -> f64 {
-        let taken = self.candidates.iter().find(|c| c.algorithm == self.algorithm);
+        let taken = self.candidates.iter().find(|candidate| self.takes(candidate));
         // One against which there is a reason is not taken.
         taken.and_then(|c| c.verdict.as_ref().ok()).copied().unwrap_or(f64::INFINITY)
+    }
+
+    fn takes(&self, candidate: &Candidate) -> bool {
+        (candidate.engine, candidate.algorithm) == (self.engine(), self.algorithm)
     }
 
     /// Everything that was looked at, cheapest first, then what does not apply.
@@ -170,7 +187,7 @@ impl Plan {
             choose(problem, machine, algorithm)?
         };
         let mut candidates = self.candidates;
-        for candidate in &mut candidates {
+        for candidate in candidates.iter_mut().filter(|c| c.engine == plan.engine()) {
             let time = measured.iter().find(|(a, _)| *a == candidate.algorithm);
             candidate.measured = time.map(|(_, us)| *us);
         }
@@ -193,74 +210,6 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let engine = match &self.machine {
-            Machine::Cpu(cpu) => format!("cpu ({} threads, {} lanes)", cpu.threads, cpu.lanes),
-            Machine::Gpu(gpu, _) => format!("gpu ({})", gpu.class),
-        };
-        writeln!(f, "{} on the {engine}: {}", self.algorithm, self.title)?;
-        match &self.launch {
-            Launch::Cpu(launch) => {
-                match &launch.scheme {
-                    CpuScheme::Direct => write!(f, "  ")?,
-                    CpuScheme::Separable(factors) => {
-                        let terms = factors.terms();
-                        write!(f, "  {terms} term{}, ", if terms == 1 { "" } else { "s" })?
-                    }
-                    CpuScheme::Fft { tile: (rows, columns) } => {
-                        write!(f, "  tiles of {rows}x{columns}, ")?
-                    }
-                }
-                writeln!(f, "  {} output rows in a task", launch.rows_per_task)?
-            }
-            Launch::Gpu(launch) => {
-                match &launch.scheme {
-                    Scheme::Direct { workgroup: [x, y], .. } => {
-                        write!(f, "  workgroups of {x}x{y}, a word of output an invocation")?
-                    }
-                    Scheme::Flat(block) => write!(f, "  {block}")?,
-                    Scheme::Separable { across, down, factors } => {
-                        let terms = factors.terms();
-                        let plural = if terms == 1 { "" } else { "s" };
-                        write!(f, "  {terms} term{plural}; rows: {across}; columns: {down}")?
-                    }
-                    Scheme::Fft(tile) => write!(f, "  {tile}")?,
-                }
-                let plural = if launch.bands.len() == 1 { "" } else { "s" };
-                writeln!(f, ", {} band{plural}", launch.bands.len())?;
-            }
-        }
-        for candidate in &self.candidates {
-            let taken = if candidate.algorithm == self.algorithm { "  <- taken" } else { "" };
-            match &candidate.verdict {
-                Ok(us) => {
-                    write!(f, "  {:<9} {} predicted", candidate.algorithm, Time(*us))?;
-                    if let Some(us) = candidate.measured {
-                        write!(f, ", {} measured", Time(us))?;
-                    }
-                    writeln!(f, "{taken}")?;
-                }
-                Err(reason) => writeln!(f, "  {:<9} not taken: {reason}", candidate.algorithm)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Microseconds, for people.
-struct Time(f64);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < 1000.0 {
-            write!(f, "{:.1} us", self.0)
-        } else {
-            write!(f, "{:.2} ms", self.0 / 1000.0)
-        }
-    }
-}
-
 /// What an algorithm's file answers.
 type Offer<T> = std::result::Result<(T, f64), String>;
 
@@ -270,90 +219,93 @@ type Offer<T> = std::result::Result<(T, f64), String>;
 /// [`Error::NotApplicable`] where the wanted algorithm cannot do it; [`Error::TooLarge`] where not
 /// even one output fits the device's limits.
 pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result<Plan> {
-    let mut offers: Vec<(Algorithm, Offer<Launch>)> = Algorithm::ALL
-        .into_iter()
-        .map(|algorithm| (algorithm, offer(algorithm, problem, machine)))
-        .collect();
-    // What keeps less than the others is left to those who ask for it.
-    if wanted == Algorithm::Auto {
-        for (_, offer) in &mut offers {
-            if let Ok((launch, _)) = offer
-                && let Some(reason) = launch.caveat(problem.made_by(launch.gathers(problem)))
-            {
-                *offer = Err(reason);
-            }
-        }
-    }
-    let cost = |o: &(Algorithm, Offer<Launch>)| o.1.as_ref().map_or(f64::INFINITY, |(_, us)| *us);
-    // Stable: among equals the order of `ALL` holds.
-    offers.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
-    let candidates = offers
-        .iter()
-        .map(|(algorithm, offer)| Candidate {
-            algorithm: *algorithm,
-            verdict: offer.as_ref().map(|(_, us)| *us).map_err(Clone::clone),
-            measured: None,
-        })
-        .collect();
+    Looked::at(problem, machine, wanted).take(problem, wanted)
+}
 
-    let engine = match machine {
-        Machine::Cpu(_) => "cpu",
-        Machine::Gpu(..) => "gpu",
-    };
-    let not_applicable =
-        |algorithm, reason: String| Error::NotApplicable { algorithm, engine, reason };
-    let taken = match wanted {
-        // Where nothing applies, the reason against the last resort is the one to tell.
-        Algorithm::Auto if offers.iter().all(|(_, offer)| offer.is_err()) => Algorithm::Direct,
-        Algorithm::Auto => offers[0].0,
-        named => named,
-    };
-    let (algorithm, mut launch) = match offers.into_iter().find(|(a, _)| *a == taken) {
-        Some((algorithm, Ok((launch, _)))) => (algorithm, launch),
-        Some((algorithm, Err(reason))) => return Err(not_applicable(algorithm, reason)),
-        None => return Err(not_applicable(taken, "it is not known".into())),
-    };
-    if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, machine) {
-        let scheme = launch.scheme.clone();
-        let g = problem.geometry();
-        let places = g.images * g.out_height * g.out_width * g.channels;
-        let made = problem.made_by(scheme.gathers());
-        let sums: f64 = scheme.traffic(made).iter().map(|pass| pass.sums).sum();
-        let per_place = (sums / places.max(1) as f64).ceil() as u64;
-        let budget = |bytes| bands::Budget {
-            bytes,
-            textures: *residence == Residence::Texture,
-            work: limits.max_work(),
-            per_place,
-            pitch: launch.pitch,
-            granule: granule(problem, *residence),
-            scheme: &scheme,
-        };
-        let usual = match (residence, &scheme) {
-            (Residence::Device | Residence::Texture, _) => None,
-            // A band cuts tiles off.
-            (Residence::Host, Scheme::Fft(_)) => None,
-            (
-                Residence::Host,
-                Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. },
-            ) => {
-                let usual = bands::cut(problem, budget(limits.usual_host_range())).ok();
-                usual.filter(|bands| {
-                    let whole = bands.iter().all(|band| band.columns.len() == g.out_width);
-                    // What neighbours both need is copied twice, and filtered twice by a first pass.
-                    let rows = bands.iter().map(|band| band.images.len() * band.source_rows.len);
-                    whole && 4 * rows.sum::<usize>() <= 5 * g.images * g.height
-                })
+/// What every algorithm answered, the cheapest first.
+struct Looked {
+    machine: Machine,
+    offers: Vec<(Algorithm, Answer)>,
+}
+
+/// What an algorithm offers, or the reason against it.
+type Answer = std::result::Result<Offered, String>;
+
+/// A launch, and what it takes from start to end.
+struct Offered {
+    launch: Launch,
+    /// Microseconds, and those of them that are not the work's own.
+    us: f64,
+    transfers: f64,
+    /// Of a GPU with data on the host, whose time they decide; others are cut once they are taken.
+    bands: Option<Result<Vec<Band>>>,
+}
+
+impl Looked {
+    fn at(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Self {
+        let look = |algorithm| {
+            let (launch, us) = offer(algorithm, problem, machine)?;
+            // What keeps less than the others is left to those who ask for it.
+            let caveat = launch.caveat(problem.made_by(launch.gathers(problem)));
+            if let (Algorithm::Auto, Some(reason)) = (wanted, caveat) {
+                return Err(reason);
             }
+            let (Launch::Gpu(gpu), Machine::Gpu(limits, Residence::Host)) = (&launch, machine)
+            else {
+                return Ok(Offered { launch, us, transfers: 0.0, bands: None });
+            };
+            let bands = bands::of_launch(problem, limits, Residence::Host, gpu);
+            let all = match &bands {
+                Ok(bands) => transfer::bands(problem, limits, bands, us),
+                // Which is an error once it is taken.
+                Err(_) => transfer::whole(limits, transfer::Load::of(problem, us), 1),
+            };
+            Ok(Offered { launch, us: all, transfers: all - us, bands: Some(bands) })
         };
-        launch.bands = match usual {
-            Some(bands) => bands,
-            None => bands::cut(problem, budget(limits.band_bytes(*residence)))?,
-        };
+        let mut offers: Vec<_> =
+            Algorithm::ALL.into_iter().map(|algorithm| (algorithm, look(algorithm))).collect();
+        let cost = |o: &(Algorithm, Answer)| o.1.as_ref().map_or(f64::INFINITY, |o| o.us);
+        // Stable: among equals the order of `ALL` holds.
+        offers.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+        Self { machine: *machine, offers }
     }
-    let accuracy = launch.accuracy(problem.made_by(launch.gathers(problem)));
-    let title = problem.to_string();
-    Ok(Plan { title, machine: *machine, algorithm, candidates, launch, accuracy })
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let candidate = |(algorithm, answer): &(Algorithm, Answer)| Candidate {
+            engine: self.machine.engine(),
+            algorithm: *algorithm,
+            verdict: answer.as_ref().map(|offered| offered.us).map_err(Clone::clone),
+            transfers: answer.as_ref().map_or(0.0, |offered| offered.transfers),
+            measured: None,
+        };
+        self.offers.iter().map(candidate).collect()
+    }
+
+    fn take(self, problem: &Problem, wanted: Algorithm) -> Result<Plan> {
+        let candidates = self.candidates();
+        let Self { machine, offers } = self;
+        let refused = |algorithm, reason: String| {
+            Err(Error::NotApplicable { algorithm, engine: machine.engine(), reason })
+        };
+        let taken = match wanted {
+            // Where nothing applies, the reason against the last resort is the one to tell.
+            Algorithm::Auto if offers.iter().all(|(_, offer)| offer.is_err()) => Algorithm::Direct,
+            Algorithm::Auto => offers[0].0,
+            named => named,
+        };
+        let (mut launch, bands) = match offers.into_iter().find(|(a, _)| *a == taken) {
+            Some((_, Ok(offered))) => (offered.launch, offered.bands),
+            Some((algorithm, Err(reason))) => return refused(algorithm, reason),
+            None => return refused(taken, "it is not known".into()),
+        };
+        if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, &machine) {
+            let cut = || bands::of_launch(problem, limits, *residence, launch);
+            launch.bands = bands.unwrap_or_else(cut)?;
+        }
+        let accuracy = launch.accuracy(problem.made_by(launch.gathers(problem)));
+        let title = problem.to_string();
+        Ok(Plan { title, machine, algorithm: taken, candidates, launch, accuracy })
+    }
 }
 
 fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<Launch> {
@@ -388,17 +340,6 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
             fft::gpu(problem, limits, *residence).map(gpu)
         }
         (Algorithm::Auto, _) => Err("it is not an algorithm of its own".into()),
-    }
-}
-
-/// Rows (or images) by which bands must start, so that no word of a packed byte output belongs to
-/// two of them.
-fn granule(problem: &Problem, residence: Residence) -> usize {
-    let word = problem.output_type().per_word();
-    match residence {
-        Residence::Host | Residence::Texture => 1,
-        Residence::Device if problem.geometry().out_row().is_multiple_of(word) => 1,
-        Residence::Device => word,
     }
 }
 
