@@ -7,6 +7,7 @@
 mod apply;
 mod buffers;
 mod chain;
+mod costs;
 mod device;
 mod encode;
 mod frames;
@@ -152,6 +153,7 @@ impl Gpu {
         options: &GpuOptions,
     ) -> Result<Self> {
         let limits = options.specialised(device::limits(&info, &device));
+        let limits = GpuLimits { costs: costs::written_down(&info), ..limits };
         let tuner = Tuner::new(options.wanted_tuning(), describe(&info))?;
         let all = device.limits();
         for (name, has, needs) in [

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::wait::Clock;
 use super::{Gpu, GpuPrepared};
-use crate::plan::{self, GpuLimits, Machine, Plan, Residence};
+use crate::plan::{self, Candidate, GpuLimits, Machine, Plan, Residence};
 use crate::{Algorithm, Error, Problem, Result};
 
 /// Algorithms that are tried, and by how much the model may think one slower than the best.
@@ -28,7 +28,8 @@ pub enum Tuning {
     /// In browsers, where there is neither a clock nor a file here, the model decides all the same.
     Measured,
     /// The same, and remembered in this file, by adapter, driver and version of this crate; several
-    /// programs may share it. Where it cannot be written, preparing fails ([`Error::TuningFile`]).
+    /// programs may share it. What copies cost lies there too, where that is measured
+    /// ([`Gpu::with_measured_costs`]). Where it cannot be written, preparing fails ([`Error::TuningFile`]).
     MeasuredIn(PathBuf),
 }
 
@@ -59,6 +60,18 @@ impl Tuner {
             None => HashMap::new(),
         };
         Ok(Some(Self { device, file, times: Mutex::new(times) }))
+    }
+
+    /// What the file says of this device under `key`, the last of several.
+    pub fn line(&self, key: &str) -> Result<Option<String>> {
+        let Some(path) = &self.file else { return Ok(None) };
+        let lines = lines(path, &self.device)?;
+        Ok(lines.into_iter().rev().find(|(of, _)| of == key).map(|(_, text)| text))
+    }
+
+    /// Adds such a line to the file, if there is one.
+    pub fn add_line(&self, key: &str, text: &str) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |path| append(path, &self.device, key, text))
     }
 
     /// The plan with the algorithm that is fastest on the device, given the model's.
@@ -94,7 +107,7 @@ impl Tuner {
                 let mut all = self.times.lock().unwrap_or_else(PoisonError::into_inner);
                 all.insert(key.clone(), times.clone());
                 if let Some(path) = &self.file {
-                    append(path, &self.device, &key, &times)?;
+                    append(path, &self.device, &key, &text(&times))?;
                 }
                 times
             }
@@ -107,10 +120,14 @@ impl Tuner {
     }
 }
 
-/// What is worth trying, the model's choice first.
+/// What is worth trying, the least work by the model first.
 fn candidates(plan: &Plan) -> Vec<Algorithm> {
+    // Of what it computes alone: copies are the same for all.
     let costs = plan.candidates().iter();
-    let mut costs = costs.filter_map(|c| Some((c.algorithm, *c.verdict.as_ref().ok()?)));
+    let work = |c: &Candidate| Some((c.algorithm, c.verdict.as_ref().ok()? - c.transfers));
+    let mut costs: Vec<_> = costs.filter_map(work).collect();
+    costs.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut costs = costs.into_iter();
     let Some((first, least)) = costs.next() else { return Vec::new() };
     let others = costs.filter(|(_, us)| *us <= WITHIN * least).map(|(algorithm, _)| algorithm);
     [first].into_iter().chain(others).take(TRIED).collect()
@@ -149,19 +166,26 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::TuningFile { path: path.display().to_string(), reason: error.to_string() }
 }
 
-/// What the file says of this device. A line: device, problem, times; what cannot be read is
-/// measured anew.
+/// Times of this device in the file; what cannot be read is measured anew.
 fn read(path: &Path, device: &str) -> Result<HashMap<String, Times>> {
+    let times = |(key, text): (String, String)| {
+        let times = text.split(' ').map(time).collect::<Option<Times>>()?;
+        Some((key, times))
+    };
+    Ok(lines(path, device)?.into_iter().filter_map(times).collect())
+}
+
+/// What the file says of this device. A line: device, problem (or what else was measured), times.
+fn lines(path: &Path, device: &str) -> Result<Vec<(String, String)>> {
     let text = match fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(path, &error)),
     };
     let line = |line: &str| {
         let mut fields = line.split('\t');
-        let (of, key) = (fields.next()?, fields.next()?);
-        let times = fields.next()?.split(' ').map(time).collect::<Option<Times>>()?;
-        (of == device).then(|| (key.to_string(), times))
+        let (of, key, rest) = (fields.next()?, fields.next()?, fields.next()?);
+        (of == device).then(|| (key.to_string(), rest.to_string()))
     };
     Ok(text.lines().filter_map(line).collect())
 }
@@ -174,10 +198,14 @@ fn time(text: &str) -> Option<(Algorithm, f64)> {
     (us.is_finite() && us > 0.0).then_some((algorithm, us))
 }
 
-/// Adds a line in one write, so that programs that share the file do not mix theirs.
-fn append(path: &Path, device: &str, key: &str, times: &Times) -> Result<()> {
+fn text(times: &Times) -> String {
     let times: Vec<String> = times.iter().map(|(a, us)| format!("{a}={us:.3}")).collect();
-    let line = format!("{device}\t{key}\t{}\n", times.join(" "));
+    times.join(" ")
+}
+
+/// Adds a line in one write, so that programs that share the file do not mix theirs.
+fn append(path: &Path, device: &str, key: &str, text: &str) -> Result<()> {
+    let line = format!("{device}\t{key}\t{text}\n");
     let open = fs::OpenOptions::new().create(true).append(true).open(path);
     open.and_then(|mut file| file.write_all(line.as_bytes())).map_err(|error| failed(path, &error))
 }
@@ -193,13 +221,13 @@ mod tests {
         let path = folder.join("tuning");
         assert_eq!(read(&path, "gpu").unwrap(), HashMap::new());
         let times = vec![(Algorithm::Flat, 12.5), (Algorithm::Fft, 7.0)];
-        append(&path, "gpu", "one", &times).unwrap();
-        append(&path, "another", "two", &times).unwrap();
+        append(&path, "gpu", "one", &text(&times)).unwrap();
+        append(&path, "another", "two", &text(&times)).unwrap();
         let noise =
             b"gpu\tthree\tflat=fast\ngpu\tfour\nno fields\n\xff\xfe\tgpu\n\ngpu\tfive\tflat=-1\n";
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(noise).unwrap();
-        append(&path, "gpu", "six", &times).unwrap();
+        append(&path, "gpu", "six", &text(&times)).unwrap();
         let all = read(&path, "gpu").unwrap();
         let mut keys: Vec<_> = all.keys().cloned().collect();
         keys.sort();
