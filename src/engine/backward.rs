@@ -7,10 +7,10 @@ use std::sync::Arc;
 use ndarray::{Array, Array1, Array2, Array3, ArrayRef};
 
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard, zeroed};
-use super::{Backend, Engine};
+use super::{Backend, Engine, auto};
 use crate::cpu::{CpuCorrelation, CpuReady};
 use crate::gpu::Wait;
-use crate::plan::{self, GradientPlan, Launch, Machine, Plan};
+use crate::plan::{self, EngineTimes, GradientPlan, Launch, Machine, Plan};
 use crate::problem::WeightSums;
 use crate::{Conv2d, Cpu, Element, ElementType, GpuBackward, Problem, Result, Shape};
 
@@ -79,6 +79,8 @@ pub struct PointwiseGradients {
 #[derive(Clone, Debug)]
 pub struct Backward<T> {
     ready: Arc<Ready>,
+    /// Where there was a choice.
+    times: Option<Arc<EngineTimes>>,
     types: PhantomData<fn(T)>,
 }
 
@@ -138,7 +140,8 @@ impl Engine {
     }
 
     /// Checks, plans and (on a GPU) compiles the gradients of `conv` for inputs of one shape. Algorithms
-    /// are chosen by the plan, also where the engine has one forced.
+    /// are chosen by the plan, also where the engine has one forced. An engine that chooses takes the one on
+    /// which all gradients together take less time by the model, copies counted.
     ///
     /// # Errors
     /// Those of [`Problem::new`] for an output of f32; [`Error::Argument`](crate::Error::Argument) where
@@ -162,11 +165,22 @@ impl Engine {
         shape: impl Into<Shape>,
     ) -> Result<Backward<T>> {
         let problem = Problem::new(conv, shape, T::TYPE, ElementType::F32)?;
+        let on_cpu = |all| Ready::Cpu(Box::new(all));
+        let on_gpu = |all| Ready::Gpu(Box::new(all));
+        let mut times = None;
         let ready = match &self.shared.backend {
-            Backend::Cpu(cpu) => Ready::Cpu(Box::new(OnCpu::new(cpu, problem)?)),
-            Backend::Gpu(gpu) => Ready::Gpu(Box::new(gpu.prepare_backward(&problem).await?)),
+            Backend::Cpu(cpu) => on_cpu(OnCpu::new(cpu, problem)?),
+            Backend::Gpu(gpu) => on_gpu(gpu.prepare_backward(&problem).await?),
+            Backend::Both { cpu, gpu } => {
+                let told = plan::gradient_times(&problem, &cpu.limits(), gpu.limits())?;
+                let there = async { gpu.prepare_backward(&problem).await.map(on_gpu) };
+                let here = || OnCpu::new(cpu, problem.clone()).map(on_cpu);
+                let (ready, told) = auto::faster(told, there, here).await?;
+                times = Some(Arc::new(told));
+                ready
+            }
         };
-        Ok(Backward { ready: Arc::new(ready), types: PhantomData })
+        Ok(Backward { ready: Arc::new(ready), times, types: PhantomData })
     }
 }
 
@@ -389,8 +403,12 @@ impl<T: Element> Backward<T> {
 impl<T> fmt::Display for Backward<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.ready {
-            Ready::Cpu(cpu) => cpu.plan.fmt(f),
-            Ready::Gpu(gpu) => gpu.plan().fmt(f),
+            Ready::Cpu(cpu) => cpu.plan.fmt(f)?,
+            Ready::Gpu(gpu) => gpu.plan().fmt(f)?,
+        }
+        match &self.times {
+            Some(times) => write!(f, "all gradients, from host to host:\n{times}"),
+            None => Ok(()),
         }
     }
 }

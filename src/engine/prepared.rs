@@ -20,6 +20,14 @@ pub(super) enum Ready {
 }
 
 impl Ready {
+    pub(super) fn on_cpu(cpu: &Cpu, problem: Problem, plan: Plan) -> Self {
+        let made = match plan.launch() {
+            Launch::Cpu(launch) => CpuReady::new(&problem, launch),
+            Launch::Gpu(_) => CpuReady::Direct,
+        };
+        Self::Cpu { cpu: cpu.clone(), problem, plan, made }
+    }
+
     pub(super) fn problem(&self) -> &Problem {
         match self {
             Self::Cpu { problem, .. } => problem,

@@ -10,7 +10,7 @@ use wgpu::{
 use super::device::{self, checked};
 use super::stamps::Stamps;
 use super::wait::{Clock, Wait, map};
-use super::{Gpu, buffers};
+use super::{Gpu, GpuOptions, buffers};
 use crate::plan::{AdapterClass, DeviceCosts, GpuLimits};
 use crate::{Error, Result};
 
@@ -31,6 +31,23 @@ pub(super) fn written_down(info: &AdapterInfo) -> Option<DeviceCosts> {
     // Metal tells of Apple's own GPUs that they are integrated, as of Intel's in older Macs.
     let apple = info.name.to_lowercase().contains("apple");
     (apple && device::class(info) == AdapterClass::Integrated).then_some(DeviceCosts::UNIFIED)
+}
+
+impl GpuOptions {
+    /// Whether [`Engine::auto_with`](crate::Engine::auto_with) measures what copies cost on the device, once a
+    /// process, for at most 20 milliseconds; without it, the costs of its class do. It does unless told
+    /// otherwise. [`Gpu::request`] never does.
+    ///
+    /// ```
+    /// use channelwise::{Engine, GpuOptions};
+    /// let engine = Engine::auto_with(&GpuOptions::new().measure_costs(false));
+    /// println!("{engine}");
+    /// ```
+    #[must_use]
+    pub fn measure_costs(mut self, measure: bool) -> Self {
+        self.unmeasured = !measure;
+        self
+    }
 }
 
 impl Gpu {
@@ -63,6 +80,14 @@ impl Gpu {
     /// The same device, planned for by what copies take on it: measured once a process for each adapter
     /// and driver, in at most 20 milliseconds, and kept in the file of
     /// [`Tuning::MeasuredIn`](super::Tuning::MeasuredIn). In browsers, which have no clock here, the device as it is.
+    ///
+    /// ```no_run
+    /// use channelwise::{Cpu, Engine, Gpu};
+    /// # async fn example(gpu: &Gpu) -> channelwise::Result<()> {
+    /// // An engine that chooses between the CPU and a device of the app's.
+    /// let engine = Engine::choosing(Cpu::new(), gpu.with_measured_costs().await?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::DeviceLost`] and what else the device says; [`Error::TuningFile`].

@@ -26,6 +26,8 @@ pub struct GpuOptions {
     specialise_from: Option<u64>,
     tuning: Tuning,
     cache: Option<wgpu::PipelineCache>,
+    /// Whether the costs written down for a class do.
+    pub(super) unmeasured: bool,
 }
 
 impl GpuOptions {

@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
 
-use crate::plan::{AdapterClass, Cuts, GpuLimits, Residence};
+use crate::plan::{AdapterClass, Cuts, GpuLimits, Plan, Residence};
 use crate::{Algorithm, Error, Problem, Result};
 use apply::Remembered;
 use buffers::Pool;
@@ -121,6 +121,13 @@ impl Gpu {
             adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
         let loss = Loss::listen(&device);
         Self::new(info, device, queue, loss, options)
+    }
+
+    /// The same for an engine that chooses: what copies cost is measured once a process, unless
+    /// `options` say no.
+    pub(crate) async fn request_to_choose(options: &GpuOptions) -> Result<Self> {
+        let gpu = Self::request(options).await?;
+        if options.unmeasured { Ok(gpu) } else { gpu.with_measured_costs().await }
     }
 
     /// Works on a device of the caller's. No callbacks are installed on it.
@@ -244,6 +251,16 @@ impl Gpu {
         algorithm: Algorithm,
     ) -> Result<GpuPrepared> {
         GpuPrepared::new(self, problem, algorithm, Residence::Host).await
+    }
+
+    /// The same, by a plan that was made already.
+    pub(crate) async fn prepare_planned(
+        &self,
+        problem: &Problem,
+        algorithm: Algorithm,
+        plan: Plan,
+    ) -> Result<GpuPrepared> {
+        GpuPrepared::of_choice(self, problem, algorithm, Residence::Host, plan).await
     }
 
     /// The device.

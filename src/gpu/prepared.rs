@@ -45,8 +45,19 @@ impl GpuPrepared {
         algorithm: Algorithm,
         residence: Residence,
     ) -> Result<Self> {
+        let plan = plan::choose(problem, &Machine::Gpu(*gpu.limits(), residence), algorithm)?;
+        Self::of_choice(gpu, problem, algorithm, residence, plan).await
+    }
+
+    /// By the model's plan, or a better one where the device is asked.
+    pub(super) async fn of_choice(
+        gpu: &Gpu,
+        problem: &Problem,
+        algorithm: Algorithm,
+        residence: Residence,
+        mut plan: Plan,
+    ) -> Result<Self> {
         let machine = Machine::Gpu(*gpu.limits(), residence);
-        let mut plan = plan::choose(problem, &machine, algorithm)?;
         if let (Algorithm::Auto, Some(tuner)) = (algorithm, gpu.tuner()) {
             plan = tuner.choose(gpu, problem, &machine, plan).await?;
         }

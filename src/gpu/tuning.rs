@@ -122,8 +122,8 @@ impl Tuner {
 
 /// What is worth trying, the least work by the model first.
 fn candidates(plan: &Plan) -> Vec<Algorithm> {
-    // Of what it computes alone: copies are the same for all.
-    let costs = plan.candidates().iter();
+    // Of this engine, and of what it computes alone: copies are the same for all.
+    let costs = plan.candidates().iter().filter(|c| c.engine == plan.engine());
     let work = |c: &Candidate| Some((c.algorithm, c.verdict.as_ref().ok()? - c.transfers));
     let mut costs: Vec<_> = costs.filter_map(work).collect();
     costs.sort_by(|a, b| a.1.total_cmp(&b.1));

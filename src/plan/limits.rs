@@ -64,7 +64,23 @@ pub struct GpuLimits {
 /// What it costs to move data between the host and a device, and through the device's own memory. Rates
 /// are bytes in a millisecond: a million of them are a gigabyte in a second.
 ///
-/// What is written down for kinds of devices stands in [`DeviceCosts::DISCRETE`] and its neighbours.
+/// What is written down for kinds of devices stands in [`DeviceCosts::DISCRETE`] and its neighbours; an
+/// engine that chooses between CPU and GPU measures them
+/// ([`Engine::auto`](crate::Engine::auto)).
+///
+/// ```
+/// use channelwise::plan::{DeviceCosts, GpuLimits, choose_engine};
+/// use channelwise::{Algorithm, Conv2d, Cpu, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+/// // A discrete GPU in a slow slot: PCIe 3 with four lanes.
+/// let costs = DeviceCosts { upload: 3_200_000, download: 3_200_000, ..DeviceCosts::DISCRETE };
+/// let gpu = GpuLimits { costs: Some(costs), ..GpuLimits::webgpu_defaults() };
+/// let conv = Conv2d::new(Kernel::laplacian4());
+/// let problem = Problem::new(&conv, [1080, 1920, 3], ElementType::F32, ElementType::F32)?;
+/// let plan = choose_engine(&problem, &Cpu::new().limits(), Some(&gpu), Algorithm::Auto)?;
+/// assert_eq!(plan.engine(), "cpu");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DeviceCosts {
     /// Rate at which a thread of the host copies into memory that the device fetches from.

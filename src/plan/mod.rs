@@ -1,7 +1,8 @@
 //! Choosing how to compute a problem: a pure function from problem and machine to plain data.
 //!
 //! Each algorithm's file says whether it applies, with which launch numbers and at what predicted
-//! cost, or why not; [`choose`] takes the cheapest that applies, or the one that was asked for.
+//! cost, or why not; [`choose`] takes the cheapest that applies, or the one that was asked for, and
+//! [`choose_engine`] the cheaper of two engines.
 //! No device, thread, clock or environment is touched here.
 
 mod bands;
@@ -10,6 +11,7 @@ mod cost;
 mod cuts;
 mod direct;
 mod edges;
+mod engines;
 mod explain;
 mod fft;
 mod flat;
@@ -29,6 +31,8 @@ pub use chain::{ChainPlan, ChainStage, chain};
 pub use cost::Traffic;
 pub use cuts::Cuts;
 pub(crate) use edges::{Rectangle, edges};
+pub use engines::choose_engine;
+pub(crate) use engines::{EngineTimes, chain_times, gradient_times};
 pub use fft::{Lines, Tile};
 pub(crate) use fft::{Tiles, outputs as tile_outputs};
 pub use flat::Block;
@@ -155,7 +159,8 @@ impl Plan {
         (candidate.engine, candidate.algorithm) == (self.engine(), self.algorithm)
     }
 
-    /// Everything that was looked at, cheapest first, then what does not apply.
+    /// Everything that was looked at, cheapest first, then what does not apply: of both engines, where
+    /// they were chosen between ([`choose_engine`]).
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates

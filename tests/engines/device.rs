@@ -555,16 +555,6 @@ fn no_adapter_is_an_error_that_says_what_is_there() {
     assert!(matches!(block_on(Gpu::request(&nowhere)), Err(Error::NoAdapter { .. })));
 }
 
-#[test]
-fn auto_takes_no_software_adapter_unasked() {
-    let engine = Engine::auto();
-    let asked = std::env::var("WGPU_ADAPTER_NAME").is_ok_and(|name| !name.is_empty());
-    if let Some(gpu) = engine.as_gpu() {
-        assert!(asked || !gpu.is_software(), "{engine}");
-    }
-    assert!(engine.to_string().contains("[auto: "), "{engine}");
-}
-
 /// What is made for a pair of buffers is made once; other pairs push it out, and it can be let go.
 #[test]
 fn a_second_encode_makes_nothing() {
