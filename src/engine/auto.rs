@@ -27,6 +27,14 @@ impl Engine {
     ///
     /// Software adapters (llvmpipe, SwiftShader, WARP) are slower than our own CPU code, so they
     /// are held only when asked for: by name in `WGPU_ADAPTER_NAME`, or with [`Engine::gpu`].
+    ///
+    /// Which adapters there are is looked up once a process, for each setting of the environment that has a
+    /// say in it (`WGPU_*`, `VK_*` and the like): a GPU that is plugged in later is seen by
+    /// [`Gpu::request`] alone. Looking means loading every driver that is installed. Some of them print lines
+    /// of their own on stderr: without `XDG_RUNTIME_DIR` Mesa's Vulkan layer that picks a device has
+    /// libwayland complain of that, which nothing but the environment can prevent (`NODEVICE_SELECT=1`, or
+    /// any folder as `XDG_RUNTIME_DIR`). On a Linux whose `/dev` holds nothing that could be a GPU, as in
+    /// most containers, nothing is loaded.
     #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
     pub fn auto() -> Self {

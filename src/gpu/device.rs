@@ -132,6 +132,20 @@ impl GpuOptions {
         self.limits.clone()
     }
 
+    /// What decides which adapter is taken.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn key(&self) -> String {
+        let options = self.or_env();
+        let Self { backends, name, power, hardware_only, .. } = options;
+        format!("{backends:?} {name:?} {power:?} {hardware_only}")
+    }
+
+    /// Whether any hardware will do, and nothing else.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn wants_hardware(&self) -> bool {
+        self.hardware_only && self.or_env().name.is_none()
+    }
+
     fn or_env(&self) -> Self {
         let var = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
         Self {
@@ -142,7 +156,7 @@ impl GpuOptions {
         }
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let mut text = match self.backends {
             Some(backends) => format!("back ends {backends:?}"),
             None => "any back end".into(),

@@ -12,6 +12,7 @@ mod device;
 mod encode;
 mod frames;
 mod gradient;
+mod known;
 mod module;
 mod params;
 mod pipelines;
@@ -102,11 +103,22 @@ impl Gpu {
     /// [`Error::TuningFile`] where the file of [`Tuning::MeasuredIn`] cannot be read, [`Error::Argument`]
     /// for a [`GpuOptions::pipeline_cache`].
     pub async fn request(options: &GpuOptions) -> Result<Self> {
+        Self::on_adapter(device::adapter(options).await?, options).await
+    }
+
+    /// The same for an engine that chooses: which adapter there is is looked up once a process, and what
+    /// copies cost is measured once, unless `options` say no.
+    pub(crate) async fn request_to_choose(options: &GpuOptions) -> Result<Self> {
+        let made = Self::on_adapter(known::adapter(options).await?, options).await;
+        let gpu = made.inspect_err(|_| known::forget(options))?;
+        if options.unmeasured { Ok(gpu) } else { gpu.with_measured_costs().await }
+    }
+
+    async fn on_adapter(adapter: wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
         if options.wanted_cache().is_some() {
             let limit = "it belongs to a device that is there already; see Gpu::from_device_with";
             return Err(Error::argument("pipeline cache", "given", limit));
         }
-        let adapter = device::adapter(options).await?;
         let info = adapter.get_info();
         let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
         let descriptor = wgpu::DeviceDescriptor {
@@ -121,13 +133,6 @@ impl Gpu {
             adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
         let loss = Loss::listen(&device);
         Self::new(info, device, queue, loss, options)
-    }
-
-    /// The same for an engine that chooses: what copies cost is measured once a process, unless
-    /// `options` say no.
-    pub(crate) async fn request_to_choose(options: &GpuOptions) -> Result<Self> {
-        let gpu = Self::request(options).await?;
-        if options.unmeasured { Ok(gpu) } else { gpu.with_measured_costs().await }
     }
 
     /// Works on a device of the caller's. No callbacks are installed on it.

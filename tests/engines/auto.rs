@@ -1,6 +1,7 @@
 //! Engines that choose for each problem. That they choose well is for the tests of `src/plan`; here, that they
 //! do as they plan, on a GPU of any kind told to be a fast one.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use channelwise::plan::{AdapterClass, DeviceCosts};
@@ -65,6 +66,25 @@ fn auto_holds_no_software_adapter_unasked() {
         assert!(engine.to_string().contains("; gpu: "), "{engine}");
     }
     assert!(engine.to_string().contains("[auto: "), "{engine}");
+}
+
+/// That there is none is found out once, and told each time.
+#[test]
+fn a_missing_adapter_is_remembered() {
+    let options = GpuOptions::new().name("no such adapter");
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        let start = Instant::now();
+        let none = Engine::auto_with(&options);
+        times.push(start.elapsed());
+        assert!(none.as_gpu().is_none());
+        assert!(none.to_string().contains("[auto: no GPU adapter for"), "{none}");
+        assert!(none.to_string().contains("`no such adapter`"), "{none}");
+    }
+    let first = times.remove(0);
+    times.sort();
+    say(&format!("an adapter that is missing: first {first:?}, then {:?}", times[4]));
+    assert!(times[4] < Duration::from_millis(1), "{times:?}");
 }
 
 /// The answer is the taken engine's to the bit, whichever that is.
@@ -215,4 +235,63 @@ fn copies_are_measured_once() {
     std::fs::write(&path, text.replace("write=", "wrote=")).unwrap();
     assert_eq!(timed(&tuned()).0, costs);
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+}
+
+/// Set for the program that a test below starts: itself, with [`what_a_program_does`] alone.
+const CHILD: &str = "CHANNELWISE_AUTO_CHILD";
+
+#[test]
+fn what_a_program_does() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let first = Instant::now();
+    let engine = Engine::auto();
+    let first = first.elapsed();
+    let mut others: Vec<_> = (0..9)
+        .map(|_| {
+            let start = Instant::now();
+            assert_eq!(Engine::auto().to_string(), engine.to_string());
+            start.elapsed()
+        })
+        .collect();
+    others.sort();
+    let y = engine.run(&Conv2d::new(kernel(3, 1)), &noise(5)).unwrap();
+    assert_eq!(y.dim(), noise(5).dim());
+    let gpu = engine.as_gpu().is_some();
+    println!("first {} us, then {} us, gpu {gpu}", first.as_micros(), others[4].as_micros());
+}
+
+/// A program that asks for an engine again and again: it costs next to nothing where no GPU is held, and
+/// prints nothing that the program did not.
+#[test]
+fn auto_is_quick_and_silent() {
+    let room = tempfile::tempdir().unwrap();
+    // Mesa's layer complains where there is no such folder, unless no driver is loaded: on this Linux
+    // there is nothing that could be a GPU.
+    let bare = cfg!(target_os = "linux") && !std::path::Path::new("/dev/dri").exists();
+    for folder in [Some(room.path()), None] {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["auto::what_a_program_does", "--exact", "--nocapture", "--test-threads=1"]);
+        child.env(CHILD, "1").env_remove("XDG_RUNTIME_DIR").env_remove("DISPLAY");
+        for name in ["WGPU_ADAPTER_NAME", "WGPU_BACKEND", "WGPU_POWER_PREF", "WAYLAND_DISPLAY"] {
+            child.env_remove(name);
+        }
+        child.envs(folder.map(|path| ("XDG_RUNTIME_DIR", path)));
+        let ran = child.output().unwrap();
+        let (out, err) =
+            (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success(), "{out}{err}");
+        let line = out.lines().find_map(|line| line.split_once("first ")).unwrap().1;
+        say(&format!("Engine::auto: first {line}"));
+        if line.ends_with("gpu false") {
+            let then = line.split("then ").nth(1).and_then(|text| text.split(' ').next()).unwrap();
+            assert!(then.parse::<u64>().unwrap() < 1000, "{line}");
+        }
+        if folder.is_some() || bare {
+            assert_eq!(err, "", "{out}");
+        } else {
+            say("not covered without XDG_RUNTIME_DIR: this machine may have a GPU");
+        }
+    }
 }
