@@ -33,7 +33,8 @@
 //! # When not to use it
 //!
 //! A kernel *per channel* (a trained depthwise layer) and kernels that mix channels are not this
-//! operation. On small images a GPU loses to the CPU by the time a transfer takes.
+//! operation. On arrays of the host a GPU loses to the CPU by the time a transfer takes, unless the kernel is
+//! large; [`Engine::auto`] counts that.
 //!
 //! # Map of the code
 //!

@@ -4,47 +4,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use ndarray::{Array, Array1, Array2, Array3, ArrayRef};
+use ndarray::{Array, ArrayRef};
 
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard, zeroed};
-use super::{Backend, Engine};
+use super::gradients::{Gradients, WeightGradients, weights_of};
+use super::{Backend, Engine, auto};
 use crate::cpu::{CpuCorrelation, CpuReady};
 use crate::gpu::Wait;
-use crate::plan::{self, GradientPlan, Launch, Machine, Plan};
+use crate::plan::{self, EngineTimes, GradientPlan, Launch, Machine, Plan};
 use crate::problem::WeightSums;
 use crate::{Conv2d, Cpu, Element, ElementType, GpuBackward, Problem, Result, Shape};
-
-/// Gradients of a scalar, a loss, with respect to all that a convolution takes.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Gradients<D: Axes> {
-    /// Of the input, in its shape.
-    pub input: Array<f32, D>,
-    /// Of the weights.
-    pub weights: WeightGradients,
-}
-
-/// Gradients with respect to the weights of a convolution.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct WeightGradients {
-    /// `[height, width, filters]`, of the kernel as given: summed over images, positions and channels.
-    pub kernel: Array3<f32>,
-    /// `[filters]`, also where the convolution has no bias.
-    pub bias: Array1<f32>,
-    /// Of the pointwise step, where there is one.
-    pub pointwise: Option<PointwiseGradients>,
-}
-
-/// Gradients with respect to the weights of a [`Pointwise`](crate::Pointwise) step.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct PointwiseGradients {
-    /// `[filters, outputs]`.
-    pub weights: Array2<f32>,
-    /// `[outputs]`, also where it has no bias.
-    pub bias: Array1<f32>,
-}
 
 /// A convolution whose gradients were checked, planned and compiled for an engine and inputs `T` of one
 /// shape.
@@ -79,6 +48,8 @@ pub struct PointwiseGradients {
 #[derive(Clone, Debug)]
 pub struct Backward<T> {
     ready: Arc<Ready>,
+    /// Where there was a choice.
+    times: Option<Arc<EngineTimes>>,
     types: PhantomData<fn(T)>,
 }
 
@@ -138,7 +109,8 @@ impl Engine {
     }
 
     /// Checks, plans and (on a GPU) compiles the gradients of `conv` for inputs of one shape. Algorithms
-    /// are chosen by the plan, also where the engine has one forced.
+    /// are chosen by the plan, also where the engine has one forced. An engine that chooses takes the one on
+    /// which all gradients together take less time by the model, copies counted.
     ///
     /// # Errors
     /// Those of [`Problem::new`] for an output of f32; [`Error::Argument`](crate::Error::Argument) where
@@ -149,7 +121,7 @@ impl Engine {
         conv: &Conv2d,
         shape: impl Into<Shape>,
     ) -> Result<Backward<T>> {
-        pollster::block_on(self.prepare_backward_async(conv, shape))
+        pollster::block_on(self.backward_for(conv, shape.into(), Wait::HERE))
     }
 
     /// [`Engine::prepare_backward`] without blocking.
@@ -161,12 +133,32 @@ impl Engine {
         conv: &Conv2d,
         shape: impl Into<Shape>,
     ) -> Result<Backward<T>> {
+        self.backward_for(conv, shape.into(), Wait::Elsewhere).await
+    }
+
+    async fn backward_for<T: Element>(
+        &self,
+        conv: &Conv2d,
+        shape: Shape,
+        wait: Wait,
+    ) -> Result<Backward<T>> {
         let problem = Problem::new(conv, shape, T::TYPE, ElementType::F32)?;
+        let on_cpu = |all| Ready::Cpu(Box::new(all));
+        let on_gpu = |all| Ready::Gpu(Box::new(all));
+        let mut times = None;
         let ready = match &self.shared.backend {
-            Backend::Cpu(cpu) => Ready::Cpu(Box::new(OnCpu::new(cpu, problem)?)),
-            Backend::Gpu(gpu) => Ready::Gpu(Box::new(gpu.prepare_backward_async(&problem).await?)),
+            Backend::Cpu(cpu) => on_cpu(OnCpu::new(cpu, problem)?),
+            Backend::Gpu(gpu) => on_gpu(gpu.backward_for(&problem, wait).await?),
+            Backend::Both { cpu, gpu } => {
+                let told = plan::gradient_times(&problem, &cpu.limits(), gpu.limits())?;
+                let there = async { gpu.backward_for(&problem, wait).await.map(on_gpu) };
+                let here = || OnCpu::new(cpu, problem.clone()).map(on_cpu);
+                let (ready, told) = auto::faster(told, there, here).await?;
+                times = Some(Arc::new(told));
+                ready
+            }
         };
-        Ok(Backward { ready: Arc::new(ready), types: PhantomData })
+        Ok(Backward { ready: Arc::new(ready), times, types: PhantomData })
     }
 }
 
@@ -389,8 +381,12 @@ impl<T: Element> Backward<T> {
 impl<T> fmt::Display for Backward<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.ready {
-            Ready::Cpu(cpu) => cpu.plan.fmt(f),
-            Ready::Gpu(gpu) => gpu.plan().fmt(f),
+            Ready::Cpu(cpu) => cpu.plan.fmt(f)?,
+            Ready::Gpu(gpu) => gpu.plan().fmt(f)?,
+        }
+        match &self.times {
+            Some(times) => write!(f, "all gradients, from host to host:\n{times}"),
+            None => Ok(()),
         }
     }
 }
@@ -447,31 +443,4 @@ impl OnCpu {
         drop(held);
         Ok(made)
     }
-}
-
-/// As arrays.
-fn weights_of(problem: &Problem, sums: WeightSums) -> Result<WeightGradients> {
-    let kernel = &problem.conv().kernel;
-    let (kh, kw, filters) = (kernel.height(), kernel.width(), kernel.filters());
-    let pointwise = match sums.pointwise {
-        Some(sums) => Some(PointwiseGradients {
-            weights: shaped("gradient", (filters, sums.bias.len()), sums.weights)?,
-            bias: sums.bias.into(),
-        }),
-        None => None,
-    };
-    let kernel = shaped("gradient", (kh, kw, filters), sums.kernel)?;
-    Ok(WeightGradients { kernel, bias: sums.bias.into(), pointwise })
-}
-
-/// These values in this shape, of which there are as many.
-fn shaped<D: ndarray::Dimension>(
-    what: &'static str,
-    shape: impl ndarray::IntoDimension<Dim = D>,
-    values: Vec<f32>,
-) -> Result<Array<f32, D>> {
-    let shape = shape.into_dimension();
-    let (expected, found) = (shape.slice().to_vec(), vec![values.len()]);
-    let array = Array::from_shape_vec(shape, values);
-    array.map_err(|_| crate::Error::ShapeMismatch { what, expected, found })
 }

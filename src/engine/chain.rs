@@ -8,20 +8,23 @@ use ndarray::{Array, ArrayRef};
 
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, zeroed};
 use super::prepared::Ready;
-use super::{Backend, Engine};
+use super::{Backend, Engine, auto};
 use crate::gpu::Wait;
-use crate::plan::problems;
-use crate::{Conv2d, Element, GpuChain, Result, Shape};
+use crate::plan::{self, EngineTimes, Machine, problems};
+use crate::{Algorithm, Conv2d, Cpu, Element, ElementType, GpuChain, Result, Shape};
 
 /// Convolutions that are applied one after the other, made ready for an engine: `T` in, `U` out, f32
 /// between, which is neither rounded nor saturated. Made by [`Engine::chain`].
 ///
 /// A GPU does it in one submission, keeps what is between to itself, and folds neighbours into one kernel
 /// where that is exact and cheaper ([`plan::chain`](crate::plan::chain())). The CPU runs all, one after
-/// the other, so that one can be held against the other.
+/// the other, so that one can be held against the other. An engine that chooses takes the one whose whole chain
+/// takes less time by the model, the copies to a GPU and back counted once.
 #[derive(Clone, Debug)]
 pub struct Chain<T, U> {
     made: Arc<Made>,
+    /// Where there was a choice.
+    times: Option<Arc<EngineTimes>>,
     types: PhantomData<fn(T) -> U>,
 }
 
@@ -77,20 +80,45 @@ impl Engine {
         shape: Shape,
         wait: Wait,
     ) -> Result<Chain<T, U>> {
+        let (types, algorithm) = ([T::TYPE, U::TYPE], self.shared.algorithm);
+        let mut times = None;
         let made = match &self.shared.backend {
-            Backend::Cpu(_) => {
-                let mut all = Vec::with_capacity(convs.len());
-                for problem in problems(convs, shape, T::TYPE, U::TYPE)? {
-                    all.push(self.make_ready(problem, wait).await?);
-                }
-                Made::Cpu(all)
-            }
+            Backend::Cpu(cpu) => Made::on_cpu(cpu, convs, shape, types, algorithm)?,
             Backend::Gpu(gpu) => {
-                let (types, algorithm) = ([T::TYPE, U::TYPE], self.shared.algorithm);
                 Made::Gpu(GpuChain::new(gpu, convs, shape, types, algorithm, wait).await?)
             }
+            Backend::Both { cpu, gpu } => {
+                let limits = (cpu.limits(), gpu.limits());
+                let told = plan::chain_times(convs, shape, types, &limits.0, limits.1, algorithm)?;
+                let on_gpu = async {
+                    let chain = GpuChain::new(gpu, convs, shape, types, algorithm, wait).await;
+                    chain.map(Made::Gpu)
+                };
+                let on_cpu = || Made::on_cpu(cpu, convs, shape, types, algorithm);
+                let (made, told) = auto::faster(told, on_gpu, on_cpu).await?;
+                times = Some(Arc::new(told));
+                made
+            }
         };
-        Ok(Chain { made: Arc::new(made), types: PhantomData })
+        Ok(Chain { made: Arc::new(made), times, types: PhantomData })
+    }
+}
+
+impl Made {
+    fn on_cpu(
+        cpu: &Cpu,
+        convs: &[Conv2d],
+        shape: Shape,
+        [from, to]: [ElementType; 2],
+        algorithm: Algorithm,
+    ) -> Result<Self> {
+        let machine = Machine::Cpu(cpu.limits());
+        let ready = |problem| {
+            let plan = plan::choose(&problem, &machine, algorithm)?;
+            Ok(Ready::on_cpu(cpu, problem, plan))
+        };
+        let all = problems(convs, shape, from, to)?.into_iter().map(ready);
+        Ok(Self::Cpu(all.collect::<Result<_>>()?))
     }
 }
 
@@ -134,7 +162,7 @@ impl<T: Element, U: Element> Chain<T, U> {
     /// How it is computed, and why so.
     #[must_use]
     pub fn explain(&self) -> String {
-        match &*self.made {
+        let mut text = match &*self.made {
             Made::Gpu(chain) => chain.plan().to_string(),
             Made::Cpu(all) => {
                 let mut text = format!("{} stages, one after the other\n", all.len());
@@ -143,7 +171,11 @@ impl<T: Element, U: Element> Chain<T, U> {
                 }
                 text
             }
+        };
+        if let Some(times) = &self.times {
+            let _ = write!(text, "the whole chain, from host to host:\n{times}");
         }
+        text
     }
 
     async fn run_arrays<D: Axes>(&self, input: &ArrayRef<T, D>, wait: Wait) -> Result<Array<U, D>> {

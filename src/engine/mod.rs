@@ -1,34 +1,37 @@
 //! The front door: an engine, problems prepared for it, and ndarray on both sides.
 
 mod arrays;
+mod auto;
 mod backward;
 mod chain;
+mod gradients;
 mod prepared;
 mod tensors;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ndarray::{Array, ArrayRef};
 
 pub use arrays::Axes;
-pub use backward::{Backward, Gradients, PointwiseGradients, WeightGradients};
+pub use backward::Backward;
 pub use chain::Chain;
+pub use gradients::{Gradients, PointwiseGradients, WeightGradients};
 pub use prepared::{Prepared, Timings};
 
-use crate::cpu::CpuReady;
 use crate::gpu::Wait;
-use crate::plan::{self, Launch, Machine};
-use crate::{Algorithm, Conv2d, Cpu, Element, Gpu, GpuOptions, Problem, Result, Shape};
+use crate::lru::Lru;
+use crate::plan::{self, Machine};
+use crate::{Algorithm, Conv2d, Cpu, Element, Gpu, Problem, Result, Shape};
 use arrays::shape_of;
 use prepared::Ready;
 
 /// Problems an engine remembers, so that repeated calls plan and compile once.
 const REMEMBERED: usize = 16;
 
-/// What runs plans: the CPU or a GPU. Cloning is cheap and shares everything.
+/// What runs plans: the CPU, a GPU, or whichever of both is faster for a problem. Cloning is cheap and
+/// shares everything.
 ///
 /// ```
 /// use channelwise::{Conv2d, Engine, Kernel};
@@ -53,14 +56,19 @@ struct Shared {
     /// How it came to be taken, for people.
     why: String,
     algorithm: Algorithm,
-    /// The most recently used last.
-    ready: Mutex<VecDeque<Arc<Ready>>>,
+    /// Problems that were made ready.
+    ready: Lru<(), Arc<Ready>>,
 }
 
 #[derive(Clone, Debug)]
 enum Backend {
     Cpu(Cpu),
     Gpu(Gpu),
+    /// Chosen for each problem.
+    Both {
+        cpu: Cpu,
+        gpu: Gpu,
+    },
 }
 
 impl Engine {
@@ -68,32 +76,6 @@ impl Engine {
     #[must_use]
     pub fn cpu() -> Self {
         Cpu::new().into()
-    }
-
-    /// A hardware GPU if there is one, and the CPU otherwise. `to_string()` says what was taken
-    /// and why.
-    ///
-    /// Software adapters (llvmpipe, SwiftShader, WARP) are slower than our own CPU code, so they
-    /// are taken only when asked for: by name in `WGPU_ADAPTER_NAME`, or with [`Engine::gpu`].
-    #[cfg(not(target_arch = "wasm32"))]
-    #[must_use]
-    pub fn auto() -> Self {
-        pollster::block_on(Self::auto_async())
-    }
-
-    /// [`Engine::auto`] without blocking.
-    pub async fn auto_async() -> Self {
-        match Gpu::request(&GpuOptions::new().hardware_only()).await {
-            Ok(gpu) => {
-                let why = if gpu.is_software() {
-                    "auto: asked for by name"
-                } else {
-                    "auto: a hardware GPU"
-                };
-                Self::new(Backend::Gpu(gpu), why.into())
-            }
-            Err(reason) => Self::new(Backend::Cpu(Cpu::new()), format!("auto: {reason}")),
-        }
     }
 
     /// A GPU: the best adapter there is, a software one if there is no other, or the one that
@@ -104,11 +86,12 @@ impl Engine {
     /// [`Error::NoAdapter`](crate::Error::NoAdapter) where there is none, [`Error::Device`](crate::Error::Device) where it gives no device.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn gpu() -> Result<Self> {
-        pollster::block_on(Gpu::request(&GpuOptions::new())).map(Self::from)
+        pollster::block_on(Gpu::request(&crate::GpuOptions::new())).map(Self::from)
     }
 
     /// The same engine with `algorithm` forced. Results stay within the stated bound; what the
-    /// algorithm cannot do becomes [`Error::NotApplicable`](crate::Error::NotApplicable).
+    /// algorithm cannot do becomes [`Error::NotApplicable`](crate::Error::NotApplicable). An engine that
+    /// chooses looks at it on both, and takes the one that has it where the other has not.
     #[must_use]
     pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
         Self {
@@ -116,16 +99,17 @@ impl Engine {
                 backend: self.shared.backend.clone(),
                 why: self.shared.why.clone(),
                 algorithm,
-                ready: Mutex::default(),
+                ready: Lru::new(REMEMBERED),
             }),
         }
     }
 
-    /// The GPU, if it is one.
+    /// The GPU, if it is one or holds one. Which engine a problem is computed by says
+    /// [`Plan::engine`](crate::Plan::engine).
     #[must_use]
     pub fn as_gpu(&self) -> Option<&Gpu> {
         match &self.shared.backend {
-            Backend::Gpu(gpu) => Some(gpu),
+            Backend::Gpu(gpu) | Backend::Both { gpu, .. } => Some(gpu),
             Backend::Cpu(_) => None,
         }
     }
@@ -136,7 +120,7 @@ impl Engine {
                 backend,
                 why,
                 algorithm: Algorithm::Auto,
-                ready: Mutex::default(),
+                ready: Lru::new(REMEMBERED),
             }),
         }
     }
@@ -260,13 +244,13 @@ impl Engine {
                 == (shape, T::TYPE, U::TYPE)
                 && problem.conv() == conv
         };
-        let remembered = self.remembered(known);
+        let remembered = self.shared.ready.get(|(), ready| known(ready));
         let ready = match remembered {
             Some(ready) => ready,
             None => {
                 let problem = Problem::new(conv, shape, T::TYPE, U::TYPE)?;
                 let ready = Arc::new(self.make_ready(problem, wait).await?);
-                self.remember(ready.clone());
+                self.shared.ready.put((), ready.clone());
                 ready
             }
         };
@@ -278,30 +262,13 @@ impl Engine {
         Ok(match &self.shared.backend {
             Backend::Cpu(cpu) => {
                 let plan = plan::choose(&problem, &Machine::Cpu(cpu.limits()), algorithm)?;
-                let made = match plan.launch() {
-                    Launch::Cpu(launch) => CpuReady::new(&problem, launch),
-                    Launch::Gpu(_) => CpuReady::Direct,
-                };
-                Ready::Cpu { cpu: cpu.clone(), problem, plan, made }
+                Ready::on_cpu(cpu, problem, plan)
             }
             Backend::Gpu(gpu) => Ready::Gpu(gpu.prepare_host(&problem, algorithm, wait).await?),
+            Backend::Both { cpu, gpu } => {
+                auto::make_ready(cpu, gpu, problem, algorithm, wait).await?
+            }
         })
-    }
-
-    fn remembered(&self, known: impl Fn(&Arc<Ready>) -> bool) -> Option<Arc<Ready>> {
-        let mut all = self.shared.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = all.iter().rposition(known)?;
-        let ready = all.remove(at)?;
-        all.push_back(ready.clone());
-        Some(ready)
-    }
-
-    fn remember(&self, ready: Arc<Ready>) {
-        let mut all = self.shared.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() == REMEMBERED {
-            all.pop_front();
-        }
-        all.push_back(ready);
     }
 }
 
@@ -319,11 +286,12 @@ impl From<Gpu> for Engine {
 
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = &self.shared.why;
         match &self.shared.backend {
-            Backend::Cpu(cpu) => write!(f, "{cpu}")?,
-            Backend::Gpu(gpu) => write!(f, "{gpu}")?,
+            Backend::Cpu(cpu) => write!(f, "{cpu} [{why}]"),
+            Backend::Gpu(gpu) => write!(f, "{gpu} [{why}]"),
+            Backend::Both { cpu, gpu } => write!(f, "{cpu}; {gpu} [{why}]"),
         }
-        write!(f, " [{}]", self.shared.why)
     }
 }
 

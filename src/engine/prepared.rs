@@ -15,21 +15,38 @@ use crate::{Cpu, Element, GpuPrepared, Problem, Result};
 /// A problem and what will do it.
 #[derive(Debug)]
 pub(super) enum Ready {
-    Cpu { cpu: Cpu, problem: Problem, plan: Plan, made: CpuReady },
+    Cpu(Box<OnCpu>),
     Gpu(GpuPrepared),
 }
 
+/// A problem made ready for the CPU.
+#[derive(Debug)]
+pub(super) struct OnCpu {
+    cpu: Cpu,
+    problem: Problem,
+    plan: Plan,
+    made: CpuReady,
+}
+
 impl Ready {
+    pub(super) fn on_cpu(cpu: &Cpu, problem: Problem, plan: Plan) -> Self {
+        let made = match plan.launch() {
+            Launch::Cpu(launch) => CpuReady::new(&problem, launch),
+            Launch::Gpu(_) => CpuReady::Direct,
+        };
+        Self::Cpu(Box::new(OnCpu { cpu: cpu.clone(), problem, plan, made }))
+    }
+
     pub(super) fn problem(&self) -> &Problem {
         match self {
-            Self::Cpu { problem, .. } => problem,
+            Self::Cpu(on_cpu) => &on_cpu.problem,
             Self::Gpu(prepared) => prepared.problem(),
         }
     }
 
     pub(super) fn plan(&self) -> &Plan {
         match self {
-            Self::Cpu { plan, .. } => plan,
+            Self::Cpu(on_cpu) => &on_cpu.plan,
             Self::Gpu(prepared) => prepared.plan(),
         }
     }
@@ -45,7 +62,8 @@ impl Ready {
         let mut clock = Clock::start();
         let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
         match self {
-            Self::Cpu { cpu, problem, plan, made } => {
+            Self::Cpu(on_cpu) => {
+                let OnCpu { cpu, problem, plan, made } = &**on_cpu;
                 if let Launch::Cpu(launch) = plan.launch() {
                     cpu.run(problem, launch, made, src, dst);
                 }

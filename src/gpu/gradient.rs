@@ -107,6 +107,14 @@ impl Gpu {
         pollster::block_on(self.backward_of(problem))
     }
 
+    /// One of the two.
+    pub(crate) async fn backward_for(&self, problem: &Problem, wait: Wait) -> Result<GpuBackward> {
+        if wait == Wait::HERE {
+            return self.backward_of(problem).await;
+        }
+        self.prepare_backward_async(problem).await
+    }
+
     /// [`Gpu::prepare_backward`] without blocking.
     ///
     /// # Errors

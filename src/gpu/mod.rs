@@ -13,6 +13,7 @@
 mod apply;
 mod bound;
 mod chain;
+mod costs;
 mod device;
 mod executor;
 mod frames;
@@ -86,11 +87,22 @@ impl Gpu {
     /// [`Error::TuningFile`] where the file of [`Tuning::MeasuredIn`] cannot be read, [`Error::Argument`]
     /// for a [`GpuOptions::pipeline_cache`].
     pub async fn request(options: &GpuOptions) -> Result<Self> {
+        Self::on_adapter(device::adapter(options).await?, options).await
+    }
+
+    /// The same for an engine that chooses: which adapter there is is looked up once a process, and what
+    /// copies cost is measured once, unless `options` say no.
+    pub(crate) async fn request_to_choose(options: &GpuOptions) -> Result<Self> {
+        let made = Self::on_adapter(device::known_adapter(options).await?, options).await;
+        let gpu = made.inspect_err(|_| device::forget_adapter(options))?;
+        if options.measures_costs() { gpu.with_measured_costs().await } else { Ok(gpu) }
+    }
+
+    async fn on_adapter(adapter: wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
         if options.wanted_cache().is_some() {
             let limit = "it belongs to a device that is there already; see Gpu::from_device_with";
             return Err(Error::argument("pipeline cache", "given", limit));
         }
-        let adapter = device::adapter(options).await?;
         let info = adapter.get_info();
         let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
         let descriptor = wgpu::DeviceDescriptor {
@@ -163,11 +175,13 @@ impl Gpu {
     #[doc(hidden)]
     #[must_use]
     pub fn with_cuts(&self, cuts: Cuts) -> Self {
-        Self {
-            limits: Arc::new(GpuLimits { cuts, ..*self.limits }),
-            remembered: Arc::new(Lru::new(REMEMBERED)),
-            ..self.clone()
-        }
+        self.with_limits(GpuLimits { cuts, ..*self.limits })
+    }
+
+    /// The same device, planned for by these limits, and without the problems it remembers.
+    fn with_limits(&self, limits: GpuLimits) -> Self {
+        let remembered = Arc::new(Lru::new(REMEMBERED));
+        Self { limits: Arc::new(limits), remembered, ..self.clone() }
     }
 
     /// Makes this happen at every wait from now on, or nothing any more: for tests.

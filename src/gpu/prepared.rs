@@ -60,12 +60,25 @@ impl Gpu {
         algorithm: Algorithm,
         wait: Wait,
     ) -> Result<GpuPrepared> {
-        if wait == Wait::HERE {
-            return GpuPrepared::new(self, problem, algorithm, Residence::Host).await;
-        }
+        let machine = Machine::Gpu(*self.limits(), Residence::Host);
+        let plan = plan::choose(problem, &machine, algorithm)?;
+        self.prepare_planned(problem, algorithm, plan, wait).await
+    }
+
+    /// The same, by a plan that was made already.
+    pub(crate) async fn prepare_planned(
+        &self,
+        problem: &Problem,
+        algorithm: Algorithm,
+        plan: Plan,
+        wait: Wait,
+    ) -> Result<GpuPrepared> {
         let (gpu, problem) = (self.clone(), problem.clone());
-        aside(async move || GpuPrepared::new(&gpu, &problem, algorithm, Residence::Host).await)
-            .await
+        let work = async move || {
+            let ready = by_plan(&gpu, &problem, algorithm, Residence::Host, plan).await?;
+            Ok(GpuPrepared::of(&gpu, Arc::new(ready)))
+        };
+        if wait == Wait::HERE { work().await } else { aside(work).await }
     }
 }
 
@@ -160,8 +173,19 @@ pub(super) async fn prepare(
     algorithm: Algorithm,
     residence: Residence,
 ) -> Result<Ready> {
+    let plan = plan::choose(problem, &Machine::Gpu(*gpu.limits(), residence), algorithm)?;
+    by_plan(gpu, problem, algorithm, residence, plan).await
+}
+
+/// Compiles by the model's plan, or a better one where the device is asked.
+async fn by_plan(
+    gpu: &Gpu,
+    problem: &Problem,
+    algorithm: Algorithm,
+    residence: Residence,
+    mut plan: Plan,
+) -> Result<Ready> {
     let machine = Machine::Gpu(*gpu.limits(), residence);
-    let mut plan = plan::choose(problem, &machine, algorithm)?;
     if let (Algorithm::Auto, Some(tuner)) = (algorithm, &gpu.tuner) {
         let times = match tuner.ask(problem, &machine, &plan) {
             Decision::Model => Times::new(),

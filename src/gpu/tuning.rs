@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::device::{Clock, Tuning};
-use crate::plan::{GpuLimits, Machine, Plan};
+use crate::plan::{Candidate, GpuLimits, Machine, Plan};
 use crate::{Algorithm, Error, Problem, Result};
 
 /// Algorithms that are tried, and by how much the model may think one slower than the best.
@@ -43,6 +43,18 @@ impl Tuner {
         Ok(Some(Self { device, file, times: Mutex::new(times) }))
     }
 
+    /// What the file says of this device under `key`, the last of several.
+    pub fn line(&self, key: &str) -> Result<Option<String>> {
+        let Some(path) = &self.file else { return Ok(None) };
+        let lines = lines(path, &self.device)?;
+        Ok(lines.into_iter().rev().find(|(of, _)| of == key).map(|(_, text)| text))
+    }
+
+    /// Adds such a line to the file, if there is one.
+    pub fn add_line(&self, key: &str, text: &str) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |path| append(path, &self.device, key, text))
+    }
+
     /// What decides about a problem, given the model's plan.
     pub fn ask(&self, problem: &Problem, machine: &Machine, plan: &Plan) -> Decision {
         let tried = candidates(plan);
@@ -62,7 +74,7 @@ impl Tuner {
         let mut all = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(key.clone(), times.clone());
         match &self.file {
-            Some(path) => append(path, &self.device, &key, times),
+            Some(path) => append(path, &self.device, &key, &text(times)),
             None => Ok(()),
         }
     }
@@ -91,10 +103,14 @@ pub(super) fn fastest(
     }
 }
 
-/// What is worth trying, the model's choice first.
+/// What is worth trying, the least work by the model first.
 fn candidates(plan: &Plan) -> Vec<Algorithm> {
-    let costs = plan.candidates().iter();
-    let mut costs = costs.filter_map(|c| Some((c.algorithm, *c.verdict.as_ref().ok()?)));
+    // Of this engine, and of what it computes alone: copies are the same for all.
+    let costs = plan.candidates().iter().filter(|c| c.engine == plan.engine());
+    let work = |c: &Candidate| Some((c.algorithm, c.verdict.as_ref().ok()? - c.transfers));
+    let mut costs: Vec<_> = costs.filter_map(work).collect();
+    costs.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut costs = costs.into_iter();
     let Some((first, least)) = costs.next() else { return Vec::new() };
     let others = costs.filter(|(_, us)| *us <= WITHIN * least).map(|(algorithm, _)| algorithm);
     [first].into_iter().chain(others).take(TRIED).collect()
@@ -125,19 +141,26 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::TuningFile { path: path.display().to_string(), reason: error.to_string() }
 }
 
-/// What the file says of this device. A line: device, problem, times; what cannot be read is
-/// measured anew.
+/// Times of this device in the file; what cannot be read is measured anew.
 fn read(path: &Path, device: &str) -> Result<HashMap<String, Times>> {
+    let times = |(key, text): (String, String)| {
+        let times = text.split(' ').map(time).collect::<Option<Times>>()?;
+        Some((key, times))
+    };
+    Ok(lines(path, device)?.into_iter().filter_map(times).collect())
+}
+
+/// What the file says of this device. A line: device, problem (or what else was measured), times.
+fn lines(path: &Path, device: &str) -> Result<Vec<(String, String)>> {
     let text = match fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(path, &error)),
     };
     let line = |line: &str| {
         let mut fields = line.split('\t');
-        let (of, key) = (fields.next()?, fields.next()?);
-        let times = fields.next()?.split(' ').map(time).collect::<Option<Times>>()?;
-        (of == device).then(|| (key.to_string(), times))
+        let (of, key, rest) = (fields.next()?, fields.next()?, fields.next()?);
+        (of == device).then(|| (key.to_string(), rest.to_string()))
     };
     Ok(text.lines().filter_map(line).collect())
 }
@@ -150,10 +173,14 @@ fn time(text: &str) -> Option<(Algorithm, f64)> {
     (us.is_finite() && us > 0.0).then_some((algorithm, us))
 }
 
-/// Adds a line in one write, so that programs that share the file do not mix theirs.
-fn append(path: &Path, device: &str, key: &str, times: &Times) -> Result<()> {
+fn text(times: &Times) -> String {
     let times: Vec<String> = times.iter().map(|(a, us)| format!("{a}={us:.3}")).collect();
-    let line = format!("{device}\t{key}\t{}\n", times.join(" "));
+    times.join(" ")
+}
+
+/// Adds a line in one write, so that programs that share the file do not mix theirs.
+fn append(path: &Path, device: &str, key: &str, text: &str) -> Result<()> {
+    let line = format!("{device}\t{key}\t{text}\n");
     let open = fs::OpenOptions::new().create(true).append(true).open(path);
     open.and_then(|mut file| file.write_all(line.as_bytes())).map_err(|error| failed(path, &error))
 }
@@ -169,13 +196,13 @@ mod tests {
         let path = folder.join("tuning");
         assert_eq!(read(&path, "gpu").unwrap(), HashMap::new());
         let times = vec![(Algorithm::Flat, 12.5), (Algorithm::Fft, 7.0)];
-        append(&path, "gpu", "one", &times).unwrap();
-        append(&path, "another", "two", &times).unwrap();
+        append(&path, "gpu", "one", &text(&times)).unwrap();
+        append(&path, "another", "two", &text(&times)).unwrap();
         let noise =
             b"gpu\tthree\tflat=fast\ngpu\tfour\nno fields\n\xff\xfe\tgpu\n\ngpu\tfive\tflat=-1\n";
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(noise).unwrap();
-        append(&path, "gpu", "six", &times).unwrap();
+        append(&path, "gpu", "six", &text(&times)).unwrap();
         let all = read(&path, "gpu").unwrap();
         let mut keys: Vec<_> = all.keys().cloned().collect();
         keys.sort();

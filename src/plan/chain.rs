@@ -3,8 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::explain::Time;
 use super::fold::Linear;
-use super::{Machine, Plan, Time, choose};
+use super::{Machine, Plan, choose};
 use crate::{Algorithm, Conv2d, ElementType, Error, Problem, Result, Shape};
 
 /// A chain of convolutions, planned: f32 between the stages, whatever goes in and comes out.

@@ -1,10 +1,11 @@
 //! The few constants behind predicted times.
 //!
 //! Those of llvmpipe and of the CPU were measured (2 cores, AVX2; `cargo bench --bench engines`
-//! shows them again); those of hardware GPUs are estimates from the makers' figures, and only their
-//! ratios matter: they choose between algorithms on one device.
+//! shows them again); those of hardware GPUs are estimates from the makers' figures. Between algorithms
+//! on one device only their ratios matter; between engines their size does too, so what is measured
+//! on a device ([`DeviceCosts`]) takes the place of what is written down for its class.
 
-use super::limits::{AdapterClass, CpuLimits, GpuLimits};
+use super::limits::{AdapterClass, CpuLimits, DeviceCosts, GpuLimits};
 use crate::{ElementType, Problem};
 
 /// What a pass does in all, by the model behind predicted times.
@@ -38,20 +39,102 @@ pub(super) struct GpuCost {
     pub launch: f64,
 }
 
+impl DeviceCosts {
+    /// A GPU with memory of its own, behind PCIe 4 with eight lanes or PCIe 3 with sixteen, as the mid-range
+    /// has it: 16 GB/s, of which headers and requests leave three quarters. A thread copies some 8 GB/s
+    /// into memory that is written past the cache, and as much out of memory that is not in it. Estimates,
+    /// as is the submission: lavapipe, which has neither bus nor interrupt, takes 20 to 30 microseconds.
+    pub const DISCRETE: Self = Self {
+        write: 8_000_000,
+        upload: 12_000_000,
+        download: 12_000_000,
+        read: 8_000_000,
+        memory: 300_000_000,
+        latency: 60_000,
+    };
+    /// A GPU that shares the host's memory, two channels of DDR4 with 40 GB/s of which it gets 30: our
+    /// copies on the device read that and write it. Estimates.
+    pub const INTEGRATED: Self = Self {
+        write: 8_000_000,
+        upload: 15_000_000,
+        download: 15_000_000,
+        read: 8_000_000,
+        memory: 30_000_000,
+        latency: 60_000,
+    };
+    /// An Apple M: 100 GB/s in its smallest form, of which copies see 80; one core alone moves 20 GB/s
+    /// each way. Metal takes longer to hand a command buffer over and back. Estimates.
+    pub const UNIFIED: Self = Self {
+        write: 20_000_000,
+        upload: 40_000_000,
+        download: 40_000_000,
+        read: 20_000_000,
+        memory: 80_000_000,
+        latency: 150_000,
+    };
+    /// A GPU that the CPU plays: all of these are copies by a core. Measured on two cores with llvmpipe of
+    /// Mesa 22.3, by what [`Engine::auto`](crate::Engine::auto) measures; `memory` by kernels of 3x3 on
+    /// images larger than a cache.
+    pub const SOFTWARE: Self = Self {
+        write: 11_000_000,
+        upload: 9_000_000,
+        download: 9_000_000,
+        read: 11_000_000,
+        memory: 8_000_000,
+        latency: 30_000,
+    };
+    /// A GPU that does not tell what it is: as integrated, but in browsers, which pass data from process to
+    /// process, copies take twice as long and a submission half a millisecond.
+    pub const UNKNOWN: Self = Self {
+        write: 4_000_000,
+        upload: 8_000_000,
+        download: 8_000_000,
+        read: 4_000_000,
+        memory: 30_000_000,
+        latency: 500_000,
+    };
+
+    /// What is written down for a class.
+    #[must_use]
+    pub const fn of_class(class: AdapterClass) -> Self {
+        match class {
+            AdapterClass::Discrete => Self::DISCRETE,
+            AdapterClass::Integrated => Self::INTEGRATED,
+            AdapterClass::Unknown => Self::UNKNOWN,
+            AdapterClass::Software => Self::SOFTWARE,
+        }
+    }
+
+    /// Those of a device.
+    pub(super) fn of(limits: &GpuLimits) -> Self {
+        limits.costs.unwrap_or(Self::of_class(limits.class))
+    }
+}
+
 impl GpuCost {
     pub(super) fn of(limits: &GpuLimits) -> Self {
-        let [taps, loads, exchanges, sums, bytes, launch] = match limits.class {
-            AdapterClass::Discrete => {
-                [400_000.0, 1_500_000.0, 4_000_000.0, 8_000_000.0, 300_000.0, 10.0]
-            }
+        let [taps, loads, exchanges, sums, launch] = match limits.class {
+            AdapterClass::Discrete => [400_000.0, 1_500_000.0, 4_000_000.0, 8_000_000.0, 10.0],
             AdapterClass::Integrated | AdapterClass::Unknown => {
-                [40_000.0, 150_000.0, 400_000.0, 800_000.0, 30_000.0, 20.0]
+                [40_000.0, 150_000.0, 400_000.0, 800_000.0, 20.0]
             }
             // Mesa 26 on two cores with AVX2, from kernels of 3x3 to 31x31; Mesa 22.3 takes two to
             // four times as long.
-            AdapterClass::Software => [360.0, 2_000.0, 1_600.0, 7_300.0, 8_000.0, 30.0],
+            AdapterClass::Software => [360.0, 2_000.0, 1_600.0, 7_300.0, 30.0],
         };
-        Self { taps, loads, exchanges, sums, bytes, launch }
+        let usual = DeviceCosts::of_class(limits.class).memory as f64;
+        let memory = match limits.class {
+            // Its rates were measured together, and a copy that is short stays in the cores' caches.
+            AdapterClass::Software => usual,
+            AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => {
+                DeviceCosts::of(limits).memory as f64
+            }
+        };
+        // Makers give a GPU as much memory bandwidth as its units are many, within a factor of two or
+        // three; so one that was measured says how large a device of its class this is.
+        let [taps, loads, exchanges, sums] =
+            [taps, loads, exchanges, sums].map(|rate| rate * memory / usual);
+        Self { taps, loads, exchanges, sums, bytes: memory / 1000.0, launch }
     }
 
     /// Microseconds of the passes.
@@ -70,9 +153,18 @@ impl GpuCost {
 /// Microseconds to wake a thread.
 const WAKE: f64 = 10.0;
 
-/// Microseconds to wake threads for a task of several.
-pub(super) fn wake(threads: usize) -> f64 {
-    if threads > 1 { WAKE } else { 0.0 }
+/// Microseconds that threads lose where they share a problem: those to wake them, and what they wait for
+/// the memory, which does not grow with their number as the work they do does.
+pub(super) fn sharing(problem: &Problem, threads: usize) -> f64 {
+    let alone = problem.bytes() as f64 / CPU_BYTES;
+    let wake = if threads > 1 { WAKE } else { 0.0 };
+    wake + alone / memory_threads(threads) - alone / threads.max(1) as f64
+}
+
+/// Threads that together fill the memory: four on a desktop, whose two channels give 40 to 80 GB/s. Who has
+/// many more has more channels too, about one for eight to sixteen threads.
+fn memory_threads(threads: usize) -> f64 {
+    threads.clamp(1, (threads / 8).max(4)) as f64
 }
 
 /// Output rows of a task of the CPU, and the threads that are worth waking, for work that takes so many

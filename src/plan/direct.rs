@@ -11,7 +11,7 @@ use crate::Problem;
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<usize> {
     let one_thread = cost::cpu_direct(problem, limits);
     let (rows_per_task, threads) = cost::tasks(problem, limits, one_thread);
-    let us = one_thread / threads as f64 + cost::wake(threads);
+    let us = one_thread / threads as f64 + cost::sharing(problem, threads);
     Ok((rows_per_task, us))
 }
 

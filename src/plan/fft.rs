@@ -279,7 +279,7 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<((usize, usize
         // Tasks of the same height, one tile's rows each, as many as threads share evenly.
         let tasks = (g.images * tile.down).div_ceil(threads);
         let one = cost::cpu_transform(tile.size, filters);
-        (tasks as f64 * tile.pairs as f64 * one + cost::wake(threads), tile)
+        (tasks as f64 * tile.pairs as f64 * one + cost::sharing(problem, threads), tile)
     });
     let Some((us, tile)) = timed.min_by(|(a, _), (b, _)| a.total_cmp(b)) else {
         let extent = g.extent();

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::bands::Band;
+use super::cost::{self, GpuCost, Traffic};
 use super::launch::{GpuLaunch, Launch, Scheme};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
-use super::{Algorithm, Plan, choose, cost, fft};
+use super::{Algorithm, Plan, choose, fft};
 use crate::{Problem, Result};
 
 /// Additions one after the other in f32 of the CPU's gradient of a kernel; it goes on in f64.
@@ -22,6 +23,8 @@ const MAX_PARTS: usize = 1 << 10;
 pub struct GradientPlan {
     sums: Option<Plan>,
     kernel: KernelGradient,
+    /// Microseconds of it, by the model.
+    kernel_us: f64,
     spread: f64,
     input: Plan,
 }
@@ -91,6 +94,26 @@ impl Correlation {
         [kh.div_ceil(self.taps.0 as usize), kw.div_ceil(self.taps.1 as usize)]
     }
 
+    /// Microseconds of both stages. An invocation reads the input once for each of its taps and the gradient
+    /// once, as many times as there are groups of taps; what lies between is written once and read once.
+    fn predicted(&self, problem: &Problem, limits: &GpuLimits) -> f64 {
+        let g = problem.geometry();
+        let places = (g.images * g.out_height * g.out_width * g.channels) as f64;
+        let filters = problem.weights().filters as f64;
+        let groups = self.tap_groups(problem).iter().product::<usize>() as f64 * filters;
+        let taps = (self.taps.0 * self.taps.1) as f64;
+        let values = filters * (g.kernel.0 * g.kernel.1 + 1) as f64;
+        let between = self.parts as f64 * values;
+        let first = Traffic {
+            accesses: places * groups * (taps + 1.0) + between,
+            exchanges: 0.0,
+            sums: places * groups * taps,
+            bytes: problem.bytes() as f64 + 4.0 * between,
+        };
+        let second = Traffic { accesses: between, sums: between, bytes: 4.0 * between, ..first };
+        GpuCost::of(limits).of_passes(&[first, second])
+    }
+
     fn depth(&self) -> usize {
         let levels = self.workgroup.ilog2() as usize;
         let first = (self.run + self.runs * self.across) as usize + levels;
@@ -116,6 +139,13 @@ impl GradientPlan {
     #[must_use]
     pub fn input(&self) -> &Plan {
         &self.input
+    }
+
+    /// Microseconds of all of them by the model, without copies between host and device. What goes through
+    /// an activation and a pointwise step is not in it: a pass over the sums, which are made in a larger one.
+    #[must_use]
+    pub fn predicted(&self) -> f64 {
+        self.sums().map_or(0.0, Plan::predicted) + self.kernel_us + self.input.predicted()
     }
 
     /// The most additions one after the other in f32 of the gradients of kernel and bias: with `t` the
@@ -180,26 +210,34 @@ impl fmt::Display for GradientPlan {
 /// [`Error::Argument`](crate::Error::Argument) where the problem is an adjoint itself; those of [`choose`].
 pub fn gradient(problem: &Problem, machine: &Machine) -> Result<GradientPlan> {
     let sums = problem.sums()?;
-    let (kernel, spread) = match machine {
+    let (kernel, kernel_us, spread) = match machine {
         Machine::Cpu(limits) => on_cpu(&sums, limits),
-        Machine::Gpu(limits, _) => (KernelGradient::Gpu(correlation(&sums, limits)?), 0.0),
+        Machine::Gpu(limits, _) => {
+            let made = correlation(&sums, limits)?;
+            let us = made.predicted(&sums, limits);
+            (KernelGradient::Gpu(made), us, 0.0)
+        }
     };
     let input = choose(&sums.back()?, machine, Algorithm::Auto)?;
     let sums =
         if problem.is_linear() { None } else { Some(choose(&sums, machine, Algorithm::Auto)?) };
-    Ok(GradientPlan { sums, kernel, spread, input })
+    Ok(GradientPlan { sums, kernel, kernel_us, spread, input })
 }
 
-/// By transforms where that is allowed and faster; and what it spreads. Neither asks for threads, so that
-/// these do not change sums.
-fn on_cpu(problem: &Problem, limits: &CpuLimits) -> (KernelGradient, f64) {
+/// By transforms where that is allowed and faster, with its microseconds; and what it spreads. Which of
+/// them is not asked of threads, so that these do not change sums.
+fn on_cpu(problem: &Problem, limits: &CpuLimits) -> (KernelGradient, f64, f64) {
+    let plain = cost::cpu_correlation(problem, limits);
     let fft = fft::correlation(problem, &limits.cuts)
-        .filter(|(.., us)| problem.conv().finite && *us < cost::cpu_correlation(problem, limits));
+        .filter(|(.., us)| problem.conv().finite && *us < plain);
+    let threads = limits.threads.max(1);
+    let shared = |one_thread: f64| one_thread / threads as f64 + cost::sharing(problem, threads);
     match fft {
-        Some((rows, tile, _)) => {
-            (KernelGradient::CpuFft { rows, tile }, fft::correlation_spread(problem, rows, tile))
+        Some((rows, tile, us)) => {
+            let spread = fft::correlation_spread(problem, rows, tile);
+            (KernelGradient::CpuFft { rows, tile }, shared(us), spread)
         }
-        None => (KernelGradient::Cpu { rows: rows(problem, limits) }, 0.0),
+        None => (KernelGradient::Cpu { rows: rows(problem, limits) }, shared(plain), 0.0),
     }
 }
 

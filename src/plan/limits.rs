@@ -53,9 +53,48 @@ pub struct GpuLimits {
     /// Loop iterations after which the driver ends an invocation, its work undone; `u64::MAX`
     /// except for one driver.
     pub max_iterations: u64,
+    /// What moving data costs there, measured or known better; `None` for what is written down for its
+    /// class.
+    pub costs: Option<DeviceCosts>,
     /// For tests.
     #[doc(hidden)]
     pub cuts: Cuts,
+}
+
+/// What it costs to move data between the host and a device, and through the device's own memory. Rates
+/// are bytes in a millisecond: a million of them are a gigabyte in a second.
+///
+/// What is written down for kinds of devices stands in [`DeviceCosts::DISCRETE`] and its neighbours; an
+/// engine that chooses between CPU and GPU measures them
+/// ([`Engine::auto`](crate::Engine::auto)).
+///
+/// ```
+/// use channelwise::plan::{DeviceCosts, GpuLimits, choose_engine};
+/// use channelwise::{Algorithm, Conv2d, Cpu, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+/// // A discrete GPU in a slow slot: PCIe 3 with four lanes.
+/// let costs = DeviceCosts { upload: 3_200_000, download: 3_200_000, ..DeviceCosts::DISCRETE };
+/// let gpu = GpuLimits { costs: Some(costs), ..GpuLimits::webgpu_defaults() };
+/// let conv = Conv2d::new(Kernel::laplacian4());
+/// let problem = Problem::new(&conv, [1080, 1920, 3], ElementType::F32, ElementType::F32)?;
+/// let plan = choose_engine(&problem, &Cpu::new().limits(), Some(&gpu), Algorithm::Auto)?;
+/// assert_eq!(plan.engine(), "cpu");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DeviceCosts {
+    /// Rate at which a thread of the host copies into memory that the device fetches from.
+    pub write: u64,
+    /// Rate at which the device fetches it.
+    pub upload: u64,
+    /// Rate at which the device hands results over.
+    pub download: u64,
+    /// Rate at which a thread of the host copies them from there.
+    pub read: u64,
+    /// Rate of the device's own memory, what is read and what is written counted.
+    pub memory: u64,
+    /// Nanoseconds of a submission that does nothing, with the wait for it.
+    pub latency: u64,
 }
 
 impl GpuLimits {
@@ -75,6 +114,7 @@ impl GpuLimits {
             offset_alignment: 256,
             specialise_from: Self::SPECIALISE_FROM,
             max_iterations: u64::MAX,
+            costs: None,
             cuts: Cuts::NONE,
         }
     }
@@ -177,4 +217,14 @@ pub enum Residence {
     Device,
     /// In the caller's textures, which no limit of buffers binds.
     Texture,
+}
+
+impl Machine {
+    /// `cpu` or `gpu`.
+    pub(super) fn engine(&self) -> &'static str {
+        match self {
+            Self::Cpu(_) => "cpu",
+            Self::Gpu(..) => "gpu",
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Choosing how to compute a problem: a pure function from problem and machine to plain data.
 //!
 //! Each algorithm's file says whether it applies, with which launch numbers and at what predicted
-//! cost, or why not; [`choose`] takes the cheapest that applies, or the one that was asked for.
+//! cost, or why not; [`choose`] takes the cheapest that applies, or the one that was asked for, and
+//! [`choose_engine`] the cheaper of two engines.
 //! No device, thread, clock or environment is touched here.
 
 mod bands;
@@ -9,6 +10,8 @@ mod chain;
 mod cost;
 mod cuts;
 mod direct;
+mod engines;
+mod explain;
 mod fft;
 mod flat;
 mod fold;
@@ -20,6 +23,8 @@ mod limits;
 mod offer;
 mod pass;
 mod separable;
+mod split;
+mod transfer;
 
 use std::fmt;
 
@@ -28,6 +33,8 @@ pub(crate) use chain::problems;
 pub use chain::{ChainPlan, ChainStage, chain};
 pub use cost::Traffic;
 pub use cuts::Cuts;
+pub use engines::choose_engine;
+pub(crate) use engines::{EngineTimes, chain_times, gradient_times};
 pub use fft::{Lines, Tile};
 pub(crate) use fft::{PAIRS, outputs as tile_outputs};
 pub use flat::Block;
@@ -35,7 +42,7 @@ pub(crate) use gather::{Rectangle, edges};
 pub(crate) use gradient::DEPTH;
 pub use gradient::{Correlation, GradientPlan, KernelGradient, gradient};
 pub use launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
-pub use limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
+pub use limits::{AdapterClass, CpuLimits, DeviceCosts, GpuLimits, Machine, Residence};
 pub use offer::Accuracy;
 use offer::Offer;
 pub(crate) use pass::Pass;
@@ -92,11 +99,16 @@ impl fmt::Display for Algorithm {
 /// An algorithm that was looked at: its predicted time in microseconds, or why it does not apply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
+    /// On which engine, `cpu` or `gpu`.
+    pub engine: &'static str,
     /// Which.
     pub algorithm: Algorithm,
     /// Predicted time in microseconds, or the reason against it.
     pub verdict: std::result::Result<f64, String>,
-    /// Microseconds it took on the device, where that decided ([`Tuning`](crate::Tuning)).
+    /// Microseconds of it that are not the device's work: copies between host and device as far as they
+    /// do not overlap with it, and waiting. 0 where nothing is copied.
+    pub transfers: f64,
+    /// Microseconds of the device's work, where running it decided ([`Tuning`](crate::Tuning)).
     pub measured: Option<f64>,
 }
 
@@ -120,15 +132,26 @@ impl Plan {
         self.algorithm
     }
 
-    /// Microseconds it takes by the model.
+    /// The engine it is for, `cpu` or `gpu`.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        self.machine.engine()
+    }
+
+    /// Microseconds it takes by the model. Of tensors on the host, copies to a GPU and back are in it.
     #[must_use]
     pub fn predicted(&self) -> f64 {
-        let taken = self.candidates.iter().find(|c| c.algorithm == self.algorithm);
+        let taken = self.candidates.iter().find(|candidate| self.takes(candidate));
         // One against which there is a reason is not taken.
         taken.and_then(|c| c.verdict.as_ref().ok()).copied().unwrap_or(f64::INFINITY)
     }
 
-    /// Everything that was looked at, cheapest first, then what does not apply.
+    fn takes(&self, candidate: &Candidate) -> bool {
+        (candidate.engine, candidate.algorithm) == (self.engine(), self.algorithm)
+    }
+
+    /// Everything that was looked at, cheapest first, then what does not apply: of both engines, where
+    /// they were chosen between ([`choose_engine`]).
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
@@ -160,7 +183,7 @@ impl Plan {
             choose(problem, machine, algorithm)?
         };
         let mut candidates = self.candidates;
-        for candidate in &mut candidates {
+        for candidate in candidates.iter_mut().filter(|c| c.engine == plan.engine()) {
             let time = measured.iter().find(|(a, _)| *a == candidate.algorithm);
             candidate.measured = time.map(|(_, us)| *us);
         }
@@ -183,166 +206,99 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let engine = match &self.machine {
-            Machine::Cpu(cpu) => format!("cpu ({} threads, {} lanes)", cpu.threads, cpu.lanes),
-            Machine::Gpu(gpu, _) => format!("gpu ({})", gpu.class),
-        };
-        writeln!(f, "{} on the {engine}: {}", self.algorithm, self.title)?;
-        match &self.launch {
-            Launch::Cpu(launch) => {
-                match &launch.scheme {
-                    CpuScheme::Direct => write!(f, "  ")?,
-                    CpuScheme::Separable(factors) => {
-                        let terms = factors.terms();
-                        write!(f, "  {terms} term{}, ", if terms == 1 { "" } else { "s" })?
-                    }
-                    CpuScheme::Fft { tile: (rows, columns) } => {
-                        write!(f, "  tiles of {rows}x{columns}, ")?
-                    }
-                }
-                writeln!(f, "  {} output rows in a task", launch.rows_per_task)?
-            }
-            Launch::Gpu(launch) => {
-                match &launch.scheme {
-                    Scheme::Direct { workgroup: [x, y], .. } => {
-                        write!(f, "  workgroups of {x}x{y}, a word of output an invocation")?
-                    }
-                    Scheme::Flat(block) => write!(f, "  {block}")?,
-                    Scheme::Separable { across, down, factors } => {
-                        let terms = factors.terms();
-                        let plural = if terms == 1 { "" } else { "s" };
-                        write!(f, "  {terms} term{plural}; rows: {across}; columns: {down}")?
-                    }
-                    Scheme::Fft(tile) => write!(f, "  {tile}")?,
-                }
-                let plural = if launch.bands.len() == 1 { "" } else { "s" };
-                writeln!(f, ", {} band{plural}", launch.bands.len())?;
-            }
-        }
-        for candidate in &self.candidates {
-            let taken = if candidate.algorithm == self.algorithm { "  <- taken" } else { "" };
-            match &candidate.verdict {
-                Ok(us) => {
-                    write!(f, "  {:<9} {} predicted", candidate.algorithm, Time(*us))?;
-                    if let Some(us) = candidate.measured {
-                        write!(f, ", {} measured", Time(us))?;
-                    }
-                    writeln!(f, "{taken}")?;
-                }
-                Err(reason) => writeln!(f, "  {:<9} not taken: {reason}", candidate.algorithm)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Microseconds, for people.
-struct Time(f64);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < 1000.0 {
-            write!(f, "{:.1} us", self.0)
-        } else {
-            write!(f, "{:.2} ms", self.0 / 1000.0)
-        }
-    }
-}
-
 /// The plan for `problem` on `machine`; `wanted` forces an algorithm.
 ///
 /// # Errors
 /// [`Error::NotApplicable`] where the wanted algorithm cannot do it; [`Error::TooLarge`] where not
 /// even one output fits the device's limits.
 pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result<Plan> {
-    let mut offers: Vec<(Algorithm, Offer<Launch>)> = Algorithm::ALL
-        .into_iter()
-        .map(|algorithm| (algorithm, offer(algorithm, problem, machine)))
-        .collect();
-    // What keeps less than the others is left to those who ask for it.
-    if wanted == Algorithm::Auto {
-        for (_, offer) in &mut offers {
-            if let Ok((launch, _)) = offer
-                && let Some(reason) = launch.caveat(launch.part_of(problem))
-            {
-                *offer = Err(reason);
-            }
-        }
-    }
-    let cost = |o: &(Algorithm, Offer<Launch>)| o.1.as_ref().map_or(f64::INFINITY, |(_, us)| *us);
-    // Stable: among equals the order of `ALL` holds.
-    offers.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
-    let candidates = offers
-        .iter()
-        .map(|(algorithm, offer)| Candidate {
-            algorithm: *algorithm,
-            verdict: offer.as_ref().map(|(_, us)| *us).map_err(Clone::clone),
-            measured: None,
-        })
-        .collect();
+    Looked::at(problem, machine, wanted).take(problem, wanted)
+}
 
-    let engine = match machine {
-        Machine::Cpu(_) => "cpu",
-        Machine::Gpu(..) => "gpu",
-    };
-    let not_applicable =
-        |algorithm, reason: String| Error::NotApplicable { algorithm, engine, reason };
-    let taken = match wanted {
-        // Where nothing applies, the reason against the last resort is the one to tell.
-        Algorithm::Auto if offers.iter().all(|(_, offer)| offer.is_err()) => Algorithm::Direct,
-        Algorithm::Auto => offers[0].0,
-        named => named,
-    };
-    let (algorithm, mut launch) = match offers.into_iter().find(|(a, _)| *a == taken) {
-        Some((algorithm, Ok((launch, _)))) => (algorithm, launch),
-        Some((algorithm, Err(reason))) => return Err(not_applicable(algorithm, reason)),
-        None => return Err(not_applicable(taken, "it is not known".into())),
-    };
-    if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, machine) {
-        let scheme = launch.scheme.clone();
-        let g = problem.geometry();
-        let places = g.images * g.out_height * g.out_width * g.channels;
-        let made = scheme.part_of(problem);
-        let between = |band: &Band| scheme.between(made, band).into_iter().fold(0, u64::max);
-        let sums: f64 = scheme.traffic(made).iter().map(|pass| pass.sums).sum();
-        let sums = scheme.weight(limits) as f64 * sums;
-        let per_place = (sums / places.max(1) as f64).ceil() as u64;
-        let budget = |bytes| bands::Budget {
-            bytes,
-            textures: *residence == Residence::Texture,
-            work: limits.max_work(),
-            per_place,
-            pitch: launch.pitch,
-            granule: granule(problem, *residence),
-            between: &between,
-        };
-        let usual = match (residence, &scheme) {
-            (Residence::Device | Residence::Texture, _) => None,
-            // A band cuts tiles off.
-            (Residence::Host, Scheme::Fft(_)) => None,
-            (
-                Residence::Host,
-                Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. },
-            ) => {
-                let usual = bands::cut(problem, budget(limits.usual_host_range())).ok();
-                usual.filter(|bands| {
-                    let whole = bands.iter().all(|band| band.columns.len() == g.out_width);
-                    // What neighbours both need is copied twice, and filtered twice by a first pass.
-                    let rows = bands.iter().map(|band| band.images.len() * band.source_rows.len);
-                    whole && 4 * rows.sum::<usize>() <= 5 * g.images * g.height
-                })
+/// What every algorithm answered, the cheapest first.
+struct Looked {
+    machine: Machine,
+    offers: Vec<(Algorithm, Answer)>,
+}
+
+/// What an algorithm offers, or the reason against it.
+type Answer = std::result::Result<Offered, String>;
+
+/// A launch, and what it takes from start to end.
+struct Offered {
+    launch: Launch,
+    /// Microseconds, and those of them that are not the work's own.
+    us: f64,
+    transfers: f64,
+    /// Of a GPU with data on the host, whose time they decide; others are cut once they are taken.
+    bands: Option<Result<Vec<Band>>>,
+}
+
+impl Looked {
+    fn at(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Self {
+        let look = |algorithm| {
+            let (launch, us) = offer(algorithm, problem, machine)?;
+            // What keeps less than the others is left to those who ask for it.
+            let caveat = launch.caveat(launch.part_of(problem));
+            if let (Algorithm::Auto, Some(reason)) = (wanted, caveat) {
+                return Err(reason);
             }
+            let (Launch::Gpu(gpu), Machine::Gpu(limits, Residence::Host)) = (&launch, machine)
+            else {
+                return Ok(Offered { launch, us, transfers: 0.0, bands: None });
+            };
+            let bands = split::bands_of(problem, limits, Residence::Host, gpu);
+            let all = match &bands {
+                Ok(bands) => transfer::bands(problem, limits, bands, us),
+                // Which is an error once it is taken.
+                Err(_) => transfer::whole(limits, transfer::Load::of(problem, us)),
+            };
+            Ok(Offered { launch, us: all, transfers: all - us, bands: Some(bands) })
         };
-        launch.bands = match usual {
-            Some(bands) => bands,
-            None => bands::cut(problem, budget(limits.band_bytes(*residence)))?,
-        };
+        let mut offers: Vec<_> =
+            Algorithm::ALL.into_iter().map(|algorithm| (algorithm, look(algorithm))).collect();
+        let cost = |o: &(Algorithm, Answer)| o.1.as_ref().map_or(f64::INFINITY, |o| o.us);
+        // Stable: among equals the order of `ALL` holds.
+        offers.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+        Self { machine: *machine, offers }
     }
-    let accuracy = launch.accuracy(launch.part_of(problem));
-    let title = problem.to_string();
-    Ok(Plan { title, machine: *machine, algorithm, candidates, launch, accuracy })
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let candidate = |(algorithm, answer): &(Algorithm, Answer)| Candidate {
+            engine: self.machine.engine(),
+            algorithm: *algorithm,
+            verdict: answer.as_ref().map(|offered| offered.us).map_err(Clone::clone),
+            transfers: answer.as_ref().map_or(0.0, |offered| offered.transfers),
+            measured: None,
+        };
+        self.offers.iter().map(candidate).collect()
+    }
+
+    fn take(self, problem: &Problem, wanted: Algorithm) -> Result<Plan> {
+        let candidates = self.candidates();
+        let Self { machine, offers } = self;
+        let refused = |algorithm, reason: String| {
+            Err(Error::NotApplicable { algorithm, engine: machine.engine(), reason })
+        };
+        let taken = match wanted {
+            // Where nothing applies, the reason against the last resort is the one to tell.
+            Algorithm::Auto if offers.iter().all(|(_, offer)| offer.is_err()) => Algorithm::Direct,
+            Algorithm::Auto => offers[0].0,
+            named => named,
+        };
+        let (mut launch, bands) = match offers.into_iter().find(|(a, _)| *a == taken) {
+            Some((_, Ok(offered))) => (offered.launch, offered.bands),
+            Some((algorithm, Err(reason))) => return refused(algorithm, reason),
+            None => return refused(taken, "it is not known".into()),
+        };
+        if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) = (&mut launch, &machine) {
+            let cut = || split::bands_of(problem, limits, *residence, launch);
+            launch.bands = bands.unwrap_or_else(cut)?;
+        }
+        let accuracy = launch.accuracy(launch.part_of(problem));
+        let title = problem.to_string();
+        Ok(Plan { title, machine, algorithm: taken, candidates, launch, accuracy })
+    }
 }
 
 fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<Launch> {
@@ -423,17 +379,6 @@ fn on_gpu(
 }
 
 const NO_ALGORITHM: &str = "it is not an algorithm of its own";
-
-/// Rows (or images) by which bands must start, so that no word of a packed byte output belongs to
-/// two of them.
-fn granule(problem: &Problem, residence: Residence) -> usize {
-    let word = problem.store().lanes();
-    match residence {
-        Residence::Host | Residence::Texture => 1,
-        Residence::Device if problem.geometry().out_row().is_multiple_of(word) => 1,
-        Residence::Device => word,
-    }
-}
 
 /// Scalars that rows of device buffers of our own, and of textures, are rounded up to: whole vectors.
 fn pitch(residence: Residence) -> usize {

@@ -56,7 +56,7 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<(Factors, usiz
     let (rows_per_task, threads) = cost::tasks(problem, limits, one_thread);
     // Row sums that two tasks need are made by both.
     let again = 1.0 + (g.extent().0 - 1) as f64 / (rows_per_task * g.stride.0) as f64;
-    let us = one_thread * again / threads as f64 + cost::wake(threads);
+    let us = one_thread * again / threads as f64 + cost::sharing(problem, threads);
     Ok(((factors, rows_per_task), us))
 }
 

@@ -1,6 +1,7 @@
 //! Plans as tables: what is taken where, and bands that cover everything once.
 
 mod cpu;
+mod engines;
 mod gradient;
 
 use super::bands::{Budget, cut};

@@ -6,6 +6,7 @@
 
 mod adjoint;
 mod agreement;
+mod auto;
 mod chains;
 mod common;
 mod device;

@@ -53,7 +53,8 @@ pub const BACKWARDS: &[(&str, &str)] = &[("cpu/square", "cpu/sums")];
 pub const ORDER: &[(&str, &str)] = &[
     (
         "plan",
-        "cuts limits cost offer gather bands direct flat separable fft launch pass fold gradient chain job",
+        "cuts limits cost offer gather bands direct flat separable fft launch split pass transfer explain \
+         fold gradient chain engines job",
     ),
     (
         "plan/job",
@@ -61,9 +62,10 @@ pub const ORDER: &[(&str, &str)] = &[
     ),
     (
         "gpu",
-        "device range program bound executor staging ready measure tuning prepared host tensor apply chain frames texture gradient",
+        "device range program bound executor staging ready measure tuning costs prepared host tensor apply \
+         chain frames texture gradient",
     ),
-    ("gpu/device", "options adapter limits loss memory wait poller requirements stamps"),
+    ("gpu/device", "options adapter known limits loss memory wait poller requirements stamps"),
     ("gpu/program", "files module texel pipelines planned"),
 ];
 

@@ -381,14 +381,14 @@ fn without_an_adapter() {
     let ran = room.run_with("run x.npy --kernel sharpen", &none).ok();
     assert!(ran.out.contains("engine     cpu:"), "{}", ran.out);
     let ran = room.run_with("info", &none).ok();
-    assert!(ran.out.contains("engine auto takes cpu:") && ran.out.contains("none: no GPU"));
+    assert!(ran.out.contains("engine auto holds cpu:") && ran.out.contains("none: no GPU"));
 }
 
 #[test]
 fn listings() {
     let room = Room::new();
     let ran = room.run("info").ok();
-    for part in ["engine auto takes", "SIMD level", "threads", "Adapters", "--engine gpu"] {
+    for part in ["engine auto holds", "SIMD level", "threads", "Adapters", "--engine gpu"] {
         assert!(ran.out.contains(part), "{part} is not in {}", ran.out);
     }
     let ran = room.run("kernels").ok();

@@ -69,7 +69,7 @@ pub(crate) enum Command {
         group(ArgGroup::new("weights").required(true).args(["kernel", "kernel_file"])),
     )]
     Run(Box<RunArgs>),
-    /// Show adapters, limits, features and SIMD level, and which engine `auto` takes
+    /// Show adapters, limits, features and SIMD level, and what `auto` chooses between
     Info,
     /// Show the kernels known by name, with their arguments and a small picture of each
     Kernels,
@@ -176,8 +176,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TYPE", ignore_case = true, help_heading = "After the kernel")]
     pub(crate) out_type: Option<OutType>,
 
-    /// Who computes: `gpu` takes software adapters too, `auto` only hardware, and else the CPU;
-    /// `reference` is the definition as plain loops in f64
+    /// Who computes: `auto` is the CPU or a hardware GPU, whichever takes less time for this work, copies
+    /// counted; `gpu` takes software adapters too; `reference` is the definition as plain loops in f64
     #[arg(
         long,
         value_enum,

@@ -43,16 +43,7 @@ impl Computer {
         Ok(Self::Engine(engine.with_algorithm(algorithm)))
     }
 
-    /// `cpu`, `gpu` or `reference`.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Engine(engine) if engine.as_gpu().is_some() => "gpu",
-            Self::Engine(_) => "cpu",
-            Self::Reference => "reference",
-        }
-    }
-
-    /// Name of the GPU.
+    /// Name of the GPU it is or holds.
     pub(crate) fn adapter(&self) -> Option<String> {
         match self {
             Self::Engine(engine) => Some(engine.as_gpu()?.adapter_info().name.clone()),
@@ -60,7 +51,7 @@ impl Computer {
         }
     }
 
-    /// What it is and why it was taken.
+    /// What it is, or holds, and why.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Engine(engine) => engine.to_string(),

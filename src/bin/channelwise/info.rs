@@ -19,7 +19,7 @@ fn text() -> String {
     };
 
     line(format!("channelwise {}", env!("CARGO_PKG_VERSION")));
-    line(format!("engine auto takes {}", Engine::auto()));
+    line(format!("engine auto holds {}", Engine::auto()));
 
     line("\nCPU".into());
     let (cpu, levels) = (Cpu::new(), Cpu::simd_levels());

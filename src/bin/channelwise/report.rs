@@ -18,11 +18,11 @@ pub(crate) struct Report {
     /// Which of several inputs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<String>,
-    /// `cpu`, `gpu` or `reference`.
+    /// What computed it: `cpu`, `gpu` or `reference`.
     pub(crate) engine: &'static str,
-    /// Name of the GPU.
+    /// Name of the GPU that did.
     pub(crate) adapter: Option<String>,
-    /// The engine in full, and why it was taken.
+    /// What was there to compute, and why.
     pub(crate) engine_info: String,
     pub(crate) algorithm: String,
     pub(crate) shapes: Shapes,
@@ -126,7 +126,14 @@ impl Report {
         };
         let Shapes { input, kernel: [h, w, filters], output } = &self.shapes;
         line("engine", self.engine_info.clone());
-        line("algorithm", self.algorithm.clone());
+        let Self { algorithm, engine, .. } = self;
+        line(
+            "algorithm",
+            match *engine {
+                "reference" => algorithm.clone(),
+                engine => format!("{algorithm} on the {engine}"),
+            },
+        );
         line("input", format!("{} {}", times(input), self.input_type));
         let plural = if *filters == 1 { "" } else { "s" };
         line("kernel", format!("{h}x{w}, {filters} filter{plural}"));

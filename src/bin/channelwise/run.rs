@@ -247,7 +247,7 @@ impl Job<'_> {
         let working = progress.spinner("preparing");
         let computer = self.computers.get()?;
         let start = Instant::now();
-        let (algorithm, plan, spread, made) = match computer {
+        let (engine, algorithm, plan, spread, made) = match computer {
             Computer::Engine(engine) => {
                 let prepared = engine.prepare::<T, U>(conv, four(x.shape()))?;
                 let plan = start.elapsed();
@@ -256,7 +256,8 @@ impl Job<'_> {
                 drop(working);
                 self.explain(&prepared.plan().explain())?;
                 let taken = prepared.plan();
-                (taken.algorithm().to_string(), plan, taken.accuracy().spread, made)
+                let algorithm = taken.algorithm().to_string();
+                (taken.engine(), algorithm, plan, taken.accuracy().spread, made)
             }
             Computer::Reference => {
                 drop(working);
@@ -265,7 +266,7 @@ impl Job<'_> {
                 self.explain(&format!("reference: {problem}\n  plain loops in f64, no plan\n"))?;
                 let mut timings = Timings::default();
                 (timings.compute, timings.total) = (compute, compute);
-                ("reference".into(), plan, 0.0, Made { output, timings })
+                ("reference", "reference".into(), plan, 0.0, Made { output, timings })
             }
         };
 
@@ -304,8 +305,8 @@ impl Job<'_> {
         let kernel = conv.kernel();
         Report {
             file: (args.inputs.len() > 1).then(|| self.pair.input.display().to_string()),
-            engine: computer.name(),
-            adapter: computer.adapter(),
+            engine,
+            adapter: computer.adapter().filter(|_| engine == "gpu"),
             engine_info: computer.describe(),
             algorithm,
             shapes: Shapes {

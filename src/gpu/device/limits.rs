@@ -3,7 +3,7 @@
 use wgpu::AdapterInfo;
 
 use super::adapter::class;
-use crate::plan::{Cuts, GpuLimits};
+use crate::plan::{AdapterClass, Cuts, DeviceCosts, GpuLimits};
 
 /// The limits of `device` that plans need.
 pub(in crate::gpu) fn limits(info: &AdapterInfo, device: &wgpu::Device) -> GpuLimits {
@@ -20,8 +20,16 @@ pub(in crate::gpu) fn limits(info: &AdapterInfo, device: &wgpu::Device) -> GpuLi
         offset_alignment: limits.min_storage_buffer_offset_alignment,
         specialise_from: GpuLimits::SPECIALISE_FROM,
         max_iterations: max_iterations(info),
+        costs: written_down(info),
         cuts: Cuts::NONE,
     }
+}
+
+/// What moving data costs where the kind is no class of its own.
+fn written_down(info: &AdapterInfo) -> Option<DeviceCosts> {
+    // Metal tells of Apple's own GPUs that they are integrated, as of Intel's in older Macs.
+    let apple = info.name.to_lowercase().contains("apple");
+    (apple && class(info) == AdapterClass::Integrated).then_some(DeviceCosts::UNIFIED)
 }
 
 /// Mesa's llvmpipe ended an invocation after 65 535 loop iterations in all, whatever was left to do
@@ -58,5 +66,19 @@ mod tests {
         assert_eq!(limit(name, "", "4.5 (Core Profile) Mesa 22.3.6"), 65_535);
         assert_eq!(limit(name, "llvmpipe", "Mesa 26.1.6-1 (LLVM 19.1.7)"), u64::MAX);
         assert_eq!(limit("AMD Radeon RX 6800 (RADV NAVI21)", "radv", "Mesa 22.3.6"), u64::MAX);
+    }
+
+    #[test]
+    fn apples_own_gpus_share_their_memory() {
+        let (device, _) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let of = |name: &str, kind| {
+            let mut info = device.adapter_info();
+            (info.name, info.device_type) = (name.into(), kind);
+            written_down(&info)
+        };
+        use wgpu::DeviceType::{DiscreteGpu, IntegratedGpu};
+        assert_eq!(of("Apple M2 Pro", IntegratedGpu), Some(DeviceCosts::UNIFIED));
+        assert_eq!(of("Intel(R) UHD Graphics 630", IntegratedGpu), None);
+        assert_eq!(of("NVIDIA GeForce RTX 4060", DiscreteGpu), None);
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 
 mod adapter;
+mod known;
 mod limits;
 mod loss;
 mod memory;
@@ -25,6 +26,7 @@ use crate::{Error, Result};
 pub(super) use adapter::adapter;
 pub use adapter::adapters;
 pub(crate) use adapter::describe;
+pub(super) use known::{adapter as known_adapter, forget as forget_adapter};
 pub(super) use limits::limits;
 pub(super) use loss::{Checked, Loss};
 pub use memory::PoolStats;

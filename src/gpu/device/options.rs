@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wgpu::{Backends, PowerPreference};
 
-use crate::plan::{AdapterClass, GpuLimits};
+use crate::plan::GpuLimits;
 
 /// Which adapter [`Gpu::request`](crate::Gpu::request) takes.
 ///
@@ -25,7 +25,8 @@ pub struct GpuOptions {
     cache: Option<wgpu::PipelineCache>,
     timeout: Option<Duration>,
     polling: Polling,
-    class: Option<AdapterClass>,
+    /// Whether the costs written down for a class do.
+    unmeasured: bool,
 }
 
 /// How a GPU's algorithm is chosen where none is asked for.
@@ -41,8 +42,9 @@ pub enum Tuning {
     /// In browsers, where there is neither a clock nor a file here, the model decides all the same.
     Measured,
     /// The same, and remembered in this file, by adapter, driver and version of this crate; several
-    /// programs may share it. Where it cannot be written, preparing fails
-    /// ([`Error::TuningFile`](crate::Error::TuningFile)).
+    /// programs may share it. What copies cost lies there too, where that is measured
+    /// ([`Gpu::with_measured_costs`](crate::Gpu::with_measured_costs)). Where it cannot be written, preparing
+    /// fails ([`Error::TuningFile`](crate::Error::TuningFile)).
     MeasuredIn(PathBuf),
 }
 
@@ -185,11 +187,18 @@ impl GpuOptions {
         self
     }
 
-    /// Plans for an adapter of this class, whatever it is: for tests.
-    #[doc(hidden)]
+    /// Whether [`Engine::auto_with`](crate::Engine::auto_with) measures what copies cost on the device, once a
+    /// process, for at most 20 milliseconds; without it, the costs of its class do. It does unless told
+    /// otherwise. [`Gpu::request`](crate::Gpu::request) never does.
+    ///
+    /// ```
+    /// use channelwise::{Engine, GpuOptions};
+    /// let engine = Engine::auto_with(&GpuOptions::new().measure_costs(false));
+    /// println!("{engine}");
+    /// ```
     #[must_use]
-    pub fn planned_as(mut self, class: AdapterClass) -> Self {
-        self.class = Some(class);
+    pub fn measure_costs(mut self, measure: bool) -> Self {
+        self.unmeasured = !measure;
         self
     }
 
@@ -211,12 +220,30 @@ impl GpuOptions {
 
     pub(in crate::gpu) fn specialised(&self, limits: GpuLimits) -> GpuLimits {
         let specialise_from = self.specialise_from.unwrap_or(limits.specialise_from);
-        let class = self.class.unwrap_or(limits.class);
-        GpuLimits { specialise_from, class, ..limits }
+        GpuLimits { specialise_from, ..limits }
     }
 
     pub(in crate::gpu) fn wanted_limits(&self) -> Option<wgpu::Limits> {
         self.limits.clone()
+    }
+
+    /// Whether what copies cost is to be measured.
+    pub(in crate::gpu) fn measures_costs(&self) -> bool {
+        !self.unmeasured
+    }
+
+    /// What decides which adapter is taken.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn key(&self) -> String {
+        let options = self.or_env();
+        let Self { backends, name, power, hardware_only, .. } = options;
+        format!("{backends:?} {name:?} {power:?} {hardware_only}")
+    }
+
+    /// Whether any hardware will do, and nothing else.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn wants_hardware(&self) -> bool {
+        self.hardware_only && self.or_env().name.is_none()
     }
 
     pub(super) fn or_env(&self) -> Self {

@@ -1,0 +1,61 @@
+//! The bands of a launch: how large each may be where its data lies.
+
+use super::bands::{Band, Budget, cut};
+use super::launch::{GpuLaunch, Scheme};
+use super::limits::{GpuLimits, Residence};
+use crate::{Problem, Result};
+
+/// The bands of a launch.
+pub(super) fn bands_of(
+    problem: &Problem,
+    limits: &GpuLimits,
+    residence: Residence,
+    launch: &GpuLaunch,
+) -> Result<Vec<Band>> {
+    let scheme = &launch.scheme;
+    let g = problem.geometry();
+    let places = g.images * g.out_height * g.out_width * g.channels;
+    let made = scheme.part_of(problem);
+    let between = |band: &Band| scheme.between(made, band).into_iter().fold(0, u64::max);
+    let sums: f64 = scheme.traffic(made).iter().map(|pass| pass.sums).sum();
+    let sums = scheme.weight(limits) as f64 * sums;
+    let per_place = (sums / places.max(1) as f64).ceil() as u64;
+    let budget = |bytes| Budget {
+        bytes,
+        textures: residence == Residence::Texture,
+        work: limits.max_work(),
+        per_place,
+        pitch: launch.pitch,
+        granule: granule(problem, residence),
+        between: &between,
+    };
+    let usual = match (residence, scheme) {
+        (Residence::Device | Residence::Texture, _) => None,
+        // A band cuts tiles off.
+        (Residence::Host, Scheme::Fft(_)) => None,
+        (Residence::Host, Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. }) => {
+            let usual = cut(problem, budget(limits.usual_host_range())).ok();
+            usual.filter(|bands| {
+                let whole = bands.iter().all(|band| band.columns.len() == g.out_width);
+                // What neighbours both need is copied twice, and filtered twice by a first pass.
+                let rows = bands.iter().map(|band| band.images.len() * band.source_rows.len);
+                whole && 4 * rows.sum::<usize>() <= 5 * g.images * g.height
+            })
+        }
+    };
+    match usual {
+        Some(bands) => Ok(bands),
+        None => cut(problem, budget(limits.band_bytes(residence))),
+    }
+}
+
+/// Rows (or images) by which bands must start, so that no word of a packed byte output belongs to
+/// two of them.
+fn granule(problem: &Problem, residence: Residence) -> usize {
+    let word = problem.store().lanes();
+    match residence {
+        Residence::Host | Residence::Texture => 1,
+        Residence::Device if problem.geometry().out_row().is_multiple_of(word) => 1,
+        Residence::Device => word,
+    }
+}
