@@ -325,7 +325,7 @@ fn grids_fold_without_losing_a_workgroup() {
 }
 
 /// Problems whose bands are awkward: halos, far borders, strides, planes.
-fn awkward() -> Vec<Problem> {
+pub(super) fn awkward() -> Vec<Problem> {
     let mut all = Vec::new();
     for border in
         [Border::ZERO, Border::Replicate, Border::Reflect, Border::Reflect101, Border::Wrap]

@@ -532,7 +532,7 @@ fn what_is_at_fault() {
     let mut kinds: Vec<_> = usage.iter().chain(&machine).map(variant).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    assert_eq!(kinds.len(), 12);
+    assert_eq!(kinds.len(), 13);
     assert!(usage.iter().chain(&machine).all(|e| e.to_string().len() > 20));
 }
 
