@@ -44,12 +44,12 @@
 //! image   learn        pictures, and training (features of the same names)
 //! engine               the front door; ndarray stops here
 //!   cpu/   gpu/        what runs plans; they do not know each other. wgpu only in gpu/
-//!     plan/            choosing, explaining, bands: pure
+//!     plan/            choosing, explaining, bands; plan/job: what a GPU has to do, as data. Pure
 //!       problem        every check a caller can fail, all arithmetic of shapes
 //!         conv kernel/ what the user asks for
-//!           border color element activation shape error
+//!           border color element activation shape error lru
 //! reference            the definition in f64; used by tests and the program only
-//! shaders/*.wgsl       listed in gpu/shaders
+//! shaders/*.wgsl       listed in gpu/program/files
 //! ```
 //!
 //! # Features
