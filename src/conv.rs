@@ -168,6 +168,38 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
+    /// What of `other` is another than of this one, weights aside: their numbers may differ, and not their
+    /// shapes.
+    pub(crate) fn differs_beyond_weights(&self, other: &Self) -> Option<&'static str> {
+        let kernel = |conv: &Self| {
+            let kernel = &conv.kernel;
+            [kernel.height(), kernel.width(), kernel.filters()]
+        };
+        let pointwise = |conv: &Self| {
+            let step = conv.pointwise.as_ref()?;
+            Some((step.filters(), step.outputs(), step.activation_kind()))
+        };
+        let adjoint = |conv: &Self| (conv.adjoint, conv.adjoint_size);
+        [
+            ("shape of the kernel", kernel(self) == kernel(other)),
+            ("stride", self.stride == other.stride),
+            ("dilation", self.dilation == other.dilation),
+            ("padding", self.padding == other.padding),
+            ("anchor", self.anchor == other.anchor),
+            ("border", self.border == other.border),
+            ("flip", self.flip == other.flip),
+            ("layout", self.layout == other.layout),
+            ("activation", self.activation == other.activation),
+            ("pointwise step", pointwise(self) == pointwise(other)),
+            ("assume_finite", self.finite == other.finite),
+            ("adjoint", adjoint(self) == adjoint(other)),
+        ]
+        .into_iter()
+        .find_map(|(name, same)| (!same).then_some(name))
+    }
+}
+
+impl Conv2d {
     /// The kernel at every place of the input, zeros outside: output as large as the input.
     #[must_use]
     pub fn new(kernel: Kernel) -> Self {

@@ -98,7 +98,7 @@ pub use gpu::Fault;
 pub use gpu::{
     BufferRange, FrameStream, Gpu, GpuBackward, GpuChain, GpuGradients, GpuOptions,
     GpuPointwiseGradients, GpuPrepared, GpuTensor, GpuTexturePrepared, PlannedShader, Polling,
-    PoolStats, TextureOptions, Tuning, adapters, recommended_features, recommended_limits,
+    PoolStats, TextureOptions, Ticket, Tuning, adapters, recommended_features, recommended_limits,
     required_features,
 };
 pub use kernel::{Factors, Kernel};

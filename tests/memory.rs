@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use channelwise::plan::Cuts;
 use channelwise::{Border, Conv2d, Cpu, Engine, Gpu, GpuOptions, Kernel};
 use ndarray::Array4;
 use pollster::block_on;
@@ -73,6 +74,8 @@ fn memory_is_flat_over_ten_thousand_frames() {
             return eprintln!("GPU not covered: {error}");
         }
     };
+    // As of a GPU with memory of its own.
+    let gpu = gpu.with_cuts(Cuts { staged: true, ..Cuts::NONE });
     let shape = [24, 40, 4];
     let convs = [
         Conv2d::new(Kernel::gaussian(5, 1.2).unwrap()),

@@ -59,7 +59,7 @@ enum Ready {
     Gpu(Box<GpuBackward>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OnCpu {
     cpu: Cpu,
     problem: Problem,
@@ -273,6 +273,26 @@ impl<T: Element> Backward<T> {
         pollster::block_on(made).map(drop)
     }
 
+    /// Takes the weights of `conv`, as [`Prepared::set_weights`](crate::Prepared::set_weights) does: a step of
+    /// training plans nothing.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
+        if Arc::get_mut(&mut self.ready).is_none() {
+            self.ready = Arc::new(match &*self.ready {
+                Ready::Cpu(cpu) => Ready::Cpu(cpu.clone()),
+                Ready::Gpu(gpu) => Ready::Gpu(gpu.clone()),
+            });
+        }
+        match Arc::get_mut(&mut self.ready) {
+            Some(Ready::Gpu(gpu)) => gpu.set_weights(conv),
+            Some(Ready::Cpu(cpu)) => cpu.set_weights(conv),
+            // It was made a line above.
+            None => Ok(()),
+        }
+    }
+
     /// The convolution, of f32 outputs.
     #[must_use]
     pub fn problem(&self) -> &Problem {
@@ -396,13 +416,32 @@ impl OnCpu {
         let plan = plan::gradient(&problem, &Machine::Cpu(cpu.limits()))?;
         let sums = problem.sums()?;
         let back = sums.back()?;
+        Ok(Self::planned(cpu, problem, sums, back, plan))
+    }
+
+    fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
+        let problem = self.problem.reweighed(conv)?;
+        let sums = problem.sums()?;
+        let back = sums.back()?;
+        let plan = self.plan.reweighed(&sums, &back)?;
+        *self = Self::planned(&self.cpu, problem, sums, back, plan);
+        Ok(())
+    }
+
+    fn planned(
+        cpu: &Cpu,
+        problem: Problem,
+        sums: Problem,
+        back: Problem,
+        plan: GradientPlan,
+    ) -> Self {
         let ready = |problem: &Problem, plan: &Plan| match plan.launch() {
             Launch::Cpu(launch) => CpuReady::new(problem, launch),
             Launch::Gpu(_) => CpuReady::Direct,
         };
         let ready = (plan.sums().map(|plan| ready(&sums, plan)), ready(&back, plan.input()));
         let correlation = CpuCorrelation::new(plan.kernel());
-        Ok(Self { cpu: cpu.clone(), problem, sums, back, plan, ready, correlation })
+        Self { cpu: cpu.clone(), problem, sums, back, plan, ready, correlation }
     }
 
     fn compute(

@@ -10,7 +10,7 @@ use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard};
 use crate::cpu::CpuReady;
 use crate::gpu::{Clock, Wait};
 use crate::plan::{Launch, Plan};
-use crate::{Cpu, Element, GpuPrepared, Problem, Result};
+use crate::{Conv2d, Cpu, Element, GpuPrepared, Problem, Result};
 
 /// A problem and what will do it.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) enum Ready {
 }
 
 /// A problem made ready for the CPU.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OnCpu {
     cpu: Cpu,
     problem: Problem,
@@ -35,6 +35,29 @@ impl Ready {
             Launch::Gpu(_) => CpuReady::Direct,
         };
         Self::Cpu(Box::new(OnCpu { cpu: cpu.clone(), problem, plan, made }))
+    }
+
+    /// One that shares nothing that is changed.
+    fn again(&self) -> Self {
+        match self {
+            Self::Cpu(on_cpu) => Self::Cpu(on_cpu.clone()),
+            Self::Gpu(prepared) => Self::Gpu(prepared.clone()),
+        }
+    }
+
+    fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
+        match self {
+            Self::Gpu(prepared) => prepared.set_weights(conv),
+            Self::Cpu(on_cpu) => {
+                let problem = on_cpu.problem.reweighed(conv)?;
+                let plan = on_cpu.plan.reweighed(&problem)?;
+                if let Launch::Cpu(launch) = plan.launch() {
+                    on_cpu.made = CpuReady::new(&problem, launch);
+                }
+                (on_cpu.problem, on_cpu.plan) = (problem, plan);
+                Ok(())
+            }
+        }
     }
 
     pub(super) fn problem(&self) -> &Problem {
@@ -124,6 +147,40 @@ pub struct Prepared<T, U> {
 }
 
 impl<T: Element, U: Element> Prepared<T, U> {
+    /// Takes the weights of `conv` (kernel, bias and pointwise step), which is what was prepared in all else:
+    /// a slider, or a step of training. Nothing is planned or compiled. Clones keep the weights they have, and
+    /// so does what the engine remembers.
+    ///
+    /// ```
+    /// use channelwise::{Conv2d, Engine, Kernel};
+    /// use ndarray::Array2;
+    /// # fn main() -> channelwise::Result<()> {
+    /// let x = Array2::<f32>::ones((9, 9));
+    /// let mut scaled = Engine::auto().prepare::<f32, f32>(&Conv2d::new(Kernel::identity()), [9, 9])?;
+    /// for factor in [2.0, 3.0] {
+    ///     scaled.set_weights(&Conv2d::new(Kernel::new(1, 1, vec![factor])?))?;
+    ///     assert_eq!(scaled.run(&x)?[[4, 4]], factor);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) where `conv` differs in more than weights;
+    /// [`Error::NotApplicable`](crate::Error::NotApplicable) where the algorithm was chosen for what the weights
+    /// were, and these are not: `separable` for a kernel that is a sum of few separable ones, `fft` for a
+    /// finite one. An engine with `direct` forced takes any. What the device says.
+    pub fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
+        match Arc::get_mut(&mut self.ready) {
+            Some(own) => own.set_weights(conv),
+            None => {
+                let mut own = self.ready.again();
+                own.set_weights(conv)?;
+                self.ready = Arc::new(own);
+                Ok(())
+            }
+        }
+    }
+
     /// How it will be computed, and why so.
     #[must_use]
     pub fn plan(&self) -> &Plan {

@@ -81,7 +81,7 @@ impl Gpu {
         ends.check_input(input)?;
         let output = ends.output::<U>()?;
         // What is bound is not kept: it would keep the tensors' buffers too, in a place nobody sees.
-        let (job, table) = (ready.job(false)?, ends_of(&input.range(), &output.range()));
+        let (job, table) = (ready.job(false)?, ends_of(&input.own_range(), &output.own_range()));
         let most = self.limits().max_work();
         self.executor.run("filtering a tensor", &job, &ready.compiled, &table, most)?;
         Ok(output)
@@ -173,9 +173,9 @@ impl GpuPrepared {
         output: &GpuTensor<U>,
     ) -> Result<()> {
         let ready = self.ready();
-        let shared = input.buffer() == output.buffer();
+        let shared = input.own_buffer() == output.own_buffer();
         let bind = |job: &Job, alone: bool| -> Result<Arc<Bound>> {
-            let (source, destination) = (input.range(), output.range());
+            let (source, destination) = (input.own_range(), output.own_range());
             bound(&ready.kept, &source, &destination, true, || {
                 let table = ends_of(&source, &destination);
                 self.executor().bind(job, &ready.compiled, &table, alone)
@@ -207,7 +207,7 @@ impl Ends<'_> {
     /// Room for what comes out.
     fn output<U: Element>(self) -> Result<GpuTensor<U>> {
         let Self { gpu, last, .. } = self;
-        let made = GpuTensor::zeros(gpu, last.output_shape())?;
+        let made = GpuTensor::unwritten(gpu, last.output_shape())?;
         let made = made.with_layout(last.conv().layout);
         made.check("output", last.output_shape(), made.layout(), last.output_type())?;
         Ok(made)
@@ -237,7 +237,7 @@ impl Ends<'_> {
         let Self { gpu, first, last } = self;
         output.check("output", last.output_shape(), last.conv().layout, last.output_type())?;
         gpu.same_device("destination", output)?;
-        check_ends(&input.range(), &output.range(), first, last)?;
+        check_ends(&input.own_range(), &output.own_range(), first, last)?;
         let most = gpu.limits().max_work();
         let job = job()?;
         let bound = bind(&job, job.work() > most)?;

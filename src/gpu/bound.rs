@@ -87,6 +87,34 @@ impl Compiled {
     }
 }
 
+impl Compiled {
+    /// Other weights of the same sizes, for all that is bound already too: they are there before anything
+    /// that is submitted later.
+    pub fn rewrite(&self, context: &Context, weights: &[Vec<f32>]) -> Result<()> {
+        let written = context.checked("uploading the kernel", || {
+            for (buffer, contents) in self.weights.iter().zip(weights) {
+                if let Some(buffer) = buffer {
+                    context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(contents));
+                }
+            }
+        });
+        written.now()
+    }
+
+    /// The same programs with weights of their own.
+    pub fn with_weights(&self, context: &Context, weights: &[Vec<f32>]) -> Result<Self> {
+        let made = context.checked("uploading the kernel", || {
+            let buffer = |(there, contents): (&Option<Buffer>, &Vec<f32>)| {
+                let contents = bytemuck::cast_slice(contents);
+                let label = "channelwise.weights";
+                there.as_ref().map(|_| context.constant(label, contents, BufferUsages::STORAGE))
+            };
+            self.weights.iter().zip(weights).map(buffer).collect()
+        });
+        Ok(Self::new(self.ready.clone(), made.now()?))
+    }
+}
+
 impl Bound {
     /// The job on these resources. Its rooms are those that all jobs share, or are `alone` its own: then its
     /// commands may go into several submissions.
@@ -124,6 +152,19 @@ impl Bound {
     /// Records all of it.
     pub fn replay(&self, encoder: &mut CommandEncoder) {
         record(&self.steps, encoder, None, &mut true);
+    }
+
+    /// Records all of it into a pass that is open, which holds no copies.
+    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) -> Result<()> {
+        if self.steps.iter().any(|step| matches!(step, Step::Copies { .. })) {
+            return Err(Error::Buffer {
+                which: "source or destination",
+                reason: "a band of it does not lie in one piece, and copies go into no pass; see `encode`".into(),
+            });
+        }
+        let mut rest = &self.steps[..];
+        dispatch(&mut rest, pass);
+        Ok(())
     }
 
     pub fn steps(&self) -> &[Step] {
@@ -178,12 +219,17 @@ pub(super) fn record(
             label: Some("channelwise.pass"),
             timestamp_writes,
         });
-        while let Some(Step::Dispatch { pipeline, bindings, params, grid, .. }) = rest.first() {
-            pass.set_pipeline(pipeline);
-            pass.set_bind_group(0, bindings, &[*params]);
-            pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
-            rest = &rest[1..];
-        }
+        dispatch(&mut rest, &mut pass);
+    }
+}
+
+/// Records the dispatches up to the next copies.
+fn dispatch(rest: &mut &[Step], pass: &mut wgpu::ComputePass<'_>) {
+    while let Some(Step::Dispatch { pipeline, bindings, params, grid, .. }) = rest.first() {
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, bindings, &[*params]);
+        pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+        *rest = &rest[1..];
     }
 }
 
@@ -280,8 +326,8 @@ impl Binder<'_> {
     fn given(&self, resource: Resource) -> Result<Given<'_>> {
         match resource {
             Resource::Room(n) => {
-                let room = self.rooms.get(n).and_then(|room| room.buffer());
-                let buffer = room.ok_or_else(|| unknown("room"))?;
+                let room = self.rooms.get(n).ok_or_else(|| unknown("room"))?;
+                let buffer = room.buffer();
                 let size = self.job.rooms.get(n).copied().unwrap_or(0);
                 Ok(Given::Range(BufferRange { buffer, offset: 0, size }))
             }

@@ -154,14 +154,35 @@ impl GpuChain {
         source: &BufferRange<'_>,
         destination: &BufferRange<'_>,
     ) -> Result<()> {
+        self.recorded(source, destination)?.replay(encoder);
+        Ok(())
+    }
+
+    /// What is to be recorded for these ranges.
+    fn recorded(
+        &self,
+        source: &BufferRange<'_>,
+        destination: &BufferRange<'_>,
+    ) -> Result<Arc<Bound>> {
         let Ends { first, last, .. } = self.ends();
         check_ends(source, destination, first, last)?;
-        let bound = bound(&self.kept, source, destination, false, || {
+        bound(&self.kept, source, destination, false, || {
             let job = self.job(source.buffer == destination.buffer)?;
             self.bind(&job, source, destination, false)
-        })?;
-        bound.replay(encoder);
-        Ok(())
+        })
+    }
+
+    /// [`GpuChain::encode`] into a compute pass that is open, as [`GpuPrepared::encode_into`] does for one.
+    ///
+    /// # Errors
+    /// Those of [`GpuPrepared::encode_into`].
+    pub fn encode_into(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        source: &BufferRange<'_>,
+        destination: &BufferRange<'_>,
+    ) -> Result<()> {
+        self.recorded(source, destination)?.dispatch(pass)
     }
 
     /// The job of all stages. `shared`: source and destination lie in one buffer.
@@ -205,9 +226,9 @@ impl GpuChain {
         input: &GpuTensor<T>,
         output: &GpuTensor<U>,
     ) -> Result<()> {
-        let shared = input.buffer() == output.buffer();
+        let shared = input.own_buffer() == output.own_buffer();
         let bind = |job: &Job, alone: bool| {
-            let (source, destination) = (input.range(), output.range());
+            let (source, destination) = (input.own_range(), output.own_range());
             bound(&self.kept, &source, &destination, true, || {
                 self.bind(job, &source, &destination, alone)
             })

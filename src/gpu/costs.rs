@@ -24,7 +24,8 @@ const KEY: &str = "costs";
 static MEASURED: Mutex<Vec<(String, DeviceCosts, bool)>> = Mutex::new(Vec::new());
 
 impl Gpu {
-    /// The same device, with other costs to plan by.
+    /// The same device, with other costs to plan by. Where it shares the host's memory nothing is fetched or
+    /// handed over, whatever these say.
     ///
     /// ```no_run
     /// use channelwise::Gpu;
@@ -38,6 +39,7 @@ impl Gpu {
     /// ```
     #[must_use]
     pub fn with_costs(&self, costs: DeviceCosts) -> Self {
+        let costs = if self.shares_memory() { costs.without_copies() } else { costs };
         self.with_limits(GpuLimits { costs: Some(costs), ..*self.limits() })
     }
 

@@ -6,11 +6,13 @@ use std::marker::PhantomData;
 
 use super::Gpu;
 use super::chain::GpuChain;
+use super::copies::copy_out;
 use super::device::Wait;
 use super::range::BufferRange;
 use super::staging::{Flight, Slot};
 use super::tensor::{check_len, room};
 use crate::plan::ChainPlan;
+use crate::plan::job::Piece;
 use crate::{Algorithm, Conv2d, Element, Error, Result, Shape};
 
 /// Frames under way unless [`FrameStream::in_flight`] says otherwise: one for each of upload, computing
@@ -249,10 +251,10 @@ impl<T: Element, U: Element> FrameStream<T, U> {
         // Nothing is awaited from here on. One that failed is not tried again.
         let Some(flight) = self.under_way.pop_front() else { return Ok(false) };
         done?;
-        let (slot, _) = flight.land(&executor.context, |bytes| {
-            let result: &mut [u8] = bytemuck::cast_slice_mut(result);
-            result.copy_from_slice(&bytes[..result.len()]);
-        })?;
+        let result: &mut [u8] = bytemuck::cast_slice_mut(result);
+        let all = Piece { from: 0, to: 0, len: result.len() };
+        let (slot, _) =
+            flight.land(&executor.context, |bytes| copy_out(result, vec![all], bytes))?;
         self.free.push(slot);
         Ok(true)
     }
@@ -271,10 +273,9 @@ impl<T: Element, U: Element> FrameStream<T, U> {
             None => self.slot().await?,
         };
         let gpu = self.chain.gpu();
-        slot.fill(&gpu.executor.context, |view| {
-            let bytes: &[u8] = bytemuck::cast_slice(frame);
-            view.slice(..bytes.len()).copy_from_slice(bytes);
-        })?;
+        let bytes: &[u8] = bytemuck::cast_slice(frame);
+        let all = Piece { from: 0, to: 0, len: bytes.len() };
+        slot.fill(&gpu.executor.context, vec![all], bytes)?;
         let most = gpu.limits().max_work();
         let flight = slot.launch(&gpu.executor, "submitting a frame", None, most).now()?;
         self.under_way.push_back(flight);
@@ -321,7 +322,7 @@ impl<T: Element, U: Element> FrameStream<T, U> {
         let bind = |source: &BufferRange<'_>, destination: &BufferRange<'_>| {
             self.chain.bind(&job, source, destination, alone)
         };
-        Slot::new(&gpu.executor, [from, to], bind).await
+        Slot::new(&gpu.executor, [from, to], gpu.shares_memory(), bind).await
     }
 }
 

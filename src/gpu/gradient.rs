@@ -11,7 +11,7 @@ use super::{Gpu, GpuTensor};
 use crate::plan::job::{self, GradientJob, Job, Resource};
 use crate::plan::{self, GradientPlan, Machine, Residence};
 use crate::problem::{PointwiseSums, WeightSums};
-use crate::{Element, ElementType, Error, Problem, Result, Shape};
+use crate::{Conv2d, Element, ElementType, Error, Problem, Result};
 
 /// Gradients with respect to all that a convolution takes, in device memory.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ impl Gpu {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn backward<T: Element>(
         &self,
-        conv: &crate::Conv2d,
+        conv: &Conv2d,
         input: &GpuTensor<T>,
         output_gradient: &GpuTensor<f32>,
     ) -> Result<GpuGradients> {
@@ -181,6 +181,41 @@ impl GpuBackward {
         &self.inner.plan
     }
 
+    /// Takes the weights of `conv`, as [`GpuPrepared::set_weights`](crate::GpuPrepared::set_weights) does.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
+        let Inner { problem, plan, .. } = &*self.inner;
+        let problem = problem.reweighed(conv)?;
+        let sums = problem.sums()?;
+        let back = sums.back()?;
+        let plan = plan.reweighed(&sums, &back)?;
+        let of = GradientJob {
+            problem: &problem,
+            sums: &sums,
+            back: &back,
+            plan: &plan,
+            weights: true,
+            input: true,
+        };
+        let weights = job::gradient_weights(of);
+        let context = self.gpu.context();
+        match Arc::get_mut(&mut self.inner) {
+            Some(own) => {
+                own.compiled.rewrite(context, &weights)?;
+                (own.problem, own.sums, own.back, own.plan) = (problem, sums, back, plan);
+            }
+            None => {
+                let compiled = self.inner.compiled.with_weights(context, &weights)?;
+                let jobs = self.inner.jobs.clone();
+                let inner = Inner { problem, sums, back, plan, compiled, jobs };
+                self.inner = Arc::new(inner);
+            }
+        }
+        Ok(())
+    }
+
     /// All gradients, of a loss whose gradient with respect to the output is `output_gradient`.
     /// Submitted and not waited for; works in browsers too.
     ///
@@ -238,25 +273,26 @@ impl GpuBackward {
         let job = self.job(wanted)?;
         let mut made = Made::default();
         if wanted.input {
-            made.input = Some(GpuTensor::zeros(gpu, problem.input_shape())?.with_layout(layout));
+            made.input =
+                Some(GpuTensor::unwritten(gpu, problem.input_shape())?.with_layout(layout));
         }
         if wanted.weights {
             let [height, width, filters] = self.inner.kernel();
-            made.kernel = Some(GpuTensor::zeros(gpu, [1, (height * width + 1) * filters])?);
+            made.kernel = Some(GpuTensor::unwritten(gpu, [1, (height * width + 1) * filters])?);
             if let Some([filters, outputs]) = self.inner.pointwise() {
-                made.pointwise = Some(GpuTensor::zeros(gpu, [1, (filters + 1) * outputs])?);
+                made.pointwise = Some(GpuTensor::unwritten(gpu, [1, (filters + 1) * outputs])?);
             }
         }
         let mut table = vec![
-            (Resource::Source, Given::Range(input.range())),
-            (Resource::OutputGradient, Given::Range(gradient.range())),
+            (Resource::Source, Given::Range(input.own_range())),
+            (Resource::OutputGradient, Given::Range(gradient.own_range())),
         ];
         for (resource, tensor) in [
             (Resource::Destination, &made.input),
             (Resource::KernelGradient, &made.kernel),
             (Resource::PointwiseGradient, &made.pointwise),
         ] {
-            table.extend(tensor.iter().map(|tensor| (resource, Given::Range(tensor.range()))));
+            table.extend(tensor.iter().map(|tensor| (resource, Given::Range(tensor.own_range()))));
         }
         let most = gpu.limits().max_work();
         gpu.executor.run("making gradients", &job, &self.inner.compiled, &table, most)?;
@@ -265,21 +301,17 @@ impl GpuBackward {
 
     /// The tensors as what they are parts of.
     fn gradients(&self, made: Made) -> Result<GpuGradients> {
-        let part = |all: &GpuTensor<f32>, first: usize, shape: Shape| {
-            let offset = all.offset() + (first * ElementType::F32.bytes()) as u64;
-            GpuTensor::from_buffer(&self.gpu, all.buffer().clone(), offset, shape)
-        };
         let [height, width, filters] = self.inner.kernel();
         let all = match made.kernel {
             Some(all) => all,
             None => GpuTensor::zeros(&self.gpu, [1, (height * width + 1) * filters])?,
         };
-        let kernel = part(&all, 0, [height, width, filters].into())?;
-        let bias = part(&all, height * width * filters, [1, filters].into())?;
+        let kernel = all.part(0, [height, width, filters]);
+        let bias = all.part(height * width * filters, [1, filters]);
         let pointwise = match (made.pointwise, self.inner.pointwise()) {
             (Some(all), Some([filters, outputs])) => Some(GpuPointwiseGradients {
-                weights: part(&all, 0, [filters, outputs].into())?,
-                bias: part(&all, filters * outputs, [1, outputs].into())?,
+                weights: all.part(0, [filters, outputs]),
+                bias: all.part(filters * outputs, [1, outputs]),
             }),
             _ => None,
         };
@@ -304,7 +336,7 @@ impl GpuBackward {
         drop((input, gradient));
         // One readback for all.
         let all = [&made.kernel, &made.pointwise, &made.input];
-        let ranges = all.map(|tensor| tensor.as_ref().map(GpuTensor::range));
+        let ranges = all.map(|tensor| tensor.as_ref().map(GpuTensor::own_range));
         let which: Vec<usize> = (0..all.len()).filter(|n| ranges[*n].is_some()).collect();
         let ranges: Vec<BufferRange<'_>> = ranges.into_iter().flatten().collect();
         let mut sums = WeightSums::default();

@@ -1,8 +1,9 @@
-//! From host memory to host memory: bands, two of them in flight.
+//! From host memory to host memory: bands, three of them in flight.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::copies::copy_out;
 use super::device::{Clock, Stamps, Wait};
 use super::prepared::GpuPrepared;
 use super::range::BufferRange;
@@ -12,8 +13,9 @@ use crate::Result;
 use crate::plan::Band;
 use crate::plan::job::{self, Placement};
 
-/// Bands in flight: one is uploaded while the one before it computes.
-const IN_FLIGHT: usize = 2;
+/// Bands in flight: one is written while another is computed and a third is read. Twin of that in
+/// `plan/transfer.rs`.
+const IN_FLIGHT: usize = 3;
 
 /// The largest sum of a slot's buffers, in bytes, that is kept with the problem.
 const KEPT_BYTES: u64 = 4 << 20;
@@ -79,16 +81,12 @@ impl GpuPrepared {
                 let bind = |source: &BufferRange<'_>, destination: &BufferRange<'_>| {
                     executor.bind(&job, &ready.compiled, &ends(source, destination), false)
                 };
-                Slot::new(executor, [from, to], bind).await?
+                let shared = self.gpu().shares_memory();
+                Slot::new(executor, [from, to], shared, bind).await?
             }
         };
         let pieces = job::source_pieces(&ready.problem, band, &place);
-        slot.fill(&executor.context, |view| {
-            for piece in &pieces {
-                view.slice(piece.to..piece.to + piece.len)
-                    .copy_from_slice(&src[piece.from..piece.from + piece.len]);
-            }
-        })?;
+        slot.fill(&executor.context, pieces, src)?;
         let stamps = if measured { Stamps::new(&executor.context).await? } else { None };
         parts.upload += clock.lap();
         // A band is no more than one submission should do.
@@ -110,12 +108,8 @@ impl GpuPrepared {
         let (ready, context) = (self.ready(), &self.executor().context);
         flight.wait(context, wait).await?;
         parts.compute += clock.lap();
-        let (slot, time) = flight.land(context, |bytes| {
-            for piece in job::destination_pieces(&ready.problem, band, &place) {
-                dst[piece.to..piece.to + piece.len]
-                    .copy_from_slice(&bytes[piece.from..piece.from + piece.len]);
-            }
-        })?;
+        let pieces = job::destination_pieces(&ready.problem, band, &place);
+        let (slot, time) = flight.land(context, |bytes| copy_out(dst, pieces, bytes))?;
         if let Some(time) = time {
             parts.gpu = Some(parts.gpu.unwrap_or_default() + time);
         }

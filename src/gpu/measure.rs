@@ -9,7 +9,7 @@ use super::device::{Clock, Context, Stamps, Ticket, Wait};
 use super::executor::Executor;
 use super::ready::{Ready, ends};
 use super::staging::Slot;
-use crate::plan::job;
+use crate::plan::job::{self, Piece};
 use crate::{ElementType, Result};
 
 /// How long a measurement goes on.
@@ -27,22 +27,18 @@ pub(super) async fn measure(executor: &Executor, ready: &Ready) -> Result<f64> {
     let place = job::own_placement(problem, launch, band);
     let (from, to) = job::own_sizes(problem, band, &place);
     let job = job::band(problem, launch, &ready.limits, band);
-    let slot = Slot::new(executor, [from, to], |source, destination| {
+    // The work alone is measured, wherever the data lies.
+    let slot = Slot::new(executor, [from, to], false, |source, destination| {
         executor.bind(&job, &ready.compiled, &ends(source, destination), false)
     });
     let slot = slot.await?;
-    slot.fill(context, |view| {
-        let pattern = pattern(problem.input_type());
-        let len = view.len();
-        for start in (0..len).step_by(pattern.len()) {
-            let part = (len - start).min(pattern.len());
-            view.slice(start..start + part).copy_from_slice(&pattern[..part]);
-        }
-    })?;
-    let (upload, input, bound, bytes) = slot.parts();
+    let pattern = pattern(problem.input_type());
+    let size = from.next_multiple_of(4) as usize;
+    let piece = |to| Piece { from: 0, to, len: pattern.len().min(size - to) };
+    slot.fill(context, (0..size).step_by(pattern.len()).map(piece).collect(), &pattern)?;
     let submitted = context.checked("measuring", || {
         let mut encoder = executor.encoder("channelwise.measure");
-        encoder.copy_buffer_to_buffer(upload, 0, input, 0, bytes);
+        slot.upload_alone(&mut encoder);
         Ticket::of_work(&context.queue, executor.submit(encoder))
     });
     context.wait(&submitted.done().await?, Wait::HERE).await?;
@@ -55,7 +51,7 @@ pub(super) async fn measure(executor: &Executor, ready: &Ready) -> Result<f64> {
             break;
         }
         let mut clock = Clock::start();
-        let time = once(executor, bound, times).await? / times;
+        let time = once(executor, slot.bound(), times).await? / times;
         spent += clock.lap();
         best = best.min(time);
         times = if time < SHORT { TOGETHER } else { 1 };

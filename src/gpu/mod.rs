@@ -13,6 +13,7 @@
 mod apply;
 mod bound;
 mod chain;
+mod copies;
 mod costs;
 mod device;
 mod executor;
@@ -24,9 +25,11 @@ mod prepared;
 mod program;
 mod range;
 mod ready;
+mod reweigh;
 mod staging;
 mod tensor;
 mod texture;
+mod ticket;
 mod tuning;
 
 use std::fmt;
@@ -36,7 +39,7 @@ use std::sync::atomic::Ordering;
 use wgpu::{AdapterInfo, Device, Queue};
 
 use crate::lru::Lru;
-use crate::plan::{AdapterClass, Cuts, GpuLimits};
+use crate::plan::{AdapterClass, Cuts, DeviceCosts, GpuLimits};
 use crate::{Error, Result};
 pub use chain::GpuChain;
 pub(crate) use device::{Clock, Wait, describe};
@@ -54,6 +57,7 @@ pub use range::BufferRange;
 use ready::Ready;
 pub use tensor::GpuTensor;
 pub use texture::{GpuTexturePrepared, TextureOptions};
+pub use ticket::Ticket;
 use tuning::Tuner;
 
 /// Problems a device remembers, so that repeated calls plan and compile once.
@@ -107,9 +111,11 @@ impl Gpu {
         let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("channelwise.device"),
-            // For `Prepared::run_into_timed`, and textures to write.
+            // For `Prepared::run_into_timed`, textures to write, and arrays of the host without copies.
             required_features: adapter.features()
-                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::BGRA8UNORM_STORAGE),
+                & (wgpu::Features::TIMESTAMP_QUERY
+                    | wgpu::Features::BGRA8UNORM_STORAGE
+                    | device::shared_memory(&info)),
             required_limits: options.wanted_limits().unwrap_or_else(|| adapter.limits()),
             ..Default::default()
         };
@@ -163,12 +169,13 @@ impl Gpu {
         let caches = device.features().contains(wgpu::Features::PIPELINE_CACHE);
         let cache = options.wanted_cache().filter(|_| caches);
         let context = Context::new(info, device, queue, loss, options);
-        Ok(Self {
+        let gpu = Self {
             executor: Arc::new(Executor::new(context, cache)?),
             tuner: tuner.map(Arc::new),
             limits: Arc::new(limits),
             remembered: Arc::new(Lru::new(REMEMBERED)),
-        })
+        };
+        Ok(if gpu.shares_memory() { gpu.with_costs(DeviceCosts::of(gpu.limits())) } else { gpu })
     }
 
     /// The same device, whose work is cut into pieces of these sizes.
@@ -243,6 +250,13 @@ impl Gpu {
     /// ```
     pub fn trim(&self) {
         self.context().trim();
+    }
+
+    /// Whether the host maps what the device computes on.
+    fn shares_memory(&self) -> bool {
+        let can = device::SHARED_MEMORY;
+        let apart = self.limits.class == AdapterClass::Discrete || self.limits.cuts.staged;
+        !apart && self.device().features().contains(can)
     }
 
     fn context(&self) -> &Context {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wgpu::CommandEncoder;
 
 use super::Gpu;
+use super::bound::Bound;
 use super::device::Wait;
 use super::executor::Executor;
 use super::measure::measure;
@@ -121,6 +122,14 @@ impl GpuPrepared {
         &self.ready
     }
 
+    pub(super) fn ready_mut(&mut self) -> &mut Arc<Ready> {
+        &mut self.ready
+    }
+
+    pub(super) fn forget_slots(&mut self) {
+        self.slots = Arc::default();
+    }
+
     pub(super) fn slots(&self) -> &Slots {
         &self.slots
     }
@@ -149,14 +158,45 @@ impl GpuPrepared {
         source: &BufferRange<'_>,
         destination: &BufferRange<'_>,
     ) -> Result<()> {
+        self.recorded(source, destination)?.replay(encoder);
+        Ok(())
+    }
+
+    /// What is to be recorded for these ranges.
+    fn recorded(
+        &self,
+        source: &BufferRange<'_>,
+        destination: &BufferRange<'_>,
+    ) -> Result<Arc<Bound>> {
         let ready = &self.ready;
         check_ends(source, destination, &ready.problem, &ready.problem)?;
-        let bound = bound(&ready.kept, source, destination, false, || {
+        bound(&ready.kept, source, destination, false, || {
             let job = ready.job(source.buffer == destination.buffer)?;
             self.executor().bind(&job, &ready.compiled, &ends(source, destination), false)
-        })?;
-        bound.replay(encoder);
-        Ok(())
+        })
+    }
+
+    /// [`GpuPrepared::encode`] into a compute pass that is open, beside dispatches of the app's own; it leaves
+    /// another pipeline and bind group 0 behind.
+    ///
+    /// ```no_run
+    /// use channelwise::{GpuPrepared, GpuTensor, wgpu};
+    /// # fn example(
+    /// #     prepared: &GpuPrepared, pass: &mut wgpu::ComputePass<'_>, x: &GpuTensor<f32>, y: &GpuTensor<f32>,
+    /// # ) -> channelwise::Result<()> {
+    /// prepared.encode_into(pass, &x.range(), &y.range())?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`GpuPrepared::encode`]; [`Error::Buffer`] also where that would copy.
+    pub fn encode_into(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        source: &BufferRange<'_>,
+        destination: &BufferRange<'_>,
+    ) -> Result<()> {
+        self.recorded(source, destination)?.dispatch(pass)
     }
 
     /// Lets go of the buffers that were given to [`GpuPrepared::encode`]. Work that was recorded or

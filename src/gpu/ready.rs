@@ -30,7 +30,7 @@ pub(super) struct Ready {
     pub limits: GpuLimits,
     pub compiled: Compiled,
     /// From a tensor to another, and between two in one buffer.
-    jobs: [OnceLock<Arc<Job>>; 2],
+    pub jobs: [OnceLock<Arc<Job>>; 2],
     pub kept: Kept,
 }
 
@@ -48,6 +48,18 @@ impl Ready {
         let (problem, limits) = (problem.clone(), *limits);
         let jobs = [const { OnceLock::new() }; 2];
         Ok(Self { problem, plan, limits, compiled, jobs, kept: Lru::new(KEPT) })
+    }
+
+    /// The same with weights of its own.
+    pub fn again(&self, executor: &Executor, weights: &[Vec<f32>]) -> Result<Self> {
+        Ok(Self {
+            problem: self.problem.clone(),
+            plan: self.plan.clone(),
+            limits: self.limits,
+            compiled: self.compiled.with_weights(&executor.context, weights)?,
+            jobs: self.jobs.clone(),
+            kept: Lru::new(KEPT),
+        })
     }
 
     pub fn launch(&self) -> Result<&GpuLaunch> {

@@ -1,7 +1,8 @@
 //! Between host memory and the device: buffers that are written, computed on and read back.
 //!
 //! ```text
-//!   host ─> upload ─> input ─ job ─> output ─> download ─> host
+//!   host ─> upload ─> input ─ job ─> output ─> download ─> host      a device with memory of its own
+//!   host ─────────────> input ─ job ─> output ──────────────> host   one that shares the host's
 //!   a Slot while nothing runs, a Flight from its submission until it is read
 //! ```
 
@@ -10,23 +11,30 @@ use std::sync::{Mutex, PoisonError};
 use wgpu::{Buffer, BufferUsages as Usage, MapMode};
 
 use super::bound::Bound;
+use super::copies::copy_in;
 use super::device::{Checked, Context, EndStamps, Stamps, Ticket, Wait};
 use super::executor::Executor;
 use super::range::BufferRange;
 use crate::Result;
+use crate::plan::job::Piece;
 
 /// Buffers for something from host memory and back, and the job that is bound to them.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// Mapped while nothing runs.
-    upload: Buffer,
     input: Buffer,
     output: Buffer,
-    /// With a mark behind the output.
-    download: Buffer,
+    /// Where the host writes and reads, if not there.
+    staged: Option<Staged>,
     bound: Bound,
     /// Bytes of input and output, in whole words.
     sizes: [u64; 2],
+}
+
+/// Buffers in the host's memory.
+#[derive(Debug)]
+struct Staged {
+    upload: Buffer,
+    download: Buffer,
 }
 
 /// A slot that was submitted.
@@ -39,45 +47,65 @@ pub(super) struct Flight {
 }
 
 impl Slot {
-    /// For so many bytes of input and output, and the job that `bind` gives for their buffers.
+    /// For so many bytes of input and output, and the job that `bind` gives for their buffers. Mapped by the
+    /// host themselves if `shared`.
     pub async fn new(
         executor: &Executor,
         sizes: [u64; 2],
+        shared: bool,
         bind: impl FnOnce(&BufferRange<'_>, &BufferRange<'_>) -> Result<Bound>,
     ) -> Result<Self> {
         let [from, to] = sizes.map(|size| size.next_multiple_of(4).max(4));
         let context = &executor.context;
-        let upload = Usage::MAP_WRITE | Usage::COPY_SRC;
-        let upload = context.take("making room for the upload", from, upload).await?;
         // What does not lie in one piece is gathered by copies.
         let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-        let input = context.take("making room for the input", from, usage).await?;
-        let output = context.take("making room for the output", to, usage).await?;
-        let download = Usage::MAP_READ | Usage::COPY_DST;
-        let what = "making room for the download";
-        let download = context.take(what, to + EndStamps::BYTES, download).await?;
+        let [write, read] = match shared {
+            true => [Usage::MAP_WRITE, Usage::MAP_READ],
+            false => [Usage::empty(); 2],
+        };
+        let input = context.take("making room for the input", from, usage | write).await?;
+        // A mark lies behind what is read.
+        let behind = to + EndStamps::BYTES;
+        let output = context.take("making room for the output", behind, usage | read).await?;
+        let mut staged = None;
+        if !shared {
+            let usage = Usage::MAP_WRITE | Usage::COPY_SRC;
+            let upload = context.take("making room for the upload", from, usage).await?;
+            let usage = Usage::MAP_READ | Usage::COPY_DST;
+            let download = context.take("making room for the download", behind, usage).await?;
+            staged = Some(Staged { upload, download });
+        }
         let source = BufferRange { buffer: &input, offset: 0, size: from };
         let destination = BufferRange { buffer: &output, offset: 0, size: to };
         let bound = bind(&source, &destination)?;
-        Ok(Self { upload, input, output, download, bound, sizes: [from, to] })
+        Ok(Self { input, output, staged, bound, sizes: [from, to] })
     }
 
     /// Bytes of all its buffers.
     pub fn bytes(&self) -> u64 {
-        [&self.upload, &self.input, &self.output, &self.download].iter().map(|b| b.size()).sum()
+        self.buffers().map(Buffer::size).sum()
     }
 
-    /// Has `fill` write the input.
-    pub fn fill(
-        &self,
-        context: &Context,
-        fill: impl FnOnce(&mut wgpu::BufferViewMut),
-    ) -> Result<()> {
-        let view = self.upload.get_mapped_range_mut(..self.sizes[0]);
-        let mut view = view.map_err(|error| context.lost(&error.to_string()))?;
-        fill(&mut view);
-        drop(view);
-        self.upload.unmap();
+    fn buffers(&self) -> impl Iterator<Item = &Buffer> {
+        let staged = self.staged.iter().flat_map(|staged| [&staged.upload, &staged.download]);
+        [&self.input, &self.output].into_iter().chain(staged)
+    }
+
+    /// What the host writes. Mapped while nothing runs.
+    fn upload(&self) -> &Buffer {
+        self.staged.as_ref().map_or(&self.input, |staged| &staged.upload)
+    }
+
+    /// What the host reads.
+    fn download(&self) -> &Buffer {
+        self.staged.as_ref().map_or(&self.output, |staged| &staged.download)
+    }
+
+    /// Writes these pieces of `from` into the input.
+    pub fn fill(&self, context: &Context, pieces: Vec<Piece>, from: &[u8]) -> Result<()> {
+        let written = copy_in(self.upload(), self.sizes[0], pieces, from);
+        written.map_err(|error| context.lost(&error.to_string()))?;
+        self.upload().unmap();
         Ok(())
     }
 
@@ -92,17 +120,21 @@ impl Slot {
         let [from, to] = self.sizes;
         executor.context.checked(doing, || {
             let mut encoder = executor.encoder("channelwise.staged");
-            encoder.copy_buffer_to_buffer(&self.upload, 0, &self.input, 0, from);
+            if let Some(Staged { upload, .. }) = &self.staged {
+                encoder.copy_buffer_to_buffer(upload, 0, &self.input, 0, from);
+            }
             executor.replay(&self.bound, &mut encoder, stamps.as_ref().map(Stamps::queries), most);
-            encoder.copy_buffer_to_buffer(&self.output, 0, &self.download, 0, to);
+            if let Some(Staged { download, .. }) = &self.staged {
+                encoder.copy_buffer_to_buffer(&self.output, 0, download, 0, to);
+            }
             if let Some(stamps) = &stamps {
                 stamps.resolve(&mut encoder);
             }
-            let mark = executor.end.record(&executor.context, &mut encoder, &self.download, to);
+            let mark = executor.end.record(&executor.context, &mut encoder, self.download(), to);
             let submission = executor.submit(encoder);
             let mut maps = vec![
-                (&self.download, MapMode::Read, to + EndStamps::BYTES),
-                (&self.upload, MapMode::Write, self.upload.size()),
+                (self.download(), MapMode::Read, to + EndStamps::BYTES),
+                (self.upload(), MapMode::Write, self.upload().size()),
             ];
             maps.extend(stamps.iter().map(|s| (s.buffer(), MapMode::Read, s.buffer().size())));
             let ticket = Ticket::of_maps(submission, &maps);
@@ -110,16 +142,23 @@ impl Slot {
         })
     }
 
-    /// The bytes and the job, to be run once more without upload and download.
-    pub fn parts(&self) -> (&Buffer, &Buffer, &Bound, u64) {
-        (&self.upload, &self.input, &self.bound, self.sizes[0])
+    /// Copies the input to the device, where that is a copy.
+    pub fn upload_alone(&self, encoder: &mut wgpu::CommandEncoder) {
+        if let Some(Staged { upload, .. }) = &self.staged {
+            encoder.copy_buffer_to_buffer(upload, 0, &self.input, 0, self.sizes[0]);
+        }
+    }
+
+    pub fn bound(&self) -> &Bound {
+        &self.bound
     }
 
     /// Gives the buffers back to the pool.
     pub fn give(self, context: &Context) {
-        let Self { upload, input, output, download, bound, .. } = self;
+        let Self { input, output, staged, bound, .. } = self;
         drop(bound);
-        for buffer in [upload, input, output, download] {
+        let staged = staged.map(|Staged { upload, download }| [upload, download]);
+        for buffer in [input, output].into_iter().chain(staged.into_iter().flatten()) {
             context.give(buffer);
         }
     }
@@ -163,7 +202,7 @@ impl Flight {
         read: impl FnOnce(&[u8]),
     ) -> Result<(Slot, Option<std::time::Duration>)> {
         let Self { slot, mark, stamps, .. } = self;
-        read_marked(context, &slot.download, slot.sizes[1], mark, read)?;
+        read_marked(context, slot.download(), slot.sizes[1], mark, read)?;
         let time = match stamps {
             Some(stamps) => {
                 Some(stamps.read(&context.queue).map_err(|error| context.lost(&error))?)

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wgpu::{Buffer, BufferUsages};
 
@@ -28,11 +30,29 @@ use crate::{Element, ElementType, Error, Layout, Result, Shape};
 #[derive(Clone)]
 pub struct GpuTensor<T> {
     gpu: Gpu,
-    buffer: Buffer,
+    room: Arc<Room>,
     offset: u64,
     shape: Shape,
     layout: Layout,
     element: PhantomData<fn() -> T>,
+}
+
+/// The buffer of one tensor or several.
+struct Room {
+    buffer: Buffer,
+    /// Where it goes back to, if it is of our own.
+    home: Option<Gpu>,
+    /// Whether somebody else may hold it: then work that is submitted later may use it, and it must not become
+    /// another tensor.
+    shown: AtomicBool,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let (Some(gpu), false) = (&self.home, *self.shown.get_mut()) {
+            gpu.context().give(self.buffer.clone());
+        }
+    }
 }
 
 /// What a tensor of our own can do.
@@ -71,7 +91,18 @@ impl<T: Element> GpuTensor<T> {
         }
         let what = "making room for a tensor";
         let buffer = gpu.context().create(what, size, USAGE)?;
-        Ok(Self::of(gpu, buffer, 0, shape))
+        Ok(Self::of(gpu, buffer, Some(gpu), 0, shape))
+    }
+
+    /// A tensor that is written before it is read, of a buffer that may be there: new ones are cleared by the
+    /// device first, which takes as long as a small kernel.
+    pub(super) fn unwritten(gpu: &Gpu, shape: impl Into<Shape>) -> Result<Self> {
+        let shape = shape.into();
+        let size = size_of::<T>(shape)?.next_multiple_of(16).max(16);
+        match gpu.context().reuse(size, USAGE) {
+            Some(buffer) => Ok(Self::of(gpu, buffer, Some(gpu), 0, shape)),
+            None => Self::zeros(gpu, shape),
+        }
     }
 
     /// The tensor that lies in `buffer`, a buffer of this device, from byte `offset` on. A tensor of bytes
@@ -93,12 +124,20 @@ impl<T: Element> GpuTensor<T> {
         let size = size_of::<T>(shape)?;
         let range = BufferRange { buffer: &buffer, offset, size };
         range.check("tensor", shape.elements().unwrap_or(usize::MAX), T::TYPE)?;
-        Ok(Self::of(gpu, buffer, offset, shape))
+        Ok(Self::of(gpu, buffer, None, offset, shape))
     }
 
-    fn of(gpu: &Gpu, buffer: Buffer, offset: u64, shape: Shape) -> Self {
+    fn of(gpu: &Gpu, buffer: Buffer, home: Option<&Gpu>, offset: u64, shape: Shape) -> Self {
         let (layout, element) = (Layout::default(), PhantomData);
-        Self { gpu: gpu.clone(), buffer, offset, shape, layout, element }
+        let (home, shown) = (home.cloned(), AtomicBool::new(false));
+        let room = Arc::new(Room { buffer, home, shown });
+        Self { gpu: gpu.clone(), room, offset, shape, layout, element }
+    }
+
+    /// The tensor that lies in the same buffer, from scalar `first` of this one on.
+    pub(super) fn part(&self, first: usize, shape: impl Into<Shape>) -> Self {
+        let offset = self.offset + (first * T::TYPE.bytes()) as u64;
+        Self { offset, shape: shape.into(), layout: Layout::default(), ..self.clone() }
     }
 
     /// The same tensor with its axes read in this order; it must be that of the convolutions applied to
@@ -123,12 +162,13 @@ impl<T: Element> GpuTensor<T> {
         let queue = self.gpu.queue();
         let written = self.gpu.context().checked("uploading a tensor", || {
             if !words.is_empty() {
-                queue.write_buffer(&self.buffer, self.offset, words);
+                queue.write_buffer(self.own_buffer(), self.offset, words);
             }
             if !rest.is_empty() {
                 let mut last = [0; 4];
                 last[..rest.len()].copy_from_slice(rest);
-                queue.write_buffer(&self.buffer, self.offset + words.len() as u64, &last);
+                let offset = self.offset + words.len() as u64;
+                queue.write_buffer(self.own_buffer(), offset, &last);
             }
         });
         written.now()
@@ -170,11 +210,11 @@ impl<T: Element> GpuTensor<T> {
             let data: &mut [u8] = bytemuck::cast_slice_mut(data);
             data.copy_from_slice(&bytes[..data.len()]);
         };
-        read_back(&gpu.executor, &[self.range()], wait, copy).await
+        read_back(&gpu.executor, &[self.own_range()], wait, copy).await
     }
 
-    fn needs(&self, usage: BufferUsages) -> Result<()> {
-        let has = self.buffer.usage();
+    pub(super) fn needs(&self, usage: BufferUsages) -> Result<()> {
+        let has = self.own_buffer().usage();
         if has.contains(usage) {
             return Ok(());
         }
@@ -208,10 +248,16 @@ impl<T> GpuTensor<T> {
         self.len() == 0
     }
 
-    /// The buffer it lies in.
+    /// The buffer it lies in, which may be larger.
     #[must_use]
     pub fn buffer(&self) -> &Buffer {
-        &self.buffer
+        self.room.shown.store(true, Ordering::Relaxed);
+        self.own_buffer()
+    }
+
+    /// The same, for work that is submitted at once.
+    pub(super) fn own_buffer(&self) -> &Buffer {
+        &self.room.buffer
     }
 
     /// Its first byte in the buffer.
@@ -237,7 +283,12 @@ impl<T: Element> GpuTensor<T> {
     /// [`GpuChain::encode`](crate::GpuChain::encode).
     #[must_use]
     pub fn range(&self) -> BufferRange<'_> {
-        BufferRange { buffer: &self.buffer, offset: self.offset, size: self.size() }
+        BufferRange { buffer: self.buffer(), ..self.own_range() }
+    }
+
+    /// The same, for work that is submitted at once.
+    pub(super) fn own_range(&self) -> BufferRange<'_> {
+        BufferRange { buffer: self.own_buffer(), offset: self.offset, size: self.size() }
     }
 
     /// Refuses to be `which` of a problem for tensors of this kind.

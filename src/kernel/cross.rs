@@ -26,6 +26,23 @@ impl Factors {
         self.terms
     }
 
+    /// The same with terms of zeros up to so many.
+    pub(crate) fn padded(mut self, terms: usize) -> Self {
+        if self.terms == 0 || self.terms >= terms {
+            return self;
+        }
+        let [row, column] = [&self.rows, &self.columns].map(|all| all.len() / self.terms);
+        self.rows.resize(terms * row, 0.0);
+        self.columns.resize(terms * column, 0.0);
+        Self { terms, ..self }
+    }
+
+    /// All of it zeros: what a kernel of zeros is a sum of.
+    pub(crate) fn zeros((filters, height, width): (usize, usize, usize), terms: usize) -> Self {
+        let (rows, columns) = (vec![0.0; terms * width], vec![0.0; terms * filters * height]);
+        Self { rows, columns, terms, excess: 0.0 }
+    }
+
     /// Rows, `[terms, kernel width]`.
     #[must_use]
     pub fn rows(&self) -> &[f32] {

@@ -94,6 +94,17 @@ impl DeviceCosts {
         latency: 500_000,
     };
 
+    /// The same where the device computes on what the host writes and reads: nothing is fetched or handed over.
+    ///
+    /// ```
+    /// use channelwise::plan::DeviceCosts;
+    /// assert!(DeviceCosts::INTEGRATED.without_copies().upload > DeviceCosts::INTEGRATED.upload);
+    /// ```
+    #[must_use]
+    pub const fn without_copies(self) -> Self {
+        Self { upload: u64::MAX, download: u64::MAX, ..self }
+    }
+
     /// What is written down for a class.
     #[must_use]
     pub const fn of_class(class: AdapterClass) -> Self {
@@ -106,7 +117,7 @@ impl DeviceCosts {
     }
 
     /// Those of a device.
-    pub(super) fn of(limits: &GpuLimits) -> Self {
+    pub(crate) fn of(limits: &GpuLimits) -> Self {
         limits.costs.unwrap_or(Self::of_class(limits.class))
     }
 }

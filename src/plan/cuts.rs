@@ -25,6 +25,8 @@ pub struct Cuts {
     pub sums: Option<usize>,
     /// GPU: positions that an invocation adds up of a kernel's gradient.
     pub positions: Option<usize>,
+    /// GPU: what the host reads and writes are buffers of their own, though the device shares its memory.
+    pub staged: bool,
 }
 
 impl Cuts {
@@ -38,5 +40,6 @@ impl Cuts {
         band_work: None,
         sums: None,
         positions: None,
+        staged: false,
     };
 }

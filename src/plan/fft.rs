@@ -219,7 +219,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
 }
 
 /// Refuses what would fill tiles with NaNs.
-fn finite(problem: &Problem) -> Result<(), String> {
+pub(super) fn finite(problem: &Problem) -> Result<(), String> {
     if !problem.weights().taps.iter().all(|k| k.is_finite()) {
         return Err("the kernel is not finite".into());
     }

@@ -123,6 +123,16 @@ impl Correlation {
 }
 
 impl GradientPlan {
+    /// The same for other weights: of the sums, and of the way back from them.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`](crate::Error::NotApplicable) where an algorithm takes advantage of what the
+    /// weights were.
+    pub(crate) fn reweighed(&self, sums: &Problem, back: &Problem) -> Result<Self> {
+        let plan = self.sums.as_ref().map(|plan| plan.reweighed(sums)).transpose()?;
+        Ok(Self { sums: plan, input: self.input.reweighed(back)?, ..self.clone() })
+    }
+
     /// Of the sums before an activation or pointwise step, which the gradient goes through.
     #[must_use]
     pub fn sums(&self) -> Option<&Plan> {

@@ -138,7 +138,7 @@ impl GpuLimits {
     /// while another is computed, and enough to make up for a submission.
     #[must_use]
     pub fn usual_host_range(&self) -> u64 {
-        self.max_range().min(self.cuts.band_bytes.unwrap_or(16 << 20))
+        self.max_range().min(self.cuts.band_bytes.unwrap_or(4 << 20))
     }
 
     /// The largest range of a band of data that lies there.

@@ -22,6 +22,7 @@ mod launch;
 mod limits;
 mod offer;
 mod pass;
+mod reweigh;
 mod separable;
 mod split;
 mod transfer;

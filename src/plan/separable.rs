@@ -147,6 +147,20 @@ pub(super) fn between(problem: &Problem, band: &Band, terms: usize) -> u64 {
     scalars.saturating_mul(ElementType::F32.bytes() as u64)
 }
 
+/// The factors of other weights, of as many terms; or why there are none.
+pub(super) fn again(problem: &Problem, terms: usize) -> Result<Factors, String> {
+    let weights = problem.weights();
+    let (kh, kw) = problem.geometry().kernel;
+    let size = (weights.filters, kh, kw);
+    match factors(&weights.taps, size, terms) {
+        Some(found) if found.terms() == 0 => Ok(Factors::zeros(size, terms)),
+        Some(found) => Ok(found.padded(terms)),
+        None => {
+            Err(format!("the new kernel is no sum of {terms} separable ones, or is not finite"))
+        }
+    }
+}
+
 /// Why it is not taken unasked, where it keeps less than `direct` does.
 pub(super) fn caveat(problem: &Problem, factors: &Factors) -> Option<String> {
     let terms = factors.terms();

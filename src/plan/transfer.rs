@@ -1,7 +1,7 @@
 //! What it takes to bring tensors from the host to a GPU and back.
 //!
 //! ```text
-//! host     copy in 0 | copy in 1 | wait | copy out 0, copy in 2 | wait | copy out 1 ..
+//! host     copy in 0 | copy in 1 | copy in 2 | wait | copy out 0, copy in 3 | wait | copy out 1 ..
 //! device               fetch, passes, hand over 0 | fetch, passes, hand over 1 | ..
 //! ```
 
@@ -10,7 +10,7 @@ use super::limits::{DeviceCosts, GpuLimits};
 use crate::Problem;
 
 /// Bands in flight: twin of that in `gpu/host.rs`.
-const IN_FLIGHT: usize = 2;
+const IN_FLIGHT: usize = 3;
 
 /// What is copied and computed at once: bytes there and back, and microseconds of the passes.
 #[derive(Clone, Copy, Debug)]

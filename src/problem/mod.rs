@@ -205,6 +205,18 @@ impl Problem {
         Ok(Self { texels: true, ..problem })
     }
 
+    /// The same with the weights of `conv`, which is as what was asked for in all else.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where it is not; those of [`Problem::new`].
+    pub(crate) fn reweighed(&self, conv: &Conv2d) -> Result<Self> {
+        if let Some(name) = self.conv.differs_beyond_weights(conv) {
+            let limit = "only the numbers of weights may be others than was prepared for";
+            return Err(Error::argument("convolution", format!("another {name}"), limit));
+        }
+        Self::new(conv, self.input_shape, self.input_type, self.output_type)
+    }
+
     /// What was asked for.
     #[must_use]
     pub fn conv(&self) -> &Conv2d {

@@ -298,19 +298,25 @@ fn what_lies_between_is_pooled() {
     let want: Vec<Vec<f32>> =
         chains.iter().map(|convs| run_on(&Engine::cpu(), convs, shape.into(), &x)).collect();
     let mut outputs = Vec::new();
-    for (convs, _) in chains.iter().cycle().zip(0..6) {
+    for (convs, n) in chains.iter().cycle().zip(0..6) {
         let ready = gpu.chain(convs, shape, F32, F32).unwrap();
         outputs.push(ready.apply::<f32, f32>(&tensor).unwrap());
-        assert_eq!((gpu.pool_stats().made, gpu.pool_stats().free), (2, 0));
+        // Two, and what outputs took that were there before.
+        let pool = gpu.pool_stats();
+        assert!(pool.made <= 2 + n && pool.free <= 1, "{n}: {pool:?}");
     }
     for (n, output) in outputs.iter().enumerate() {
         let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5;
         assert!(output.download().unwrap().iter().zip(&want[n % 2]).all(near), "{n}");
     }
-    // Two, and what downloads took.
+    // And what downloads took.
     let pool = gpu.pool_stats();
-    assert_eq!((pool.made, pool.free, pool.reused), (3, 3, 15));
-    assert!(pool.free_bytes >= 3 * 24_000);
+    assert!(pool.made <= 2 + 5 + 1 && pool.reused >= 15, "{pool:?}");
+    drop(outputs);
+    let pool = gpu.pool_stats();
+    assert!(pool.free >= 6 && pool.free_bytes >= 6 * 24_000, "{pool:?}");
+    gpu.trim();
+    assert_eq!((gpu.pool_stats().free, gpu.pool_stats().free_bytes), (0, 0));
 }
 
 /// Rows beyond what can be bound, so that stages read and write in bands.

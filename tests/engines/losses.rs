@@ -118,6 +118,8 @@ const WAITS: &[Waits] = &[
     }),
     ("backward: run_into", true, |gpu| backward(gpu)?.run_into(&x(), &x(), &mut x()).map(drop)),
     ("backward: input_into", true, |gpu| backward(gpu)?.input_into(&x(), &x(), &mut x())),
+    ("ticket", false, |gpu| gpu.ticket()?.wait()),
+    ("ticket, awaited", false, |gpu| block_on(std::future::IntoFuture::into_future(gpu.ticket()?))),
     ("prepare, measuring", false, |gpu| {
         let conv = Conv2d::new(Kernel::gaussian(7, 2.0).unwrap());
         let problem = Problem::new(&conv, SHAPE, ElementType::F32, ElementType::F32)?;

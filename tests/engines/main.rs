@@ -24,3 +24,4 @@ mod seams;
 mod tensors;
 mod textures;
 mod threads;
+mod weights;

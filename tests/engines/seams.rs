@@ -38,6 +38,7 @@ fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
         band_work: some(rng, &[500, 2000, 7000, 20_000]),
         sums: some(rng, &[1, 2, 4, 8]),
         positions: some(rng, &[1, 3, 16, 50, 200]),
+        staged: rng.chance(2),
     }
 }
 

@@ -438,3 +438,101 @@ fn a_tensor_is_a_range_for_encode() {
     let want = expected(&gpu, &problem, &x);
     compare(&output.download().unwrap(), &want, output.shape()).unwrap();
 }
+
+/// A ticket is done when what was submitted before it is, and not before.
+#[test]
+fn tickets_are_of_what_was_submitted() {
+    let Some(gpu) = gpu() else { return };
+    let conv = Conv2d::new(Rng::new(2).kernel(15, 15, 1));
+    let x = GpuTensor::upload(&gpu, &noise::<f32>(300 * 300 * 3, 1), [300, 300, 3]).unwrap();
+    for awaited in [false, true] {
+        let y = gpu.run(&conv, &x).unwrap();
+        let ticket = gpu.ticket().unwrap();
+        if awaited {
+            block_on(ticket.into_future()).unwrap();
+        } else {
+            ticket.wait().unwrap();
+        }
+        let ticket = gpu.ticket().unwrap();
+        gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        assert!(ticket.is_done());
+        drop(y);
+    }
+}
+
+/// Into a pass of the app's, where no copies are needed; and refused where they are.
+#[test]
+fn work_goes_into_an_open_pass() {
+    let Some(gpu) = gpu() else { return };
+    let x = noise::<f32>(20 * 30 * 3, 4);
+    let from = GpuTensor::upload(&gpu, &x, [20, 30, 3]).unwrap();
+    let convs = [Conv2d::new(Kernel::gaussian(5, 1.0).unwrap()), Conv2d::new(Kernel::sobel_x())];
+    let problem = Problem::new(&convs[0], [20, 30, 3], F32, F32).unwrap();
+    for algorithm in Algorithm::ALL {
+        let prepared = gpu.prepare(&problem, algorithm).unwrap();
+        let to = GpuTensor::<f32>::zeros(&gpu, [20, 30, 3]).unwrap();
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            prepared.encode_into(&mut pass, &from.range(), &to.range()).unwrap();
+        }
+        gpu.queue().submit([encoder.finish()]);
+        let want = prepared.apply::<f32, f32>(&from).unwrap().download().unwrap();
+        assert_eq!(to.download().unwrap(), want, "{algorithm}");
+    }
+    let chain = gpu.chain(&convs, [20, 30, 3], F32, F32).unwrap();
+    let to = GpuTensor::<f32>::zeros(&gpu, [20, 30, 3]).unwrap();
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        chain.encode_into(&mut pass, &from.range(), &to.range()).unwrap();
+    }
+    gpu.queue().submit([encoder.finish()]);
+    assert_eq!(to.download().unwrap(), chain.apply::<f32, f32>(&from).unwrap().download().unwrap());
+
+    // Both in one buffer: the source is gathered, which is a copy.
+    let prepared = gpu.prepare(&problem, Algorithm::Flat).unwrap();
+    let both = GpuTensor::<f32>::zeros(&gpu, [2, 20, 30, 3]).unwrap();
+    let (buffer, size) = (both.buffer(), 7200);
+    let halves = [0, size].map(|offset| BufferRange { buffer, offset, size });
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    let error = prepared.encode_into(&mut pass, &halves[0], &halves[1]).unwrap_err();
+    assert!(matches!(error, Error::Buffer { .. }), "{error}");
+    assert!(error.to_string().contains("copies"), "{error}");
+}
+
+/// Outputs come from the pool, and never from a buffer that somebody else may hold.
+#[test]
+fn outputs_are_used_again_unless_they_were_shown() {
+    let gpu = block_on(Gpu::request(&GpuOptions::new()));
+    let Ok(gpu) = gpu else {
+        assert!(self::gpu().is_none());
+        return;
+    };
+    let conv = Conv2d::new(Kernel::gaussian(5, 1.0).unwrap());
+    let x = GpuTensor::upload(&gpu, &noise::<f32>(7200, 1), [40, 60, 3]).unwrap();
+    let want = gpu.run(&conv, &x).unwrap().download().unwrap();
+    let before = gpu.pool_stats().reused;
+    for _ in 0..3 {
+        let y = gpu.run(&conv, &x).unwrap();
+        assert_eq!(gpu.run(&conv, &y).unwrap().len(), 7200);
+    }
+    assert!(gpu.pool_stats().reused >= before + 5, "{:?}", gpu.pool_stats());
+    // The buffer of a tensor that is gone, and in use all the same.
+    let y = gpu.run(&conv, &x).unwrap();
+    let held = y.buffer().clone();
+    drop(y);
+    let others: Vec<_> = (0..8).map(|_| gpu.run(&conv, &x).unwrap()).collect();
+    assert!(others.iter().all(|other| *other.buffer() != held));
+    let y = GpuTensor::<f32>::from_buffer(&gpu, held, 0, [40, 60, 3]).unwrap();
+    assert_eq!(y.download().unwrap(), want);
+    // Clones and parts hold it as well.
+    let gradients = gpu.backward(&conv, &x, &x).unwrap();
+    let bias = gradients.bias.clone();
+    let kernel = gradients.kernel.download().unwrap();
+    drop(gradients);
+    let again = gpu.backward(&conv, &x, &x).unwrap();
+    assert_eq!(again.kernel.download().unwrap(), kernel);
+    assert_eq!(bias.download().unwrap(), again.bias.download().unwrap());
+}

@@ -29,7 +29,7 @@ pub const OUTSIDE: &[(&str, &str)] = &[
     ("wgpu", "gpu"),
     ("image", "image bin"),
     ("ndarray", "conv kernel engine image learn bin"),
-    ("rayon", "cpu bin"),
+    ("rayon", "cpu gpu bin"),
     ("rustfft", "kernel cpu"),
     ("transpose", "cpu"),
     ("fearless_simd", "cpu"),
@@ -53,7 +53,7 @@ pub const BACKWARDS: &[(&str, &str)] = &[("cpu/square", "cpu/sums")];
 pub const ORDER: &[(&str, &str)] = &[
     (
         "plan",
-        "cuts limits cost offer gather bands direct flat separable fft launch split pass transfer explain \
+        "cuts limits cost offer gather bands direct flat separable fft launch split pass reweigh transfer explain \
          fold gradient chain engines job",
     ),
     (
@@ -62,7 +62,7 @@ pub const ORDER: &[(&str, &str)] = &[
     ),
     (
         "gpu",
-        "device range program bound executor staging ready measure tuning costs prepared host tensor apply \
+        "device range program bound executor copies staging ready measure tuning costs prepared host ticket tensor reweigh apply \
          chain frames texture gradient",
     ),
     ("gpu/device", "options adapter known limits loss memory wait poller requirements stamps"),

@@ -109,22 +109,21 @@ impl Pool {
 /// Room between the commands of jobs, which goes back to the pool with the last job that needs it.
 #[derive(Debug)]
 pub(in crate::gpu) struct Room {
-    /// There until the end.
-    buffer: Option<Buffer>,
+    buffer: Buffer,
     pool: Arc<Pool>,
 }
 
 impl Room {
     pub(super) fn new(buffer: Buffer, pool: &Arc<Pool>) -> Self {
-        Self { buffer: Some(buffer), pool: pool.clone() }
+        Self { buffer, pool: pool.clone() }
     }
 
-    pub fn buffer(&self) -> Option<&Buffer> {
-        self.buffer.as_ref()
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
     }
 
     fn size(&self) -> u64 {
-        self.buffer.as_ref().map_or(0, Buffer::size)
+        self.buffer.size()
     }
 }
 
@@ -132,9 +131,7 @@ impl Drop for Room {
     /// Work that is recorded may still hold it: whoever takes it writes it before reading it, within one
     /// submission, and submissions of a queue run in order.
     fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            self.pool.give(buffer);
-        }
+        self.pool.give(self.buffer.clone());
     }
 }
 

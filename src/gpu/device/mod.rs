@@ -35,6 +35,7 @@ use memory::{Pool, Rooms};
 pub use options::{GpuOptions, Polling, Tuning};
 #[cfg(not(target_arch = "wasm32"))]
 use poller::Poller;
+pub(super) use requirements::{SHARED_MEMORY, shared_memory};
 pub use requirements::{recommended_features, recommended_limits, required_features};
 pub(super) use stamps::{EndStamps, Stamps};
 use wait::Broken;
@@ -152,6 +153,11 @@ impl Context {
         let made = made.map_err(|error| with_size(error, size))?;
         self.pool.count_made();
         Ok(made)
+    }
+
+    /// A buffer of the pool, if one is there.
+    pub fn reuse(&self, size: u64, usage: BufferUsages) -> Option<Buffer> {
+        self.pool.take(size, usage)
     }
 
     /// Gives a buffer back to the pool. Nothing that is under way may write it.

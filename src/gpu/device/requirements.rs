@@ -1,6 +1,17 @@
 //! What apps that make their own device should ask for.
 
-use wgpu::{Adapter, Features, Limits};
+use wgpu::{Adapter, AdapterInfo, Features, Limits};
+
+use super::adapter::class;
+use crate::plan::AdapterClass;
+
+/// Buffers that shaders use and the host maps: where the memory is one, nothing is copied on the device.
+pub(in crate::gpu) const SHARED_MEMORY: Features = Features::MAPPABLE_PRIMARY_BUFFERS;
+
+/// That, where it is of use: behind a bus shaders would go through it.
+pub(in crate::gpu) fn shared_memory(info: &AdapterInfo) -> Features {
+    if class(info) == AdapterClass::Discrete { Features::empty() } else { SHARED_MEMORY }
+}
 
 /// The features a device must have for [`Gpu::from_device`](crate::Gpu::from_device): none.
 ///
@@ -15,7 +26,8 @@ pub fn required_features() -> Features {
 /// The features of `adapter` that are made use of where a device has them: `TIMESTAMP_QUERY` for
 /// [`Timings::gpu`](crate::Timings::gpu), `PIPELINE_CACHE` for
 /// [`GpuOptions::pipeline_cache`](crate::GpuOptions::pipeline_cache), `BGRA8UNORM_STORAGE` for filters
-/// into textures of that format. Without them these go without, and all else is the same. f16 tensors need
+/// into textures of that format, and on GPUs that share the host's memory `MAPPABLE_PRIMARY_BUFFERS`, with
+/// which arrays of the host are copied once each way and not twice. Without them these go without, and all else is the same. f16 tensors need
 /// no feature.
 ///
 /// ```no_run
@@ -33,7 +45,7 @@ pub fn required_features() -> Features {
 #[must_use]
 pub fn recommended_features(adapter: &Adapter) -> Features {
     let used = Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE | Features::BGRA8UNORM_STORAGE;
-    adapter.features() & used
+    adapter.features() & (used | shared_memory(&adapter.get_info()))
 }
 
 /// WebGPU's default limits, or what `adapter` has where that is less, with those that

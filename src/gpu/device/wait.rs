@@ -201,6 +201,11 @@ impl Ticket {
         ticket
     }
 
+    /// Whether the outcome is there.
+    pub fn is_settled(&self) -> bool {
+        self.answer.is_settled()
+    }
+
     /// The outcome, once it is there. Where this is given up, the outcome stays there.
     pub async fn outcome(&self) -> Result<(), Broken> {
         let gone = || Err(Broken::Lost("the answer was dropped".into()));

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 
-use channelwise::plan::AdapterClass;
+use channelwise::plan::{AdapterClass, Cuts};
 use channelwise::{Algorithm, Cpu, Engine, Gpu, GpuOptions, wgpu};
 
 /// Which code does the work.
@@ -109,7 +109,13 @@ pub(crate) fn engines() -> &'static [Backend] {
         match Engine::gpu() {
             Ok(gpu) => {
                 say(&format!("GPU covered: {gpu}"));
+                // As of a GPU with memory of its own, and as of one that shares the host's.
+                let staged = gpu
+                    .as_gpu()
+                    .map(|gpu| Engine::from(gpu.with_cuts(Cuts { staged: true, ..Cuts::NONE })));
                 for (name, kind, algorithm) in GPU {
+                    let apart = matches!(algorithm, Algorithm::Direct | Algorithm::Separable);
+                    let gpu = staged.as_ref().filter(|_| apart).unwrap_or(&gpu);
                     let engine = gpu.with_algorithm(algorithm);
                     all.push(Backend { name: name.into(), kind, engine });
                 }

@@ -1,0 +1,132 @@
+//! Other weights for what is prepared: no planning, no compilation.
+
+use std::sync::Arc;
+
+use super::bound::Given;
+use super::executor::Executor;
+use super::ready::Ready;
+use super::{GpuPrepared, GpuTensor};
+use crate::plan::job::{self, Command, Job, Piece, Resource};
+use crate::plan::{Launch, Scheme};
+use crate::{Conv2d, ElementType, Error, Result};
+
+impl GpuPrepared {
+    /// Takes the weights of `conv` (kernel, bias and pointwise step), which is what was prepared in all else:
+    /// a slider, or a step of training. Nothing is planned or compiled, and where no clone shares it, nothing
+    /// is made either. Clones keep the weights they have.
+    ///
+    /// The weights are there before anything that is submitted later; what was submitted before does not see
+    /// them, and what was recorded and not submitted does.
+    ///
+    /// ```no_run
+    /// use channelwise::{Algorithm, Conv2d, ElementType, Gpu, GpuTensor, Kernel, Problem};
+    /// # fn example(gpu: &Gpu, frame: &GpuTensor<u8>, out: &GpuTensor<u8>) -> channelwise::Result<()> {
+    /// let blur = |sigma| Ok::<_, channelwise::Error>(Conv2d::new(Kernel::gaussian(9, sigma)?));
+    /// let problem = Problem::new(&blur(1.0)?, frame.shape(), ElementType::U8, ElementType::U8)?;
+    /// let mut prepared = gpu.prepare(&problem, Algorithm::Auto)?;
+    /// for sigma in [1.0, 1.5, 2.0] {
+    ///     prepared.set_weights(&blur(sigma)?)?;
+    ///     prepared.apply_into(frame, out)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where `conv` differs in more than weights; [`Error::NotApplicable`] where the
+    /// algorithm was chosen for what the weights were (`separable` for a kernel that is a sum of few separable
+    /// ones, `fft` for a finite one), and these are not; what the device says. The weights are then as before.
+    pub fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
+        let executor = self.gpu().executor.clone();
+        if !reweigh(self.ready_mut(), &executor, conv)? {
+            // Those that were free are bound to the weights of others.
+            self.forget_slots();
+        }
+        Ok(())
+    }
+
+    /// Takes the kernel from a tensor `[height, width, filters]` on the device, as one of gradients or of a
+    /// step of training is there; bias and pointwise step stay as they are. The copy is submitted, and not
+    /// waited for. [`GpuPrepared::problem`] goes on telling of the weights that came from the host.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] for a tensor of another shape; [`Error::NotApplicable`] where the algorithm
+    /// makes something else of the weights first: all but `direct` and `flat` do, and so do adjoints and
+    /// pointwise steps that are one with the kernel; [`Error::Buffer`] for a tensor of another device, or
+    /// without usage `COPY_SRC`; what the device says.
+    pub fn set_kernel_from(&mut self, kernel: &GpuTensor<f32>) -> Result<()> {
+        let problem = self.problem();
+        let conv = problem.conv();
+        let [height, width, filters] =
+            [conv.kernel.height(), conv.kernel.width(), conv.kernel.filters()];
+        let shape = [height, width, filters].into();
+        kernel.check("kernel", shape, kernel.layout(), ElementType::F32)?;
+        self.gpu().same_device("kernel", kernel)?;
+        kernel.needs(wgpu::BufferUsages::COPY_SRC)?;
+        let Launch::Gpu(launch) = self.plan().launch() else { return Ok(()) };
+        let folded = conv.pointwise.is_some() && problem.weights().follow.is_none();
+        let plain = matches!(launch.scheme, Scheme::Direct { .. } | Scheme::Flat(_));
+        if !plain || folded || conv.adjoint {
+            return Err(Error::NotApplicable {
+                algorithm: self.plan().algorithm(),
+                engine: "gpu",
+                reason: "weights on the device go into `direct` and `flat` as they are, without adjoint or a pointwise step that is one with the kernel".into(),
+            });
+        }
+        // The kernel as given is [height, width, filters], and taps are [filters, height, width].
+        let flip = conv.flip;
+        let places = (0..filters).flat_map(|f| (0..height * width).map(move |tap| (f, tap)));
+        let pieces = places.map(|(f, tap)| Piece {
+            from: 4 * ((if flip { height * width - 1 - tap } else { tap }) * filters + f),
+            to: 4 * (f * height * width + tap),
+            len: 4,
+        });
+        let pieces: Vec<Piece> = joined(pieces);
+        let executor = self.gpu().executor.clone();
+        let ready = self.ready_mut();
+        let weights = job::weights(&ready.problem, ready.launch()?);
+        if Arc::get_mut(ready).is_none() {
+            *ready = Arc::new(ready.again(&executor, &weights)?);
+            self.forget_slots();
+        }
+        let command = Command::Copies { from: Resource::Source, to: Resource::Weights(0), pieces };
+        let copy = Job { commands: vec![command], ..Job::default() };
+        let table = [(Resource::Source, Given::Range(kernel.own_range()))];
+        let compiled = &self.ready().compiled;
+        executor.run("taking a kernel", &copy, compiled, &table, u64::MAX).map(drop)
+    }
+}
+
+/// Pieces that go on where the last one ended, as one.
+fn joined(pieces: impl Iterator<Item = Piece>) -> Vec<Piece> {
+    let mut all: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        match all.last_mut() {
+            Some(last) if (last.from + last.len, last.to + last.len) == (piece.from, piece.to) => {
+                last.len += piece.len;
+            }
+            _ => all.push(piece),
+        }
+    }
+    all
+}
+
+/// Puts other weights into what is made ready, if it is nobody else's; else into one of its own. Whether it
+/// was the former.
+pub(super) fn reweigh(ready: &mut Arc<Ready>, executor: &Executor, conv: &Conv2d) -> Result<bool> {
+    let problem = ready.problem.reweighed(conv)?;
+    let plan = ready.plan.reweighed(&problem)?;
+    let Launch::Gpu(launch) = plan.launch() else { return Ok(true) };
+    let weights = job::weights(&problem, launch);
+    match Arc::get_mut(ready) {
+        Some(own) => {
+            own.compiled.rewrite(&executor.context, &weights)?;
+            (own.problem, own.plan) = (problem, plan);
+            Ok(true)
+        }
+        None => {
+            let again = ready.again(executor, &weights)?;
+            *ready = Arc::new(Ready { problem, plan, ..again });
+            Ok(false)
+        }
+    }
+}

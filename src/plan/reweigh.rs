@@ -1,0 +1,60 @@
+//! Plans for other weights: the same passes with other numbers.
+
+use super::launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
+use super::{Plan, fft, separable};
+use crate::{Algorithm, Error, Problem, Result};
+
+impl Plan {
+    /// The same plan for `problem`, which is the one that was planned with other weights. Nothing is chosen
+    /// anew, nor compiled: launch numbers stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] where the algorithm takes advantage of what the weights were, and these are
+    /// not.
+    pub(crate) fn reweighed(&self, problem: &Problem) -> Result<Self> {
+        let refused = |algorithm: Algorithm, reason: String| Error::NotApplicable {
+            algorithm,
+            engine: self.engine(),
+            reason: format!("{reason}; `direct` and `flat` take any weights"),
+        };
+        let separable = |terms| {
+            separable::again(problem.but_for_edges(), terms)
+                .map_err(|reason| refused(Algorithm::Separable, reason))
+        };
+        let fft = || {
+            fft::finite(problem.but_for_edges()).map_err(|reason| refused(Algorithm::Fft, reason))
+        };
+        let launch = match &self.launch {
+            Launch::Cpu(launch) => Launch::Cpu(CpuLaunch {
+                scheme: match &launch.scheme {
+                    CpuScheme::Direct => CpuScheme::Direct,
+                    CpuScheme::Separable(factors) => {
+                        CpuScheme::Separable(separable(factors.terms())?)
+                    }
+                    CpuScheme::Fft { tile } => {
+                        fft()?;
+                        CpuScheme::Fft { tile: *tile }
+                    }
+                },
+                ..launch.clone()
+            }),
+            Launch::Gpu(launch) => Launch::Gpu(GpuLaunch {
+                scheme: match &launch.scheme {
+                    Scheme::Separable { across, down, factors } => Scheme::Separable {
+                        across: *across,
+                        down: *down,
+                        factors: separable(factors.terms())?,
+                    },
+                    Scheme::Fft(tile) => {
+                        fft()?;
+                        Scheme::Fft(*tile)
+                    }
+                    same @ (Scheme::Direct { .. } | Scheme::Flat(_)) => same.clone(),
+                },
+                ..launch.clone()
+            }),
+        };
+        let accuracy = launch.accuracy(launch.part_of(problem));
+        Ok(Self { title: problem.to_string(), launch, accuracy, ..self.clone() })
+    }
+}

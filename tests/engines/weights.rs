@@ -1,0 +1,203 @@
+//! Other weights for what is prepared: as if it had been prepared with them, and without planning.
+
+use channelwise::{
+    Activation, Algorithm, Border, Conv2d, Error, Gpu, GpuTensor, Kernel, Layout, Pointwise,
+    Problem,
+};
+use ndarray::{Array3, Array4};
+
+use crate::common::{F32, Rng, engines, gpu, same_bits};
+
+const SHAPE: [usize; 4] = [2, 23, 19, 4];
+
+fn x() -> Array4<f32> {
+    Array4::from_shape_vec(SHAPE, Rng::new(3).f32s(2 * 23 * 19 * 4, -1.0, 1.0)).unwrap()
+}
+
+/// Convolutions that differ in nothing but weights, by kernels that are sums of few terms, or of many.
+fn variants(seed: u64, simple: bool) -> Vec<Conv2d> {
+    let mut rng = Rng::new(seed);
+    let kernels: Vec<Kernel> = (0..3)
+        .map(|n| match simple {
+            true => Kernel::gaussian(7, 0.7 + n as f64).unwrap(),
+            false => rng.kernel(7, 7, 1),
+        })
+        .collect();
+    let rich = |n: usize, kernel: &Kernel| {
+        let mut rng = Rng::new(n as u64);
+        let mix = Pointwise::new(1, 2, rng.f32s(2, -1.0, 1.0)).unwrap();
+        Conv2d::new(kernel.clone())
+            .bias(rng.f32s(1, -1.0, 1.0))
+            .activation(Activation::Relu)
+            .pointwise(mix.bias(rng.f32s(2, -1.0, 1.0)).activation(Activation::Tanh))
+            .border(Border::Reflect101)
+    };
+    let all = kernels.iter().enumerate();
+    if simple {
+        return all.map(|(_, kernel)| Conv2d::new(kernel.clone()).border(Border::Wrap)).collect();
+    }
+    all.map(|(n, kernel)| rich(n, kernel)).collect()
+}
+
+#[test]
+fn weights_are_taken_by_every_engine() {
+    let x = x();
+    for backend in engines() {
+        let what = &backend.name;
+        for (simple, layout) in [(true, Layout::Nhwc), (false, Layout::Nhwc), (false, Layout::Nchw)]
+        {
+            let convs: Vec<Conv2d> = variants(5, simple)
+                .into_iter()
+                .map(|conv| conv.layout(layout).assume_finite())
+                .collect();
+            let Ok(mut prepared) = backend.engine.prepare::<f32, f32>(&convs[0], SHAPE) else {
+                assert!(backend.kind.may_refuse(), "{what}");
+                continue;
+            };
+            let first = prepared.run(&x).unwrap();
+            let clone = prepared.clone();
+            for conv in convs.iter().chain([&convs[0]]) {
+                prepared.set_weights(conv).unwrap_or_else(|e| panic!("{what}: {e}"));
+                let fresh = backend.engine.prepare::<f32, f32>(conv, SHAPE).unwrap();
+                let (got, want) = (prepared.run(&x).unwrap(), fresh.run(&x).unwrap());
+                same_bits(got.as_slice().unwrap(), want.as_slice().unwrap())
+                    .unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert_eq!(prepared.problem(), fresh.problem(), "{what}");
+                assert_eq!(prepared.plan(), fresh.plan(), "{what}");
+            }
+            // Neither a clone nor what the engine remembers sees it.
+            prepared.set_weights(&convs[2]).unwrap();
+            assert_eq!(clone.run(&x).unwrap(), first, "{what}");
+            assert_eq!(backend.engine.run(&convs[0], &x).unwrap(), first, "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_matter_of_weights_is_refused() {
+    let x = x();
+    let conv = &variants(7, true)[0];
+    for backend in engines() {
+        let Ok(mut prepared) = backend.engine.prepare::<f32, f32>(conv, SHAPE) else { continue };
+        let before = prepared.run(&x).unwrap();
+        for (other, word) in [
+            (conv.clone().stride(2, 1), "stride"),
+            (conv.clone().border(Border::Replicate), "border"),
+            (conv.clone().activation(Activation::Relu), "activation"),
+            (Conv2d::new(Kernel::gaussian(5, 1.0).unwrap()).border(Border::Wrap), "kernel"),
+            (conv.clone().assume_finite(), "assume_finite"),
+        ] {
+            let error = prepared.set_weights(&other).unwrap_err();
+            assert!(matches!(error, Error::Argument { argument: "convolution", .. }), "{error}");
+            assert!(error.to_string().contains(word), "{error}");
+        }
+        // A kernel of many terms is not what `separable` was taken for.
+        let many = Conv2d::new(Rng::new(1).kernel(7, 7, 1)).border(Border::Wrap);
+        match (prepared.plan().algorithm(), prepared.set_weights(&many)) {
+            (Algorithm::Separable, Err(error)) => {
+                assert!(matches!(error, Error::NotApplicable { .. }), "{error}");
+                assert_eq!(prepared.run(&x).unwrap(), before, "{}", backend.name);
+            }
+            (Algorithm::Separable, Ok(())) => panic!("{}", prepared.plan()),
+            (_, taken) => taken.unwrap(),
+        }
+        // Zeros are of any rank.
+        let zeros = Conv2d::new(Kernel::new(7, 7, vec![0.0; 49]).unwrap()).border(Border::Wrap);
+        prepared.set_weights(&zeros).unwrap();
+        assert!(prepared.run(&x).unwrap().iter().all(|y| *y == 0.0), "{}", backend.name);
+    }
+}
+
+#[test]
+fn gradients_take_weights() {
+    let x = x();
+    let convs = variants(11, false);
+    for backend in engines() {
+        let what = &backend.name;
+        let mut backward = backend.engine.prepare_backward::<f32>(&convs[0], SHAPE).unwrap();
+        let shape = backward.problem().output_shape();
+        let dims: [usize; 4] = shape.dims().try_into().unwrap();
+        let len = dims.iter().product();
+        let dy = Array4::from_shape_vec(dims, Rng::new(8).f32s(len, -1.0, 1.0)).unwrap();
+        let clone = backward.clone();
+        let first = backward.run(&x, &dy).unwrap();
+        for conv in &convs {
+            backward.set_weights(conv).unwrap();
+            let want = backend.engine.backward(conv, &x, &dy).unwrap();
+            assert_eq!(backward.run(&x, &dy).unwrap(), want, "{what}");
+        }
+        assert_eq!(clone.run(&x, &dy).unwrap(), first, "{what}");
+    }
+}
+
+/// Tensors, encoders and kept bindings see new weights, and nothing is bound anew.
+#[test]
+fn what_is_bound_sees_new_weights() {
+    let Some(gpu) = gpu() else { return };
+    let convs = variants(13, true);
+    let problem = Problem::new(&convs[0], SHAPE, F32, F32).unwrap();
+    let mut prepared = gpu.prepare(&problem, Algorithm::Auto).unwrap();
+    let from = GpuTensor::from_array(&gpu, &x()).unwrap();
+    let to = GpuTensor::<f32>::zeros(&gpu, SHAPE).unwrap();
+    prepared.apply_into(&from, &to).unwrap();
+    let bound = gpu.pool_stats().bound;
+    for conv in convs.iter().rev() {
+        prepared.set_weights(conv).unwrap();
+        prepared.apply_into(&from, &to).unwrap();
+        let problem = Problem::new(conv, SHAPE, F32, F32).unwrap();
+        let fresh = gpu.prepare(&problem, Algorithm::Auto).unwrap();
+        let want = fresh.apply::<f32, f32>(&from).unwrap().download().unwrap();
+        same_bits(&to.download().unwrap(), &want).unwrap();
+    }
+    // Those of the three fresh ones.
+    assert_eq!(gpu.pool_stats().bound, bound + 3);
+}
+
+/// A kernel that lies on the device, flipped or not, of several filters.
+#[test]
+fn kernels_come_from_the_device() {
+    let Some(gpu) = gpu() else { return };
+    let from = GpuTensor::from_array(&gpu, &x()).unwrap();
+    for filters in [1, 3] {
+        for flip in [false, true] {
+            for algorithm in [Algorithm::Direct, Algorithm::Flat] {
+                let mut rng = Rng::new(17);
+                let [old, new] = [(); 2].map(|()| rng.kernel(4, 5, filters));
+                let conv = |kernel: &Kernel| {
+                    let conv = Conv2d::new(kernel.clone()).bias(vec![0.5; filters]);
+                    if flip { conv.flip() } else { conv }
+                };
+                let ready = |kernel: &Kernel| {
+                    let problem = Problem::new(&conv(kernel), SHAPE, F32, F32).unwrap();
+                    gpu.prepare(&problem, algorithm).unwrap()
+                };
+                let mut prepared = ready(&old);
+                let clone = prepared.clone();
+                let before = clone.apply::<f32, f32>(&from).unwrap().download().unwrap();
+                let values = Array3::from_shape_fn((4, 5, filters), |(i, j, f)| {
+                    new.weights()[(i * 5 + j) * filters + f]
+                });
+                let kernel = GpuTensor::from_array(&gpu, &values).unwrap();
+                prepared.set_kernel_from(&kernel).unwrap();
+                let got = prepared.apply::<f32, f32>(&from).unwrap().download().unwrap();
+                let want = ready(&new).apply::<f32, f32>(&from).unwrap().download().unwrap();
+                same_bits(&got, &want)
+                    .unwrap_or_else(|e| panic!("{filters} filters, {flip}, {algorithm}: {e}"));
+                assert_ne!(before, want);
+                let after = clone.apply::<f32, f32>(&from).unwrap().download().unwrap();
+                same_bits(&before, &after).unwrap();
+                let error = prepared.set_kernel_from(&from).unwrap_err();
+                assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");
+            }
+        }
+    }
+    let problem = Problem::new(&variants(1, true)[0], SHAPE, F32, F32).unwrap();
+    let mut separable = gpu.prepare(&problem, Algorithm::Separable).unwrap();
+    let kernel = GpuTensor::<f32>::zeros(&gpu, [7, 7, 1]).unwrap();
+    let error = separable.set_kernel_from(&kernel).unwrap_err();
+    assert!(matches!(error, Error::NotApplicable { .. }), "{error}");
+    let other: Gpu = pollster::block_on(Gpu::request(&channelwise::GpuOptions::new())).unwrap();
+    let mut flat = gpu.prepare(&problem, Algorithm::Flat).unwrap();
+    let foreign = GpuTensor::<f32>::zeros(&other, [7, 7, 1]).unwrap();
+    assert!(matches!(flat.set_kernel_from(&foreign), Err(Error::Buffer { .. })));
+}
