@@ -95,11 +95,13 @@ pub use engine::{
 pub use error::{Error, Result};
 #[doc(hidden)]
 pub use gpu::Fault;
+#[cfg(not(target_arch = "wasm32"))]
+pub use gpu::adapters;
 pub use gpu::{
     BufferRange, FrameStream, Gpu, GpuBackward, GpuChain, GpuGradients, GpuOptions,
     GpuPointwiseGradients, GpuPrepared, GpuTensor, GpuTexturePrepared, PlannedShader, Polling,
-    PoolStats, TextureOptions, Ticket, Tuning, adapters, recommended_features, recommended_limits,
-    required_features,
+    PoolStats, TextureOptions, Ticket, Tuning, adapters_async, recommended_features,
+    recommended_limits, required_features,
 };
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, GradientPlan, Plan};

@@ -5,7 +5,6 @@ use std::sync::Mutex;
 use channelwise::plan::Cuts;
 use channelwise::{Border, Conv2d, Cpu, Engine, Gpu, GpuOptions, Kernel};
 use ndarray::Array4;
-use pollster::block_on;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
@@ -66,7 +65,7 @@ fn memory_is_flat_over_a_hundred_thousand_calls() {
 #[test]
 fn memory_is_flat_over_ten_thousand_frames() {
     let _alone = ALONE.lock();
-    let gpu = match block_on(Gpu::request(&GpuOptions::new())) {
+    let gpu = match Gpu::request(&GpuOptions::new()) {
         Ok(gpu) => gpu,
         Err(error) => {
             let required = std::env::var("CHANNELWISE_REQUIRE_GPU").is_ok_and(|v| v == "1");

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use ndarray::{Array, ArrayRef};
 
-use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard, zeroed};
+use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard};
+use super::cpu_backward::{OnCpu, Wanted};
 use super::gradients::{Gradients, WeightGradients, weights_of};
 use super::{Backend, Engine, auto};
-use crate::cpu::{CpuCorrelation, CpuReady};
 use crate::gpu::Wait;
-use crate::plan::{self, EngineTimes, GradientPlan, Launch, Machine, Plan};
+use crate::plan::{self, EngineTimes, GradientPlan};
 use crate::problem::WeightSums;
-use crate::{Conv2d, Cpu, Element, ElementType, GpuBackward, Problem, Result, Shape};
+use crate::{Conv2d, Element, ElementType, GpuBackward, Problem, Result, Shape};
 
 /// A convolution whose gradients were checked, planned and compiled for an engine and inputs `T` of one
 /// shape.
@@ -57,25 +57,6 @@ pub struct Backward<T> {
 enum Ready {
     Cpu(Box<OnCpu>),
     Gpu(Box<GpuBackward>),
-}
-
-#[derive(Clone, Debug)]
-struct OnCpu {
-    cpu: Cpu,
-    problem: Problem,
-    sums: Problem,
-    back: Problem,
-    plan: GradientPlan,
-    /// Of the sums, where they are needed, and of the gradient of the input.
-    ready: (Option<CpuReady>, CpuReady),
-    correlation: Option<CpuCorrelation>,
-}
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wanted {
-    input: bool,
-    weights: bool,
 }
 
 impl Engine {
@@ -257,6 +238,21 @@ impl<T: Element> Backward<T> {
         weights_of(self.problem(), pollster::block_on(made)?)
     }
 
+    /// [`Backward::run_into`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_into_async<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+        input_gradient: &mut ArrayRef<f32, D>,
+    ) -> Result<WeightGradients> {
+        let wanted = Wanted { input: true, weights: true };
+        let made = self.into(input, output_gradient, wanted, input_gradient, Wait::Elsewhere);
+        weights_of(self.problem(), made.await?)
+    }
+
     /// [`Backward::input`], written into an array that is there.
     ///
     /// # Errors
@@ -291,6 +287,21 @@ impl<T: Element> Backward<T> {
             // It was made a line above.
             None => Ok(()),
         }
+    }
+
+    /// [`Backward::input_into`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn input_into_async<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output_gradient: &ArrayRef<f32, D>,
+        input_gradient: &mut ArrayRef<f32, D>,
+    ) -> Result<()> {
+        let wanted = Wanted { input: true, weights: false };
+        let made = self.into(input, output_gradient, wanted, input_gradient, Wait::Elsewhere);
+        made.await.map(drop)
     }
 
     /// The convolution, of f32 outputs.
@@ -408,78 +419,5 @@ impl<T> fmt::Display for Backward<T> {
             Some(times) => write!(f, "all gradients, from host to host:\n{times}"),
             None => Ok(()),
         }
-    }
-}
-
-impl OnCpu {
-    fn new(cpu: &Cpu, problem: Problem) -> Result<Self> {
-        let plan = plan::gradient(&problem, &Machine::Cpu(cpu.limits()))?;
-        let sums = problem.sums()?;
-        let back = sums.back()?;
-        Ok(Self::planned(cpu, problem, sums, back, plan))
-    }
-
-    fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
-        let problem = self.problem.reweighed(conv)?;
-        let sums = problem.sums()?;
-        let back = sums.back()?;
-        let plan = self.plan.reweighed(&sums, &back)?;
-        *self = Self::planned(&self.cpu, problem, sums, back, plan);
-        Ok(())
-    }
-
-    fn planned(
-        cpu: &Cpu,
-        problem: Problem,
-        sums: Problem,
-        back: Problem,
-        plan: GradientPlan,
-    ) -> Self {
-        let ready = |problem: &Problem, plan: &Plan| match plan.launch() {
-            Launch::Cpu(launch) => CpuReady::new(problem, launch),
-            Launch::Gpu(_) => CpuReady::Direct,
-        };
-        let ready = (plan.sums().map(|plan| ready(&sums, plan)), ready(&back, plan.input()));
-        let correlation = CpuCorrelation::new(plan.kernel());
-        Self { cpu: cpu.clone(), problem, sums, back, plan, ready, correlation }
-    }
-
-    fn compute(
-        &self,
-        src: &[u8],
-        outputs: &[f32],
-        wanted: Wanted,
-        to: &mut [f32],
-    ) -> Result<WeightSums> {
-        let Self { cpu, problem, sums, back, plan, ready, correlation } = self;
-        let conv = problem.conv();
-        let mut made = WeightSums::default();
-        let mut held = Vec::new();
-        let delta = match (plan.sums().map(Plan::launch), &ready.0) {
-            (Some(Launch::Cpu(launch)), Some(ready)) => {
-                held = zeroed("the sums before the activation", sums.output_len())?;
-                cpu.run(sums, launch, ready, src, bytemuck::cast_slice_mut(&mut held));
-                let pointwise = conv.pointwise.as_ref();
-                let g = sums.geometry();
-                made.pointwise = cpu.slope(g, conv.activation, pointwise, &mut held, outputs);
-                &held[..]
-            }
-            _ => outputs,
-        };
-        if let (true, Some(correlation)) = (wanted.weights, correlation) {
-            let all = cpu.correlate(sums, correlation, src, delta);
-            let filters = sums.weights().filters;
-            let taps = sums.weights().taps.len() / filters;
-            let given = |tap: usize| if conv.flip { taps - 1 - tap } else { tap };
-            let places = (0..taps).flat_map(|tap| (0..filters).map(move |f| (tap, f)));
-            made.kernel = places.map(|(tap, f)| all[f * taps + given(tap)] as f32).collect();
-            made.bias = all[filters * taps..].iter().map(|sum| *sum as f32).collect();
-        }
-        if let (true, Launch::Cpu(launch)) = (wanted.input, plan.input().launch()) {
-            let to = bytemuck::cast_slice_mut(to);
-            cpu.run(back, launch, &ready.1, bytemuck::cast_slice(delta), to);
-        }
-        drop(held);
-        Ok(made)
     }
 }

@@ -4,6 +4,7 @@ mod arrays;
 mod auto;
 mod backward;
 mod chain;
+mod cpu_backward;
 mod gradients;
 mod prepared;
 mod tensors;
@@ -86,7 +87,15 @@ impl Engine {
     /// [`Error::NoAdapter`](crate::Error::NoAdapter) where there is none, [`Error::Device`](crate::Error::Device) where it gives no device.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn gpu() -> Result<Self> {
-        pollster::block_on(Gpu::request(&crate::GpuOptions::new())).map(Self::from)
+        Gpu::request(&crate::GpuOptions::new()).map(Self::from)
+    }
+
+    /// [`Engine::gpu`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn gpu_async() -> Result<Self> {
+        Gpu::request_async(&crate::GpuOptions::new()).await.map(Self::from)
     }
 
     /// The same engine with `algorithm` forced. Results stay within the stated bound; what the

@@ -6,8 +6,10 @@ use std::time::Duration;
 use wgpu::{Buffer, BufferUsages, CommandEncoder, ComputePassTimestampWrites, MapMode};
 
 use super::Gpu;
+use super::copies::{copy_in, copy_out};
 use super::device::{Clock, Context, Stamps, Ticket, Wait, describe};
 use super::executor::Executor;
+use crate::plan::job::Piece;
 use crate::plan::{AdapterClass, DeviceCosts, GpuLimits};
 use crate::{Error, Result};
 
@@ -56,15 +58,24 @@ impl Gpu {
     ///
     /// ```no_run
     /// use channelwise::{Cpu, Engine, Gpu};
-    /// # async fn example(gpu: &Gpu) -> channelwise::Result<()> {
+    /// # fn example(gpu: &Gpu) -> channelwise::Result<()> {
     /// // An engine that chooses between the CPU and a device of the app's.
-    /// let engine = Engine::choosing(Cpu::new(), gpu.with_measured_costs().await?);
+    /// let engine = Engine::choosing(Cpu::new(), gpu.with_measured_costs()?);
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
     /// [`Error::DeviceLost`] and what else the device says; [`Error::TuningFile`].
-    pub async fn with_measured_costs(&self) -> Result<Self> {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn with_measured_costs(&self) -> Result<Self> {
+        pollster::block_on(self.with_measured_costs_async())
+    }
+
+    /// [`Gpu::with_measured_costs`] for those who await; it blocks while it measures.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn with_measured_costs_async(&self) -> Result<Self> {
         if !Clock::TELLS {
             return Ok(self.clone());
         }
@@ -194,9 +205,9 @@ impl<'a> Meter<'a> {
         // The first touches pages.
         for run in 0..2 {
             let mut clock = Clock::start();
-            let view = self.upload.get_mapped_range_mut(..);
-            let mut view = view.map_err(|error| self.context().lost(&error.to_string()))?;
-            view.slice(..).copy_from_slice(&host);
+            let all = Piece { from: 0, to: 0, len: host.len() };
+            let written = copy_in(&self.upload, staged, vec![all], &host);
+            written.map_err(|error| self.context().lost(&error.to_string()))?;
             if run > 0 {
                 best = best.min(clock.lap());
             }
@@ -218,7 +229,7 @@ impl<'a> Meter<'a> {
                 let mut clock = Clock::start();
                 let view = download.get_mapped_range(..);
                 let view = view.map_err(|error| self.context().lost(&error.to_string()))?;
-                host.copy_from_slice(&view);
+                copy_out(&mut host, vec![Piece { from: 0, to: 0, len: view.len() }], &view);
                 if run > 0 {
                     best = best.min(clock.lap());
                 }

@@ -93,6 +93,20 @@ impl Gpu {
         let problem = Problem::new(conv, input.shape(), T::TYPE, ElementType::F32)?;
         self.prepare_backward(&problem)?.apply(input, output_gradient)
     }
+
+    /// [`Gpu::backward`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn backward_async<T: Element>(
+        &self,
+        conv: &Conv2d,
+        input: &GpuTensor<T>,
+        output_gradient: &GpuTensor<f32>,
+    ) -> Result<GpuGradients> {
+        let problem = Problem::new(conv, input.shape(), T::TYPE, ElementType::F32)?;
+        self.prepare_backward_async(&problem).await?.apply(input, output_gradient)
+    }
 }
 
 impl Gpu {

@@ -9,13 +9,16 @@ use super::prepared::GpuPrepared;
 use super::range::BufferRange;
 use super::ready::ends;
 use super::staging::{Flight, Slot};
-use crate::Result;
-use crate::plan::Band;
 use crate::plan::job::{self, Placement};
+use crate::plan::{Band, GpuLaunch, smaller};
+use crate::{Error, Result};
 
 /// Bands in flight: one is written while another is computed and a third is read. Twin of that in
 /// `plan/transfer.rs`.
 const IN_FLIGHT: usize = 3;
+
+/// How often the bytes of a band are halved, one try after the other, where memory is short.
+const SMALLER: [u32; 3] = [2, 4, 8];
 
 /// The largest sum of a slot's buffers, in bytes, that is kept with the problem.
 const KEPT_BYTES: u64 = 4 << 20;
@@ -38,7 +41,7 @@ pub(crate) struct Parts {
 
 impl GpuPrepared {
     /// Computes from host memory into host memory; both hold whole tensors. `measured`: with the
-    /// device's own time, where it can tell.
+    /// device's own time, where it can tell. Where the device's memory is short, in smaller bands.
     pub(crate) async fn run(
         &self,
         src: &[u8],
@@ -46,34 +49,62 @@ impl GpuPrepared {
         wait: Wait,
         measured: bool,
     ) -> Result<Parts> {
+        let planned = self.ready().launch()?;
+        let mut short = match self.run_bands(planned, src, dst, wait, measured).await {
+            Err(error @ Error::OutOfMemory { place: "device", .. }) => error,
+            other => return other,
+        };
+        for halvings in SMALLER {
+            // What is kept for calls to come is worth less than this one.
+            self.executor().context.trim();
+            let launch = smaller(&self.ready().problem, planned, &self.ready().limits, halvings);
+            let Ok(launch) = launch else { break };
+            short = match self.run_bands(&launch, src, dst, wait, measured).await {
+                Err(error @ Error::OutOfMemory { place: "device", .. }) => error,
+                other => return other,
+            };
+        }
+        Err(short)
+    }
+
+    async fn run_bands(
+        &self,
+        launch: &GpuLaunch,
+        src: &[u8],
+        dst: &mut [u8],
+        wait: Wait,
+        measured: bool,
+    ) -> Result<Parts> {
         let mut parts = Parts::default();
         let mut pending: VecDeque<Pending<'_>> = VecDeque::with_capacity(IN_FLIGHT);
-        for band in &self.ready().launch()?.bands {
+        for band in &launch.bands {
             if pending.len() == IN_FLIGHT
                 && let Some(oldest) = pending.pop_front()
             {
-                self.finish(oldest, dst, wait, &mut parts).await?;
+                self.finish(launch, oldest, dst, wait, &mut parts).await?;
             }
-            pending.push_back(self.start(band, src, &mut parts, measured).await?);
+            pending.push_back(self.start(launch, band, src, &mut parts, measured).await?);
         }
         for oldest in pending {
-            self.finish(oldest, dst, wait, &mut parts).await?;
+            self.finish(launch, oldest, dst, wait, &mut parts).await?;
         }
         Ok(parts)
     }
 
     async fn start<'a>(
         &'a self,
+        launch: &GpuLaunch,
         band: &'a Band,
         src: &[u8],
         parts: &mut Parts,
         measured: bool,
     ) -> Result<Pending<'a>> {
         let (ready, executor) = (self.ready(), self.executor());
-        let launch = ready.launch()?;
         let mut clock = Clock::start();
         let place = job::own_placement(&ready.problem, launch, band);
-        let slot = match self.slots().take() {
+        // Those that are kept are of the one band that was planned.
+        let kept = if launch.bands.len() == 1 { self.slots().take() } else { None };
+        let slot = match kept {
             Some(slot) => slot,
             None => {
                 let (from, to) = job::own_sizes(&ready.problem, band, &place);
@@ -98,6 +129,7 @@ impl GpuPrepared {
 
     async fn finish(
         &self,
+        launch: &GpuLaunch,
         pending: Pending<'_>,
         dst: &mut [u8],
         wait: Wait,
@@ -113,7 +145,7 @@ impl GpuPrepared {
         if let Some(time) = time {
             parts.gpu = Some(parts.gpu.unwrap_or_default() + time);
         }
-        let small = slot.bytes() <= KEPT_BYTES && ready.launch()?.bands.len() == 1;
+        let small = slot.bytes() <= KEPT_BYTES && launch.bands.len() == 1;
         if let Some(slot) = if small { self.slots().give(slot) } else { Some(slot) } {
             slot.give(context);
         }

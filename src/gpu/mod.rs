@@ -42,10 +42,12 @@ use crate::lru::Lru;
 use crate::plan::{AdapterClass, Cuts, DeviceCosts, GpuLimits};
 use crate::{Error, Result};
 pub use chain::GpuChain;
+#[cfg(not(target_arch = "wasm32"))]
+pub use device::adapters;
 pub(crate) use device::{Clock, Wait, describe};
 use device::{Context, Loss};
 pub use device::{
-    Fault, GpuOptions, Polling, PoolStats, Tuning, adapters, recommended_features,
+    Fault, GpuOptions, Polling, PoolStats, Tuning, adapters_async, recommended_features,
     recommended_limits, required_features,
 };
 use executor::Executor;
@@ -68,8 +70,8 @@ const REMEMBERED: usize = 16;
 ///
 /// ```no_run
 /// use channelwise::{Gpu, GpuOptions};
-/// # async fn example() -> channelwise::Result<()> {
-/// let gpu = Gpu::request(&GpuOptions::new()).await?;
+/// # fn example() -> channelwise::Result<()> {
+/// let gpu = Gpu::request(&GpuOptions::new())?;
 /// println!("{gpu}");
 /// # Ok(()) }
 /// ```
@@ -84,13 +86,22 @@ pub struct Gpu {
 
 impl Gpu {
     /// Makes a device of its own on the adapter that `options` and the environment ask for, with
-    /// all limits the adapter has.
+    /// all limits the adapter has. Not in browsers; see [`Gpu::request_async`].
     ///
     /// # Errors
     /// [`Error::NoAdapter`] where none answers, [`Error::Device`] where it gives no device,
     /// [`Error::TuningFile`] where the file of [`Tuning::MeasuredIn`] cannot be read, [`Error::Argument`]
     /// for a [`GpuOptions::pipeline_cache`].
-    pub async fn request(options: &GpuOptions) -> Result<Self> {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn request(options: &GpuOptions) -> Result<Self> {
+        pollster::block_on(Self::request_async(options))
+    }
+
+    /// [`Gpu::request`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn request_async(options: &GpuOptions) -> Result<Self> {
         Self::on_adapter(device::adapter(options).await?, options).await
     }
 
@@ -99,7 +110,7 @@ impl Gpu {
     pub(crate) async fn request_to_choose(options: &GpuOptions) -> Result<Self> {
         let made = Self::on_adapter(device::known_adapter(options).await?, options).await;
         let gpu = made.inspect_err(|_| device::forget_adapter(options))?;
-        if options.measures_costs() { gpu.with_measured_costs().await } else { Ok(gpu) }
+        if options.measures_costs() { gpu.with_measured_costs_async().await } else { Ok(gpu) }
     }
 
     async fn on_adapter(adapter: wgpu::Adapter, options: &GpuOptions) -> Result<Self> {

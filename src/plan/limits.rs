@@ -83,13 +83,13 @@ pub struct GpuLimits {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DeviceCosts {
-    /// Rate at which a thread of the host copies into memory that the device fetches from.
+    /// Rate at which the host copies into memory that the device fetches from.
     pub write: u64,
     /// Rate at which the device fetches it.
     pub upload: u64,
     /// Rate at which the device hands results over.
     pub download: u64,
-    /// Rate at which a thread of the host copies them from there.
+    /// Rate at which the host copies them from there.
     pub read: u64,
     /// Rate of the device's own memory, what is read and what is written counted.
     pub memory: u64,

@@ -47,6 +47,7 @@ pub use limits::{AdapterClass, CpuLimits, DeviceCosts, GpuLimits, Machine, Resid
 pub use offer::Accuracy;
 use offer::Offer;
 pub(crate) use pass::Pass;
+pub(crate) use split::smaller;
 
 use crate::{Error, Problem, Result};
 

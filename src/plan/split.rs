@@ -1,9 +1,33 @@
 //! The bands of a launch: how large each may be where its data lies.
 
 use super::bands::{Band, Budget, cut};
+use super::cuts::Cuts;
 use super::launch::{GpuLaunch, Scheme};
 use super::limits::{GpuLimits, Residence};
 use crate::{Problem, Result};
+
+/// The same launch for data on the host, in bands of a part of the bytes that it has now: so many times halved.
+///
+/// # Errors
+/// Where not even one output pixel fits.
+pub(crate) fn smaller(
+    problem: &Problem,
+    launch: &GpuLaunch,
+    limits: &GpuLimits,
+    halvings: u32,
+) -> Result<GpuLaunch> {
+    let now = launch.bands.iter().map(|band| {
+        let place = (band.source_columns.len * band.source_rows.len)
+            .max(band.rows.len() * band.columns.len());
+        let g = problem.geometry();
+        let scalars = band.images.len() * place * g.pixel().max(g.out_row() / g.out_width);
+        (4 * scalars) as u64
+    });
+    let least = now.max().unwrap_or(0).max(limits.usual_host_range()) >> halvings;
+    let cuts = Cuts { band_bytes: Some(least), ..limits.cuts };
+    let bands = bands_of(problem, &GpuLimits { cuts, ..*limits }, Residence::Host, launch)?;
+    Ok(GpuLaunch { bands, ..launch.clone() })
+}
 
 /// The bands of a launch.
 pub(super) fn bands_of(

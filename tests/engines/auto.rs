@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use channelwise::plan::{AdapterClass, DeviceCosts};
 use channelwise::{Algorithm, Conv2d, Cpu, Engine, Error, Gpu, GpuOptions, Kernel, Tuning, wgpu};
 use ndarray::Array4;
-use pollster::block_on;
 
 use crate::common::{Rng, engines, say};
 
@@ -26,7 +25,7 @@ fn kernel(side: usize, filters: usize) -> Kernel {
 /// Whether there is an adapter; `common` says so, and refuses where one is required.
 fn gpu(options: &GpuOptions) -> Option<Gpu> {
     let any = engines().iter().any(|backend| backend.kind.is_gpu());
-    any.then(|| block_on(Gpu::request(options)).unwrap())
+    any.then(|| Gpu::request(options).unwrap())
 }
 
 /// As if a device of its class did everything at once.
@@ -197,7 +196,7 @@ fn copies_are_measured_once() {
     let Some(gpu) = gpu(&GpuOptions::new()) else { return };
     let timed = |gpu: &Gpu| {
         let start = Instant::now();
-        let costs = block_on(gpu.with_measured_costs()).unwrap().limits().costs.unwrap();
+        let costs = gpu.with_measured_costs().unwrap().limits().costs.unwrap();
         (costs, start.elapsed())
     };
     let (costs, first) = timed(&gpu);
@@ -215,7 +214,7 @@ fn copies_are_measured_once() {
         assert!(measured || shared && fetched, "{costs:?}");
     }
     assert!((100..1_000_000_000).contains(&latency), "{costs:?}");
-    let again = block_on(Gpu::request(&GpuOptions::new())).unwrap();
+    let again = Gpu::request(&GpuOptions::new()).unwrap();
     assert_eq!(again.limits().costs, gpu.limits().costs, "a request measures nothing");
     let (same, second) = timed(&again);
     assert_eq!(same, costs);
@@ -229,7 +228,7 @@ fn copies_are_measured_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tuning");
     let options = GpuOptions::new().tuning(Tuning::MeasuredIn(path.clone()));
-    let tuned = || block_on(Gpu::request(&options)).unwrap();
+    let tuned = || Gpu::request(&options).unwrap();
     assert_eq!(timed(&tuned()).0, costs);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.lines().count() == 1 && text.contains("\tcosts\twrite="), "{text}");

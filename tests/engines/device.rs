@@ -9,7 +9,6 @@ use channelwise::{
     reference,
 };
 use ndarray::{Array3, Array4};
-use pollster::block_on;
 
 /// A device with these limits, or `None` where there is no adapter.
 fn gpu_with(limits: Option<wgpu::Limits>) -> Option<Gpu> {
@@ -18,7 +17,7 @@ fn gpu_with(limits: Option<wgpu::Limits>) -> Option<Gpu> {
         if let Some(limits) = limits {
             options = options.limits(limits);
         }
-        block_on(Gpu::request(&options)).unwrap()
+        Gpu::request(&options).unwrap()
     })
 }
 
@@ -500,7 +499,7 @@ fn a_device_below_what_is_needed_is_refused() {
         max_storage_buffers_per_shader_stage: 2,
         ..wgpu::Limits::downlevel_defaults()
     };
-    let error = block_on(Gpu::request(&GpuOptions::new().limits(limits))).unwrap_err();
+    let error = Gpu::request(&GpuOptions::new().limits(limits)).unwrap_err();
     assert!(matches!(error, Error::Device { .. }), "{error}");
     assert!(
         error.to_string().contains("max_storage_buffers_per_shader_stage is 2, at least 3"),
@@ -535,14 +534,14 @@ fn a_lost_device_is_an_error_and_a_new_one_works() {
 
 #[test]
 fn no_adapter_is_an_error_that_says_what_is_there() {
-    let error = block_on(Gpu::request(&GpuOptions::new().name("no such adapter"))).unwrap_err();
+    let error = Gpu::request(&GpuOptions::new().name("no such adapter")).unwrap_err();
     let Error::NoAdapter { wanted, found } = &error else { panic!("{error:?}") };
     assert!(wanted.contains("no such adapter"), "{error}");
-    for info in block_on(adapters()) {
+    for info in adapters() {
         assert!(found.contains(&info.name), "{error}");
     }
     let nowhere = GpuOptions::new().backends(wgpu::Backends::empty());
-    assert!(matches!(block_on(Gpu::request(&nowhere)), Err(Error::NoAdapter { .. })));
+    assert!(matches!(Gpu::request(&nowhere), Err(Error::NoAdapter { .. })));
 }
 
 /// What is made for a pair of buffers is made once; other pairs push it out, and it can be let go.
@@ -627,7 +626,7 @@ fn measured_algorithms_are_remembered() {
     let path = folder.path().join("tuning");
     let engine = |tuning| {
         let options = GpuOptions::new().tuning(tuning);
-        Engine::from(block_on(Gpu::request(&options)).unwrap())
+        Engine::from(Gpu::request(&options).unwrap())
     };
     let shape = [1, 300, 400, 3];
     let conv = Conv2d::new(Kernel::gaussian(21, 4.0).unwrap());
@@ -670,6 +669,6 @@ fn measured_algorithms_are_remembered() {
     assert!(plan.candidates().iter().all(|c| c.measured.is_none()), "{plan}");
     // A folder is no file.
     let options = GpuOptions::new().tuning(Tuning::MeasuredIn(folder.path().into()));
-    let refused = block_on(Gpu::request(&options)).unwrap_err();
+    let refused = Gpu::request(&options).unwrap_err();
     assert!(matches!(refused, Error::TuningFile { .. }), "{refused}");
 }

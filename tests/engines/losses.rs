@@ -25,7 +25,7 @@ const HANGS: Duration = Duration::from_secs(60);
 /// A device of its own, in the hands of whoever has these options.
 fn own(options: &GpuOptions) -> Option<Gpu> {
     gpu()?;
-    Some(block_on(Gpu::request(options)).unwrap())
+    Some(Gpu::request(options).unwrap())
 }
 
 fn conv() -> Conv2d {
@@ -117,6 +117,12 @@ const WAITS: &[Waits] = &[
         block_on(backward(gpu)?.input_async(&x(), &x())).map(drop)
     }),
     ("backward: run_into", true, |gpu| backward(gpu)?.run_into(&x(), &x(), &mut x()).map(drop)),
+    ("backward: run_into_async", true, |gpu| {
+        block_on(backward(gpu)?.run_into_async(&x(), &x(), &mut x())).map(drop)
+    }),
+    ("backward: input_into_async", true, |gpu| {
+        block_on(backward(gpu)?.input_into_async(&x(), &x(), &mut x()))
+    }),
     ("backward: input_into", true, |gpu| backward(gpu)?.input_into(&x(), &x(), &mut x())),
     ("ticket", false, |gpu| gpu.ticket()?.wait()),
     ("ticket, awaited", false, |gpu| block_on(std::future::IntoFuture::into_future(gpu.ticket()?))),
@@ -371,5 +377,42 @@ fn work_is_cut_into_submissions() {
         assert_eq!(whole.3, parts.3, "{algorithm}: a gradient");
         let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * a.abs().max(1.0);
         assert!(whole.4.iter().zip(&parts.4).all(near), "{algorithm}: a kernel's gradient");
+    }
+}
+
+/// Where a device has no room for the bands that were planned, smaller ones do; and where it has none at all,
+/// that is an error that says so.
+#[test]
+fn short_memory_makes_smaller_bands() {
+    let Some(gpu) = own(&GpuOptions::new()) else { return };
+    let shape = [1, 300, 400, 3];
+    let x = Array4::from_shape_fn(shape, |(_, r, q, c)| ((r * 7 + q * 3 + c) % 23) as f32);
+    let conv = Conv2d::new(Kernel::gaussian(9, 2.0).unwrap()).border(channelwise::Border::Reflect);
+    for algorithm in [Algorithm::Flat, Algorithm::Direct, Algorithm::Separable, Algorithm::Fft] {
+        for staged in [false, true] {
+            let gpu = gpu.with_cuts(Cuts { staged, ..Cuts::NONE });
+            let engine = engine(&gpu).with_algorithm(algorithm);
+            let want = engine.run(&conv, &x).unwrap();
+            let before = gpu.submissions();
+            gpu.trim();
+            gpu.fail_waits(Some(Fault::NoRoom(400_000)));
+            let got = engine.run(&conv, &x);
+            gpu.fail_waits(None);
+            let got = got.unwrap_or_else(|error| panic!("{algorithm}, {staged}: {error}"));
+            assert!(gpu.submissions() > before + 4, "{algorithm}");
+            let near = |(a, b): (&f32, &f32)| match algorithm {
+                // Tiles begin where bands do.
+                Algorithm::Fft => (a - b).abs() < 1e-4,
+                _ => a == b,
+            };
+            assert!(got.iter().zip(&want).all(near), "{algorithm}, {staged}");
+
+            gpu.trim();
+            gpu.fail_waits(Some(Fault::NoRoom(100)));
+            let error = engine.run(&conv, &x).unwrap_err();
+            gpu.fail_waits(None);
+            assert!(matches!(error, Error::OutOfMemory { place: "device", .. }), "{error}");
+            assert_eq!(engine.run(&conv, &x).unwrap(), want, "{algorithm}: afterwards");
+        }
     }
 }

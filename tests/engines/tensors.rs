@@ -409,7 +409,7 @@ fn a_pipeline_cache_is_used_where_there_can_be_one() {
     // Without the feature it is left out.
     assert_eq!(run(&on(without(), Some(filled.clone()))), want);
     let options = GpuOptions::new().pipeline_cache(Some(filled));
-    let error = block_on(Gpu::request(&options)).unwrap_err();
+    let error = Gpu::request(&options).unwrap_err();
     assert!(matches!(error, Error::Argument { argument: "pipeline cache", .. }), "{error}");
 }
 
@@ -505,7 +505,7 @@ fn work_goes_into_an_open_pass() {
 /// Outputs come from the pool, and never from a buffer that somebody else may hold.
 #[test]
 fn outputs_are_used_again_unless_they_were_shown() {
-    let gpu = block_on(Gpu::request(&GpuOptions::new()));
+    let gpu = Gpu::request(&GpuOptions::new());
     let Ok(gpu) = gpu else {
         assert!(self::gpu().is_none());
         return;

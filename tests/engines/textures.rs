@@ -505,7 +505,7 @@ fn textures_that_cannot_serve_are_refused() {
         max_storage_textures_per_shader_stage: 0,
         ..wgpu::Limits::downlevel_defaults()
     };
-    let bare = block_on(Gpu::request(&GpuOptions::new().limits(limits))).unwrap();
+    let bare = Gpu::request(&GpuOptions::new().limits(limits)).unwrap();
     let error = bare.prepare_texture(&conv, size, &rgba).unwrap_err();
     assert!(error.to_string().contains("max_storage_textures_per_shader_stage is 0"), "{error}");
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());

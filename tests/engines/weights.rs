@@ -196,7 +196,7 @@ fn kernels_come_from_the_device() {
     let kernel = GpuTensor::<f32>::zeros(&gpu, [7, 7, 1]).unwrap();
     let error = separable.set_kernel_from(&kernel).unwrap_err();
     assert!(matches!(error, Error::NotApplicable { .. }), "{error}");
-    let other: Gpu = pollster::block_on(Gpu::request(&channelwise::GpuOptions::new())).unwrap();
+    let other: Gpu = Gpu::request(&channelwise::GpuOptions::new()).unwrap();
     let mut flat = gpu.prepare(&problem, Algorithm::Flat).unwrap();
     let foreign = GpuTensor::<f32>::zeros(&other, [7, 7, 1]).unwrap();
     assert!(matches!(flat.set_kernel_from(&foreign), Err(Error::Buffer { .. })));

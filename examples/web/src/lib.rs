@@ -68,7 +68,7 @@ impl Lane {
     /// # Errors
     /// Why it does not.
     pub async fn gpu() -> Result<Self, JsError> {
-        Ok(Self(Gpu::request(&GpuOptions::new()).await?.into()))
+        Ok(Self(Gpu::request_async(&GpuOptions::new()).await?.into()))
     }
 
     /// What it is, for people.

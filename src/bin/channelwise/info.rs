@@ -27,7 +27,7 @@ fn text() -> String {
     line(format!("  threads     {}", cpu.limits().threads));
 
     line("\nAdapters".into());
-    let adapters = pollster::block_on(channelwise::adapters());
+    let adapters = channelwise::adapters();
     if adapters.is_empty() {
         line("  none".into());
     }

@@ -6,8 +6,16 @@ use super::options::GpuOptions;
 use crate::plan::AdapterClass;
 use crate::{Error, Result};
 
-/// Every adapter that can run our shaders, with the options of the environment.
-pub async fn adapters() -> Vec<AdapterInfo> {
+/// Every adapter that can run our shaders, with the options of the environment. Not in browsers; see
+/// [`adapters_async`].
+#[cfg(not(target_arch = "wasm32"))]
+#[must_use]
+pub fn adapters() -> Vec<AdapterInfo> {
+    pollster::block_on(adapters_async())
+}
+
+/// [`adapters`] without blocking.
+pub async fn adapters_async() -> Vec<AdapterInfo> {
     let options = GpuOptions::new().or_env();
     let all = list(&options).await;
     all.iter().map(Adapter::get_info).collect()

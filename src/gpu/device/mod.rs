@@ -24,7 +24,9 @@ use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
 
 use crate::{Error, Result};
 pub(super) use adapter::adapter;
+#[cfg(not(target_arch = "wasm32"))]
 pub use adapter::adapters;
+pub use adapter::adapters_async;
 pub(crate) use adapter::describe;
 pub(super) use known::{adapter as known_adapter, forget as forget_adapter};
 pub(super) use limits::limits;
@@ -149,6 +151,7 @@ impl Context {
         if let Some(buffer) = self.pool.take(size, usage) {
             return Ok(buffer);
         }
+        self.has_room(what, size)?;
         let made = self.buffer(what, size, usage).done().await;
         let made = made.map_err(|error| with_size(error, size))?;
         self.pool.count_made();
@@ -168,7 +171,20 @@ impl Context {
     /// A new buffer, where nothing can be awaited.
     pub fn create(&self, what: &'static str, size: u64, usage: BufferUsages) -> Result<Buffer> {
         let size = whole(size);
+        self.has_room(what, size)?;
         self.buffer(what, size, usage).now().map_err(|error| with_size(error, size))
+    }
+
+    /// Refuses what a fault on purpose says there is no room for.
+    fn has_room(&self, what: &'static str, bytes: u64) -> Result<()> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(Fault::NoRoom(most)) = self.poller.faults.get()
+            && bytes > most
+        {
+            return Err(Error::OutOfMemory { place: "device", what, bytes });
+        }
+        let _ = (what, bytes);
+        Ok(())
     }
 
     fn buffer(&self, what: &'static str, size: u64, usage: BufferUsages) -> Checked<Buffer> {

@@ -124,9 +124,9 @@ impl GpuOptions {
     ///
     /// ```no_run
     /// use channelwise::{Gpu, GpuOptions, Tuning};
-    /// # async fn example() -> channelwise::Result<()> {
+    /// # fn example() -> channelwise::Result<()> {
     /// let options = GpuOptions::new().tuning(Tuning::MeasuredIn("channelwise.tuning".into()));
-    /// let gpu = Gpu::request(&options).await?;
+    /// let gpu = Gpu::request(&options)?;
     /// # Ok(()) }
     /// ```
     #[must_use]
@@ -161,8 +161,8 @@ impl GpuOptions {
     /// ```no_run
     /// use std::time::Duration;
     /// use channelwise::{Gpu, GpuOptions};
-    /// # async fn example() -> channelwise::Result<()> {
-    /// let gpu = Gpu::request(&GpuOptions::new().timeout(Duration::from_secs(5))).await?;
+    /// # fn example() -> channelwise::Result<()> {
+    /// let gpu = Gpu::request(&GpuOptions::new().timeout(Duration::from_secs(5)))?;
     /// # Ok(()) }
     /// ```
     #[must_use]

@@ -58,6 +58,8 @@ pub enum Fault {
     TimedOut,
     /// The device says that it is done and did not do the work.
     Stale,
+    /// Not at a wait: no buffer of more than so many bytes can be had.
+    NoRoom(u64),
 }
 
 /// The fault of the polls to come, if any: for tests.

@@ -203,7 +203,7 @@ pub(crate) fn small_gpu() -> Option<Gpu> {
 
 fn gpu_of(options: &GpuOptions) -> Option<Gpu> {
     let there = engines().iter().any(|backend| backend.kind.is_gpu());
-    there.then(|| pollster::block_on(Gpu::request(options)).unwrap())
+    there.then(|| Gpu::request(options).unwrap())
 }
 
 /// The engines whose code differs: the best CPU level on two threads, and the GPU's.
