@@ -277,11 +277,26 @@ impl Gpu {
     /// Refuses a tensor that lies elsewhere. Devices themselves cannot be told apart: those of two
     /// instances may have equal handles, and wgpu panics where they are mixed.
     fn same_device<T>(&self, which: &'static str, tensor: &GpuTensor<T>) -> Result<()> {
-        if Arc::ptr_eq(&self.executor, &tensor.gpu().executor) {
+        if self == tensor.gpu() {
             return Ok(());
         }
         let reason = "it was made with another `Gpu`, and this is no clone of that";
         Err(Error::Buffer { which, reason: reason.into() })
+    }
+}
+
+/// Whether both are handles of one device, whatever they plan by.
+impl PartialEq for Gpu {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.executor, &other.executor)
+    }
+}
+
+impl Eq for Gpu {}
+
+impl AsRef<Device> for Gpu {
+    fn as_ref(&self) -> &Device {
+        self.device()
     }
 }
 

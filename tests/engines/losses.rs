@@ -268,11 +268,12 @@ fn an_app_can_present_while_we_wait() {
         assert!(result.unwrap().is_some());
         let mut held = app.join().unwrap();
         held.sort();
-        // Most get through within a slice; a few wait for a core that others have.
+        // Most get through within a slice, a millisecond and what it takes to be woken; some wait for a core
+        // that other tests have. A poll of the whole wait would hold all of them to its end.
         let (most, longest) = (held[held.len() * 9 / 10], held[held.len() - 1]);
-        assert!(waited > Duration::from_millis(100), "only {waited:?}");
-        assert!(most < Duration::from_millis(8), "{most:?} and {longest:?} of {waited:?}");
-        assert!(longest < waited / 2, "{longest:?} of {waited:?}");
+        let told = format!("blocking {blocking}: {most:?} and {longest:?} of {waited:?}");
+        assert!(waited > Duration::from_millis(100), "{told}");
+        assert!(held.len() > 10 && most < waited / 10 && longest < waited / 2, "{told}");
     }
 }
 
