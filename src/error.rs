@@ -140,7 +140,7 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
-    /// A file of weights cannot be read or written, or is not of its format.
+    /// A file of weights, or of compiled pipelines, cannot be read or written, or is not of its format.
     #[error("file {path}: {reason}")]
     File {
         /// Its path.

@@ -11,7 +11,7 @@ use wgpu::{BufferUsages, CommandEncoder, QuerySet, SubmissionIndex};
 
 use super::bound::{Bound, Compiled, Step, Table, record};
 use super::device::{Context, EndStamps};
-use super::program::Pipelines;
+use super::program::{Caches, Pipelines};
 use crate::plan::job::{Job, Program};
 use crate::{Error, Result};
 
@@ -26,9 +26,15 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    pub fn new(context: Context, cache: Option<wgpu::PipelineCache>) -> Result<Self> {
+    pub fn new(context: Context, caches: Caches) -> Result<Self> {
         let end = context.checked("making marks", || EndStamps::new(&context)).now()?;
-        Ok(Self { end, pipelines: Pipelines::new(cache), submissions: AtomicU64::new(0), context })
+        Ok(Self { end, pipelines: Pipelines::new(caches), submissions: AtomicU64::new(0), context })
+    }
+
+    /// Writes what was compiled to its folder.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn save(&self) -> Result<()> {
+        self.pipelines.caches().save()
     }
 
     /// Compiles programs, and uploads their weights; none where those of a program are empty.

@@ -54,6 +54,7 @@ use executor::Executor;
 pub use frames::FrameStream;
 pub use gradient::{GpuBackward, GpuGradients, GpuPointwiseGradients};
 pub use prepared::GpuPrepared;
+use program::Caches;
 pub use program::PlannedShader;
 pub use range::BufferRange;
 use ready::Ready;
@@ -126,7 +127,8 @@ impl Gpu {
             required_features: adapter.features()
                 & (wgpu::Features::TIMESTAMP_QUERY
                     | wgpu::Features::BGRA8UNORM_STORAGE
-                    | device::shared_memory(&info)),
+                    | device::shared_memory(&info)
+                    | options.wanted_folder_feature()),
             required_limits: options.wanted_limits().unwrap_or_else(|| adapter.limits()),
             ..Default::default()
         };
@@ -178,10 +180,15 @@ impl Gpu {
         }
         // Where a device does without, it has made none either.
         let caches = device.features().contains(wgpu::Features::PIPELINE_CACHE);
-        let cache = options.wanted_cache().filter(|_| caches);
+        let mut caches =
+            Caches { given: options.wanted_cache().filter(|_| caches), ..Caches::default() };
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(folder) = options.wanted_folder() {
+            caches.folder = program::Folder::open(folder, &info, &device)?;
+        }
         let context = Context::new(info, device, queue, loss, options);
         let gpu = Self {
-            executor: Arc::new(Executor::new(context, cache)?),
+            executor: Arc::new(Executor::new(context, caches)?),
             tuner: tuner.map(Arc::new),
             limits: Arc::new(limits),
             remembered: Arc::new(Lru::new(REMEMBERED)),
@@ -213,6 +220,16 @@ impl Gpu {
     #[must_use]
     pub fn submissions(&self) -> u64 {
         self.executor.submissions.load(Ordering::Relaxed)
+    }
+
+    /// Writes what was compiled so far to the folder of [`GpuOptions::cache_dir`], if there is one; so does the
+    /// last handle when it goes, which then tells nobody of a failure. Not in browsers.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be written.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn save_pipelines(&self) -> Result<()> {
+        self.executor.save()
     }
 
     /// The device.

@@ -213,6 +213,23 @@ impl Flight {
     }
 }
 
+/// Copies `bytes`, whole words, into a tensor, before anything that is submitted later.
+pub(super) fn upload(executor: &Executor, to: &BufferRange<'_>, bytes: &[u8]) -> Result<()> {
+    let (context, size) = (&executor.context, bytes.len() as u64);
+    let upload = context.mapped("making room for the upload", size)?;
+    let all = Piece { from: 0, to: 0, len: bytes.len() };
+    let written = copy_in(&upload, size, vec![all], bytes);
+    written.map_err(|error| context.lost(&error.to_string()))?;
+    upload.unmap();
+    let submitted = context.checked("uploading a tensor", || {
+        let mut encoder = executor.encoder("channelwise.upload");
+        encoder.copy_buffer_to_buffer(&upload, 0, to.buffer, to.offset, size);
+        executor.submit(encoder);
+        context.give_when_done(upload.clone());
+    });
+    submitted.now()
+}
+
 /// Has `read` take the first `size` bytes of a mapped buffer, behind which lies this mark if the submission
 /// that wrote it got to its end; then unmaps it.
 fn read_marked(

@@ -10,7 +10,7 @@ use wgpu::{Buffer, BufferUsages};
 use super::Gpu;
 use super::device::Wait;
 use super::range::BufferRange;
-use super::staging::read_back;
+use super::staging::{read_back, upload};
 use crate::{Element, ElementType, Error, Layout, Result, Shape};
 
 /// A tensor in a buffer of the device, its rows back to back: `[batch, height, width, channels]` or,
@@ -54,6 +54,9 @@ impl Drop for Room {
         }
     }
 }
+
+/// Bytes from which an upload takes a buffer of the pool; wgpu makes one for each it is left to.
+const STAGED: usize = 64 << 10;
 
 /// What a tensor of our own can do.
 const USAGE: BufferUsages =
@@ -159,9 +162,13 @@ impl<T: Element> GpuTensor<T> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         // wgpu copies whole words.
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
+        let large = words.len() >= STAGED;
+        if large {
+            upload(&self.gpu.executor, &self.own_range(), words)?;
+        }
         let queue = self.gpu.queue();
         let written = self.gpu.context().checked("uploading a tensor", || {
-            if !words.is_empty() {
+            if !large && !words.is_empty() {
                 queue.write_buffer(self.own_buffer(), self.offset, words);
             }
             if !rest.is_empty() {

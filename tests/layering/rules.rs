@@ -66,7 +66,7 @@ pub const ORDER: &[(&str, &str)] = &[
          chain frames texture gradient",
     ),
     ("gpu/device", "options adapter known limits loss memory wait poller requirements stamps"),
-    ("gpu/program", "files module texel pipelines planned"),
+    ("gpu/program", "files folder module texel pipelines planned"),
 ];
 
 pub const MOST_LINES: usize = 500;

@@ -158,6 +158,27 @@ impl Context {
         Ok(made)
     }
 
+    /// A buffer that the host writes, mapped.
+    pub fn mapped(&self, what: &'static str, size: u64) -> Result<Buffer> {
+        let usage = BufferUsages::MAP_WRITE | BufferUsages::COPY_SRC;
+        if let Some(buffer) = self.pool.take(whole(size), usage) {
+            return Ok(buffer);
+        }
+        let made = self.create(what, size, usage)?;
+        self.pool.count_made();
+        Ok(made)
+    }
+
+    /// Gives such a buffer back once what was submitted is done, whoever polls.
+    pub fn give_when_done(&self, buffer: Buffer) {
+        let (pool, home) = (self.pool.clone(), buffer.clone());
+        buffer.map_async(wgpu::MapMode::Write, .., move |mapped| {
+            if mapped.is_ok() {
+                pool.give(home);
+            }
+        });
+    }
+
     /// A buffer of the pool, if one is there.
     pub fn reuse(&self, size: u64, usage: BufferUsages) -> Option<Buffer> {
         self.pool.take(size, usage)

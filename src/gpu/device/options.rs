@@ -23,6 +23,7 @@ pub struct GpuOptions {
     specialise_from: Option<u64>,
     tuning: Tuning,
     cache: Option<wgpu::PipelineCache>,
+    folder: Option<PathBuf>,
     timeout: Option<Duration>,
     polling: Polling,
     /// Whether the costs written down for a class do.
@@ -154,6 +155,25 @@ impl GpuOptions {
         self
     }
 
+    /// Keeps compiled pipelines in this folder, a file for each adapter and driver, so that the first call of
+    /// the next run compiles less: where the back end lets us (Vulkan; the others keep such caches by
+    /// themselves) and the device has the feature `PIPELINE_CACHE`, which one of our own asks for then. It is
+    /// written by [`Gpu::save_pipelines`](crate::Gpu::save_pipelines) and when the last handle goes; a file
+    /// that is not whole is written anew. Drivers trust what they read there: it should be a folder that
+    /// others cannot write. Without effect in browsers and beside [`GpuOptions::pipeline_cache`].
+    ///
+    /// ```no_run
+    /// use channelwise::{Gpu, GpuOptions};
+    /// # fn example(home: std::path::PathBuf) -> channelwise::Result<()> {
+    /// let gpu = Gpu::request(&GpuOptions::new().cache_dir(home.join(".cache/my-app")))?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// Gives up waiting for the device after this long, with [`Error::Timeout`](crate::Error::Timeout); two
     /// minutes if not set. Work of the app that was submitted before ours counts. In browsers nothing is
     /// given up.
@@ -208,6 +228,19 @@ impl GpuOptions {
 
     pub(in crate::gpu) fn wanted_polling(&self) -> Polling {
         self.polling
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(in crate::gpu) fn wanted_folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref()
+    }
+
+    /// What a device needs to have for it.
+    pub(in crate::gpu) fn wanted_folder_feature(&self) -> wgpu::Features {
+        match self.folder {
+            Some(_) => wgpu::Features::PIPELINE_CACHE,
+            None => wgpu::Features::empty(),
+        }
     }
 
     pub(in crate::gpu) fn wanted_cache(&self) -> Option<wgpu::PipelineCache> {

@@ -1,6 +1,8 @@
 //! Shaders as devices run them: their files, modules and pipelines.
 
 mod files;
+#[cfg(not(target_arch = "wasm32"))]
+mod folder;
 mod module;
 mod pipelines;
 mod planned;
@@ -9,6 +11,8 @@ mod texel;
 #[cfg(test)]
 mod tests;
 
-pub(super) use pipelines::{Pipelines, Ready};
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) use folder::Folder;
+pub(super) use pipelines::{Caches, Pipelines, Ready};
 pub use planned::PlannedShader;
 pub(super) use texel::{format, texel};

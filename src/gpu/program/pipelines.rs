@@ -5,6 +5,8 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::ENTRY;
+#[cfg(not(target_arch = "wasm32"))]
+use super::folder::Folder;
 use super::{module, texel};
 use crate::Result;
 use crate::gpu::device::Context;
@@ -13,11 +15,36 @@ use crate::plan::job::{Data, Program, Shader};
 /// The pipelines of one device, and the layouts they share.
 #[derive(Debug)]
 pub(in crate::gpu) struct Pipelines {
-    cache: Option<wgpu::PipelineCache>,
+    caches: Caches,
     /// By what is bound as source and output: buffers, whatever they hold, or textures.
     layouts: Mutex<HashMap<[Bound; 2], Layout>>,
     modules: Mutex<HashMap<Shader, wgpu::ShaderModule>>,
     pipelines: Mutex<HashMap<Program, Ready>>,
+}
+
+/// By way of what pipelines are compiled.
+#[derive(Debug, Default)]
+pub(in crate::gpu) struct Caches {
+    /// The app's.
+    pub given: Option<wgpu::PipelineCache>,
+    #[cfg(not(target_arch = "wasm32"))]
+    pub folder: Option<Folder>,
+}
+
+impl Caches {
+    fn get(&self) -> Option<&wgpu::PipelineCache> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let (None, Some(folder)) = (&self.given, &self.folder) {
+            return Some(folder.cache());
+        }
+        self.given.as_ref()
+    }
+
+    /// Writes the folder, if there is one.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn save(&self) -> Result<()> {
+        self.folder.as_ref().map_or(Ok(()), Folder::save)
+    }
 }
 
 /// A compiled pipeline and the layout of its bind group 0.
@@ -99,13 +126,18 @@ impl Layout {
 }
 
 impl Pipelines {
-    pub fn new(cache: Option<wgpu::PipelineCache>) -> Self {
+    pub fn new(caches: Caches) -> Self {
         Self {
-            cache,
+            caches,
             layouts: Mutex::default(),
             modules: Mutex::default(),
             pipelines: Mutex::default(),
         }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn caches(&self) -> &Caches {
+        &self.caches
     }
 
     /// The pipeline, compiled if it is not there yet.
@@ -136,7 +168,7 @@ impl Pipelines {
                         // invocation reads it; src/gpu/tests.rs lists them.
                         zero_initialize_workgroup_memory: false,
                     },
-                    cache: self.cache.as_ref(),
+                    cache: self.caches.get(),
                 })
             });
             compiled.done()
