@@ -17,6 +17,28 @@ use crate::{Algorithm, AlphaMode, Conv2d, Error, Problem, Result};
 ///
 /// The formats are `Rgba8Unorm`, `Bgra8Unorm`, `Rgba16Float`, `Rgba32Float` and `R32Float`. Devices
 /// write `Bgra8Unorm` where they have the feature `BGRA8UNORM_STORAGE`, and read it always.
+///
+/// Sources are `Rgba8UnormSrgb` and `Bgra8UnormSrgb` too. Their colours are light when they are read,
+/// since the texture unit decodes them, as exactly as the device does that. The filter works on this
+/// light, and what the destination holds is
+///
+/// | source | without [`linear_light`](Self::linear_light) | with it |
+/// | --- | --- | --- |
+/// | of sRGB | light | values of sRGB |
+/// | other | what the source holds, light or sRGB | values of sRGB |
+///
+/// Light in eight bits shows steps where it is dark: without `linear_light` a float format is the
+/// better destination of an sRGB source.
+///
+/// No sRGB format is written, because WebGPU has no storage textures of them. The destination of an
+/// engine's sRGB texture is one of `Rgba8Unorm` whose `view_formats` contain `Rgba8UnormSrgb`, written
+/// with `linear_light` and later read through a view of that format:
+///
+/// ```
+/// use channelwise::TextureOptions;
+/// use channelwise::wgpu::TextureFormat::{Rgba8Unorm, Rgba8UnormSrgb};
+/// let options = TextureOptions::new(Rgba8UnormSrgb).destination(Rgba8Unorm).linear_light();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TextureOptions {
@@ -28,8 +50,9 @@ pub struct TextureOptions {
 }
 
 impl TextureOptions {
-    /// From and to textures of `format`, filtering what they hold: no conversions, and alpha like a
-    /// colour.
+    /// From and to textures of `format`, filtering what is read from them: no conversions, and alpha
+    /// like a colour. If it is an sRGB format, the destination needs another; see
+    /// [`destination`](Self::destination).
     #[must_use]
     pub fn new(format: TextureFormat) -> Self {
         Self {
@@ -57,7 +80,7 @@ impl TextureOptions {
     }
 
     /// Takes the source's colours for values of sRGB and filters their light; the destination's are
-    /// values of sRGB again.
+    /// values of sRGB again. Sources of an sRGB format are not decoded twice.
     #[must_use]
     pub fn linear_light(mut self) -> Self {
         self.linear = true;
@@ -147,9 +170,8 @@ impl Gpu {
         size: Extent3d,
         options: &TextureOptions,
     ) -> Result<GpuTexturePrepared> {
-        let source = self.texel("source", options.source, TextureUsages::TEXTURE_BINDING)?;
-        let destination =
-            self.texel("destination", options.destination, TextureUsages::STORAGE_BINDING)?;
+        let source = self.read(options.source)?;
+        let destination = self.written(options.destination)?;
         if source.channels() != destination.channels() {
             return Err(Error::Texture {
                 which: "destination",
@@ -186,7 +208,12 @@ impl Gpu {
         }
         let machine = Machine::Gpu(*self.limits(), Residence::Texture);
         let plan = plan::choose(&problem, &machine, options.algorithm)?;
-        let texels = Texels { destination, alpha: options.alpha, linear: options.linear };
+        let texels = Texels {
+            destination,
+            alpha: options.alpha,
+            to_light: options.linear && !options.source.is_srgb(),
+            from_light: options.linear,
+        };
         let Launch::Gpu(launch) = plan.launch() else {
             let (algorithm, reason) = (plan.algorithm(), "its plan is one of the CPU".into());
             return Err(Error::NotApplicable { algorithm, engine: "gpu", reason });
@@ -207,18 +234,40 @@ impl Gpu {
         })
     }
 
-    /// The format, where the device can use it so.
-    fn texel(
+    /// What is read from a source of `format`, where the device can.
+    fn read(&self, format: TextureFormat) -> Result<Texel> {
+        let which = "source";
+        let Some(texel) = program::read(format) else {
+            let known = program::readable();
+            let reason = format!("format {format:?} is none of {known:?}");
+            return Err(Error::Texture { which, reason });
+        };
+        self.usable(which, format, TextureUsages::TEXTURE_BINDING)?;
+        Ok(texel)
+    }
+
+    /// What is written to a destination of `format`, where the device can.
+    fn written(&self, format: TextureFormat) -> Result<Texel> {
+        let which = "destination";
+        let Some(texel) = program::written(format) else {
+            let reason = match program::read(format) {
+                Some(_) => not_stored(format),
+                None => format!("format {format:?} is none of {:?}", program::writable()),
+            };
+            return Err(Error::Texture { which, reason });
+        };
+        self.usable(which, format, TextureUsages::STORAGE_BINDING)?;
+        Ok(texel)
+    }
+
+    /// Refuses a format that the device cannot use so.
+    fn usable(
         &self,
         which: &'static str,
         format: TextureFormat,
         usage: TextureUsages,
-    ) -> Result<Texel> {
+    ) -> Result<()> {
         let refuse = |reason| Err(Error::Texture { which, reason });
-        let Some(texel) = program::texel(format) else {
-            let known = Texel::ALL.map(program::format);
-            return refuse(format!("format {format:?} is none of {known:?}"));
-        };
         let allowed = format.guaranteed_format_features(self.device().features()).allowed_usages;
         if !allowed.contains(usage) {
             return refuse(format!("the device has no usage {usage:?} for format {format:?}"));
@@ -240,7 +289,7 @@ impl Gpu {
                 return refuse(format!("the device's {name} is {has}, at least {needs} is needed"));
             }
         }
-        Ok(texel)
+        Ok(())
     }
 }
 
@@ -313,6 +362,15 @@ impl GpuTexturePrepared {
     pub fn forget_textures(&self) {
         self.kept.clear();
     }
+}
+
+/// Why an sRGB format is not written, and what is instead.
+fn not_stored(srgb: TextureFormat) -> String {
+    let plain = srgb.remove_srgb_suffix();
+    format!(
+        "format {srgb:?} cannot be written, as no storage texture has it; needed is {plain:?}, in a texture \
+         whose view_formats contain {srgb:?}, with TextureOptions::linear_light"
+    )
 }
 
 fn extent(height: usize, width: usize) -> Extent3d {

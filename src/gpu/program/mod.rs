@@ -11,4 +11,4 @@ mod tests;
 
 pub(super) use pipelines::{Pipelines, Ready};
 pub use planned::PlannedShader;
-pub(super) use texel::{format, texel};
+pub(super) use texel::{read, readable, writable, written};
