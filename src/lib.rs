@@ -98,8 +98,8 @@ pub use gpu::Fault;
 pub use gpu::{
     BufferRange, FrameStream, Gpu, GpuBackward, GpuChain, GpuGradients, GpuOptions,
     GpuPointwiseGradients, GpuPrepared, GpuTensor, GpuTexturePrepared, PlannedShader, Polling,
-    PoolStats, TextureOptions, Tuning, adapters, recommended_features, recommended_limits,
-    required_features,
+    PoolStats, TextureOptions, TextureOrView, TextureSubresource, Tuning, adapters,
+    recommended_features, recommended_limits, required_features,
 };
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, GradientPlan, Plan};

@@ -2,6 +2,7 @@
 //! alpha and colours, every format.
 
 mod srgb;
+mod subresources;
 
 use crate::common::{BORDERS, gpu, pairwise};
 
@@ -123,20 +124,41 @@ fn from_bytes(format: TextureFormat, bytes: &[u8]) -> Vec<f32> {
 }
 
 fn upload(gpu: &Gpu, texture: &wgpu::Texture, pixels: &[f32]) {
+    upload_part(gpu, texture, [0, 0], pixels);
+}
+
+/// Of a mip level and a layer: what copies it, and its size.
+fn part(
+    texture: &wgpu::Texture,
+    [mip_level, layer]: [u32; 2],
+) -> (wgpu::TexelCopyTextureInfo<'_>, wgpu::Extent3d) {
+    let origin = wgpu::Origin3d { z: layer, ..Default::default() };
+    let size = wgpu::Extent3d { depth_or_array_layers: 1, ..texture.size() };
+    let size = size.mip_level_size(mip_level, wgpu::TextureDimension::D2);
+    (wgpu::TexelCopyTextureInfo { mip_level, origin, ..texture.as_image_copy() }, size)
+}
+
+fn upload_part(gpu: &Gpu, texture: &wgpu::Texture, at: [u32; 2], pixels: &[f32]) {
     let bytes = to_bytes(texture.format(), pixels);
-    let row = bytes.len() as u32 / texture.height();
+    let (part, size) = part(texture, at);
+    let row = bytes.len() as u32 / size.height;
     let layout =
         wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: None };
-    gpu.queue().write_texture(texture.as_image_copy(), &bytes, layout, texture.size());
+    gpu.queue().write_texture(part, &bytes, layout, size);
 }
 
 fn download(gpu: &Gpu, texture: &wgpu::Texture) -> Vec<f32> {
+    download_part(gpu, texture, [0, 0])
+}
+
+fn download_part(gpu: &Gpu, texture: &wgpu::Texture, at: [u32; 2]) -> Vec<f32> {
+    let (part, size) = part(texture, at);
     let bytes = texture.format().block_copy_size(None).unwrap();
-    let row = bytes * texture.width();
+    let row = bytes * size.width;
     let pitch = row.next_multiple_of(256);
     let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
         label: None,
-        size: u64::from(pitch) * u64::from(texture.height()),
+        size: u64::from(pitch) * u64::from(size.height),
         usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
         mapped_at_creation: false,
     });
@@ -144,9 +166,9 @@ fn download(gpu: &Gpu, texture: &wgpu::Texture) -> Vec<f32> {
     let layout =
         wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(pitch), rows_per_image: None };
     encoder.copy_texture_to_buffer(
-        texture.as_image_copy(),
+        part,
         wgpu::TexelCopyBufferInfo { buffer: &buffer, layout },
-        texture.size(),
+        size,
     );
     gpu.queue().submit([encoder.finish()]);
     buffer.map_async(wgpu::MapMode::Read, .., |mapped| mapped.unwrap());

@@ -63,7 +63,7 @@ pub const ORDER: &[(&str, &str)] = &[
     (
         "gpu",
         "device range program bound executor staging ready measure tuning costs prepared host tensor apply \
-         chain frames texture gradient",
+         chain frames subresource texture gradient",
     ),
     ("gpu/device", "options adapter known limits loss memory wait poller requirements stamps"),
     ("gpu/program", "files module texel pipelines planned"),
