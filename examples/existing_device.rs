@@ -63,8 +63,8 @@ fn main() -> Result<()> {
     let mut encoder = app.device.create_command_encoder(&Default::default());
     let source = view(&sprites);
     app.draw(&mut encoder, &source, "sprites", &[]);
-    plain.encode_texture(&mut encoder, &source, &view(&outputs[0]))?;
-    right.encode_texture(&mut encoder, &source, &view(&outputs[1]))?;
+    plain.encode_texture(&mut encoder, &sprites, &outputs[0])?;
+    right.encode_texture(&mut encoder, &sprites, &outputs[1])?;
     let [smoothed, sloped] = &fields;
     let whole = BufferRange::whole;
     smooth.encode(&mut encoder, &whole(&field), &whole(smoothed))?;

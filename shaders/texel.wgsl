@@ -5,8 +5,9 @@ const ALPHA_KEEP: u32 = 1u;
 const ALPHA_PREMULTIPLY: u32 = 2u;
 
 override ALPHA: u32 = 0u;
-// Whether colours are filtered as light.
-override LINEAR: bool = false;
+// Whether colours are values of sRGB that no texture unit decoded, and whether they become such again.
+override TO_LIGHT: bool = false;
+override FROM_LIGHT: bool = false;
 // Whether a texel has one channel, which is not alpha.
 override SINGLE: bool = false;
 
@@ -25,7 +26,7 @@ fn from_light(color: vec3<f32>) -> vec3<f32> {
 
 fn decoded(texel: vec4<f32>) -> vec4<f32> {
     var color = texel.rgb;
-    if LINEAR {
+    if TO_LIGHT {
         color = to_light(color);
     }
     if ALPHA == ALPHA_PREMULTIPLY {
@@ -39,7 +40,7 @@ fn encoded(value: vec4<f32>) -> vec4<f32> {
     if ALPHA == ALPHA_PREMULTIPLY {
         color = select(vec3(0.0), color / value.a, value.a > 0.0);
     }
-    if LINEAR {
+    if FROM_LIGHT {
         color = from_light(color);
     }
     return vec4(color, value.a);

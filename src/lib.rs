@@ -100,8 +100,8 @@ pub use gpu::adapters;
 pub use gpu::{
     BufferRange, FrameStream, Gpu, GpuBackward, GpuChain, GpuGradients, GpuOptions,
     GpuPointwiseGradients, GpuPrepared, GpuTensor, GpuTexturePrepared, PlannedShader, Polling,
-    PoolStats, TextureOptions, Ticket, Tuning, adapters_async, recommended_features,
-    recommended_limits, required_features,
+    PoolStats, TextureOptions, TextureOrView, TextureSubresource, Ticket, Tuning, adapters_async,
+    recommended_features, recommended_limits, required_features,
 };
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, GradientPlan, Plan};

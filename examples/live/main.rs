@@ -174,8 +174,8 @@ struct View {
     show: (wgpu::RenderPipeline, wgpu::BindGroup),
     source: wgpu::Texture,
     filtered: wgpu::Texture,
-    /// Of these two. Kept, because what is made for a pair of views is kept with the filter.
-    views: [wgpu::TextureView; 2],
+    /// Of the source, to draw into.
+    target: wgpu::TextureView,
     /// The filter, and the kernel and light it was prepared for.
     ready: Option<(usize, bool, GpuTexturePrepared)>,
     linear: bool,
@@ -270,8 +270,8 @@ impl View {
         });
         let times =
             group(&scene, wgpu::BindGroupEntry { binding: 0, resource: time.as_entire_binding() });
-        let views = [&source, &filtered].map(|t| t.create_view(&Default::default()));
-        let shown = wgpu::BindingResource::TextureView(&views[1]);
+        let [target, shown] = [&source, &filtered].map(|t| t.create_view(&Default::default()));
+        let shown = wgpu::BindingResource::TextureView(&shown);
         let shown = group(&show, wgpu::BindGroupEntry { binding: 1, resource: shown });
         Ok(Self {
             window,
@@ -282,7 +282,7 @@ impl View {
             show: (show, shown),
             source,
             filtered,
-            views,
+            target,
             gpu,
             ready: None,
             linear: false,
@@ -330,11 +330,10 @@ impl View {
         };
         self.gpu.queue().write_buffer(&self.time.0, 0, &seconds.to_le_bytes());
 
-        let [source, filtered] = &self.views;
         let shown = screen.texture.create_view(&Default::default());
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        pass(&mut encoder, source, &self.scene, &self.time.1);
-        filter.encode_texture(&mut encoder, source, filtered)?;
+        pass(&mut encoder, &self.target, &self.scene, &self.time.1);
+        filter.encode_texture(&mut encoder, &self.source, &self.filtered)?;
         pass(&mut encoder, &shown, &self.show.0, &self.show.1);
         self.gpu.queue().submit([encoder.finish()]);
         self.window.pre_present_notify();

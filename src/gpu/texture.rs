@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use wgpu::{CommandEncoder, Extent3d, TextureDimension, TextureFormat, TextureUsages, TextureView};
+use wgpu::{CommandEncoder, Extent3d, TextureFormat, TextureUsages};
 
 use super::Gpu;
 use super::bound::{Bound, Compiled, Given};
 use super::prepared::aside;
 use super::program;
+use super::subresource::{Bindable, End, TextureOrView};
 use crate::lru::Lru;
 use crate::plan::job::{self, Job, Resource, Texel, Texels};
 use crate::plan::{self, Launch, Machine, Plan, Residence};
@@ -17,6 +18,28 @@ use crate::{Algorithm, AlphaMode, Conv2d, Error, Problem, Result};
 ///
 /// The formats are `Rgba8Unorm`, `Bgra8Unorm`, `Rgba16Float`, `Rgba32Float` and `R32Float`. Devices
 /// write `Bgra8Unorm` where they have the feature `BGRA8UNORM_STORAGE`, and read it always.
+///
+/// Sources are `Rgba8UnormSrgb` and `Bgra8UnormSrgb` too. Their colours are light when they are read,
+/// since the texture unit decodes them, as exactly as the device does that. The filter works on this
+/// light, and what the destination holds is
+///
+/// | source | without [`linear_light`](Self::linear_light) | with it |
+/// | --- | --- | --- |
+/// | of sRGB | light | values of sRGB |
+/// | other | what the source holds, light or sRGB | values of sRGB |
+///
+/// Light in eight bits shows steps where it is dark: without `linear_light` a float format is the
+/// better destination of an sRGB source.
+///
+/// No sRGB format is written, because WebGPU has no storage textures of them. The destination of an
+/// engine's sRGB texture is one of `Rgba8Unorm` whose `view_formats` contain `Rgba8UnormSrgb`, written
+/// with `linear_light` and later read through a view of that format:
+///
+/// ```
+/// use channelwise::TextureOptions;
+/// use channelwise::wgpu::TextureFormat::{Rgba8Unorm, Rgba8UnormSrgb};
+/// let options = TextureOptions::new(Rgba8UnormSrgb).destination(Rgba8Unorm).linear_light();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TextureOptions {
@@ -28,8 +51,9 @@ pub struct TextureOptions {
 }
 
 impl TextureOptions {
-    /// From and to textures of `format`, filtering what they hold: no conversions, and alpha like a
-    /// colour.
+    /// From and to textures of `format`, filtering what is read from them: no conversions, and alpha
+    /// like a colour. If it is an sRGB format, the destination needs another; see
+    /// [`destination`](Self::destination).
     #[must_use]
     pub fn new(format: TextureFormat) -> Self {
         Self {
@@ -57,7 +81,7 @@ impl TextureOptions {
     }
 
     /// Takes the source's colours for values of sRGB and filters their light; the destination's are
-    /// values of sRGB again.
+    /// values of sRGB again. Sources of an sRGB format are not decoded twice.
     #[must_use]
     pub fn linear_light(mut self) -> Self {
         self.linear = true;
@@ -81,11 +105,11 @@ pub struct GpuTexturePrepared {
     compiled: Arc<Compiled>,
     job: Arc<Job>,
     formats: [TextureFormat; 2],
-    kept: Arc<Lru<[TextureView; 2], Arc<Bound>>>,
+    kept: Arc<Lru<[Bindable; 2], Arc<Bound>>>,
 }
 
-/// Pairs of views whose bindings are kept.
-const KEPT: usize = 4;
+/// Pairs of textures whose bindings are kept: the six faces of a cube, and two that take turns.
+const KEPT: usize = 8;
 
 impl Gpu {
     /// Plans `conv` for textures of this width and height and compiles what it needs, for
@@ -147,9 +171,8 @@ impl Gpu {
         size: Extent3d,
         options: &TextureOptions,
     ) -> Result<GpuTexturePrepared> {
-        let source = self.texel("source", options.source, TextureUsages::TEXTURE_BINDING)?;
-        let destination =
-            self.texel("destination", options.destination, TextureUsages::STORAGE_BINDING)?;
+        let source = self.read(options.source)?;
+        let destination = self.written(options.destination)?;
         if source.channels() != destination.channels() {
             return Err(Error::Texture {
                 which: "destination",
@@ -186,7 +209,12 @@ impl Gpu {
         }
         let machine = Machine::Gpu(*self.limits(), Residence::Texture);
         let plan = plan::choose(&problem, &machine, options.algorithm)?;
-        let texels = Texels { destination, alpha: options.alpha, linear: options.linear };
+        let texels = Texels {
+            destination,
+            alpha: options.alpha,
+            to_light: options.linear && !options.source.is_srgb(),
+            from_light: options.linear,
+        };
         let Launch::Gpu(launch) = plan.launch() else {
             let (algorithm, reason) = (plan.algorithm(), "its plan is one of the CPU".into());
             return Err(Error::NotApplicable { algorithm, engine: "gpu", reason });
@@ -207,18 +235,40 @@ impl Gpu {
         })
     }
 
-    /// The format, where the device can use it so.
-    fn texel(
+    /// What is read from a source of `format`, where the device can.
+    fn read(&self, format: TextureFormat) -> Result<Texel> {
+        let which = "source";
+        let Some(texel) = program::read(format) else {
+            let known = program::readable();
+            let reason = format!("format {format:?} is none of {known:?}");
+            return Err(Error::Texture { which, reason });
+        };
+        self.usable(which, format, TextureUsages::TEXTURE_BINDING)?;
+        Ok(texel)
+    }
+
+    /// What is written to a destination of `format`, where the device can.
+    fn written(&self, format: TextureFormat) -> Result<Texel> {
+        let which = "destination";
+        let Some(texel) = program::written(format) else {
+            let reason = match program::read(format) {
+                Some(_) => not_stored(format),
+                None => format!("format {format:?} is none of {:?}", program::writable()),
+            };
+            return Err(Error::Texture { which, reason });
+        };
+        self.usable(which, format, TextureUsages::STORAGE_BINDING)?;
+        Ok(texel)
+    }
+
+    /// Refuses a format that the device cannot use so.
+    fn usable(
         &self,
         which: &'static str,
         format: TextureFormat,
         usage: TextureUsages,
-    ) -> Result<Texel> {
+    ) -> Result<()> {
         let refuse = |reason| Err(Error::Texture { which, reason });
-        let Some(texel) = program::texel(format) else {
-            let known = Texel::ALL.map(program::format);
-            return refuse(format!("format {format:?} is none of {known:?}"));
-        };
         let allowed = format.guaranteed_format_features(self.device().features()).allowed_usages;
         if !allowed.contains(usage) {
             return refuse(format!("the device has no usage {usage:?} for format {format:?}"));
@@ -240,7 +290,7 @@ impl Gpu {
                 return refuse(format!("the device's {name} is {has}, at least {needs} is needed"));
             }
         }
-        Ok(texel)
+        Ok(())
     }
 }
 
@@ -258,54 +308,73 @@ impl GpuTexturePrepared {
         extent(g.out_height, g.out_width)
     }
 
-    /// Records the work into `encoder`, reading texture `source` and writing `destination`. Nothing is
-    /// submitted or waited for.
+    /// Records the work into `encoder`, reading `source` and writing `destination`: textures, subresources
+    /// of textures ([`TextureSubresource`](crate::TextureSubresource)) or views
+    /// ([`TextureOrView`]). Nothing is submitted or waited for.
     ///
-    /// Textures are of this device (wgpu panics at those of another instance), two-dimensional, of the
-    /// sizes and formats that were prepared for, not multisampled, with one mip level (views do not tell
-    /// theirs); their usages contain `TEXTURE_BINDING` and `STORAGE_BINDING`. A view shows one layer, in
-    /// the texture's own format. A texture cannot be filtered into itself.
+    /// Textures are of this device (wgpu panics at those of another instance), two-dimensional and not
+    /// multisampled; their usages contain `TEXTURE_BINDING` and `STORAGE_BINDING`, and what is read and
+    /// written of them has the sizes that were prepared for. Texels are read and written in the formats
+    /// that were prepared for: those of the textures, or for a source the one that differs by sRGB, if its
+    /// `view_formats` contain that. Source and destination may lie in one texture, as mip levels or layers
+    /// of it; in place nothing is filtered.
     ///
-    /// What is made for a pair of views is kept for the four pairs last used, so that later calls make
-    /// nothing, and keeps their textures: [`GpuTexturePrepared::forget_textures`] lets go of them.
+    /// What is made for a pair of them is kept for the eight pairs last used, so that later calls make
+    /// nothing, and keeps their textures: [`GpuTexturePrepared::forget_textures`] lets go of them. Views
+    /// made anew are the same pair, if not of a texture with several layers.
     ///
     /// # Errors
-    /// [`Error::Texture`] where a view cannot serve; [`Error::Gpu`], [`Error::OutOfMemory`] or
-    /// [`Error::DeviceLost`] where the device refuses. In browsers errors of the device come later and are
-    /// not seen here.
-    pub fn encode_texture(
+    /// [`Error::Texture`] where one cannot serve, with what was found and what is needed; [`Error::Gpu`],
+    /// [`Error::OutOfMemory`] or [`Error::DeviceLost`] where the device refuses. In browsers errors of
+    /// the device come later and are not seen here.
+    pub fn encode_texture<'a>(
         &self,
         encoder: &mut CommandEncoder,
-        source: &TextureView,
-        destination: &TextureView,
+        source: impl Into<TextureOrView<'a>>,
+        destination: impl Into<TextureOrView<'a>>,
     ) -> Result<()> {
-        let g = self.problem.geometry();
-        let [from, to] = self.formats;
-        let (reads, writes) = (TextureUsages::TEXTURE_BINDING, TextureUsages::STORAGE_BINDING);
-        check("source", source, from, extent(g.height, g.width), reads)?;
-        check("destination", destination, to, self.output_size(), writes)?;
-        if source.texture() == destination.texture() {
-            return Err(Error::Texture {
-                which: "destination",
-                reason: "it is the source too; a pass cannot work in place".into(),
-            });
-        }
-        let known = self.kept.get(|[from, to], _| from == source && to == destination);
-        let bound = match known {
+        let [from, to] = self.ends();
+        let source = from.bindable(source.into())?;
+        let destination = to.bindable(destination.into())?;
+        Bindable::apart(&source, &destination)?;
+        let pair = [source, destination];
+        let bound = match self.kept.get(|known, _| *known == pair) {
             Some(bound) => bound,
             None => {
+                let context = &self.gpu.executor.context;
+                let views = [from.view(context, &pair[0])?, to.view(context, &pair[1])?];
                 let table = [
-                    (Resource::Source, Given::View(source)),
-                    (Resource::Destination, Given::View(destination)),
+                    (Resource::Source, Given::View(&views[0])),
+                    (Resource::Destination, Given::View(&views[1])),
                 ];
                 let made = self.gpu.executor.bind(&self.job, &self.compiled, &table, false)?;
                 let made = Arc::new(made);
-                self.kept.put([source.clone(), destination.clone()], made.clone());
+                self.kept.put(pair, made.clone());
                 made
             }
         };
         bound.replay(encoder);
         Ok(())
+    }
+
+    /// Source and destination, as they were prepared for.
+    fn ends(&self) -> [End; 2] {
+        let g = self.problem.geometry();
+        let [from, to] = self.formats;
+        [
+            End {
+                which: "source",
+                format: from,
+                size: extent(g.height, g.width),
+                usage: TextureUsages::TEXTURE_BINDING,
+            },
+            End {
+                which: "destination",
+                format: to,
+                size: self.output_size(),
+                usage: TextureUsages::STORAGE_BINDING,
+            },
+        ]
     }
 
     /// Lets go of the textures that were given to [`GpuTexturePrepared::encode_texture`]. Work that was
@@ -315,45 +384,15 @@ impl GpuTexturePrepared {
     }
 }
 
-fn extent(height: usize, width: usize) -> Extent3d {
-    Extent3d { width: width as u32, height: height as u32, depth_or_array_layers: 1 }
+/// Why an sRGB format is not written, and what is instead.
+fn not_stored(srgb: TextureFormat) -> String {
+    let plain = srgb.remove_srgb_suffix();
+    format!(
+        "format {srgb:?} cannot be written, as no storage texture has it; needed is {plain:?}, in a texture \
+         whose view_formats contain {srgb:?}, with TextureOptions::linear_light"
+    )
 }
 
-/// Refuses what can be seen of a view to be wrong.
-fn check(
-    which: &'static str,
-    view: &TextureView,
-    format: TextureFormat,
-    size: Extent3d,
-    usage: TextureUsages,
-) -> Result<()> {
-    let refuse = |reason| Err(Error::Texture { which, reason });
-    let texture = view.texture();
-    if texture.dimension() != TextureDimension::D2 {
-        return refuse(format!("dimension {:?} is not D2", texture.dimension()));
-    }
-    if texture.format() != format {
-        let found = texture.format();
-        return refuse(format!("format {found:?} is not {format:?}, which was prepared for"));
-    }
-    if (texture.width(), texture.height()) != (size.width, size.height) {
-        return refuse(format!(
-            "size {}x{} is not {}x{} (width x height), which was prepared for",
-            texture.width(),
-            texture.height(),
-            size.width,
-            size.height
-        ));
-    }
-    if texture.sample_count() != 1 {
-        return refuse(format!("{} samples, only 1 is possible", texture.sample_count()));
-    }
-    if texture.mip_level_count() != 1 {
-        let levels = texture.mip_level_count();
-        return refuse(format!("{levels} mip levels; a view does not tell which, so only 1 goes"));
-    }
-    if !texture.usage().contains(usage) {
-        return refuse(format!("usage {:?} lacks {usage:?}", texture.usage()));
-    }
-    Ok(())
+fn extent(height: usize, width: usize) -> Extent3d {
+    Extent3d { width: width as u32, height: height as u32, depth_or_array_layers: 1 }
 }

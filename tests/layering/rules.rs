@@ -62,8 +62,8 @@ pub const ORDER: &[(&str, &str)] = &[
     ),
     (
         "gpu",
-        "device range program bound executor copies staging ready measure tuning costs prepared host ticket tensor reweigh apply \
-         chain frames texture gradient",
+        "device range program bound executor copies staging ready measure tuning costs prepared host ticket \
+         tensor reweigh apply chain frames subresource texture gradient",
     ),
     ("gpu/device", "options adapter known limits loss memory wait poller requirements stamps"),
     ("gpu/program", "files folder module texel pipelines planned"),

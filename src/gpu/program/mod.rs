@@ -15,4 +15,4 @@ mod tests;
 pub(super) use folder::Folder;
 pub(super) use pipelines::{Caches, Pipelines, Ready};
 pub use planned::PlannedShader;
-pub(super) use texel::{format, texel};
+pub(super) use texel::{read, readable, writable, written};

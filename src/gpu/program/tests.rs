@@ -90,7 +90,8 @@ fn textures(shader: Shader) -> Option<(Texels, Vec<Problem>)> {
         (Data::Texture, _) => Texel::Rgba8,
         _ => return None,
     };
-    let texels = Texels { destination, alpha: AlphaMode::Keep, linear: true };
+    let alpha = AlphaMode::Keep;
+    let texels = Texels { destination, alpha, to_light: true, from_light: true };
     let conv = Conv2d::new(Kernel::box_blur(5, 3).unwrap()).border(Border::Reflect101);
     let kinds = [
         (conv.clone(), [20, 30]),

@@ -13,7 +13,10 @@ use crate::{AlphaMode, Problem};
 pub(crate) struct Texels {
     pub destination: Texel,
     pub alpha: AlphaMode,
-    pub linear: bool,
+    /// Whether shaders decode the source's colours from sRGB, and encode the destination's. The texture
+    /// unit decodes those of sRGB formats.
+    pub to_light: bool,
+    pub from_light: bool,
 }
 
 impl Texels {
@@ -25,7 +28,8 @@ impl Texels {
         if ends.reads_source() || ends.writes_destination() {
             constants.extend([
                 ("ALPHA", if single { 0 } else { alpha_code(self.alpha) }),
-                ("LINEAR", self.linear.into()),
+                ("TO_LIGHT", self.to_light.into()),
+                ("FROM_LIGHT", self.from_light.into()),
                 ("SINGLE", single.into()),
             ]);
         }
