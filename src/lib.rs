@@ -93,6 +93,7 @@ pub use engine::{
     WeightGradients,
 };
 pub use error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub use gpu::Fault;
 #[cfg(not(target_arch = "wasm32"))]

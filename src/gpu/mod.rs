@@ -43,12 +43,12 @@ use crate::lru::Lru;
 use crate::plan::{AdapterClass, Cuts, DeviceCosts, GpuLimits};
 use crate::{Error, Result};
 pub use chain::GpuChain;
-#[cfg(not(target_arch = "wasm32"))]
-pub use device::adapters;
 pub(crate) use device::{Clock, Wait, describe};
 use device::{Context, Loss};
+#[cfg(not(target_arch = "wasm32"))]
+pub use device::{Fault, adapters};
 pub use device::{
-    Fault, GpuOptions, Polling, PoolStats, Tuning, adapters_async, recommended_features,
+    GpuOptions, Polling, PoolStats, Tuning, adapters_async, recommended_features,
     recommended_limits, required_features,
 };
 use executor::Executor;
@@ -182,12 +182,14 @@ impl Gpu {
         }
         // Where a device does without, it has made none either.
         let caches = device.features().contains(wgpu::Features::PIPELINE_CACHE);
-        let mut caches =
-            Caches { given: options.wanted_cache().filter(|_| caches), ..Caches::default() };
-        #[cfg(not(target_arch = "wasm32"))]
-        if let Some(folder) = options.wanted_folder() {
-            caches.folder = program::Folder::open(folder, &info, &device)?;
-        }
+        let caches = Caches {
+            given: options.wanted_cache().filter(|_| caches),
+            #[cfg(not(target_arch = "wasm32"))]
+            folder: match options.wanted_folder() {
+                Some(folder) => program::Folder::open(folder, &info, &device)?,
+                None => None,
+            },
+        };
         let context = Context::new(info, device, queue, loss, options);
         let gpu = Self {
             executor: Arc::new(Executor::new(context, caches)?),
@@ -212,6 +214,7 @@ impl Gpu {
     }
 
     /// Makes this happen at every wait from now on, or nothing any more: for tests.
+    #[cfg(not(target_arch = "wasm32"))]
     #[doc(hidden)]
     pub fn fail_waits(&self, fault: Option<Fault>) {
         self.context().fail(fault);

@@ -65,7 +65,10 @@ pub const ORDER: &[(&str, &str)] = &[
         "device range program bound executor copies staging ready measure tuning costs prepared host ticket \
          tensor reweigh apply chain frames subresource texture gradient",
     ),
-    ("gpu/device", "options adapter known limits loss memory wait poller requirements stamps"),
+    (
+        "gpu/device",
+        "options adapter known limits loss memory wait polling poller requirements stamps",
+    ),
     ("gpu/program", "files folder module texel pipelines planned"),
 ];
 

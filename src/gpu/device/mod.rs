@@ -14,6 +14,8 @@ mod memory;
 mod options;
 #[cfg(not(target_arch = "wasm32"))]
 mod poller;
+#[cfg(not(target_arch = "wasm32"))]
+mod polling;
 mod requirements;
 mod stamps;
 mod wait;
@@ -37,11 +39,12 @@ use memory::{Pool, Rooms};
 pub use options::{GpuOptions, Polling, Tuning};
 #[cfg(not(target_arch = "wasm32"))]
 use poller::Poller;
+#[cfg(not(target_arch = "wasm32"))]
+pub use polling::Fault;
 pub(super) use requirements::{SHARED_MEMORY, shared_memory};
 pub use requirements::{recommended_features, recommended_limits, required_features};
 pub(super) use stamps::{EndStamps, Stamps};
 use wait::Broken;
-pub use wait::Fault;
 pub(super) use wait::Ticket;
 pub(crate) use wait::{Clock, Wait};
 
@@ -97,7 +100,7 @@ impl Context {
             Wait::Elsewhere => {
                 // What is done already needs no thread.
                 if self.polls() {
-                    wait::poll_now(&self.device, &self.poller.faults);
+                    polling::poll_now(&self.device, &self.poller.faults);
                 }
                 if let Some(outcome) = ticket.if_there().await {
                     return outcome.map_err(|broken| self.broken(broken));
@@ -119,6 +122,7 @@ impl Context {
     fn broken(&self, broken: Broken) -> Error {
         match broken {
             Broken::Lost(message) => self.lost(&message),
+            #[cfg(not(target_arch = "wasm32"))]
             Broken::TimedOut(after) => Error::Timeout { doing: WAITING, after },
         }
     }
@@ -130,11 +134,9 @@ impl Context {
     }
 
     /// What is to happen at waits from now on: for tests.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn fail(&self, fault: Option<Fault>) {
-        #[cfg(not(target_arch = "wasm32"))]
         self.poller.faults.set(fault);
-        #[cfg(target_arch = "wasm32")]
-        let _ = fault;
     }
 
     /// Whether the next submission is to leave its work undone: for tests.

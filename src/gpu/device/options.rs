@@ -68,6 +68,7 @@ pub enum Polling {
 }
 
 /// How long a wait may take unless [`GpuOptions::timeout`] says otherwise.
+#[cfg(not(target_arch = "wasm32"))]
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 impl GpuOptions {
@@ -222,10 +223,12 @@ impl GpuOptions {
         self
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(in crate::gpu) fn wanted_timeout(&self) -> Duration {
         self.timeout.unwrap_or(TIMEOUT)
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(in crate::gpu) fn wanted_polling(&self) -> Polling {
         self.polling
     }

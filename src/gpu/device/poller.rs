@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use wgpu::SubmissionIndex;
 
 use super::options::Polling;
-use super::wait::{Answer, Broken, Faults, SLICE, Ticket, poll_once};
+use super::polling::{Faults, SLICE, poll_once};
+use super::wait::{Answer, Broken, Ticket};
 use crate::{Error, Result};
 
 /// Waits for tickets of one device.

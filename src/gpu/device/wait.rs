@@ -6,16 +6,18 @@
 //!   the maps that go with the submission answer ── or the poll fails, or the time is up ──> one outcome
 //! ```
 
+#[cfg(not(target_arch = "wasm32"))]
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(not(target_arch = "wasm32"))]
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(not(target_arch = "wasm32"))]
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot_channel};
-use wgpu::{Buffer, MapMode, PollError, PollType, Queue, SubmissionIndex};
+use wgpu::{Buffer, MapMode, Queue, SubmissionIndex};
 
 /// How to wait for the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,95 +44,14 @@ pub(in crate::gpu) enum Broken {
     /// The device no longer answers, and what was said of it.
     Lost(String),
     /// It did not answer in this time.
+    #[cfg(not(target_arch = "wasm32"))]
     TimedOut(Duration),
-}
-
-/// What can be made to happen at a wait: for tests, where no device fails on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(hidden)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Polling says that the device is lost.
-    Lost,
-    /// Polling panics, as wgpu does where a driver reports a loss.
-    Panicked,
-    /// The device does not answer.
-    TimedOut,
-    /// The device says that it is done and did not do the work.
-    Stale,
-    /// Not at a wait: no buffer of more than so many bytes can be had.
-    NoRoom(u64),
-}
-
-/// The fault of the polls to come, if any: for tests.
-#[derive(Clone, Debug, Default)]
-pub(in crate::gpu) struct Faults(Arc<Mutex<Option<Fault>>>);
-
-impl Faults {
-    pub fn set(&self, fault: Option<Fault>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
-    }
-
-    pub fn get(&self) -> Option<Fault> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The longest that one poll waits. wgpu holds its lock on all that may be destroyed meanwhile, which
-/// presenting a frame needs.
-pub(super) const SLICE: Duration = Duration::from_millis(1);
-
-/// Polls for a submission once; whether it is done. wgpu panics where the driver reports a loss, and so that
-/// is caught: only where the app aborts on panics, nothing can be done.
-pub(super) fn poll_once(
-    device: &wgpu::Device,
-    submission: &SubmissionIndex,
-    faults: &Faults,
-) -> Result<bool, Broken> {
-    let fault = faults.get();
-    match fault {
-        Some(Fault::Lost) => return Err(Broken::Lost("a fault on purpose".into())),
-        #[cfg(not(target_arch = "wasm32"))]
-        Some(Fault::TimedOut) => {
-            std::thread::sleep(SLICE);
-            return Ok(false);
-        }
-        _ => {}
-    }
-    let poll = PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(SLICE) };
-    let polled = catch_unwind(AssertUnwindSafe(|| {
-        if fault == Some(Fault::Panicked) {
-            // Without the hook that prints: it is no accident.
-            std::panic::resume_unwind(Box::new("a fault on purpose"));
-        }
-        device.poll(poll)
-    }));
-    match polled {
-        Ok(Ok(_)) => Ok(true),
-        Ok(Err(PollError::Timeout)) => Ok(false),
-        Ok(Err(error)) => Err(Broken::Lost(error.to_string())),
-        Err(panic) => Err(Broken::Lost(format!("polling panicked: {}", message(&*panic)))),
-    }
-}
-
-/// Looks once at what is done already.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) fn poll_now(device: &wgpu::Device, faults: &Faults) {
-    // What fails here fails once more where it is waited for.
-    if faults.get().is_none() {
-        let _ = catch_unwind(AssertUnwindSafe(|| device.poll(PollType::Poll)));
-    }
-}
-
-/// The text of a panic.
-fn message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 /// What is waited for: a submission, and the buffers that are mapped once it is done.
 #[derive(Debug)]
 pub(in crate::gpu) struct Ticket {
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) submission: SubmissionIndex,
     pub(super) answer: Arc<Answer>,
     outcome: OneshotReceiver<Result<(), Broken>>,
@@ -144,6 +65,7 @@ pub(super) struct Answer {
     left: AtomicUsize,
     settled: AtomicBool,
     /// Whether the poller looks after it.
+    #[cfg(not(target_arch = "wasm32"))]
     watched: AtomicBool,
 }
 
@@ -166,6 +88,7 @@ impl Answer {
     }
 
     /// Whether this is the first time that somebody asks.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn is_new(&self) -> bool {
         !self.watched.swap(true, Ordering::AcqRel)
     }
@@ -178,9 +101,17 @@ impl Ticket {
             sender,
             left: AtomicUsize::new(answers),
             settled: AtomicBool::new(false),
+            #[cfg(not(target_arch = "wasm32"))]
             watched: AtomicBool::new(false),
         };
-        Self { submission, answer: Arc::new(answer), outcome }
+        #[cfg(target_arch = "wasm32")]
+        let _ = submission;
+        Self {
+            #[cfg(not(target_arch = "wasm32"))]
+            submission,
+            answer: Arc::new(answer),
+            outcome,
+        }
     }
 
     /// A submission whose end is all that is waited for.
@@ -215,6 +146,7 @@ impl Ticket {
     }
 
     /// The outcome, if it is there.
+    #[cfg(not(target_arch = "wasm32"))]
     pub async fn if_there(&self) -> Option<Result<(), Broken>> {
         let mut outcome = pin!(self.outcome());
         poll_fn(|context| {
