@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::bound::Given;
+use super::bound::{Compiled, Given};
+use super::device::Context;
 use super::executor::Executor;
 use super::ready::Ready;
 use super::{GpuPrepared, GpuTensor};
@@ -108,6 +109,21 @@ fn joined(pieces: impl Iterator<Item = Piece>) -> Vec<Piece> {
         }
     }
     all
+}
+
+/// Puts other weights into what was compiled, if it is nobody else's; else into one of its own. Whether it was
+/// the former.
+pub(super) fn rewrite(
+    compiled: &mut Arc<Compiled>,
+    context: &Context,
+    weights: &[Vec<f32>],
+) -> Result<bool> {
+    if let Some(own) = Arc::get_mut(compiled) {
+        own.rewrite(context, weights)?;
+        return Ok(true);
+    }
+    *compiled = Arc::new(compiled.with_weights(context, weights)?);
+    Ok(false)
 }
 
 /// Puts other weights into what is made ready, if it is nobody else's; else into one of its own. Whether it

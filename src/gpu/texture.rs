@@ -8,6 +8,7 @@ use super::Gpu;
 use super::bound::{Bound, Compiled, Given};
 use super::prepared::aside;
 use super::program;
+use super::reweigh::rewrite;
 use super::subresource::{Bindable, End, TextureOrView};
 use crate::lru::Lru;
 use crate::plan::job::{self, Job, Resource, Texel, Texels};
@@ -295,6 +296,24 @@ impl Gpu {
 }
 
 impl GpuTexturePrepared {
+    /// Takes the weights of `conv`, as [`GpuPrepared::set_weights`](crate::GpuPrepared::set_weights) does.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
+        let problem = self.problem.reweighed(conv)?;
+        let plan = self.plan.reweighed(&problem)?;
+        if let Launch::Gpu(launch) = plan.launch() {
+            let weights = job::weights(&problem, launch);
+            if !rewrite(&mut self.compiled, self.gpu.context(), &weights)? {
+                // What is kept is bound to the weights of others.
+                self.kept = Arc::new(Lru::new(KEPT));
+            }
+        }
+        (self.problem, self.plan) = (Arc::new(problem), Arc::new(plan));
+        Ok(())
+    }
+
     /// The plan.
     #[must_use]
     pub fn plan(&self) -> &Plan {

@@ -210,11 +210,17 @@ impl Problem {
     /// # Errors
     /// [`Error::Argument`] where it is not; those of [`Problem::new`].
     pub(crate) fn reweighed(&self, conv: &Conv2d) -> Result<Self> {
+        // Of textures neither layout nor promise is asked.
+        let conv = match self.texels {
+            true => &Conv2d { finite: self.conv.finite, ..conv.clone().layout(self.conv.layout) },
+            false => conv,
+        };
         if let Some(name) = self.conv.differs_beyond_weights(conv) {
             let limit = "only the numbers of weights may be others than was prepared for";
             return Err(Error::argument("convolution", format!("another {name}"), limit));
         }
-        Self::new(conv, self.input_shape, self.input_type, self.output_type)
+        let new = Self::new(conv, self.input_shape, self.input_type, self.output_type)?;
+        Ok(Self { texels: self.texels, ..new })
     }
 
     /// What was asked for.

@@ -536,3 +536,50 @@ fn outputs_are_used_again_unless_they_were_shown() {
     assert_eq!(again.kernel.download().unwrap(), kernel);
     assert_eq!(bias.download().unwrap(), again.bias.download().unwrap());
 }
+
+/// What was compiled lies in a folder, whole or not at all, and what is not whole is left aside.
+#[test]
+fn compiled_pipelines_are_kept_in_a_folder() {
+    if gpu().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let request = || Gpu::request(&GpuOptions::new().cache_dir(folder.path())).unwrap();
+    let conv = Conv2d::new(Rng::new(2).kernel(5, 5, 1));
+    let x = noise::<f32>(6000, 3);
+    let run = |gpu: &Gpu| {
+        let tensor = GpuTensor::upload(gpu, &x, [40, 50, 3]).unwrap();
+        gpu.run(&conv, &tensor).unwrap().download().unwrap()
+    };
+    let files = || {
+        let all = std::fs::read_dir(folder.path()).unwrap();
+        all.map(|file| file.unwrap().path()).collect::<Vec<_>>()
+    };
+    let first = request();
+    let want = run(&first);
+    first.save_pipelines().unwrap();
+    if !first.device().features().contains(wgpu::Features::PIPELINE_CACHE) {
+        assert!(files().is_empty());
+        crate::common::say("folders of pipelines not covered: the adapter has no such caches");
+        return;
+    }
+    let [file] = &files()[..] else { panic!("{:?}", files()) };
+    let written = std::fs::read(file).unwrap();
+    assert!(written.starts_with(b"cwpipe01") && written.len() > 64, "{} bytes", written.len());
+    // It is read, and nothing new is written.
+    let second = request();
+    assert_eq!(run(&second), want);
+    drop((first, second));
+    assert_eq!(files(), [file.clone()]);
+    // A file that is cut, or of something else.
+    for broken in [&written[..written.len() / 2], b"cwpipe01", b"", b"something else"] {
+        std::fs::write(file, broken).unwrap();
+        let gpu = request();
+        assert_eq!(run(&gpu), want);
+        gpu.save_pipelines().unwrap();
+        let again = std::fs::read(file).unwrap();
+        assert!(again.len() > 64 && again.starts_with(b"cwpipe01"), "{} bytes", again.len());
+    }
+    let error = Gpu::request(&GpuOptions::new().cache_dir(file.join("no folder"))).unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+}

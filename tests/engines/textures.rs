@@ -658,3 +658,34 @@ fn a_second_encode_makes_nothing() {
     prepared.forget_textures();
     assert_eq!(format!("{prepared:?}").matches("BindGroup {").count(), 0);
 }
+
+/// Other weights for the same textures: as if prepared with them, and nothing is bound anew.
+#[test]
+fn textures_take_other_weights() {
+    let Some(gpu) = gpu() else { return };
+    let conv = |seed| Conv2d::new(Rng::new(seed).kernel(5, 5, 1)).border(Border::Reflect);
+    let size = [20, 30];
+    let source = texture(&gpu, extent(size), Rgba8Unorm, READ);
+    let destination = texture(&gpu, extent(size), Rgba32Float, WRITE);
+    upload(&gpu, &source, &pixels(Rgba8Unorm, size, 3));
+    let options =
+        TextureOptions::new(Rgba8Unorm).destination(Rgba32Float).alpha(AlphaMode::Premultiply);
+    let filtered = |prepared: &GpuTexturePrepared| {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        prepared.encode_texture(&mut encoder, &source, &destination).unwrap();
+        gpu.queue().submit([encoder.finish()]);
+        download(&gpu, &destination)
+    };
+    let prepare = |seed| gpu.prepare_texture(&conv(seed), extent(size), &options).unwrap();
+    let mut prepared = prepare(1);
+    let clone = prepared.clone();
+    let first = filtered(&prepared);
+    for seed in [2, 3, 1] {
+        prepared.set_weights(&conv(seed)).unwrap();
+        assert_eq!(filtered(&prepared), filtered(&prepare(seed)), "seed {seed}");
+    }
+    prepared.set_weights(&conv(4)).unwrap();
+    assert_eq!(filtered(&clone), first);
+    let error = prepared.set_weights(&conv(1).stride(2, 2)).unwrap_err();
+    assert!(matches!(error, Error::Argument { .. }), "{error}");
+}
