@@ -7,10 +7,10 @@ use std::sync::Arc;
 use ndarray::{Array, ArrayRef};
 
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, zeroed};
-use super::prepared::Ready;
+use super::prepared::OnCpu;
 use super::{Backend, Engine, auto};
 use crate::gpu::Wait;
-use crate::plan::{self, EngineTimes, Machine, problems};
+use crate::plan::{self, EngineTimes, Machine, problems, reweighed};
 use crate::{Algorithm, Conv2d, Cpu, Element, ElementType, GpuChain, Result, Shape};
 
 /// Convolutions that are applied one after the other, made ready for an engine: `T` in, `U` out, f32
@@ -28,10 +28,10 @@ pub struct Chain<T, U> {
     types: PhantomData<fn(T) -> U>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Made {
     /// At least one.
-    Cpu(Vec<Ready>),
+    Cpu(Vec<OnCpu>),
     Gpu(GpuChain),
 }
 
@@ -115,14 +115,45 @@ impl Made {
         let machine = Machine::Cpu(cpu.limits());
         let ready = |problem| {
             let plan = plan::choose(&problem, &machine, algorithm)?;
-            Ok(Ready::on_cpu(cpu, problem, plan))
+            Ok(OnCpu::new(cpu, problem, plan))
         };
         let all = problems(convs, shape, from, to)?.into_iter().map(ready);
         Ok(Self::Cpu(all.collect::<Result<_>>()?))
     }
+
+    fn set_weights(&mut self, convs: &[Conv2d]) -> Result<()> {
+        match self {
+            Self::Gpu(chain) => chain.set_weights(convs),
+            Self::Cpu(all) => {
+                let problems = reweighed(all.iter().map(OnCpu::problem), convs)?;
+                let again = all.iter().zip(problems).map(|(one, problem)| one.reweighed(problem));
+                *all = again.collect::<Result<_>>()?;
+                Ok(())
+            }
+        }
+    }
 }
 
 impl<T: Element, U: Element> Chain<T, U> {
+    /// Takes the weights of `convs`, which are those that the chain was made of in all else, as
+    /// [`Prepared::set_weights`](crate::Prepared::set_weights) does for one.
+    ///
+    /// # Errors
+    /// The same; [`Error::Argument`](crate::Error::Argument) for another number of convolutions;
+    /// [`Error::NotApplicable`](crate::Error::NotApplicable) too where a GPU made several one because of what
+    /// their weights were (a symmetric kernel between borders that reflect), and these are not so.
+    pub fn set_weights(&mut self, convs: &[Conv2d]) -> Result<()> {
+        match Arc::get_mut(&mut self.made) {
+            Some(own) => own.set_weights(convs),
+            None => {
+                let mut own = (*self.made).clone();
+                own.set_weights(convs)?;
+                self.made = Arc::new(own);
+                Ok(())
+            }
+        }
+    }
+
     /// Computes into a new array. Not in browsers; see [`Chain::run_async`].
     ///
     /// # Errors
@@ -189,7 +220,7 @@ impl<T: Element, U: Element> Chain<T, U> {
         // A new array is in standard layout.
         let dst = output.as_slice_mut().unwrap_or_default();
         match &*self.made {
-            Made::Cpu(all) => on_cpu(all, src, dst, wait).await?,
+            Made::Cpu(all) => on_cpu(all, src, dst)?,
             Made::Gpu(chain) => chain.run(src, dst, wait).await?,
         }
         Ok(output)
@@ -197,27 +228,20 @@ impl<T: Element, U: Element> Chain<T, U> {
 }
 
 /// Every stage on what the one before it made.
-async fn on_cpu<T: Element, U: Element>(
-    stages: &[Ready],
-    src: &[T],
-    dst: &mut [U],
-    wait: Wait,
-) -> Result<()> {
-    let room = |stage: &Ready| zeroed::<f32>("a stage's output", stage.problem().output_len());
+fn on_cpu<T: Element, U: Element>(stages: &[OnCpu], src: &[T], dst: &mut [U]) -> Result<()> {
+    let room = |stage: &OnCpu| zeroed::<f32>("a stage's output", stage.problem().output_len());
     match stages {
         [] => {}
-        [only] => {
-            only.run(src, dst, wait, false).await?;
-        }
+        [only] => only.run(src, dst),
         [first, middle @ .., last] => {
             let mut from = room(first)?;
-            first.run(src, &mut from, wait, false).await?;
+            first.run(src, &mut from);
             for stage in middle {
                 let mut to = room(stage)?;
-                stage.run(&from, &mut to, wait, false).await?;
+                stage.run(&from, &mut to);
                 from = to;
             }
-            last.run(&from, dst, wait, false).await?;
+            last.run(&from, dst);
         }
     }
     Ok(())

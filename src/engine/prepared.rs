@@ -28,13 +28,41 @@ pub(super) struct OnCpu {
     made: CpuReady,
 }
 
-impl Ready {
-    pub(super) fn on_cpu(cpu: &Cpu, problem: Problem, plan: Plan) -> Self {
+impl OnCpu {
+    pub(super) fn new(cpu: &Cpu, problem: Problem, plan: Plan) -> Self {
         let made = match plan.launch() {
             Launch::Cpu(launch) => CpuReady::new(&problem, launch),
             Launch::Gpu(_) => CpuReady::Direct,
         };
-        Self::Cpu(Box::new(OnCpu { cpu: cpu.clone(), problem, plan, made }))
+        Self { cpu: cpu.clone(), problem, plan, made }
+    }
+
+    /// The same for `problem`, which is this one with other weights.
+    pub(super) fn reweighed(&self, problem: Problem) -> Result<Self> {
+        let plan = self.plan.reweighed(&problem)?;
+        Ok(Self::new(&self.cpu, problem, plan))
+    }
+
+    pub(super) fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// `src` and `dst` hold whole tensors.
+    pub(super) fn run<T: Element, U: Element>(&self, src: &[T], dst: &mut [U]) {
+        if let Launch::Cpu(launch) = self.plan.launch() {
+            let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
+            self.cpu.run(&self.problem, launch, &self.made, src, dst);
+        }
+    }
+}
+
+impl Ready {
+    pub(super) fn on_cpu(cpu: &Cpu, problem: Problem, plan: Plan) -> Self {
+        Self::Cpu(Box::new(OnCpu::new(cpu, problem, plan)))
     }
 
     /// One that shares nothing that is changed.
@@ -49,12 +77,7 @@ impl Ready {
         match self {
             Self::Gpu(prepared) => prepared.set_weights(conv),
             Self::Cpu(on_cpu) => {
-                let problem = on_cpu.problem.reweighed(conv)?;
-                let plan = on_cpu.plan.reweighed(&problem)?;
-                if let Launch::Cpu(launch) = plan.launch() {
-                    on_cpu.made = CpuReady::new(&problem, launch);
-                }
-                (on_cpu.problem, on_cpu.plan) = (problem, plan);
+                **on_cpu = on_cpu.reweighed(on_cpu.problem.reweighed(conv)?)?;
                 Ok(())
             }
         }
@@ -83,16 +106,13 @@ impl Ready {
         measured: bool,
     ) -> Result<Timings> {
         let mut clock = Clock::start();
-        let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
         match self {
             Self::Cpu(on_cpu) => {
-                let OnCpu { cpu, problem, plan, made } = &**on_cpu;
-                if let Launch::Cpu(launch) = plan.launch() {
-                    cpu.run(problem, launch, made, src, dst);
-                }
+                on_cpu.run(src, dst);
                 Ok(Timings { compute: clock.lap(), ..Timings::default() })
             }
             Self::Gpu(prepared) => {
+                let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
                 let parts = prepared.run(src, dst, wait, measured).await?;
                 Ok(Timings {
                     upload: parts.upload,

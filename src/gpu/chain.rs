@@ -10,17 +10,19 @@ use super::device::Wait;
 use super::prepared::{GpuPrepared, aside};
 use super::range::{BufferRange, check_ends};
 use super::ready::{Kept, Ready, bound, ends as ends_of};
+use super::reweigh::weights_of;
 use super::{Gpu, GpuTensor};
 use crate::lru::Lru;
 use crate::plan::job::{self, Job};
-use crate::plan::{self, ChainPlan, Machine, Residence};
+use crate::plan::{self, ChainPlan, ChainStage, Machine, Residence};
 use crate::{Algorithm, Conv2d, Element, ElementType, Error, Result, Shape};
 
 /// Pairs of ranges whose bindings are kept.
 const KEPT: usize = 4;
 
-/// Chains of convolutions made ready for a device: what is between stays there, as f32, and neighbours are folded into one kernel where that is exact and cheaper
-/// ([`plan::chain`](crate::plan::chain())). Made by [`Gpu::chain`].
+/// Chains of convolutions made ready for a device: what is between stays there, as f32, and neighbours are
+/// folded into one kernel where that is exact and cheaper ([`plan::chain`](crate::plan::chain())). Made by
+/// [`Gpu::chain`].
 ///
 /// Cloning is cheap and shares everything.
 #[derive(Clone, Debug)]
@@ -119,19 +121,54 @@ impl GpuChain {
                 return Err(Error::TooLarge { what, value, limit });
             }
         }
-        let compiled = Compiled::joined(stages.iter().map(|stage| &stage.ready().compiled));
+        let plan = plan.with_plans(stages.iter().map(GpuPrepared::plan));
         Ok(Self {
             gpu: gpu.clone(),
             plan: plan.into(),
+            compiled: Arc::new(joined(&stages)),
             stages: Arc::new(stages),
-            compiled: Arc::new(compiled),
             jobs: Arc::default(),
             kept: Arc::new(Lru::new(KEPT)),
         })
     }
 
-    /// Which convolutions are done at once, how each is computed, and why so. Where the device chooses
-    /// algorithms by measuring ([`Tuning`](crate::Tuning)), [`GpuChain::stages`] tells what it took.
+    /// Takes the weights of `convs`, which are those that the chain was made of in all else, as
+    /// [`GpuPrepared::set_weights`] does for one. What is done as one kernel stays one.
+    ///
+    /// # Errors
+    /// Those of [`GpuPrepared::set_weights`]; [`Error::Argument`] for another number of convolutions;
+    /// [`Error::NotApplicable`] too where several were made one because of what their weights were (a
+    /// symmetric kernel between borders that reflect).
+    pub fn set_weights(&mut self, convs: &[Conv2d]) -> Result<()> {
+        let plan = self.plan.reweighed(convs)?;
+        let context = self.gpu.context();
+        let weights = plan.stages().iter().map(|stage| weights_of(&stage.problem, &stage.plan));
+        let weights = weights.collect::<Result<Vec<_>>>()?;
+        let compiled = Arc::get_mut(&mut self.compiled);
+        let stages = Arc::get_mut(&mut self.stages).and_then(|stages| own(stages));
+        if let (Some(compiled), Some(stages)) = (compiled, stages) {
+            // Its buffers are those of the stages.
+            compiled.rewrite(context, &weights.concat())?;
+            for (ready, stage) in stages.into_iter().zip(plan.stages()) {
+                (ready.problem, ready.plan) = (stage.problem.clone(), stage.plan.clone());
+            }
+        } else {
+            let again = self.stages.iter().zip(plan.stages()).zip(&weights);
+            let again = again.map(|((stage, ChainStage { problem, plan, .. }), weights)| {
+                let ready = stage.ready().again(&self.gpu.executor, weights)?;
+                let ready = Ready { problem: problem.clone(), plan: plan.clone(), ..ready };
+                Ok(GpuPrepared::of(&self.gpu, Arc::new(ready)))
+            });
+            let stages = again.collect::<Result<Vec<_>>>()?;
+            self.compiled = Arc::new(joined(&stages));
+            self.stages = Arc::new(stages);
+            self.kept = Arc::new(Lru::new(KEPT));
+        }
+        self.plan = Arc::new(plan);
+        Ok(())
+    }
+
+    /// Which convolutions are done at once, how each is computed, and why so.
     #[must_use]
     pub fn plan(&self) -> &ChainPlan {
         &self.plan
@@ -249,6 +286,16 @@ impl GpuChain {
     pub(super) fn gpu(&self) -> &Gpu {
         &self.gpu
     }
+}
+
+/// What all stages run, with their weights.
+fn joined(stages: &[GpuPrepared]) -> Compiled {
+    Compiled::joined(stages.iter().map(|stage| &stage.ready().compiled))
+}
+
+/// The stages, where nobody else has one of them.
+fn own(stages: &mut [GpuPrepared]) -> Option<Vec<&mut Ready>> {
+    stages.iter_mut().map(|stage| Arc::get_mut(stage.ready_mut())).collect()
 }
 
 /// Bytes after each stage but the last.

@@ -123,6 +123,16 @@ impl<T: Element, U: Element> FrameStream<T, U> {
         Ok(self)
     }
 
+    /// Takes the weights of `convs` for frames that are pushed from now on, as [`GpuChain::set_weights`] does;
+    /// those under way keep the ones they have.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn set_weights(&mut self, convs: &[Conv2d]) -> Result<()> {
+        // Nobody else has this chain, so that what is bound sees them too.
+        self.chain.set_weights(convs)
+    }
+
     /// Starts with `frame`, in memory order. Once as many frames are under way as may be, it first waits
     /// for the oldest and gives its result. Not in browsers; see [`FrameStream::push_async`].
     ///

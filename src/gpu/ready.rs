@@ -111,6 +111,6 @@ pub(super) fn ends<'a>(
     [(Resource::Source, Given::Range(*source)), (Resource::Destination, Given::Range(*destination))]
 }
 
-fn elsewhere(algorithm: Algorithm) -> Error {
+pub(super) fn elsewhere(algorithm: Algorithm) -> Error {
     Error::NotApplicable { algorithm, engine: "gpu", reason: "its plan is one of the CPU".into() }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::bound::{Compiled, Given};
 use super::device::Context;
 use super::executor::Executor;
-use super::ready::Ready;
+use super::ready::{Ready, elsewhere};
 use super::{GpuPrepared, GpuTensor};
 use crate::plan::job::{self, Command, Job, Piece, Resource};
-use crate::plan::{Launch, Scheme};
-use crate::{Conv2d, ElementType, Error, Result};
+use crate::plan::{Launch, Plan, Scheme};
+use crate::{Conv2d, ElementType, Error, Problem, Result};
 
 impl GpuPrepared {
     /// Takes the weights of `conv` (kernel, bias and pointwise step), which is what was prepared in all else:
@@ -126,13 +126,20 @@ pub(super) fn rewrite(
     Ok(false)
 }
 
+/// What the programs of `plan` read as weights.
+pub(super) fn weights_of(problem: &Problem, plan: &Plan) -> Result<Vec<Vec<f32>>> {
+    match plan.launch() {
+        Launch::Gpu(launch) => Ok(job::weights(problem, launch)),
+        Launch::Cpu(_) => Err(elsewhere(plan.algorithm())),
+    }
+}
+
 /// Puts other weights into what is made ready, if it is nobody else's; else into one of its own. Whether it
 /// was the former.
 pub(super) fn reweigh(ready: &mut Arc<Ready>, executor: &Executor, conv: &Conv2d) -> Result<bool> {
     let problem = ready.problem.reweighed(conv)?;
     let plan = ready.plan.reweighed(&problem)?;
-    let Launch::Gpu(launch) = plan.launch() else { return Ok(true) };
-    let weights = job::weights(&problem, launch);
+    let weights = weights_of(&problem, &plan)?;
     match Arc::get_mut(ready) {
         Some(own) => {
             own.compiled.rewrite(&executor.context, &weights)?;

@@ -13,6 +13,8 @@ use crate::{Algorithm, Conv2d, ElementType, Error, Problem, Result, Shape};
 /// `Display` prints it for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainPlan {
+    /// Every convolution alone.
+    problems: Vec<Problem>,
     stages: Vec<ChainStage>,
     /// Neighbours that stay apart, by the first one's number, and why.
     apart: Vec<(usize, String)>,
@@ -54,6 +56,41 @@ impl ChainPlan {
 
     pub(crate) fn last(&self) -> &ChainStage {
         &self.stages[self.stages.len() - 1]
+    }
+
+    /// The same with these plans of its stages.
+    pub(crate) fn with_plans<'a>(mut self, plans: impl Iterator<Item = &'a Plan>) -> Self {
+        for (stage, plan) in self.stages.iter_mut().zip(plans) {
+            stage.plan = plan.clone();
+        }
+        self
+    }
+
+    /// The same stages for `convs`, which are the planned ones with other weights. Nothing is chosen anew.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where they differ in more; [`Error::NotApplicable`] where what was done to the
+    /// weights there were cannot be done to these: several as one, or an algorithm.
+    pub(crate) fn reweighed(&self, convs: &[Conv2d]) -> Result<Self> {
+        let problems = reweighed(self.problems.iter(), convs)?;
+        let stage = |stage: &ChainStage| {
+            let problem = folded(&problems[stage.convolutions.clone()]).map_err(|reason| {
+                let Range { start, end } = stage.convolutions;
+                Error::NotApplicable {
+                    algorithm: stage.plan.algorithm(),
+                    engine: stage.plan.engine(),
+                    reason: format!(
+                        "convolutions {start} to {} were made one, and cannot with these weights: {reason}",
+                        end - 1
+                    ),
+                }
+            })?;
+            let problem = stage.problem.reweighed(problem.conv())?;
+            let plan = stage.plan.reweighed(&problem)?;
+            Ok(ChainStage { convolutions: stage.convolutions.clone(), problem, plan })
+        };
+        let stages = self.stages.iter().map(stage).collect::<Result<_>>()?;
+        Ok(Self { problems, stages, apart: self.apart.clone() })
     }
 
     /// Microseconds it takes by the model.
@@ -190,7 +227,7 @@ pub fn chain(
         (first, reason.to_string())
     });
     let apart = apart.collect();
-    Ok(ChainPlan { stages, apart })
+    Ok(ChainPlan { problems, stages, apart })
 }
 
 /// Every convolution on the output of the one before.
@@ -215,4 +252,29 @@ pub(crate) fn problems(
         problems.push(Problem::new(conv, shape, from, to)?);
     }
     Ok(problems)
+}
+
+/// Problems with the weights of `convs`, one each.
+pub(crate) fn reweighed<'a>(
+    problems: impl ExactSizeIterator<Item = &'a Problem>,
+    convs: &[Conv2d],
+) -> Result<Vec<Problem>> {
+    let expected = problems.len();
+    if convs.len() != expected {
+        let limit = format!("the chain was made of {expected}");
+        return Err(Error::argument("convolutions of a chain", convs.len(), limit));
+    }
+    problems.zip(convs).map(|(problem, conv)| problem.reweighed(conv)).collect()
+}
+
+/// Neighbours as one, or why they are not.
+fn folded(problems: &[Problem]) -> Result<Problem, String> {
+    match problems {
+        [only] => Ok(only.clone()),
+        [first, rest @ ..] => {
+            let both = |all: Linear, next| all.then(&Linear::of(next));
+            rest.iter().try_fold(Linear::of(first), both)?.problem()
+        }
+        [] => Err("there are none".into()),
+    }
 }

@@ -30,8 +30,8 @@ mod transfer;
 use std::fmt;
 
 pub use bands::{Band, Span};
-pub(crate) use chain::problems;
 pub use chain::{ChainPlan, ChainStage, chain};
+pub(crate) use chain::{problems, reweighed};
 pub use cost::Traffic;
 pub use cuts::Cuts;
 pub use engines::choose_engine;

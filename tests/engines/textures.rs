@@ -663,7 +663,8 @@ fn a_second_encode_makes_nothing() {
 #[test]
 fn textures_take_other_weights() {
     let Some(gpu) = gpu() else { return };
-    let conv = |seed| Conv2d::new(Rng::new(seed).kernel(5, 5, 1)).border(Border::Reflect);
+    let conv =
+        |seed| Conv2d::new(crate::common::Rng::new(seed).kernel(5, 5, 1)).border(Border::Reflect);
     let size = [20, 30];
     let source = texture(&gpu, extent(size), Rgba8Unorm, READ);
     let destination = texture(&gpu, extent(size), Rgba32Float, WRITE);

@@ -201,3 +201,118 @@ fn kernels_come_from_the_device() {
     let foreign = GpuTensor::<f32>::zeros(&other, [7, 7, 1]).unwrap();
     assert!(matches!(flat.set_kernel_from(&foreign), Err(Error::Buffer { .. })));
 }
+
+/// Chains whose neighbours become one kernel and chains whose neighbours do not, on every engine, clones
+/// apart.
+#[test]
+fn chains_take_weights() {
+    let x = x();
+    let one = |sigma: f64, border| {
+        Conv2d::new(Kernel::gaussian(5, sigma).unwrap()).border(border).bias([sigma as f32])
+    };
+    let convs = |sigma: f64, apart: bool| {
+        let last = one(2.0 * sigma, Border::Reflect).activation(Activation::Relu);
+        let middle = if apart { Border::Replicate } else { Border::Reflect };
+        [one(sigma, Border::Reflect), one(3.0 * sigma, middle), last]
+    };
+    for backend in engines() {
+        let what = &backend.name;
+        for apart in [false, true] {
+            let Ok(mut chain) = backend.engine.chain::<f32, f32>(&convs(0.5, apart), SHAPE) else {
+                assert!(backend.kind.may_refuse(), "{what}");
+                continue;
+            };
+            let first = chain.run(&x).unwrap();
+            let clone = chain.clone();
+            for sigma in [0.7, 1.1, 0.5] {
+                let convs = convs(sigma, apart);
+                chain.set_weights(&convs).unwrap_or_else(|e| panic!("{what}: {e}"));
+                let fresh = backend.engine.chain::<f32, f32>(&convs, SHAPE).unwrap();
+                let (got, want) = (chain.run(&x).unwrap(), fresh.run(&x).unwrap());
+                same_bits(got.as_slice().unwrap(), want.as_slice().unwrap())
+                    .unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert_eq!(chain.explain(), fresh.explain(), "{what}");
+            }
+            chain.set_weights(&convs(2.0, apart)).unwrap();
+            assert_ne!(chain.run(&x).unwrap(), first, "{what}");
+            assert_eq!(clone.run(&x).unwrap(), first, "{what}");
+
+            let [a, b, c] = convs(1.0, apart);
+            let too_few = chain.set_weights(&[a.clone(), b.clone()]).unwrap_err();
+            assert!(too_few.to_string().contains("made of 3"), "{too_few}");
+            let other = [a, b.border(Border::Wrap), c];
+            let error = chain.set_weights(&other).unwrap_err();
+            assert!(matches!(error, Error::Argument { argument: "convolution", .. }), "{error}");
+        }
+    }
+}
+
+/// On tensors, buffers and frames that are bound already; what is under way keeps its weights, and so does a
+/// stage that was taken out of the chain.
+#[test]
+fn bound_chains_see_new_weights() {
+    let Some(gpu) = gpu() else { return };
+    let kernel = |seed| Rng::new(seed).kernel(3, 3, 1);
+    let convs = |seed| {
+        [Conv2d::new(kernel(seed)).activation(Activation::Relu), Conv2d::new(kernel(seed + 1))]
+    };
+    let x = x();
+    let from = GpuTensor::from_array(&gpu, &x).unwrap();
+    let to = GpuTensor::<f32>::zeros(&gpu, SHAPE).unwrap();
+    let want = |seed| {
+        let fresh = gpu.chain(&convs(seed), SHAPE, F32, F32).unwrap();
+        fresh.apply::<f32, f32>(&from).unwrap().download().unwrap()
+    };
+    let wanted: Vec<Vec<f32>> = (0..4).map(want).collect();
+    let mut chain = gpu.chain(&convs(0), SHAPE, F32, F32).unwrap();
+    chain.apply_into(&from, &to).unwrap();
+    let bound = gpu.pool_stats().bound;
+    for seed in [1, 2, 0] {
+        chain.set_weights(&convs(seed)).unwrap();
+        chain.apply_into(&from, &to).unwrap();
+        same_bits(&to.download().unwrap(), &wanted[seed as usize]).unwrap();
+    }
+    assert_eq!(gpu.pool_stats().bound, bound);
+
+    let stage = chain.stages()[0].clone();
+    let before = stage.apply::<f32, f32>(&from).unwrap().download().unwrap();
+    chain.set_weights(&convs(3)).unwrap();
+    chain.apply_into(&from, &to).unwrap();
+    same_bits(&to.download().unwrap(), &wanted[3]).unwrap();
+    let after = stage.apply::<f32, f32>(&from).unwrap().download().unwrap();
+    same_bits(&after, &before).unwrap();
+
+    let mut stream = gpu.frames::<f32, f32>(&convs(0), SHAPE).unwrap();
+    let frame = x.as_slice().unwrap();
+    let mut results = Vec::new();
+    for seed in [0, 1, 2, 3, 0, 1] {
+        stream.set_weights(&convs(seed)).unwrap();
+        results.extend(stream.push(frame).unwrap());
+    }
+    while let Some(result) = stream.pop().unwrap() {
+        results.push(result);
+    }
+    for (seed, result) in [0, 1, 2, 3, 0, 1].into_iter().zip(&results) {
+        same_bits(result, &wanted[seed]).unwrap_or_else(|e| panic!("frame by {seed}: {e}"));
+    }
+    assert_eq!(results.len(), 6);
+}
+
+/// Two mirrored borders are one kernel only where the first is symmetric.
+#[test]
+fn what_was_folded_for_its_weights_is_refused_for_others() {
+    let Some(gpu) = gpu() else { return };
+    let one = |kernel: Kernel| Conv2d::new(kernel).border(Border::Reflect);
+    let blur = || one(Kernel::binomial(3).unwrap());
+    let mut chain = gpu.chain(&[blur(), blur()], SHAPE, F32, F32).unwrap();
+    assert_eq!(chain.stages().len(), 1, "{}", chain.plan());
+    let skewed = one(Rng::new(1).kernel(3, 3, 1));
+    let error = chain.set_weights(&[skewed.clone(), blur()]).unwrap_err();
+    assert!(matches!(error, Error::NotApplicable { .. }), "{error}");
+    assert!(error.to_string().contains("convolutions 0 to 1"), "{error}");
+    // The second may be any. This one is a product of a row and a column, as the first was.
+    let [row, column] = [[1.0, 2.0, 0.5], [0.25, 1.0, -1.0]];
+    let product = column.iter().flat_map(|c| row.iter().map(move |r| r * c)).collect();
+    let second = one(Kernel::new(3, 3, product).unwrap());
+    chain.set_weights(&[blur(), second]).unwrap_or_else(|e| panic!("{e}\n{}", chain.plan()));
+}

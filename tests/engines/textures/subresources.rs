@@ -226,7 +226,7 @@ fn bindings_are_kept_by_texture() {
     if gpu().is_none() {
         return;
     }
-    let gpu = block_on(Gpu::request(&GpuOptions::new())).unwrap();
+    let gpu = Gpu::request(&GpuOptions::new()).unwrap();
     let case = blur([10, 10]);
     let prepared = prepare(&gpu, &case);
     let bound = |what: &str, times: u64, work: &dyn Fn()| {
