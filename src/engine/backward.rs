@@ -10,10 +10,13 @@ use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard, zero
 use super::gradients::{Gradients, WeightGradients, weights_of};
 use super::{Backend, Engine, auto};
 use crate::cpu::{CpuCorrelation, CpuReady};
-use crate::gpu::Wait;
+use crate::gpu::GpuBackward;
 use crate::plan::{self, EngineTimes, GradientPlan, Launch, Machine, Plan};
 use crate::problem::WeightSums;
-use crate::{Conv2d, Cpu, Element, ElementType, GpuBackward, Problem, Result, Shape};
+use crate::wait::Wait;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wait::block_on;
+use crate::{Conv2d, Cpu, Element, ElementType, Problem, Result, Shape};
 
 /// A convolution whose gradients were checked, planned and compiled for an engine and inputs `T` of one
 /// shape.
@@ -121,7 +124,7 @@ impl Engine {
         conv: &Conv2d,
         shape: impl Into<Shape>,
     ) -> Result<Backward<T>> {
-        pollster::block_on(self.backward_for(conv, shape.into(), Wait::HERE))
+        block_on(self.backward_for(conv, shape.into(), Wait::HERE))
     }
 
     /// [`Engine::prepare_backward`] without blocking.
@@ -176,7 +179,7 @@ impl<T: Element> Backward<T> {
         input: &ArrayRef<T, D>,
         output_gradient: &ArrayRef<f32, D>,
     ) -> Result<Gradients<D>> {
-        pollster::block_on(self.both(input, output_gradient, Wait::Here))
+        block_on(self.both(input, output_gradient, Wait::Here))
     }
 
     /// [`Backward::run`] without blocking.
@@ -201,7 +204,7 @@ impl<T: Element> Backward<T> {
         input: &ArrayRef<T, D>,
         output_gradient: &ArrayRef<f32, D>,
     ) -> Result<WeightGradients> {
-        pollster::block_on(self.of_weights(input, output_gradient, Wait::Here))
+        block_on(self.of_weights(input, output_gradient, Wait::Here))
     }
 
     /// [`Backward::weights`] without blocking.
@@ -226,7 +229,7 @@ impl<T: Element> Backward<T> {
         input: &ArrayRef<T, D>,
         output_gradient: &ArrayRef<f32, D>,
     ) -> Result<Array<f32, D>> {
-        pollster::block_on(self.of_input(input, output_gradient, Wait::Here))
+        block_on(self.of_input(input, output_gradient, Wait::Here))
     }
 
     /// [`Backward::input`] without blocking.
@@ -254,7 +257,7 @@ impl<T: Element> Backward<T> {
     ) -> Result<WeightGradients> {
         let wanted = Wanted { input: true, weights: true };
         let made = self.into(input, output_gradient, wanted, input_gradient, Wait::Here);
-        weights_of(self.problem(), pollster::block_on(made)?)
+        weights_of(self.problem(), block_on(made)?)
     }
 
     /// [`Backward::input`], written into an array that is there.
@@ -270,7 +273,7 @@ impl<T: Element> Backward<T> {
     ) -> Result<()> {
         let wanted = Wanted { input: true, weights: false };
         let made = self.into(input, output_gradient, wanted, input_gradient, Wait::Here);
-        pollster::block_on(made).map(drop)
+        block_on(made).map(drop)
     }
 
     /// The convolution, of f32 outputs.

@@ -4,8 +4,11 @@ mod arrays;
 mod auto;
 mod backward;
 mod chain;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod gradients;
 mod prepared;
+#[cfg(feature = "gpu")]
 mod tensors;
 
 use std::fmt;
@@ -20,10 +23,13 @@ pub use chain::Chain;
 pub use gradients::{Gradients, PointwiseGradients, WeightGradients};
 pub use prepared::{Prepared, Timings};
 
-use crate::gpu::Wait;
+use crate::gpu::Gpu;
 use crate::lru::Lru;
 use crate::plan::{self, Machine};
-use crate::{Algorithm, Conv2d, Cpu, Element, Gpu, Problem, Result, Shape};
+use crate::wait::Wait;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wait::block_on;
+use crate::{Algorithm, Conv2d, Cpu, Element, Problem, Result, Shape};
 use arrays::shape_of;
 use prepared::Ready;
 
@@ -63,8 +69,10 @@ struct Shared {
 #[derive(Clone, Debug)]
 enum Backend {
     Cpu(Cpu),
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "there is no GPU"))]
     Gpu(Gpu),
     /// Chosen for each problem.
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "there is no choice"))]
     Both {
         cpu: Cpu,
         gpu: Gpu,
@@ -76,17 +84,6 @@ impl Engine {
     #[must_use]
     pub fn cpu() -> Self {
         Cpu::new().into()
-    }
-
-    /// A GPU: the best adapter there is, a software one if there is no other, or the one that
-    /// `WGPU_ADAPTER_NAME`, `WGPU_BACKEND` and `WGPU_POWER_PREF` name. For more say see
-    /// [`Gpu::request`] and [`Gpu::from_device`].
-    ///
-    /// # Errors
-    /// [`Error::NoAdapter`](crate::Error::NoAdapter) where there is none, [`Error::Device`](crate::Error::Device) where it gives no device.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn gpu() -> Result<Self> {
-        pollster::block_on(Gpu::request(&crate::GpuOptions::new())).map(Self::from)
     }
 
     /// The same engine with `algorithm` forced. Results stay within the stated bound; what the
@@ -101,16 +98,6 @@ impl Engine {
                 algorithm,
                 ready: Lru::new(REMEMBERED),
             }),
-        }
-    }
-
-    /// The GPU, if it is one or holds one. Which engine a problem is computed by says
-    /// [`Plan::engine`](crate::Plan::engine).
-    #[must_use]
-    pub fn as_gpu(&self) -> Option<&Gpu> {
-        match &self.shared.backend {
-            Backend::Gpu(gpu) | Backend::Both { gpu, .. } => Some(gpu),
-            Backend::Cpu(_) => None,
         }
     }
 
@@ -217,7 +204,7 @@ impl Engine {
         conv: &Conv2d,
         shape: impl Into<Shape>,
     ) -> Result<Prepared<T, U>> {
-        pollster::block_on(self.prepared(conv, shape.into(), Wait::HERE))
+        block_on(self.prepared(conv, shape.into(), Wait::HERE))
     }
 
     /// [`Engine::prepare`] without blocking.
@@ -278,12 +265,6 @@ impl From<Cpu> for Engine {
     }
 }
 
-impl From<Gpu> for Engine {
-    fn from(gpu: Gpu) -> Self {
-        Self::new(Backend::Gpu(gpu), "asked for".into())
-    }
-}
-
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = &self.shared.why;
@@ -301,20 +282,12 @@ const _: () = {
     const fn shareable<T: Send + Sync>() {}
     shareable::<Engine>();
     shareable::<Prepared<f32, u8>>();
-    shareable::<crate::GpuPrepared>();
-    shareable::<crate::GpuTensor<f32>>();
     shareable::<Chain<f32, u8>>();
-    shareable::<crate::FrameStream<u8, f32>>();
-    const fn sendable<F: std::future::Future + Send>(_: &F) {}
+    const fn sendable<F: Future + Send>(_: &F) {}
     #[expect(dead_code, reason = "only its types are checked")]
     fn futures(engine: &Engine, conv: &Conv2d, input: &ndarray::Array4<f32>) {
         let chain = |chain: &Chain<f32, u8>| sendable(&chain.run_async(input));
-        let frame = |frames: &mut crate::FrameStream<u8, f32>| sendable(&frames.push_async(&[]));
-        let tensor = |gpu: &Gpu, x: &crate::GpuTensor<u8>| {
-            sendable(&gpu.run_async::<u8, f32>(conv, x));
-            sendable(&x.download_async());
-        };
-        let _ = (chain, frame, tensor);
+        let _ = chain;
         sendable(&engine.run_async::<f32, u8, _>(conv, input));
         sendable(&Engine::auto_async());
     }

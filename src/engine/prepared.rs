@@ -8,9 +8,12 @@ use ndarray::{Array, ArrayRef};
 
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard};
 use crate::cpu::CpuReady;
-use crate::gpu::{Clock, Wait};
+use crate::gpu::GpuPrepared;
 use crate::plan::{Launch, Plan};
-use crate::{Cpu, Element, GpuPrepared, Problem, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wait::block_on;
+use crate::wait::{Clock, Wait};
+use crate::{Cpu, Element, Problem, Result};
 
 /// A problem and what will do it.
 #[derive(Debug)]
@@ -143,7 +146,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory); what the device runs into.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
-        pollster::block_on(self.run_new(input, Wait::Here))
+        block_on(self.run_new(input, Wait::Here))
     }
 
     /// Computes into `output`.
@@ -156,7 +159,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
         input: &ArrayRef<T, D>,
         output: &mut ArrayRef<U, D>,
     ) -> Result<()> {
-        pollster::block_on(self.run_arrays(input, output, Wait::Here, false)).map(drop)
+        block_on(self.run_arrays(input, output, Wait::Here, false)).map(drop)
     }
 
     /// [`Prepared::run_into`], telling where the time went.
@@ -169,7 +172,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
         input: &ArrayRef<T, D>,
         output: &mut ArrayRef<U, D>,
     ) -> Result<Timings> {
-        pollster::block_on(self.run_arrays(input, output, Wait::Here, true))
+        block_on(self.run_arrays(input, output, Wait::Here, true))
     }
 
     /// [`Prepared::run`] without blocking.

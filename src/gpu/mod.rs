@@ -39,8 +39,7 @@ use crate::lru::Lru;
 use crate::plan::{AdapterClass, Cuts, GpuLimits};
 use crate::{Error, Result};
 pub use chain::GpuChain;
-pub(crate) use device::{Clock, Wait, describe};
-use device::{Context, Loss};
+use device::{Context, Loss, describe};
 pub use device::{
     Fault, GpuOptions, Polling, PoolStats, Tuning, adapters, recommended_features,
     recommended_limits, required_features,

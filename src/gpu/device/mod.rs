@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
 
+pub(super) use crate::wait::{Clock, Wait};
 use crate::{Error, Result};
 pub(super) use adapter::adapter;
 pub use adapter::adapters;
@@ -40,7 +41,6 @@ pub(super) use stamps::{EndStamps, Stamps};
 use wait::Broken;
 pub use wait::Fault;
 pub(super) use wait::Ticket;
-pub(crate) use wait::{Clock, Wait};
 
 /// A device and its queue, with what is kept for it.
 #[derive(Debug)]
