@@ -177,7 +177,7 @@ fn what_cannot_serve_is_refused() {
     ] {
         let error = GpuTensor::<f32>::from_buffer(&gpu, buffer.clone(), offset, shape).unwrap_err();
         assert!(
-            matches!(&error, Error::Buffer { which: "tensor", reason } if reason.contains(words))
+            matches!(&error, Error::Buffer { which: "tensor", reason, .. } if reason.contains(words))
         );
     }
     // 253 bytes take up all 256.
