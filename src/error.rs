@@ -2,14 +2,63 @@
 //!
 //! Texts are lower case and name the argument, the value found and the limit it broke.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::Algorithm;
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What lies behind an [`Error`]: what `source()` gives, kept so that errors can be cloned and compared. Two
+/// are equal where their texts are.
+#[derive(Clone, Debug)]
+pub struct ErrorSource(Arc<dyn std::error::Error + Send + Sync>);
+
+impl ErrorSource {
+    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+    pub(crate) fn of(error: impl std::error::Error + Send + Sync + 'static) -> Option<Self> {
+        Some(Self(Arc::new(error)))
+    }
+
+    /// Not in browsers, whose errors stay in their thread, which ours need not.
+    #[cfg(all(feature = "gpu", target_arch = "wasm32"))]
+    pub(crate) fn of(_: impl std::error::Error) -> Option<Self> {
+        None
+    }
+}
+
+// And no error itself, or `source()` would give this instead of what it holds.
+impl Deref for ErrorSource {
+    type Target = dyn std::error::Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl PartialEq for ErrorSource {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
 /// Everything that can go wrong, from a bad option to a lost device.
 ///
 /// Variants may get more fields: match them with `..`.
+///
+/// Where wgpu reported it, `source()` is wgpu's error, but for browsers; what that says is in the text of this
+/// one too.
+///
+/// ```no_run
+/// use std::error::Error as _;
+/// use channelwise::wgpu;
+/// # fn example(error: &channelwise::Error) {
+/// if let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<wgpu::Error>()) {
+///     println!("a report for wgpu: {cause:?}");
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -89,6 +138,8 @@ pub enum Error {
         adapter: String,
         /// What it said or lacks.
         reason: String,
+        /// What wgpu said, if it did.
+        source: Option<ErrorSource>,
     },
     /// The device is gone (driver reset, unplugged, or destroyed). Make a new engine.
     #[error("the GPU device was lost while {doing}: {reason}")]
@@ -98,6 +149,8 @@ pub enum Error {
         doing: &'static str,
         /// What the driver said.
         reason: String,
+        /// The error of wgpu by which it showed, if there was one.
+        source: Option<ErrorSource>,
     },
     /// The device did not answer in time ([`GpuOptions::timeout`](crate::GpuOptions::timeout)). It may be
     /// busy with other work, or hang.
@@ -119,6 +172,8 @@ pub enum Error {
         what: &'static str,
         /// How much it needs, in bytes.
         bytes: u64,
+        /// What wgpu said, if it did.
+        source: Option<ErrorSource>,
     },
     /// The driver or wgpu refused a command; a defect of this crate or of the driver.
     #[error("GPU error while {doing}: {message}")]
@@ -128,6 +183,8 @@ pub enum Error {
         doing: &'static str,
         /// The message of wgpu.
         message: String,
+        /// What wgpu said, if it did.
+        source: Option<ErrorSource>,
     },
     /// A buffer handed to `encode` cannot serve.
     #[error("{which} buffer: {reason}")]
@@ -210,11 +267,11 @@ impl Error {
         Self::Weights { tensor: tensor.into(), expected: expected.into(), found: found.into() }
     }
 
-    /// For the program, which allocates too.
+    /// Public for the program, which allocates too.
     #[doc(hidden)]
     #[must_use]
     pub fn out_of_host_memory(what: &'static str, bytes: u64) -> Self {
-        Self::OutOfMemory { place: "host", what, bytes }
+        Self::OutOfMemory { place: "host", what, bytes, source: None }
     }
 
     /// Whether the device is gone, so that a new engine is needed.
@@ -290,13 +347,13 @@ mod tests {
         ];
         let machine = [
             Error::NoAdapter { wanted: "any".into(), found: "none".into() },
-            Error::Device { adapter: "x".into(), reason: text() },
-            Error::DeviceLost { doing: "submitting", reason: text() },
+            Error::Device { adapter: "x".into(), reason: text(), source: None },
+            Error::DeviceLost { doing: "submitting", reason: text(), source: None },
             Error::Timeout { doing: "waiting", after: std::time::Duration::from_secs(2) },
-            Error::OutOfMemory { place: "host", what: "the output", bytes: 9 },
-            Error::Gpu { doing: "submitting", message: text() },
-            Error::TuningFile { path: "x".into(), reason: text() },
-            Error::File { path: "x".into(), reason: text() },
+            Error::out_of_host_memory("the output", 9),
+            Error::Gpu { doing: "submitting", message: text(), source: None },
+            Error::TuningFile { path: "times.txt".into(), reason: text() },
+            Error::File { path: "weights.npy".into(), reason: text() },
             Error::Threads { threads: 9, reason: text() },
         ];
         for error in &usage {
@@ -310,6 +367,6 @@ mod tests {
         let all = || usage.iter().chain(&machine);
         let kinds: HashSet<_> = all().map(std::mem::discriminant).collect();
         assert_eq!(kinds.len(), usage.len() + machine.len());
-        assert!(all().all(|error| error.to_string().len() > 15));
+        assert!(all().all(|error| error.to_string().len() > 20));
     }
 }

@@ -104,7 +104,7 @@ pub use engine::{
     Axes, Backward, Chain, Engine, Gradients, PointwiseGradients, Prepared, Timings,
     WeightGradients,
 };
-pub use error::{Error, Result};
+pub use error::{Error, ErrorSource, Result};
 #[cfg(feature = "gpu")]
 #[doc(hidden)]
 pub use gpu::Fault;

@@ -37,7 +37,7 @@ use wgpu::{AdapterInfo, Device, Queue};
 
 use crate::lru::Lru;
 use crate::plan::{AdapterClass, Cuts, GpuLimits};
-use crate::{Error, Result};
+use crate::{Error, ErrorSource, Result};
 pub use chain::GpuChain;
 use device::{Context, Loss, describe};
 pub use device::{
@@ -103,7 +103,6 @@ impl Gpu {
             return Err(Error::argument("pipeline cache", "given", limit));
         }
         let info = adapter.get_info();
-        let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("channelwise.device"),
             // For `Prepared::run_into_timed`, and textures to write.
@@ -113,7 +112,11 @@ impl Gpu {
             ..Default::default()
         };
         let (device, queue) =
-            adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
+            adapter.request_device(&descriptor).await.map_err(|error| Error::Device {
+                adapter: info.name,
+                reason: error.to_string(),
+                source: ErrorSource::of(error),
+            })?;
         let loss = Loss::listen(&device);
         Self::new(device, queue, loss, options)
     }
@@ -155,6 +158,7 @@ impl Gpu {
                 return Err(Error::Device {
                     adapter: info.name,
                     reason: format!("{name} is {has}, at least {needs} is needed"),
+                    source: None,
                 });
             }
         }

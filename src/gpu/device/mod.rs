@@ -123,7 +123,7 @@ impl Context {
     /// The error for a device that no longer answers.
     pub fn lost(&self, message: &str) -> Error {
         let reason = self.loss.reason().unwrap_or_else(|| message.to_string());
-        Error::DeviceLost { doing: WAITING, reason }
+        Error::DeviceLost { doing: WAITING, reason, source: None }
     }
 
     /// What is to happen at waits from now on: for tests.
@@ -243,7 +243,9 @@ fn whole(size: u64) -> u64 {
 /// Puts the size into an out-of-memory error.
 fn with_size(error: Error, size: u64) -> Error {
     match error {
-        Error::OutOfMemory { place, what, .. } => Error::OutOfMemory { place, what, bytes: size },
+        Error::OutOfMemory { place, what, source, .. } => {
+            Error::OutOfMemory { place, what, bytes: size, source }
+        }
         other => other,
     }
 }
