@@ -273,6 +273,43 @@ impl Conv2d {
         self
     }
 
+    /// Whether both are the same to the bit: what was made for one then serves the other, also where a
+    /// weight is NaN, which equals nothing; and zeros of different sign are told apart.
+    pub(crate) fn same_bits(&self, other: &Self) -> bool {
+        // Every field by its name, so that none is forgotten.
+        let Self { kernel, bias, pointwise, border, activation, .. } = self;
+        let plain = |conv: &Self| {
+            let Self {
+                kernel: _,
+                stride,
+                dilation,
+                padding,
+                anchor,
+                border: _,
+                flip,
+                layout,
+                bias: _,
+                activation: _,
+                pointwise: _,
+                finite,
+                adjoint,
+                adjoint_size,
+            } = *conv;
+            (stride, dilation, padding, anchor, flip, layout, finite, adjoint, adjoint_size)
+        };
+        let bits = bytemuck::cast_slice::<f32, u32>;
+        let steps = match (pointwise, &other.pointwise) {
+            (Some(one), Some(other)) => one.same_bits(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        plain(self) == plain(other)
+            && steps
+            && kernel.same_bits(&other.kernel)
+            && bits(bias) == bits(&other.bias)
+            && border.same_bits(other.border)
+            && activation.same_bits(other.activation)
+    }
+
     /// The kernel, as given.
     #[must_use]
     pub fn kernel(&self) -> &Kernel {

@@ -58,6 +58,16 @@ impl Pointwise {
         self
     }
 
+    /// Whether both are the same to the bit.
+    pub(super) fn same_bits(&self, other: &Self) -> bool {
+        let Self { filters, outputs, weights, bias, activation } = self;
+        let bits = bytemuck::cast_slice::<f32, u32>;
+        (filters, outputs) == (&other.filters, &other.outputs)
+            && bits(weights) == bits(&other.weights)
+            && bits(bias) == bits(&other.bias)
+            && activation.same_bits(other.activation)
+    }
+
     /// How many outputs of the kernel it takes per channel.
     #[must_use]
     pub fn filters(&self) -> usize {

@@ -229,7 +229,7 @@ impl Engine {
             let problem = ready.problem();
             (problem.input_shape(), problem.input_type(), problem.output_type())
                 == (shape, T::TYPE, U::TYPE)
-                && problem.conv() == conv
+                && problem.conv().same_bits(conv)
         };
         let remembered = self.shared.ready.get(|(), ready| known(ready));
         let ready = match remembered {
@@ -292,3 +292,61 @@ const _: () = {
         sendable(&Engine::auto_async());
     }
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Border, Kernel, Pointwise};
+
+    /// All that a call may differ in, and only that, makes an engine plan again: NaNs are what they are.
+    #[test]
+    fn equal_bits_are_planned_once() -> Result<()> {
+        let nan = f32::NAN;
+        let conv = || -> Result<Conv2d> {
+            let step = Pointwise::new(1, 1, vec![nan])?.bias([nan]).activation(Activation::Relu);
+            Ok(Conv2d::new(Kernel::new(1, 2, vec![nan, 0.0])?)
+                .border(Border::Constant(nan))
+                .bias([nan])
+                .activation(Activation::Leaky(0.0))
+                .pointwise(step))
+        };
+        let engine = Engine::cpu();
+        let ready =
+            |conv: Conv2d| -> Result<_> { Ok(engine.prepare::<f32, f32>(&conv, [4, 4])?.ready) };
+        let first = ready(conv()?)?;
+        assert!(Arc::ptr_eq(&first, &ready(conv()?)?));
+        let step = |weight: f32, bias: f32, activation| -> Result<Pointwise> {
+            Ok(Pointwise::new(1, 1, vec![weight])?.bias([bias]).activation(activation))
+        };
+        let kernel = |weights: [f32; 2]| -> Result<Conv2d> {
+            let conv = conv()?;
+            Ok(Conv2d { kernel: Kernel::new(1, 2, weights.into())?, ..conv })
+        };
+        let others = [
+            kernel([nan, -0.0])?,
+            kernel([-nan, 0.0])?,
+            Conv2d { kernel: Kernel::new(2, 1, vec![nan, 0.0])?, ..conv()? },
+            conv()?.border(Border::Constant(-nan)),
+            conv()?.border(Border::Wrap),
+            conv()?.bias([-nan]),
+            conv()?.bias([]),
+            conv()?.activation(Activation::Clamp(0.0, 2.0)),
+            conv()?.activation(Activation::Clamp(-0.0, 2.0)),
+            conv()?.activation(Activation::Leaky(-0.0)),
+            conv()?.pointwise(step(-nan, nan, Activation::Relu)?),
+            conv()?.pointwise(step(nan, -nan, Activation::Relu)?),
+            conv()?.pointwise(step(nan, nan, Activation::Tanh)?),
+            Conv2d { pointwise: None, ..conv()? },
+            conv()?.flip(),
+            conv()?.assume_finite(),
+        ];
+        let mut seen = vec![first];
+        for conv in others {
+            let made = ready(conv.clone())?;
+            assert!(!seen.iter().any(|known| Arc::ptr_eq(known, &made)), "{conv:?}");
+            assert!(Arc::ptr_eq(&made, &ready(conv)?));
+            seen.push(made);
+        }
+        Ok(())
+    }
+}
