@@ -20,7 +20,8 @@
 //!
 //! - What to compute: [`Kernel`], [`Conv2d`] with its [`Border`], [`Padding`], [`Activation`],
 //!   [`Pointwise`] and [`Layout`].
-//! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape. Data that
+//! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape, on arrays of
+//!   [`ndarray`] or on plain slices ([`Prepared::run_slices`], [`Pitched`]). Data that
 //!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
 //!   [`GpuTexturePrepared::encode_texture`] for textures, [`GpuChain`] for several in a row,
 //!   [`FrameStream`] for frame after frame.
@@ -101,7 +102,7 @@ pub use conv::{Conv2d, Padding, Pointwise};
 pub use cpu::Cpu;
 pub use element::{Element, ElementType};
 pub use engine::{
-    Axes, Backward, Chain, Engine, Gradients, PointwiseGradients, Prepared, Timings,
+    Axes, Backward, Chain, Engine, Gradients, Pitched, PointwiseGradients, Prepared, Timings,
     WeightGradients,
 };
 pub use error::{Error, ErrorSource, Result};

@@ -8,6 +8,7 @@ mod chain;
 mod gpu;
 mod gradients;
 mod prepared;
+mod slices;
 #[cfg(feature = "gpu")]
 mod tensors;
 
@@ -22,6 +23,7 @@ pub use backward::Backward;
 pub use chain::Chain;
 pub use gradients::{Gradients, PointwiseGradients, WeightGradients};
 pub use prepared::{Prepared, Timings};
+pub use slices::Pitched;
 
 use crate::gpu::Gpu;
 use crate::lru::Lru;

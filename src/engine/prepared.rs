@@ -238,11 +238,11 @@ impl<T: Element, U: Element> Prepared<T, U> {
         let mut copy = None;
         let src = in_order(input, &mut copy)?;
         let mut timings = match output.as_slice_mut() {
-            Some(dst) => self.ready.run(src, dst, wait, measured).await?,
+            Some(dst) => self.slices(src, dst, wait, measured).await?,
             None => {
                 let mut whole = standard("a copy of the output", output)?;
                 let dst = whole.as_slice_mut().unwrap_or_default();
-                let timings = self.ready.run(src, dst, wait, measured).await?;
+                let timings = self.slices(src, dst, wait, measured).await?;
                 output.assign(&whole);
                 timings
             }
