@@ -35,6 +35,17 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Whether both are the same to the bit.
+    pub(crate) fn same_bits(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Leaky(a), Self::Leaky(b)) => a.to_bits() == b.to_bits(),
+            (Self::Clamp(a, b), Self::Clamp(c, d)) => {
+                [a, b].map(f32::to_bits) == [c, d].map(f32::to_bits)
+            }
+            _ => self == other,
+        }
+    }
+
     /// The function in f32, as the CPU engine computes it.
     #[must_use]
     #[inline(always)]

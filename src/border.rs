@@ -36,6 +36,14 @@ pub enum Border {
 }
 
 impl Border {
+    /// Whether both are the same to the bit.
+    pub(crate) fn same_bits(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Constant(a), Self::Constant(b)) => a.to_bits() == b.to_bits(),
+            _ => self == other,
+        }
+    }
+
     /// Outside is 0: what TensorFlow and PyTorch convolutions do.
     pub const ZERO: Self = Self::Constant(0.0);
 

@@ -1,6 +1,9 @@
 //! What the user asks for: a kernel and how to apply it.
 
-use crate::{Activation, Border, Error, Kernel, Layout, Result};
+mod pointwise;
+
+use crate::{Activation, Border, Kernel, Layout};
+pub use pointwise::Pointwise;
 
 /// How far the output reaches beyond the places where the kernel lies wholly inside the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,95 +36,6 @@ impl Padding {
     #[must_use]
     pub fn all(n: usize) -> Self {
         Self::Explicit { top: n, bottom: n, left: n, right: n }
-    }
-}
-
-/// A shared 1x1 step after the kernel: maps the `F` outputs of each channel to `G`.
-///
-/// The weights `[filters, outputs]` are the same for all channels:
-/// `z[c, g] = act(bias[g] + Σ_f weights[f, g] * y[c, f])`. This is the step with which the
-/// answers to the TensorFlow question get back to one output per channel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pointwise {
-    filters: usize,
-    outputs: usize,
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    activation: Activation,
-}
-
-impl Pointwise {
-    /// From weights `[filters, outputs]`, row-major.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for a size of 0, [`Error::ShapeMismatch`] where `weights` is not
-    /// `filters * outputs` long.
-    ///
-    /// ```
-    /// // The mean of two filters.
-    /// let mean = channelwise::Pointwise::new(2, 1, vec![0.5, 0.5]).unwrap();
-    /// assert_eq!((mean.filters(), mean.outputs()), (2, 1));
-    /// ```
-    pub fn new(filters: usize, outputs: usize, weights: Vec<f32>) -> Result<Self> {
-        for (axis, n) in [("pointwise filters", filters), ("pointwise outputs", outputs)] {
-            if n == 0 {
-                return Err(Error::argument(axis, n, "at least 1 is needed"));
-            }
-        }
-        if filters.checked_mul(outputs) != Some(weights.len()) {
-            return Err(Error::ShapeMismatch {
-                what: "pointwise weights",
-                expected: vec![filters, outputs],
-                found: vec![weights.len()],
-            });
-        }
-        Ok(Self { filters, outputs, weights, bias: Vec::new(), activation: Activation::None })
-    }
-
-    /// Adds `bias[g]` to output `g`; as many values as outputs, or none.
-    #[must_use]
-    pub fn bias(mut self, bias: impl Into<Vec<f32>>) -> Self {
-        self.bias = bias.into();
-        self
-    }
-
-    /// Applies `activation` to the outputs.
-    #[must_use]
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
-        self
-    }
-
-    /// How many outputs of the kernel it takes per channel.
-    #[must_use]
-    pub fn filters(&self) -> usize {
-        self.filters
-    }
-
-    /// How many outputs per channel it gives.
-    #[must_use]
-    pub fn outputs(&self) -> usize {
-        self.outputs
-    }
-
-    /// `[filters, outputs]`, row-major.
-    pub(crate) fn weights(&self) -> &[f32] {
-        &self.weights
-    }
-
-    /// The same step with other weights, as many as there were.
-    #[cfg(feature = "learn")]
-    pub(crate) fn reweighted(&self, weights: Vec<f32>) -> Result<Self> {
-        let new = Self::new(self.filters, self.outputs, weights)?;
-        Ok(new.bias(self.bias.clone()).activation(self.activation))
-    }
-
-    pub(crate) fn bias_values(&self) -> &[f32] {
-        &self.bias
-    }
-
-    pub(crate) fn activation_kind(&self) -> Activation {
-        self.activation
     }
 }
 
@@ -175,9 +89,12 @@ impl Conv2d {
             let kernel = &conv.kernel;
             [kernel.height(), kernel.width(), kernel.filters()]
         };
-        let pointwise = |conv: &Self| {
-            let step = conv.pointwise.as_ref()?;
-            Some((step.filters(), step.outputs(), step.activation_kind()))
+        let pointwise = match (&self.pointwise, &other.pointwise) {
+            (Some(one), Some(two)) => {
+                (one.filters(), one.outputs()) == (two.filters(), two.outputs())
+                    && one.get_activation().same_bits(two.get_activation())
+            }
+            (one, two) => one.is_none() && two.is_none(),
         };
         let adjoint = |conv: &Self| (conv.adjoint, conv.adjoint_size);
         [
@@ -186,11 +103,11 @@ impl Conv2d {
             ("dilation", self.dilation == other.dilation),
             ("padding", self.padding == other.padding),
             ("anchor", self.anchor == other.anchor),
-            ("border", self.border == other.border),
+            ("border", self.border.same_bits(other.border)),
             ("flip", self.flip == other.flip),
             ("layout", self.layout == other.layout),
-            ("activation", self.activation == other.activation),
-            ("pointwise step", pointwise(self) == pointwise(other)),
+            ("activation", self.activation.same_bits(other.activation)),
+            ("pointwise step", pointwise),
             ("assume_finite", self.finite == other.finite),
             ("adjoint", adjoint(self) == adjoint(other)),
         ]
@@ -391,9 +308,145 @@ impl Conv2d {
         self
     }
 
+    /// Whether both are the same to the bit: what was made for one then serves the other, also where a
+    /// weight is NaN, which equals nothing; and zeros of different sign are told apart.
+    pub(crate) fn same_bits(&self, other: &Self) -> bool {
+        // Every field by its name, so that none is forgotten.
+        let Self { kernel, bias, pointwise, border, activation, .. } = self;
+        let plain = |conv: &Self| {
+            let Self {
+                kernel: _,
+                stride,
+                dilation,
+                padding,
+                anchor,
+                border: _,
+                flip,
+                layout,
+                bias: _,
+                activation: _,
+                pointwise: _,
+                finite,
+                adjoint,
+                adjoint_size,
+            } = *conv;
+            (stride, dilation, padding, anchor, flip, layout, finite, adjoint, adjoint_size)
+        };
+        let bits = bytemuck::cast_slice::<f32, u32>;
+        let steps = match (pointwise, &other.pointwise) {
+            (Some(one), Some(other)) => one.same_bits(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        plain(self) == plain(other)
+            && steps
+            && kernel.same_bits(&other.kernel)
+            && bits(bias) == bits(&other.bias)
+            && border.same_bits(other.border)
+            && activation.same_bits(other.activation)
+    }
+
     /// The kernel, as given.
     #[must_use]
     pub fn kernel(&self) -> &Kernel {
         &self.kernel
+    }
+
+    /// Rows and columns from one output to the next: [`Conv2d::stride`].
+    ///
+    /// Options are read by `get_` and what sets them, as those of [`std::process::Command`] are.
+    ///
+    /// ```
+    /// use channelwise::{Activation, Border, Conv2d, Kernel, Layout, Padding, Pointwise};
+    /// # fn main() -> channelwise::Result<()> {
+    /// let conv = Conv2d::new(Kernel::sobel_x()).stride(2, 1).dilation(1, 3).anchor(1, 2);
+    /// assert_eq!((conv.get_stride(), conv.get_dilation()), ((2, 1), (1, 3)));
+    /// assert_eq!((conv.get_padding(), conv.get_anchor()), (Padding::Same, Some((1, 2))));
+    /// let conv = conv.padding(Padding::Full).border(Border::Wrap).layout(Layout::Nchw).flip();
+    /// assert_eq!((conv.get_padding(), conv.get_border()), (Padding::Full, Border::Wrap));
+    /// assert_eq!((conv.get_layout(), conv.is_flipped()), (Layout::Nchw, true));
+    /// let step = Pointwise::new(1, 1, vec![2.0])?;
+    /// let conv = conv.bias([0.5]).activation(Activation::Relu).pointwise(step.clone());
+    /// assert_eq!((conv.get_bias(), conv.get_activation()), (&[0.5][..], Activation::Relu));
+    /// assert_eq!((conv.get_pointwise(), conv.assumes_finite()), (Some(&step), false));
+    /// let conv = conv.assume_finite().adjoint().adjoint_size(9, 8);
+    /// assert!(conv.assumes_finite() && conv.is_adjoint());
+    /// assert_eq!(conv.get_adjoint_size(), Some((9, 8)));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn get_stride(&self) -> (usize, usize) {
+        self.stride
+    }
+
+    /// Rows and columns from one tap to the next: [`Conv2d::dilation`].
+    #[must_use]
+    pub fn get_dilation(&self) -> (usize, usize) {
+        self.dilation
+    }
+
+    /// How far the output reaches: [`Conv2d::padding`].
+    #[must_use]
+    pub fn get_padding(&self) -> Padding {
+        self.padding
+    }
+
+    /// The tap on the output's own place, where it was given: [`Conv2d::anchor`].
+    #[must_use]
+    pub fn get_anchor(&self) -> Option<(usize, usize)> {
+        self.anchor
+    }
+
+    /// What lies beyond the edges: [`Conv2d::border`].
+    #[must_use]
+    pub fn get_border(&self) -> Border {
+        self.border
+    }
+
+    /// Whether the kernel is turned by 180 degrees: [`Conv2d::flip`].
+    #[must_use]
+    pub fn is_flipped(&self) -> bool {
+        self.flip
+    }
+
+    /// The order of the axes: [`Conv2d::layout`].
+    #[must_use]
+    pub fn get_layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// What is added to the outputs of each filter; empty without: [`Conv2d::bias`].
+    #[must_use]
+    pub fn get_bias(&self) -> &[f32] {
+        &self.bias
+    }
+
+    /// What is applied after the bias: [`Conv2d::activation`].
+    #[must_use]
+    pub fn get_activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// The 1x1 step, where there is one: [`Conv2d::pointwise`].
+    #[must_use]
+    pub fn get_pointwise(&self) -> Option<&Pointwise> {
+        self.pointwise.as_ref()
+    }
+
+    /// Whether finite input was promised: [`Conv2d::assume_finite`].
+    #[must_use]
+    pub fn assumes_finite(&self) -> bool {
+        self.finite
+    }
+
+    /// Whether the adjoint is applied: [`Conv2d::adjoint`].
+    #[must_use]
+    pub fn is_adjoint(&self) -> bool {
+        self.adjoint
+    }
+
+    /// Rows and columns of what the adjoint gives, where they were given: [`Conv2d::adjoint_size`].
+    #[must_use]
+    pub fn get_adjoint_size(&self) -> Option<(usize, usize)> {
+        self.adjoint_size
     }
 }

@@ -75,7 +75,7 @@ impl Engine {
         image: &DynamicImage,
         options: &ImageOptions,
     ) -> Result<DynamicImage> {
-        pollster::block_on(self.run_image_async(conv, image, options))
+        crate::wait::block_on(self.run_image_async(conv, image, options))
     }
 
     /// [`Engine::run_image`] without blocking.

@@ -20,7 +20,8 @@
 //!
 //! - What to compute: [`Kernel`], [`Conv2d`] with its [`Border`], [`Padding`], [`Activation`],
 //!   [`Pointwise`] and [`Layout`].
-//! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape. Data that
+//! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape, on arrays of
+//!   [`ndarray`] or on plain slices ([`Prepared::run_slices`], [`Pitched`]). Data that
 //!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
 //!   [`GpuTexturePrepared::encode_texture`] for textures, [`GpuChain`] for several in a row,
 //!   [`FrameStream`] for frame after frame.
@@ -43,24 +44,29 @@
 //! ```text
 //! image   learn        pictures, and training (features of the same names)
 //! engine               the front door; ndarray stops here
-//!   cpu/   gpu/        what runs plans; they do not know each other. wgpu only in gpu/
+//!   cpu/   gpu/        what runs plans; they do not know each other. wgpu only in gpu/ (feature `gpu`;
+//!                      no_gpu stands there without it)
 //!     plan/            choosing, explaining, bands; plan/job: what a GPU has to do, as data. Pure
 //!       problem        every check a caller can fail, all arithmetic of shapes
 //!         conv kernel/ what the user asks for
-//!           border color element activation shape error lru
+//!           border color element activation shape error lru wait
 //! reference            the definition in f64; used by tests and the program only
 //! shaders/*.wgsl       listed in gpu/program/files
 //! ```
 //!
 //! # Features
 //!
-//! - `wgpu-default` (on): wgpu's own default back ends. Without it an app picks them on its own
+//! - `gpu` (on): the GPU engine, through wgpu. Without it the crate is a library for the CPU, wgpu is not
+//!   compiled, and [`Engine::auto`] is the CPU. Methods that are `async` stay: on the CPU they are done at
+//!   the first poll, in the thread that polls.
+//! - `wgpu-default` (on, with `gpu`): wgpu's own default back ends. Without it an app picks them on its own
 //!   wgpu dependency.
 //! - `image`: pictures of the crate `image`, with alpha and linear light.
 //! - `learn`: layers of one shared kernel, optimisers, and files of weights (safetensors, npy).
-//! - `cli`: the program `channelwise`.
+//! - `cli`: the program `channelwise` (with `gpu` and `image`).
 
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod activation;
 mod border;
@@ -70,6 +76,7 @@ mod cpu;
 mod element;
 mod engine;
 mod error;
+#[cfg_attr(not(feature = "gpu"), path = "no_gpu.rs")]
 mod gpu;
 #[cfg(feature = "image")]
 pub mod image;
@@ -77,10 +84,16 @@ mod kernel;
 #[cfg(feature = "learn")]
 pub mod learn;
 mod lru;
+// A GPU's part of it is data, and tested as such; only what would run it is left out.
+#[cfg_attr(
+    not(feature = "gpu"),
+    allow(dead_code, unused_imports, reason = "the GPU engine takes it from there")
+)]
 pub mod plan;
 mod problem;
 pub mod reference;
 mod shape;
+mod wait;
 
 pub use activation::Activation;
 pub use border::Border;
@@ -89,15 +102,16 @@ pub use conv::{Conv2d, Padding, Pointwise};
 pub use cpu::Cpu;
 pub use element::{Element, ElementType};
 pub use engine::{
-    Axes, Backward, Chain, Engine, Gradients, PointwiseGradients, Prepared, Timings,
+    Axes, Backward, Chain, Engine, Gradients, Pitched, PointwiseGradients, Prepared, Timings,
     WeightGradients,
 };
-pub use error::{Error, Result};
-#[cfg(not(target_arch = "wasm32"))]
+pub use error::{Error, ErrorSource, Result};
+#[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
 #[doc(hidden)]
 pub use gpu::Fault;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
 pub use gpu::adapters;
+#[cfg(feature = "gpu")]
 pub use gpu::{
     BufferRange, FrameStream, Gpu, GpuBackward, GpuChain, GpuGradients, GpuOptions,
     GpuPointwiseGradients, GpuPrepared, GpuTensor, GpuTexturePrepared, PlannedShader, Polling,
@@ -111,9 +125,10 @@ pub use shape::{Layout, Shape};
 
 pub use half::f16;
 pub use ndarray;
+#[cfg(feature = "gpu")]
 pub use wgpu;
 
 /// The README's code, compiled and run with the doc tests.
-#[cfg(all(doctest, feature = "image", feature = "learn"))]
+#[cfg(all(doctest, feature = "gpu", feature = "image", feature = "learn"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

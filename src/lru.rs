@@ -31,6 +31,7 @@ impl<K, V: Clone> Lru<K, V> {
         all.push((key, value));
     }
 
+    #[cfg(any(feature = "gpu", test))]
     pub fn clear(&self) {
         self.all().clear();
     }

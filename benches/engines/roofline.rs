@@ -109,7 +109,7 @@ impl Gpu {
 
     fn row(&self, case: &Case, algorithm: Algorithm) -> Result<Option<Row>, Failure> {
         let problem = case.problem()?;
-        let limits = GpuLimits { class: self.class, ..GpuLimits::webgpu_defaults() };
+        let limits = GpuLimits::webgpu_defaults().with_class(self.class);
         let machine = Machine::Gpu(limits, Residence::Device);
         // What does not apply has no row.
         let Ok(plan) = choose(&problem, &machine, algorithm) else { return Ok(None) };

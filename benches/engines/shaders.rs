@@ -16,7 +16,7 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
     for case in cases {
         let problem = case.problem()?;
         for class in [AdapterClass::Discrete, AdapterClass::Integrated, AdapterClass::Software] {
-            let limits = GpuLimits { class, ..GpuLimits::webgpu_defaults() };
+            let limits = GpuLimits::webgpu_defaults().with_class(class);
             let machine = Machine::Gpu(limits, Residence::Device);
             let mut save = |name: String, shaders: &[PlannedShader]| -> Result<(), Failure> {
                 for (pass, shader) in shaders.iter().enumerate() {

@@ -111,8 +111,8 @@ fn through(
     mut part: Part<'_>,
 ) -> Sums {
     let (filters, outputs) = (pointwise.filters(), pointwise.outputs());
-    let (weights, bias) = (pointwise.weights(), pointwise.bias_values());
-    let follow = pointwise.activation_kind();
+    let (weights, bias) = (pointwise.weights(), pointwise.get_bias());
+    let follow = pointwise.get_activation();
     let mut all = empty(filters, outputs);
     let (mut filtered, mut gradient) = (vec![0.0f32; filters], vec![0.0f32; outputs]);
     let places = if planar { part.outputs[0].len() } else { part.outputs[0].len() / outputs };

@@ -20,11 +20,8 @@ impl Axes for Ix4 {}
 
 /// `len` elements, where there is memory for them.
 pub(super) fn zeroed<T: Element>(what: &'static str, len: usize) -> Result<Vec<T>> {
-    bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::OutOfMemory {
-        place: "host",
-        what,
-        bytes: (len as u64).saturating_mul(T::TYPE.bytes() as u64),
-    })
+    let bytes = (len as u64).saturating_mul(T::TYPE.bytes() as u64);
+    bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::out_of_host_memory(what, bytes))
 }
 
 /// An array of the shape of `like` in standard layout.

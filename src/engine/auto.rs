@@ -1,10 +1,13 @@
 //! An engine that holds what there is, and chooses for each problem.
 
+use super::Engine;
 use super::prepared::Ready;
-use super::{Backend, Engine};
-use crate::gpu::Wait;
+use crate::gpu::Gpu;
 use crate::plan::{self, EngineTimes};
-use crate::{Algorithm, Cpu, Error, Gpu, GpuOptions, Problem, Result};
+use crate::wait::Wait;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wait::block_on;
+use crate::{Algorithm, Cpu, Error, Problem, Result};
 
 impl Engine {
     /// The CPU, and a hardware GPU if there is one: each problem goes to the one that takes less time by
@@ -15,7 +18,7 @@ impl Engine {
     /// all of the work: small kernels stay on the CPU, and large ones go to a GPU of some size. Who keeps data
     /// on the device ([`GpuTensor`](crate::GpuTensor)) asks for a GPU by name, or for this one's by
     /// [`Engine::as_gpu`]. What copies cost is measured on the device when the first such engine of a
-    /// process is made, for at most 20 milliseconds ([`GpuOptions::measure_costs`]).
+    /// process is made, for at most 20 milliseconds ([`GpuOptions::measure_costs`](crate::GpuOptions::measure_costs)).
     ///
     /// ```
     /// use channelwise::{Conv2d, Engine, Kernel};
@@ -36,54 +39,20 @@ impl Engine {
     /// libwayland complain of that, which nothing but the environment can prevent (`NODEVICE_SELECT=1`, or
     /// any folder as `XDG_RUNTIME_DIR`). On a Linux whose `/dev` holds nothing that could be a GPU, as in
     /// most containers, nothing is loaded.
+    ///
+    /// Without the feature `gpu` it is the CPU, and says so.
     #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
     pub fn auto() -> Self {
-        pollster::block_on(Self::auto_async())
+        block_on(Self::auto_async())
     }
 
     /// [`Engine::auto`] without blocking.
     pub async fn auto_async() -> Self {
-        Self::auto_with_async(&GpuOptions::new()).await
-    }
-
-    /// [`Engine::auto`] with more say in which GPU it holds, and how that plans. Software adapters are left
-    /// out all the same, unless one is named.
-    ///
-    /// ```
-    /// use channelwise::{Engine, GpuOptions, wgpu};
-    /// // The GPU that saves power, planned for as its class usually is.
-    /// let power = wgpu::PowerPreference::LowPower;
-    /// let engine = Engine::auto_with(&GpuOptions::new().power(power).measure_costs(false));
-    /// println!("{engine}");
-    /// ```
-    #[cfg(not(target_arch = "wasm32"))]
-    #[must_use]
-    pub fn auto_with(options: &GpuOptions) -> Self {
-        pollster::block_on(Self::auto_with_async(options))
-    }
-
-    /// [`Engine::auto_with`] without blocking.
-    pub async fn auto_with_async(options: &GpuOptions) -> Self {
-        match Gpu::request_to_choose(&options.clone().hardware_only()).await {
-            Ok(gpu) => Self::choosing(Cpu::new(), gpu),
-            Err(reason) => Self::new(Backend::Cpu(Cpu::new()), format!("auto: {reason}")),
-        }
-    }
-
-    /// An engine that chooses between these two for each problem, as [`Engine::auto`] does: for a device of
-    /// the app's, or threads of its own.
-    ///
-    /// ```no_run
-    /// use channelwise::{Cpu, Engine, Gpu};
-    /// # fn example(gpu: Gpu) -> channelwise::Result<()> {
-    /// let engine = Engine::choosing(Cpu::with_threads(4)?, gpu);
-    /// println!("{engine}");
-    /// # Ok(()) }
-    /// ```
-    #[must_use]
-    pub fn choosing(cpu: Cpu, gpu: Gpu) -> Self {
-        Self::new(Backend::Both { cpu, gpu }, "auto: for each problem the faster".into())
+        #[cfg(feature = "gpu")]
+        return Self::auto_with_async(&crate::GpuOptions::new()).await;
+        #[cfg(not(feature = "gpu"))]
+        Self::new(super::Backend::Cpu(Cpu::new()), "auto: built without the feature `gpu`".into())
     }
 }
 
@@ -136,4 +105,49 @@ fn is_too_much(error: &Error) -> bool {
         error,
         Error::TooLarge { .. } | Error::NotApplicable { .. } | Error::OutOfMemory { .. }
     )
+}
+
+#[cfg(all(test, not(feature = "gpu")))]
+mod tests {
+    use ndarray::{Array3, Array4};
+
+    use crate::{Chain, Conv2d, Engine, Kernel};
+
+    #[test]
+    fn the_cpu_does_it_all_and_says_why() -> crate::Result<()> {
+        let engine = Engine::auto();
+        let told = engine.to_string();
+        assert!(told.starts_with("cpu: ") && told.contains("without the feature `gpu`"), "{told}");
+
+        let conv = Conv2d::like_tensorflow(Kernel::box_blur(3, 3)?);
+        let x = Array4::<f32>::ones((1, 10, 10, 3));
+        let y = engine.run(&conv, &x)?;
+        assert_eq!(y.dim(), (1, 8, 8, 3));
+        assert!(y.iter().all(|y| (y - 1.0).abs() < 1e-6));
+        let prepared = engine.prepare::<f32, f32>(&conv, [1, 10, 10, 3])?;
+        assert_eq!(prepared.plan().engine(), "cpu");
+        assert_eq!(prepared.run(&x)?, y);
+
+        let chain: Chain<u8, f32> = engine.chain(&[conv.clone(), conv.clone()], [9, 9, 2])?;
+        let z = chain.run(&Array3::from_elem((9, 9, 2), 7))?;
+        assert!(z.dim() == (5, 5, 2) && z.iter().all(|z| (z - 7.0).abs() < 1e-5));
+
+        let gradients = engine.backward(&conv, &x, &y)?;
+        assert_eq!(gradients.input.dim(), x.dim());
+        assert!((gradients.weights.bias[0] - 192.0).abs() < 1e-3);
+        Ok(())
+    }
+
+    /// As the feature's documentation says.
+    #[test]
+    fn futures_are_done_at_the_first_poll() {
+        use std::task::{Context, Waker};
+        let mut context = Context::from_waker(Waker::noop());
+        let engine = std::pin::pin!(Engine::auto_async()).poll(&mut context);
+        assert!(engine.is_ready());
+        let (engine, conv) = (Engine::cpu(), Conv2d::new(Kernel::laplacian4()));
+        let x = Array3::<u8>::zeros((8, 8, 3));
+        let run = std::pin::pin!(engine.run_async::<u8, u8, _>(&conv, &x)).poll(&mut context);
+        assert!(run.is_ready());
+    }
 }

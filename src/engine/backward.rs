@@ -10,10 +10,13 @@ use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard};
 use super::cpu_backward::{OnCpu, Wanted};
 use super::gradients::{Gradients, WeightGradients, weights_of};
 use super::{Backend, Engine, auto};
-use crate::gpu::Wait;
+use crate::gpu::GpuBackward;
 use crate::plan::{self, EngineTimes, GradientPlan};
 use crate::problem::WeightSums;
-use crate::{Conv2d, Element, ElementType, GpuBackward, Problem, Result, Shape};
+use crate::wait::Wait;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wait::block_on;
+use crate::{Conv2d, Element, ElementType, Problem, Result, Shape};
 
 /// A convolution whose gradients were checked, planned and compiled for an engine and inputs `T` of one
 /// shape.
@@ -53,7 +56,7 @@ pub struct Backward<T> {
     types: PhantomData<fn(T)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Ready {
     Cpu(Box<OnCpu>),
     Gpu(Box<GpuBackward>),
@@ -102,7 +105,7 @@ impl Engine {
         conv: &Conv2d,
         shape: impl Into<Shape>,
     ) -> Result<Backward<T>> {
-        pollster::block_on(self.backward_for(conv, shape.into(), Wait::HERE))
+        block_on(self.backward_for(conv, shape.into(), Wait::HERE))
     }
 
     /// [`Engine::prepare_backward`] without blocking.
@@ -157,7 +160,7 @@ impl<T: Element> Backward<T> {
         input: &ArrayRef<T, D>,
         output_gradient: &ArrayRef<f32, D>,
     ) -> Result<Gradients<D>> {
-        pollster::block_on(self.both(input, output_gradient, Wait::Here))
+        block_on(self.both(input, output_gradient, Wait::Here))
     }
 
     /// [`Backward::run`] without blocking.
@@ -182,7 +185,7 @@ impl<T: Element> Backward<T> {
         input: &ArrayRef<T, D>,
         output_gradient: &ArrayRef<f32, D>,
     ) -> Result<WeightGradients> {
-        pollster::block_on(self.of_weights(input, output_gradient, Wait::Here))
+        block_on(self.of_weights(input, output_gradient, Wait::Here))
     }
 
     /// [`Backward::weights`] without blocking.
@@ -207,7 +210,7 @@ impl<T: Element> Backward<T> {
         input: &ArrayRef<T, D>,
         output_gradient: &ArrayRef<f32, D>,
     ) -> Result<Array<f32, D>> {
-        pollster::block_on(self.of_input(input, output_gradient, Wait::Here))
+        block_on(self.of_input(input, output_gradient, Wait::Here))
     }
 
     /// [`Backward::input`] without blocking.
@@ -235,7 +238,7 @@ impl<T: Element> Backward<T> {
     ) -> Result<WeightGradients> {
         let wanted = Wanted { input: true, weights: true };
         let made = self.into(input, output_gradient, wanted, input_gradient, Wait::Here);
-        weights_of(self.problem(), pollster::block_on(made)?)
+        weights_of(self.problem(), block_on(made)?)
     }
 
     /// [`Backward::run_into`] without blocking.
@@ -266,7 +269,7 @@ impl<T: Element> Backward<T> {
     ) -> Result<()> {
         let wanted = Wanted { input: true, weights: false };
         let made = self.into(input, output_gradient, wanted, input_gradient, Wait::Here);
-        pollster::block_on(made).map(drop)
+        block_on(made).map(drop)
     }
 
     /// Takes the weights of `conv`, as [`Prepared::set_weights`](crate::Prepared::set_weights) does: a step of
@@ -275,17 +278,9 @@ impl<T: Element> Backward<T> {
     /// # Errors
     /// The same.
     pub fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
-        if Arc::get_mut(&mut self.ready).is_none() {
-            self.ready = Arc::new(match &*self.ready {
-                Ready::Cpu(cpu) => Ready::Cpu(cpu.clone()),
-                Ready::Gpu(gpu) => Ready::Gpu(gpu.clone()),
-            });
-        }
-        match Arc::get_mut(&mut self.ready) {
-            Some(Ready::Gpu(gpu)) => gpu.set_weights(conv),
-            Some(Ready::Cpu(cpu)) => cpu.set_weights(conv),
-            // It was made a line above.
-            None => Ok(()),
+        match Arc::make_mut(&mut self.ready) {
+            Ready::Gpu(gpu) => gpu.set_weights(conv),
+            Ready::Cpu(cpu) => cpu.set_weights(conv),
         }
     }
 

@@ -9,9 +9,12 @@ use ndarray::{Array, ArrayRef};
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, zeroed};
 use super::prepared::OnCpu;
 use super::{Backend, Engine, auto};
-use crate::gpu::Wait;
+use crate::gpu::GpuChain;
 use crate::plan::{self, EngineTimes, Machine, problems, reweighed};
-use crate::{Algorithm, Conv2d, Cpu, Element, ElementType, GpuChain, Result, Shape};
+use crate::wait::Wait;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wait::block_on;
+use crate::{Algorithm, Conv2d, Cpu, Element, ElementType, Result, Shape};
 
 /// Convolutions that are applied one after the other, made ready for an engine: `T` in, `U` out, f32
 /// between, which is neither rounded nor saturated. Made by [`Engine::chain`].
@@ -59,7 +62,7 @@ impl Engine {
         convs: &[Conv2d],
         shape: impl Into<Shape>,
     ) -> Result<Chain<T, U>> {
-        pollster::block_on(self.chained(convs, shape.into(), Wait::HERE))
+        block_on(self.chained(convs, shape.into(), Wait::HERE))
     }
 
     /// [`Engine::chain`] without blocking.
@@ -143,15 +146,7 @@ impl<T: Element, U: Element> Chain<T, U> {
     /// [`Error::NotApplicable`](crate::Error::NotApplicable) too where a GPU made several one because of what
     /// their weights were (a symmetric kernel between borders that reflect), and these are not so.
     pub fn set_weights(&mut self, convs: &[Conv2d]) -> Result<()> {
-        match Arc::get_mut(&mut self.made) {
-            Some(own) => own.set_weights(convs),
-            None => {
-                let mut own = (*self.made).clone();
-                own.set_weights(convs)?;
-                self.made = Arc::new(own);
-                Ok(())
-            }
-        }
+        Arc::make_mut(&mut self.made).set_weights(convs)
     }
 
     /// Computes into a new array. Not in browsers; see [`Chain::run_async`].
@@ -161,7 +156,7 @@ impl<T: Element, U: Element> Chain<T, U> {
     /// prepared for; [`Error::OutOfMemory`](crate::Error::OutOfMemory); what the device runs into.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
-        pollster::block_on(self.run_arrays(input, Wait::Here))
+        block_on(self.run_arrays(input, Wait::Here))
     }
 
     /// [`Chain::run`] without blocking.

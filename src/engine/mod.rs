@@ -5,8 +5,12 @@ mod auto;
 mod backward;
 mod chain;
 mod cpu_backward;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod gradients;
 mod prepared;
+mod slices;
+#[cfg(feature = "gpu")]
 mod tensors;
 
 use std::fmt;
@@ -20,11 +24,15 @@ pub use backward::Backward;
 pub use chain::Chain;
 pub use gradients::{Gradients, PointwiseGradients, WeightGradients};
 pub use prepared::{Prepared, Timings};
+pub use slices::Pitched;
 
-use crate::gpu::Wait;
+use crate::gpu::Gpu;
 use crate::lru::Lru;
 use crate::plan::{self, Machine};
-use crate::{Algorithm, Conv2d, Cpu, Element, Gpu, Problem, Result, Shape};
+use crate::wait::Wait;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wait::block_on;
+use crate::{Algorithm, Conv2d, Cpu, Element, Problem, Result, Shape};
 use arrays::shape_of;
 use prepared::Ready;
 
@@ -64,8 +72,10 @@ struct Shared {
 #[derive(Clone, Debug)]
 enum Backend {
     Cpu(Cpu),
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "there is no GPU"))]
     Gpu(Gpu),
     /// Chosen for each problem.
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "there is no choice"))]
     Both {
         cpu: Cpu,
         gpu: Gpu,
@@ -77,25 +87,6 @@ impl Engine {
     #[must_use]
     pub fn cpu() -> Self {
         Cpu::new().into()
-    }
-
-    /// A GPU: the best adapter there is, a software one if there is no other, or the one that
-    /// `WGPU_ADAPTER_NAME`, `WGPU_BACKEND` and `WGPU_POWER_PREF` name. For more say see
-    /// [`Gpu::request`] and [`Gpu::from_device`].
-    ///
-    /// # Errors
-    /// [`Error::NoAdapter`](crate::Error::NoAdapter) where there is none, [`Error::Device`](crate::Error::Device) where it gives no device.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn gpu() -> Result<Self> {
-        Gpu::request(&crate::GpuOptions::new()).map(Self::from)
-    }
-
-    /// [`Engine::gpu`] without blocking.
-    ///
-    /// # Errors
-    /// The same.
-    pub async fn gpu_async() -> Result<Self> {
-        Gpu::request_async(&crate::GpuOptions::new()).await.map(Self::from)
     }
 
     /// The same engine with `algorithm` forced. Results stay within the stated bound; what the
@@ -110,16 +101,6 @@ impl Engine {
                 algorithm,
                 ready: Lru::new(REMEMBERED),
             }),
-        }
-    }
-
-    /// The GPU, if it is one or holds one. Which engine a problem is computed by says
-    /// [`Plan::engine`](crate::Plan::engine).
-    #[must_use]
-    pub fn as_gpu(&self) -> Option<&Gpu> {
-        match &self.shared.backend {
-            Backend::Gpu(gpu) | Backend::Both { gpu, .. } => Some(gpu),
-            Backend::Cpu(_) => None,
         }
     }
 
@@ -226,7 +207,7 @@ impl Engine {
         conv: &Conv2d,
         shape: impl Into<Shape>,
     ) -> Result<Prepared<T, U>> {
-        pollster::block_on(self.prepared(conv, shape.into(), Wait::HERE))
+        block_on(self.prepared(conv, shape.into(), Wait::HERE))
     }
 
     /// [`Engine::prepare`] without blocking.
@@ -251,7 +232,7 @@ impl Engine {
             let problem = ready.problem();
             (problem.input_shape(), problem.input_type(), problem.output_type())
                 == (shape, T::TYPE, U::TYPE)
-                && problem.conv() == conv
+                && problem.conv().same_bits(conv)
         };
         let remembered = self.shared.ready.get(|(), ready| known(ready));
         let ready = match remembered {
@@ -287,12 +268,6 @@ impl From<Cpu> for Engine {
     }
 }
 
-impl From<Gpu> for Engine {
-    fn from(gpu: Gpu) -> Self {
-        Self::new(Backend::Gpu(gpu), "asked for".into())
-    }
-}
-
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = &self.shared.why;
@@ -310,21 +285,71 @@ const _: () = {
     const fn shareable<T: Send + Sync>() {}
     shareable::<Engine>();
     shareable::<Prepared<f32, u8>>();
-    shareable::<crate::GpuPrepared>();
-    shareable::<crate::GpuTensor<f32>>();
     shareable::<Chain<f32, u8>>();
-    shareable::<crate::FrameStream<u8, f32>>();
-    const fn sendable<F: std::future::Future + Send>(_: &F) {}
+    const fn sendable<F: Future + Send>(_: &F) {}
     #[expect(dead_code, reason = "only its types are checked")]
     fn futures(engine: &Engine, conv: &Conv2d, input: &ndarray::Array4<f32>) {
         let chain = |chain: &Chain<f32, u8>| sendable(&chain.run_async(input));
-        let frame = |frames: &mut crate::FrameStream<u8, f32>| sendable(&frames.push_async(&[]));
-        let tensor = |gpu: &Gpu, x: &crate::GpuTensor<u8>| {
-            sendable(&gpu.run_async::<u8, f32>(conv, x));
-            sendable(&x.download_async());
-        };
-        let _ = (chain, frame, tensor);
+        let _ = chain;
         sendable(&engine.run_async::<f32, u8, _>(conv, input));
         sendable(&Engine::auto_async());
     }
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Border, Kernel, Pointwise};
+
+    /// All that a call may differ in, and only that, makes an engine plan again: NaNs are what they are.
+    #[test]
+    fn equal_bits_are_planned_once() -> Result<()> {
+        let nan = f32::NAN;
+        let conv = || -> Result<Conv2d> {
+            let step = Pointwise::new(1, 1, vec![nan])?.bias([nan]).activation(Activation::Relu);
+            Ok(Conv2d::new(Kernel::new(1, 2, vec![nan, 0.0])?)
+                .border(Border::Constant(nan))
+                .bias([nan])
+                .activation(Activation::Leaky(0.0))
+                .pointwise(step))
+        };
+        let engine = Engine::cpu();
+        let ready =
+            |conv: Conv2d| -> Result<_> { Ok(engine.prepare::<f32, f32>(&conv, [4, 4])?.ready) };
+        let first = ready(conv()?)?;
+        assert!(Arc::ptr_eq(&first, &ready(conv()?)?));
+        let step = |weight: f32, bias: f32, activation| -> Result<Pointwise> {
+            Ok(Pointwise::new(1, 1, vec![weight])?.bias([bias]).activation(activation))
+        };
+        let kernel = |weights: [f32; 2]| -> Result<Conv2d> {
+            let conv = conv()?;
+            Ok(Conv2d { kernel: Kernel::new(1, 2, weights.into())?, ..conv })
+        };
+        let others = [
+            kernel([nan, -0.0])?,
+            kernel([-nan, 0.0])?,
+            Conv2d { kernel: Kernel::new(2, 1, vec![nan, 0.0])?, ..conv()? },
+            conv()?.border(Border::Constant(-nan)),
+            conv()?.border(Border::Wrap),
+            conv()?.bias([-nan]),
+            conv()?.bias([]),
+            conv()?.activation(Activation::Clamp(0.0, 2.0)),
+            conv()?.activation(Activation::Clamp(-0.0, 2.0)),
+            conv()?.activation(Activation::Leaky(-0.0)),
+            conv()?.pointwise(step(-nan, nan, Activation::Relu)?),
+            conv()?.pointwise(step(nan, -nan, Activation::Relu)?),
+            conv()?.pointwise(step(nan, nan, Activation::Tanh)?),
+            Conv2d { pointwise: None, ..conv()? },
+            conv()?.flip(),
+            conv()?.assume_finite(),
+        ];
+        let mut seen = vec![first];
+        for conv in others {
+            let made = ready(conv.clone())?;
+            assert!(!seen.iter().any(|known| Arc::ptr_eq(known, &made)), "{conv:?}");
+            assert!(Arc::ptr_eq(&made, &ready(conv)?));
+            seen.push(made);
+        }
+        Ok(())
+    }
+}

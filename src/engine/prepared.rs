@@ -8,12 +8,15 @@ use ndarray::{Array, ArrayRef};
 
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard};
 use crate::cpu::CpuReady;
-use crate::gpu::{Clock, Wait};
+use crate::gpu::GpuPrepared;
 use crate::plan::{Launch, Plan};
-use crate::{Conv2d, Cpu, Element, GpuPrepared, Problem, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wait::block_on;
+use crate::wait::{Clock, Wait};
+use crate::{Conv2d, Cpu, Element, Problem, Result};
 
-/// A problem and what will do it.
-#[derive(Debug)]
+/// A problem and what will do it. Clones share nothing that is changed.
+#[derive(Clone, Debug)]
 pub(super) enum Ready {
     Cpu(Box<OnCpu>),
     Gpu(GpuPrepared),
@@ -63,14 +66,6 @@ impl OnCpu {
 impl Ready {
     pub(super) fn on_cpu(cpu: &Cpu, problem: Problem, plan: Plan) -> Self {
         Self::Cpu(Box::new(OnCpu::new(cpu, problem, plan)))
-    }
-
-    /// One that shares nothing that is changed.
-    fn again(&self) -> Self {
-        match self {
-            Self::Cpu(on_cpu) => Self::Cpu(on_cpu.clone()),
-            Self::Gpu(prepared) => Self::Gpu(prepared.clone()),
-        }
     }
 
     fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
@@ -190,15 +185,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
     /// were, and these are not: `separable` for a kernel that is a sum of few separable ones, `fft` for a
     /// finite one. An engine with `direct` forced takes any. What the device says.
     pub fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
-        match Arc::get_mut(&mut self.ready) {
-            Some(own) => own.set_weights(conv),
-            None => {
-                let mut own = self.ready.again();
-                own.set_weights(conv)?;
-                self.ready = Arc::new(own);
-                Ok(())
-            }
-        }
+        Arc::make_mut(&mut self.ready).set_weights(conv)
     }
 
     /// How it will be computed, and why so.
@@ -220,7 +207,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory); what the device runs into.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
-        pollster::block_on(self.run_new(input, Wait::Here))
+        block_on(self.run_new(input, Wait::Here))
     }
 
     /// Computes into `output`.
@@ -233,7 +220,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
         input: &ArrayRef<T, D>,
         output: &mut ArrayRef<U, D>,
     ) -> Result<()> {
-        pollster::block_on(self.run_arrays(input, output, Wait::Here, false)).map(drop)
+        block_on(self.run_arrays(input, output, Wait::Here, false)).map(drop)
     }
 
     /// [`Prepared::run_into`], telling where the time went.
@@ -246,7 +233,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
         input: &ArrayRef<T, D>,
         output: &mut ArrayRef<U, D>,
     ) -> Result<Timings> {
-        pollster::block_on(self.run_arrays(input, output, Wait::Here, true))
+        block_on(self.run_arrays(input, output, Wait::Here, true))
     }
 
     /// [`Prepared::run`] without blocking.
@@ -312,11 +299,11 @@ impl<T: Element, U: Element> Prepared<T, U> {
         let mut copy = None;
         let src = in_order(input, &mut copy)?;
         let mut timings = match output.as_slice_mut() {
-            Some(dst) => self.ready.run(src, dst, wait, measured).await?,
+            Some(dst) => self.slices(src, dst, wait, measured).await?,
             None => {
                 let mut whole = standard("a copy of the output", output)?;
                 let dst = whole.as_slice_mut().unwrap_or_default();
-                let timings = self.ready.run(src, dst, wait, measured).await?;
+                let timings = self.slices(src, dst, wait, measured).await?;
                 output.assign(&whole);
                 timings
             }

@@ -431,5 +431,6 @@ fn unknown(what: &'static str) -> Error {
     Error::Gpu {
         doing: "binding buffers",
         message: format!("a job names a {what} it was not given"),
+        source: None,
     }
 }

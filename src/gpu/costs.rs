@@ -35,7 +35,7 @@ impl Gpu {
     /// # fn example(gpu: &Gpu) {
     /// // Behind a cable with 3 GB/s.
     /// let rate = 3_000_000;
-    /// let costs = DeviceCosts { upload: rate, download: rate, ..DeviceCosts::DISCRETE };
+    /// let costs = DeviceCosts::DISCRETE.with_upload(rate).with_download(rate);
     /// let gpu = gpu.with_costs(costs);
     /// # }
     /// ```

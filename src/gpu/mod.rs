@@ -41,10 +41,9 @@ use wgpu::{AdapterInfo, Device, Queue};
 
 use crate::lru::Lru;
 use crate::plan::{AdapterClass, Cuts, DeviceCosts, GpuLimits};
-use crate::{Error, Result};
+use crate::{Error, ErrorSource, Result};
 pub use chain::GpuChain;
-pub(crate) use device::{Clock, Wait, describe};
-use device::{Context, Loss};
+use device::{Context, Loss, describe};
 #[cfg(not(target_arch = "wasm32"))]
 pub use device::{Fault, adapters};
 pub use device::{
@@ -122,7 +121,6 @@ impl Gpu {
             return Err(Error::argument("pipeline cache", "given", limit));
         }
         let info = adapter.get_info();
-        let refused = |reason: String| Error::Device { adapter: info.name.clone(), reason };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("channelwise.device"),
             // For `Prepared::run_into_timed`, textures to write, and arrays of the host without copies.
@@ -135,7 +133,11 @@ impl Gpu {
             ..Default::default()
         };
         let (device, queue) =
-            adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
+            adapter.request_device(&descriptor).await.map_err(|error| Error::Device {
+                adapter: info.name,
+                reason: error.to_string(),
+                source: ErrorSource::of(error),
+            })?;
         let loss = Loss::listen(&device);
         Self::new(device, queue, loss, options)
     }
@@ -177,6 +179,7 @@ impl Gpu {
                 return Err(Error::Device {
                     adapter: info.name,
                     reason: format!("{name} is {has}, at least {needs} is needed"),
+                    source: None,
                 });
             }
         }

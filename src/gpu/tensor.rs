@@ -352,9 +352,6 @@ pub(super) fn check_len(what: &'static str, len: usize, shape: Shape) -> Result<
 /// Zeros for a tensor of this shape in host memory.
 pub(super) fn room<T: Element>(what: &'static str, shape: Shape) -> Result<Vec<T>> {
     let len = shape.elements().unwrap_or(usize::MAX);
-    bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::OutOfMemory {
-        place: "host",
-        what,
-        bytes: (len as u64).saturating_mul(T::TYPE.bytes() as u64),
-    })
+    let bytes = (len as u64).saturating_mul(T::TYPE.bytes() as u64);
+    bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::out_of_host_memory(what, bytes))
 }

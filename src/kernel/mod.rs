@@ -79,6 +79,14 @@ impl Kernel {
         Ok(Self { height, width, filters, weights })
     }
 
+    /// Whether both are the same to the bit, as NaNs then are and zeros of different sign are not.
+    pub(crate) fn same_bits(&self, other: &Self) -> bool {
+        let Self { height, width, filters, weights } = self;
+        let bits = bytemuck::cast_slice::<f32, u32>;
+        (height, width, filters) == (&other.height, &other.width, &other.filters)
+            && bits(weights) == bits(&other.weights)
+    }
+
     /// From `[height, width]`.
     ///
     /// # Errors

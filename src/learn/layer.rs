@@ -127,9 +127,9 @@ impl SharedLayer {
         if let Some(step) = conv.pointwise.take() {
             check_shape("filters of the pointwise step", &[filters], &[step.filters()])?;
             let outputs = step.outputs();
-            let bias = step.bias_values();
+            let bias = step.get_bias();
             let step = if bias.is_empty() { step.bias(vec![0.0; outputs]) } else { step };
-            check_shape("pointwise bias", &[outputs], &[step.bias_values().len()])?;
+            check_shape("pointwise bias", &[outputs], &[step.get_bias().len()])?;
             conv.pointwise = Some(step);
         }
         let layer = Self { conv, use_bias };
@@ -310,7 +310,7 @@ impl SharedLayer {
             let shape = [1, 1, f, step.outputs()];
             all.push(of(Part::PointwiseKernel, &shape, step.weights()));
             if self.use_bias {
-                all.push(of(Part::PointwiseBias, &[step.outputs()], step.bias_values()));
+                all.push(of(Part::PointwiseBias, &[step.outputs()], step.get_bias()));
             }
         }
         all

@@ -23,13 +23,13 @@ impl SharedLayer {
     /// ```
     /// use channelwise::learn::SharedLayer;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let folder = tempfile::tempdir()?;
-    /// # let folder = folder.path();
+    /// # let folder = &std::env::temp_dir().join(format!("channelwise-{}", std::process::id()));
     /// let trained = SharedLayer::glorot_uniform(5, 5, 2, 42)?;
     /// trained.save_npy(folder)?; // np.load("kernel.npy").shape == (5, 5, 1, 2)
     /// let mut layer = SharedLayer::glorot_uniform(5, 5, 2, 0)?;
     /// layer.load_npy(folder)?;
     /// assert_eq!(layer, trained);
+    /// # std::fs::remove_dir_all(folder)?;
     /// # Ok(()) }
     /// ```
     ///

@@ -34,11 +34,8 @@ impl SharedLayer {
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         let tensors = self.tensors();
         let total = tensors.iter().map(|tensor| size_of_val(tensor.values)).sum::<usize>();
-        let no_room = || Error::OutOfMemory {
-            place: "host",
-            what: "the bytes of a safetensors file",
-            bytes: total as u64,
-        };
+        let what = "the bytes of a safetensors file";
+        let no_room = || Error::out_of_host_memory(what, total as u64);
         let data: Vec<Vec<u8>> = tensors
             .iter()
             .map(|tensor| tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect())

@@ -22,11 +22,9 @@ pub(super) fn glorot_uniform(
     let fan_out = fan_in.checked_mul(filters).ok_or_else(too_large)?;
     let limit = (6.0 / (fan_in as f64 + fan_out as f64)).sqrt();
     let mut weights = Vec::new();
-    weights.try_reserve_exact(fan_out).map_err(|_| Error::OutOfMemory {
-        place: "host",
-        what: "kernel weights",
-        bytes: (fan_out as u64).saturating_mul(4),
-    })?;
+    let bytes = (fan_out as u64).saturating_mul(4);
+    let full = |_| Error::out_of_host_memory("kernel weights", bytes);
+    weights.try_reserve_exact(fan_out).map_err(full)?;
     // A generator defined to the bit, and from there on sums and products that IEEE 754 defines: every
     // machine draws the same.
     let mut random = Pcg32::seed_from_u64(seed);

@@ -12,6 +12,7 @@ use crate::{Border, Error, Problem, Result};
 
 /// The input coordinates of one axis that a band's source buffer holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Span {
     /// The first of them.
     pub first: isize,
@@ -24,6 +25,7 @@ pub struct Span {
 
 /// A part of a problem that is uploaded, computed and downloaded at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Band {
     /// Images (planes of one channel for `Nchw`).
     pub images: Range<usize>,

@@ -22,6 +22,7 @@ pub struct ChainPlan {
 
 /// What is computed at once: a convolution of the chain, or several folded into one.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ChainStage {
     /// Which convolutions of the chain it does.
     pub convolutions: Range<usize>,

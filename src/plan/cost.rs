@@ -10,6 +10,7 @@ use crate::{ElementType, Problem};
 
 /// What a pass does in all, by the model behind predicted times.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Traffic {
     /// Scalars that invocations read from buffers or write to them. Caches serve most of those that
     /// are read several times.
@@ -114,6 +115,42 @@ impl DeviceCosts {
             AdapterClass::Unknown => Self::UNKNOWN,
             AdapterClass::Software => Self::SOFTWARE,
         }
+    }
+
+    /// The same with another rate at which a thread of the host copies into memory that the device fetches from: [`DeviceCosts::write`].
+    #[must_use]
+    pub const fn with_write(self, rate: u64) -> Self {
+        Self { write: rate, ..self }
+    }
+
+    /// The same with another rate at which the device fetches: [`DeviceCosts::upload`].
+    #[must_use]
+    pub const fn with_upload(self, rate: u64) -> Self {
+        Self { upload: rate, ..self }
+    }
+
+    /// The same with another rate at which the device hands results over: [`DeviceCosts::download`].
+    #[must_use]
+    pub const fn with_download(self, rate: u64) -> Self {
+        Self { download: rate, ..self }
+    }
+
+    /// The same with another rate at which a thread of the host copies results: [`DeviceCosts::read`].
+    #[must_use]
+    pub const fn with_read(self, rate: u64) -> Self {
+        Self { read: rate, ..self }
+    }
+
+    /// The same with another rate of the device's own memory: [`DeviceCosts::memory`].
+    #[must_use]
+    pub const fn with_memory(self, rate: u64) -> Self {
+        Self { memory: rate, ..self }
+    }
+
+    /// The same with another time of a submission, in nanoseconds: [`DeviceCosts::latency`].
+    #[must_use]
+    pub const fn with_latency(self, nanoseconds: u64) -> Self {
+        Self { latency: nanoseconds, ..self }
     }
 
     /// Those of a device.

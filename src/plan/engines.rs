@@ -17,7 +17,7 @@ use crate::{Algorithm, Conv2d, ElementType, Error, Problem, Result, Shape};
 /// use channelwise::{Algorithm, Conv2d, Cpu, ElementType, Kernel, Problem};
 /// # fn main() -> channelwise::Result<()> {
 /// let cpu = Cpu::with_threads(4)?.limits();
-/// let gpu = GpuLimits { class: AdapterClass::Discrete, ..GpuLimits::webgpu_defaults() };
+/// let gpu = GpuLimits::webgpu_defaults().with_class(AdapterClass::Discrete);
 /// let on = |kernel: Kernel| -> channelwise::Result<_> {
 ///     let f32 = ElementType::F32;
 ///     let problem = Problem::new(&Conv2d::new(kernel), [1080, 1920, 3], f32, f32)?;

@@ -27,6 +27,7 @@ const COMPLEX: u64 = 8;
 
 /// The tiles of `fft`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tile {
     /// Rows and columns that it reads, powers of two.
     pub size: (u32, u32),
@@ -59,6 +60,7 @@ impl fmt::Display for Tile {
 
 /// How a workgroup transforms the lines of a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lines {
     /// Points of a line.
     pub length: u32,

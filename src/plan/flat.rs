@@ -25,6 +25,7 @@ const SUMS: usize = 8;
 /// Along an axis of stride `s` and dilation `d`, rows or columns of a block lie `d / gcd(s, d)`
 /// apart: the least distance at which one output's tap meets what its neighbour's next tap met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Block {
     /// Invocations of a workgroup along x and y.
     pub workgroup: [u32; 2],

@@ -34,12 +34,14 @@ pub struct GradientPlan {
 #[non_exhaustive]
 pub enum KernelGradient {
     /// On the CPU: parts of so many output rows, added in order.
+    #[non_exhaustive]
     Cpu {
         /// Output rows of a part.
         rows: usize,
     },
     /// On the CPU by transforms: products of the spectra of input and gradient are added up tile by tile, and
     /// what they are transformed back to holds the sum of each tap.
+    #[non_exhaustive]
     CpuFft {
         /// Output rows of a part.
         rows: usize,
@@ -52,6 +54,7 @@ pub enum KernelGradient {
 
 /// Launch numbers of the GPU's gradient of a kernel.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Correlation {
     /// Invocations of a workgroup, which lie along flat rows.
     pub workgroup: u32,

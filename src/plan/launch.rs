@@ -21,6 +21,7 @@ pub enum Launch {
 
 /// Launch numbers of the CPU engine.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CpuLaunch {
     /// How a task is computed.
     pub scheme: CpuScheme,
@@ -37,6 +38,7 @@ pub enum CpuScheme {
     /// Rows, then columns of the row sums.
     Separable(Factors),
     /// Transforms of tiles with so many rows and columns.
+    #[non_exhaustive]
     Fft {
         /// Rows and columns.
         tile: (usize, usize),
@@ -45,6 +47,7 @@ pub enum CpuScheme {
 
 /// Launch numbers of the GPU engine.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct GpuLaunch {
     /// How a band is computed.
     pub scheme: Scheme,
@@ -59,6 +62,7 @@ pub struct GpuLaunch {
 #[non_exhaustive]
 pub enum Scheme {
     /// One invocation for each word of output.
+    #[non_exhaustive]
     Direct {
         /// Invocations of a workgroup along x and y.
         workgroup: [u32; 2],
@@ -68,6 +72,7 @@ pub enum Scheme {
     /// One invocation for a block of outputs of some flat rows.
     Flat(Block),
     /// Two passes.
+    #[non_exhaustive]
     Separable {
         /// Along rows, every row factor a filter.
         across: Block,

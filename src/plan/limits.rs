@@ -31,7 +31,11 @@ impl fmt::Display for AdapterClass {
 
 /// The limits of a device that matter here. They are those the device was made with
 /// (`device.limits()`), which may be lower than the adapter's.
+///
+/// Those of a device that is there are `Gpu::limits`; for one that is not, start from
+/// [`GpuLimits::webgpu_defaults`] and change what it has more or less of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct GpuLimits {
     /// Kind of the adapter.
     pub class: AdapterClass,
@@ -73,8 +77,8 @@ pub struct GpuLimits {
 /// use channelwise::{Algorithm, Conv2d, Cpu, ElementType, Kernel, Problem};
 /// # fn main() -> channelwise::Result<()> {
 /// // A discrete GPU in a slow slot: PCIe 3 with four lanes.
-/// let costs = DeviceCosts { upload: 3_200_000, download: 3_200_000, ..DeviceCosts::DISCRETE };
-/// let gpu = GpuLimits { costs: Some(costs), ..GpuLimits::webgpu_defaults() };
+/// let costs = DeviceCosts::DISCRETE.with_upload(3_200_000).with_download(3_200_000);
+/// let gpu = GpuLimits::webgpu_defaults().with_costs(costs);
 /// let conv = Conv2d::new(Kernel::laplacian4());
 /// let problem = Problem::new(&conv, [1080, 1920, 3], ElementType::F32, ElementType::F32)?;
 /// let plan = choose_engine(&problem, &Cpu::new().limits(), Some(&gpu), Algorithm::Auto)?;
@@ -82,6 +86,7 @@ pub struct GpuLimits {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct DeviceCosts {
     /// Rate at which the host copies into memory that the device fetches from.
     pub write: u64,
@@ -117,6 +122,30 @@ impl GpuLimits {
             costs: None,
             cuts: Cuts::NONE,
         }
+    }
+
+    /// The same of an adapter of another kind.
+    #[must_use]
+    pub const fn with_class(self, class: AdapterClass) -> Self {
+        Self { class, ..self }
+    }
+
+    /// The same with these costs in place of what is written down for the class.
+    #[must_use]
+    pub const fn with_costs(self, costs: DeviceCosts) -> Self {
+        Self { costs: Some(costs), ..self }
+    }
+
+    /// The same with another `max_storage_buffer_binding_size`, in bytes.
+    #[must_use]
+    pub const fn with_max_binding(self, bytes: u64) -> Self {
+        Self { max_binding: bytes, ..self }
+    }
+
+    /// The same with another `max_buffer_size`, in bytes.
+    #[must_use]
+    pub const fn with_max_buffer(self, bytes: u64) -> Self {
+        Self { max_buffer: bytes, ..self }
     }
 
     /// The largest range of a buffer that one band may use, bytes: what can be bound and
@@ -189,6 +218,7 @@ impl GpuLimits {
 
 /// What a CPU engine can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct CpuLimits {
     /// Worker threads.
     pub threads: usize,
@@ -199,8 +229,29 @@ pub struct CpuLimits {
     pub cuts: Cuts,
 }
 
+impl CpuLimits {
+    /// So many worker threads, and f32 lanes of a vector. Those of an engine are
+    /// [`Cpu::limits`](crate::Cpu::limits).
+    ///
+    /// ```
+    /// use channelwise::plan::{CpuLimits, choose_engine};
+    /// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+    /// # fn main() -> channelwise::Result<()> {
+    /// let conv = Conv2d::new(Kernel::gaussian(31, 5.0)?);
+    /// let problem = Problem::new(&conv, [1080, 1920, 3], ElementType::F32, ElementType::F32)?;
+    /// let on = |threads| choose_engine(&problem, &CpuLimits::new(threads, 8), None, Algorithm::Auto);
+    /// assert!(on(16)?.predicted() < on(1)?.predicted());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub const fn new(threads: usize, lanes: usize) -> Self {
+        Self { threads, lanes, cuts: Cuts::NONE }
+    }
+}
+
 /// The machine a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Machine {
     /// The CPU engine.
     Cpu(CpuLimits),
@@ -210,6 +261,7 @@ pub enum Machine {
 
 /// Where input and output of a GPU plan lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Residence {
     /// In host memory: uploaded and downloaded by us, so rows may be padded on the device.
     Host,

@@ -100,6 +100,7 @@ impl fmt::Display for Algorithm {
 
 /// An algorithm that was looked at: its predicted time in microseconds, or why it does not apply.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Candidate {
     /// On which engine, `cpu` or `gpu`.
     pub engine: &'static str,

@@ -11,6 +11,7 @@ pub(super) type Offer<T> = Result<(T, f64), String>;
 /// The first part is twice the bound of a sum in any order. The second is 0 except for algorithms
 /// whose intermediate values may be larger than the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Accuracy {
     /// The factor of the second part.
     pub spread: f64,

@@ -73,7 +73,7 @@ fn forward(conv: &Conv2d, shape: Shape) -> Result<Problem> {
     let pointwise = conv.pointwise.as_ref();
     for (name, activation) in [
         ("activation", conv.activation),
-        ("pointwise activation", pointwise.map_or(Activation::None, |p| p.activation_kind())),
+        ("pointwise activation", pointwise.map_or(Activation::None, |p| p.get_activation())),
     ] {
         if activation != Activation::None {
             return Err(Error::argument(

@@ -187,6 +187,7 @@ impl Problem {
 
     /// The same for a texture `[height, width, channels]`, whatever the layout, whose texels are f32 to
     /// those who filter them. `finite`: its format knows no infinities.
+    #[cfg(feature = "gpu")]
     pub(crate) fn of_texels(conv: &Conv2d, shape: [usize; 3], finite: bool) -> Result<Self> {
         if conv.adjoint {
             return Err(Error::argument("adjoint", true, "textures know no adjoint"));

@@ -41,8 +41,8 @@ pub(super) fn check_options(conv: &Conv2d, output_type: ElementType) -> Result<(
                 found: vec![p.filters(), p.outputs()],
             });
         }
-        check_bias("pointwise bias", p.bias_values(), p.outputs())?;
-        activations.push(("pointwise activation", p.activation_kind()));
+        check_bias("pointwise bias", p.get_bias(), p.outputs())?;
+        activations.push(("pointwise activation", p.get_activation()));
     }
     for (name, activation) in &activations {
         if let Some(limit) = activation.invalid() {

@@ -41,7 +41,7 @@ impl Weights {
             return plain;
         };
         let outputs = p.outputs();
-        let follow_bias = |g: usize| p.bias_values().get(g).copied().unwrap_or(0.0);
+        let follow_bias = |g: usize| p.get_bias().get(g).copied().unwrap_or(0.0);
         let taps = kernel.height() * kernel.width();
         // Folding does `outputs` kernels in place of `filters` and a small product.
         let folds = conv.activation == Activation::None
@@ -51,7 +51,7 @@ impl Weights {
                 follow: Some(Follow {
                     weights: p.weights().to_vec(),
                     bias: (0..outputs).map(follow_bias).collect(),
-                    activation: p.activation_kind(),
+                    activation: p.get_activation(),
                 }),
                 ..plain
             };
@@ -80,7 +80,7 @@ impl Weights {
     /// With a pointwise step after it, in one.
     fn folded(&self, p: &Pointwise, taps: usize) -> Self {
         let (plain, filters, outputs) = (self, self.filters, p.outputs());
-        let follow_bias = |g: usize| p.bias_values().get(g).copied().unwrap_or(0.0);
+        let follow_bias = |g: usize| p.get_bias().get(g).copied().unwrap_or(0.0);
         let mixed = |g: usize, value: &dyn Fn(usize) -> f32| {
             let sum: f64 = (0..filters)
                 .map(|f| f64::from(p.weights()[f * outputs + g]) * f64::from(value(f)))
@@ -91,7 +91,7 @@ impl Weights {
             filters: outputs,
             taps: Vec::with_capacity(outputs * taps),
             bias: Vec::with_capacity(outputs),
-            activation: p.activation_kind(),
+            activation: p.get_activation(),
             follow: None,
         };
         for g in 0..outputs {

@@ -126,7 +126,7 @@ pub fn backward<T: Element>(
         if let Some(p) = &conv.pointwise {
             let a: Vec<_> = s.iter().map(|s| activated(conv.activation, *s)).collect();
             for (g, dt) in dt.iter_mut().enumerate() {
-                *dt = through(p.activation_kind(), mixed(problem, &a, g, 0.0), *dt);
+                *dt = through(p.get_activation(), mixed(problem, &a, g, 0.0), *dt);
                 dpb[g].add(*dt);
                 for (f, a) in a.iter().enumerate() {
                     dw[f * outputs + g].add(dt.times(Term::of(*a)));

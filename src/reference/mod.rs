@@ -185,7 +185,7 @@ pub fn at_within<T: Element>(problem: &Problem, input: &[T], index: usize, extra
         return rounded(filtered(g));
     };
     let all: Vec<_> = (0..conv.kernel.filters()).map(filtered).collect();
-    rounded(activated(p.activation_kind(), mixed(problem, &all, g, extra)))
+    rounded(activated(p.get_activation(), mixed(problem, &all, g, extra)))
 }
 
 /// All outputs, in memory order.
@@ -264,7 +264,7 @@ fn mixed(problem: &Problem, filtered: &[Expected], g: usize, extra: f64) -> Expe
     let Some(p) = &problem.conv().pointwise else {
         return filtered[g];
     };
-    let bias = f64::from(p.bias_values().get(g).copied().unwrap_or(0.0));
+    let bias = f64::from(p.get_bias().get(g).copied().unwrap_or(0.0));
     let mut sum = Expected { value: bias, allowance: 0.0 };
     let mut size = bias.abs();
     for (f, y) in filtered.iter().enumerate() {

@@ -31,24 +31,15 @@ fn gpu(options: &GpuOptions) -> Option<Gpu> {
 /// As if a device of its class did everything at once.
 fn fast(gpu: &Gpu) -> Gpu {
     let most = u64::MAX / 2;
-    let costs = DeviceCosts {
-        write: most,
-        upload: most,
-        download: most,
-        read: most,
-        memory: most,
-        latency: 0,
-    };
+    let costs = DeviceCosts::DISCRETE.with_write(most).with_upload(most).with_download(most);
+    let costs = costs.with_read(most).with_memory(most).with_latency(0);
     gpu.with_class(AdapterClass::Discrete).with_costs(costs)
 }
 
 /// As if every copy took an age.
 fn slow(gpu: &Gpu) -> Gpu {
-    gpu.with_class(AdapterClass::Discrete).with_costs(DeviceCosts {
-        upload: 1,
-        download: 1,
-        ..DeviceCosts::DISCRETE
-    })
+    let costs = DeviceCosts::DISCRETE.with_upload(1).with_download(1);
+    gpu.with_class(AdapterClass::Discrete).with_costs(costs)
 }
 
 fn cpu() -> Cpu {
@@ -203,7 +194,7 @@ fn copies_are_measured_once() {
     say(&format!("copies measured in {first:?}: {costs:?}"));
     // Other tests run at the same time; alone it takes 20 milliseconds at most.
     assert!(first < Duration::from_millis(500), "{first:?}");
-    let DeviceCosts { write, upload, download, read, memory, latency } = costs;
+    let DeviceCosts { write, upload, download, read, memory, latency, .. } = costs;
     // Where the memory is one, nothing is fetched.
     let shared = costs == costs.without_copies();
     for (rate, fetched) in
@@ -234,7 +225,7 @@ fn copies_are_measured_once() {
     assert!(text.lines().count() == 1 && text.contains("\tcosts\twrite="), "{text}");
     // It is believed, whatever it says, and is no time of an algorithm.
     std::fs::write(&path, text.replace(&format!("read={read}"), "read=77")).unwrap();
-    assert_eq!(timed(&tuned()).0, DeviceCosts { read: 77, ..costs });
+    assert_eq!(timed(&tuned()).0, costs.with_read(77));
     // A line that cannot be read is written anew.
     std::fs::write(&path, text.replace("write=", "wrote=")).unwrap();
     assert_eq!(timed(&tuned()).0, costs);

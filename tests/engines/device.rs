@@ -507,6 +507,22 @@ fn a_device_below_what_is_needed_is_refused() {
     );
 }
 
+/// With what wgpu said behind it.
+#[test]
+fn a_device_that_an_adapter_does_not_give_is_an_error() {
+    use std::error::Error as _;
+    if !gpu_available() {
+        return;
+    }
+    let limits = wgpu::Limits { max_bind_groups: 1 << 20, ..wgpu::Limits::downlevel_defaults() };
+    let error = Gpu::request(&GpuOptions::new().limits(limits)).unwrap_err();
+    assert!(matches!(error, Error::Device { .. }), "{error}");
+    let source = error.source().expect("wgpu refused it");
+    let source = source.downcast_ref::<wgpu::RequestDeviceError>().expect("a refused request");
+    assert!(error.to_string().ends_with(&source.to_string()), "{error}: {source}");
+    assert_eq!(error.clone(), error);
+}
+
 #[test]
 fn a_lost_device_is_an_error_and_a_new_one_works() {
     let conv = Conv2d::new(kernel(3, 3, 1));
@@ -535,7 +551,7 @@ fn a_lost_device_is_an_error_and_a_new_one_works() {
 #[test]
 fn no_adapter_is_an_error_that_says_what_is_there() {
     let error = Gpu::request(&GpuOptions::new().name("no such adapter")).unwrap_err();
-    let Error::NoAdapter { wanted, found } = &error else { panic!("{error:?}") };
+    let Error::NoAdapter { wanted, found, .. } = &error else { panic!("{error:?}") };
     assert!(wanted.contains("no such adapter"), "{error}");
     for info in adapters() {
         assert!(found.contains(&info.name), "{error}");

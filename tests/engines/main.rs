@@ -21,6 +21,7 @@ mod learn;
 mod losses;
 mod properties;
 mod seams;
+mod slices;
 mod tensors;
 mod textures;
 mod threads;

@@ -32,11 +32,13 @@ fn variants(seed: u64, simple: bool) -> Vec<Conv2d> {
             .pointwise(mix.bias(rng.f32s(2, -1.0, 1.0)).activation(Activation::Tanh))
             .border(Border::Reflect101)
     };
-    let all = kernels.iter().enumerate();
     if simple {
-        return all.map(|(_, kernel)| Conv2d::new(kernel.clone()).border(Border::Wrap)).collect();
+        return kernels
+            .into_iter()
+            .map(|kernel| Conv2d::new(kernel).border(Border::Wrap))
+            .collect();
     }
-    all.map(|(n, kernel)| rich(n, kernel)).collect()
+    kernels.iter().enumerate().map(|(n, kernel)| rich(n, kernel)).collect()
 }
 
 #[test]

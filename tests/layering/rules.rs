@@ -9,6 +9,7 @@ pub const MAY_NAME: &[(&str, &str)] = &[
     ("element", ""),
     ("lru", ""),
     ("shape", ""),
+    ("wait", ""),
     // An error tells which algorithm did not apply.
     ("error", "plan::Algorithm"),
     ("kernel", "error"),
@@ -16,9 +17,14 @@ pub const MAY_NAME: &[(&str, &str)] = &[
     ("problem", "activation border conv element error kernel shape"),
     ("plan", "activation border color conv element error kernel problem shape"),
     ("cpu", "activation border color conv element error kernel plan problem shape"),
-    ("gpu", "activation border color conv element error kernel lru plan problem shape"),
-    ("engine", "activation border color conv cpu element error gpu kernel lru plan problem shape"),
-    ("image", "activation color conv element engine error problem shape"),
+    ("gpu", "activation border color conv element error kernel lru plan problem shape wait"),
+    // Stands where `gpu` does, without the feature of that name.
+    ("no_gpu", "conv element plan problem shape error wait"),
+    (
+        "engine",
+        "activation border color conv cpu element error gpu kernel lru plan problem shape wait",
+    ),
+    ("image", "activation color conv element engine error problem shape wait"),
     ("learn", "conv element engine error kernel shape"),
     // The law shares the arithmetic of shapes with what it judges, and nothing else.
     ("reference", "activation border element problem shape"),
@@ -36,7 +42,7 @@ pub const OUTSIDE: &[(&str, &str)] = &[
     ("ndarray_npy", "learn bin"),
     ("rand_pcg", "learn"),
     ("safetensors", "learn"),
-    ("pollster", "engine gpu image bin"),
+    ("pollster", "wait gpu bin"),
     ("log", "gpu"),
     ("wasm_bindgen_futures", "gpu"),
     ("naga", ""),

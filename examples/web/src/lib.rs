@@ -115,7 +115,8 @@ impl Job {
     /// # Errors
     /// What the device says.
     pub async fn run(&mut self, picture: &Picture) -> Result<(), JsError> {
-        let timings = self.prepared.run_into_timed_async(&picture.colours, &mut self.output).await?;
+        let timings =
+            self.prepared.run_into_timed_async(&picture.colours, &mut self.output).await?;
         self.gpu_ms = timings.gpu.map(|time| time.as_secs_f64() * 1e3);
         Ok(())
     }

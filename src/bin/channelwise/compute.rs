@@ -92,11 +92,8 @@ pub(crate) fn run_reference<T: Element, U: Element>(
 
 /// Room for the outputs, or an error where there is none.
 fn empty<U: Element>(problem: &Problem) -> Result<Array4<U>> {
-    let full = || Error::OutOfMemory {
-        place: "host",
-        what: "the output",
-        bytes: (problem.output_len() as u64).saturating_mul(U::TYPE.bytes() as u64),
-    };
+    let bytes = (problem.output_len() as u64).saturating_mul(U::TYPE.bytes() as u64);
+    let full = || Error::out_of_host_memory("the output", bytes);
     let room = bytemuck::allocation::try_zeroed_vec(problem.output_len()).map_err(|()| full())?;
     Array4::from_shape_vec(four(problem.output_shape().dims()), room)
         .map_err(|error| Failure::work(error.to_string()))

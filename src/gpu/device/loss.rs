@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use wgpu::ErrorFilter;
 
-use crate::{Error, Result};
+use crate::{Error, ErrorSource, Result};
 
 /// What we have been told of a device, outside of the calls that found it out.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,7 @@ impl Loss {
         }
         let reason = reason.or_else(|| self.told().uncaptured.clone());
         let reason = reason.unwrap_or_else(|| "it does not answer".into());
-        Err(Error::DeviceLost { doing, reason })
+        Err(Error::DeviceLost { doing, reason, source: None })
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -75,15 +75,18 @@ impl Loss {
             return Error::DeviceLost {
                 doing,
                 reason: reason.unwrap_or_else(|| error.to_string()),
+                source: ErrorSource::of(error),
             };
         }
-        match error {
+        match &error {
             wgpu::Error::OutOfMemory { .. } => {
-                Error::OutOfMemory { place: "device", what: doing, bytes: 0 }
+                let source = ErrorSource::of(error);
+                Error::OutOfMemory { place: "device", what: doing, bytes: 0, source }
             }
             wgpu::Error::Validation { description, .. }
             | wgpu::Error::Internal { description, .. } => {
-                Error::Gpu { doing, message: description }
+                let message = description.clone();
+                Error::Gpu { doing, message, source: ErrorSource::of(error) }
             }
         }
     }
@@ -201,38 +204,76 @@ mod tests {
         wgpu::Error::Validation { source: "told so".into(), description: "bad".into() }
     }
 
+    /// What [`invalid`] becomes where the device is there.
+    fn refused() -> Error {
+        let source = ErrorSource::of(invalid());
+        Error::Gpu { doing: "binding", message: "bad".into(), source }
+    }
+
+    fn lost(reason: &str) -> Error {
+        let source = ErrorSource::of(invalid());
+        Error::DeviceLost { doing: "binding", reason: reason.into(), source }
+    }
+
     #[test]
     fn errors_of_the_device_keep_their_kind() {
         let (device, loss) = (device(), Loss::default());
-        let memory = wgpu::Error::OutOfMemory { source: "told so".into() };
-        let error = loss.convert(memory, "making room", &device);
-        assert_eq!(error, Error::OutOfMemory { place: "device", what: "making room", bytes: 0 });
-        let error = loss.convert(invalid(), "binding", &device);
-        assert_eq!(error, Error::Gpu { doing: "binding", message: "bad".into() });
+        let memory = || wgpu::Error::OutOfMemory { source: "told so".into() };
+        let error = loss.convert(memory(), "making room", &device);
+        let source = ErrorSource::of(memory());
+        let wanted = Error::OutOfMemory { place: "device", what: "making room", bytes: 0, source };
+        assert_eq!(error, wanted);
+        assert_eq!(loss.convert(invalid(), "binding", &device), refused());
 
         loss.told().lost = Some("driver reset".into());
-        let error = loss.convert(invalid(), "binding", &device);
-        assert_eq!(error, Error::DeviceLost { doing: "binding", reason: "driver reset".into() });
+        assert_eq!(loss.convert(invalid(), "binding", &device), lost("driver reset"));
         device.destroy();
         let error = Loss::default().convert(invalid(), "binding", &device);
         assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+    }
+
+    /// A real one, through clones, and told apart by its text.
+    #[test]
+    fn the_error_of_wgpu_is_the_source() {
+        use std::error::Error as _;
+        let (device, loss) = (device(), Loss::default());
+        let made = |usage, size| {
+            let (label, mapped_at_creation) = (None, true);
+            let descriptor = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation };
+            checked(&device, &loss, "making a buffer", || device.create_buffer(&descriptor)).now()
+        };
+        let (unused, odd) = (wgpu::BufferUsages::empty(), wgpu::BufferUsages::COPY_DST);
+        assert!(made(odd, 4).is_ok());
+        let error = made(unused, 4).unwrap_err().clone();
+        let source = error.source().expect("wgpu refused it");
+        let source = source.downcast_ref::<wgpu::Error>();
+        assert!(matches!(source, Some(wgpu::Error::Validation { .. })), "{source:?}");
+        assert_eq!(made(unused, 4).unwrap_err(), error);
+        let other = made(odd, 2).unwrap_err();
+        assert_ne!(other, error);
+        let behind = |error: &Error| match error {
+            Error::Gpu { source, .. } => source.clone().expect("wgpu refused it"),
+            other => panic!("{other}"),
+        };
+        assert_ne!(behind(&other), behind(&error));
+        assert!(loss.alive("looking", &device).is_ok());
+        device.destroy();
+        assert!(loss.alive("looking", &device).unwrap_err().source().is_none());
     }
 
     #[test]
     fn a_mistake_of_the_app_is_no_loss() {
         let (device, loss) = (device(), Loss::default());
         loss.told().uncaptured = Some("the app's own".into());
-        let error = loss.convert(invalid(), "binding", &device);
-        assert_eq!(error, Error::Gpu { doing: "binding", message: "bad".into() });
+        assert_eq!(loss.convert(invalid(), "binding", &device), refused());
         device.destroy();
-        let error = loss.convert(invalid(), "binding", &device);
-        assert_eq!(error, Error::DeviceLost { doing: "binding", reason: "the app's own".into() });
+        assert_eq!(loss.convert(invalid(), "binding", &device), lost("the app's own"));
     }
 
     #[test]
     fn an_error_that_came_late_is_told_once() {
         let (device, loss) = (device(), Loss::default());
-        let late = Error::Gpu { doing: "uploading", message: "no room".into() };
+        let late = Error::Gpu { doing: "uploading", message: "no room".into(), source: None };
         loss.told().late = Some(late.clone());
         let next = || pollster::block_on(checked(&device, &loss, "downloading", || 1).done());
         assert_eq!(next(), Err(late));

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
 
+pub(super) use crate::wait::{Clock, Wait};
 use crate::{Error, Result};
 pub(super) use adapter::adapter;
 #[cfg(not(target_arch = "wasm32"))]
@@ -46,7 +47,6 @@ pub use requirements::{recommended_features, recommended_limits, required_featur
 pub(super) use stamps::{EndStamps, Stamps};
 use wait::Broken;
 pub(super) use wait::Ticket;
-pub(crate) use wait::{Clock, Wait};
 
 /// A device and its queue, with what is kept for it.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Context {
     /// The error for a device that no longer answers.
     pub fn lost(&self, message: &str) -> Error {
         let reason = self.loss.reason().unwrap_or_else(|| message.to_string());
-        Error::DeviceLost { doing: WAITING, reason }
+        Error::DeviceLost { doing: WAITING, reason, source: None }
     }
 
     /// What is to happen at waits from now on: for tests.
@@ -204,7 +204,7 @@ impl Context {
         if let Some(Fault::NoRoom(most)) = self.poller.faults.get()
             && bytes > most
         {
-            return Err(Error::OutOfMemory { place: "device", what, bytes });
+            return Err(Error::OutOfMemory { place: "device", what, bytes, source: None });
         }
         let _ = (what, bytes);
         Ok(())
@@ -288,7 +288,9 @@ fn whole(size: u64) -> u64 {
 /// Puts the size into an out-of-memory error.
 fn with_size(error: Error, size: u64) -> Error {
     match error {
-        Error::OutOfMemory { place, what, .. } => Error::OutOfMemory { place, what, bytes: size },
+        Error::OutOfMemory { place, what, source, .. } => {
+            Error::OutOfMemory { place, what, bytes: size, source }
+        }
         other => other,
     }
 }

@@ -19,25 +19,6 @@ use std::time::Duration;
 use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot_channel};
 use wgpu::{Buffer, MapMode, Queue, SubmissionIndex};
 
-/// How to wait for the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// On this thread.
-    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "browsers cannot block"))]
-    Here,
-    /// Without blocking: native devices answer only when polled, which a thread or the app does;
-    /// browsers answer by themselves.
-    Elsewhere,
-}
-
-impl Wait {
-    /// On this thread, where that can be.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub const HERE: Self = Self::Here;
-    #[cfg(target_arch = "wasm32")]
-    pub const HERE: Self = Self::Elsewhere;
-}
-
 /// Why a wait came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::gpu) enum Broken {
@@ -156,33 +137,5 @@ impl Ticket {
             })
         })
         .await
-    }
-}
-
-/// Time on the host, where there is a clock.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(#[cfg(not(target_arch = "wasm32"))] std::time::Instant);
-
-impl Clock {
-    /// Whether there is one.
-    pub const TELLS: bool = cfg!(not(target_arch = "wasm32"));
-
-    pub fn start() -> Self {
-        Self(
-            #[cfg(not(target_arch = "wasm32"))]
-            std::time::Instant::now(),
-        )
-    }
-
-    /// Time since the start or the last lap; zero in browsers.
-    pub fn lap(&mut self) -> Duration {
-        #[cfg(not(target_arch = "wasm32"))]
-        {
-            let elapsed = self.0.elapsed();
-            self.0 += elapsed;
-            elapsed
-        }
-        #[cfg(target_arch = "wasm32")]
-        Duration::ZERO
     }
 }

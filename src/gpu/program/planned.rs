@@ -7,6 +7,7 @@ use crate::{Problem, Result};
 
 /// A shader as a plan specialises it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PlannedShader {
     /// Its label.
     pub label: String,

@@ -62,7 +62,7 @@ impl<'a> GradientJob<'a> {
     fn steps(&self) -> Vec<Entry> {
         let pointwise = self.problem.conv().pointwise.as_ref();
         let steps = [
-            (Entry::Follow, pointwise.is_some_and(|p| p.activation_kind() != Activation::None)),
+            (Entry::Follow, pointwise.is_some_and(|p| p.get_activation() != Activation::None)),
             (Entry::Mix, pointwise.is_some()),
             (Entry::Slope, self.plan.sums().is_some()),
             (Entry::Correlate, true),
@@ -116,7 +116,7 @@ fn constants(
 ) -> Vec<(&'static str, u32)> {
     let Correlation { workgroup, taps: (rows, columns), .. } = *correlation;
     let conv = problem.conv();
-    let follow = conv.pointwise.as_ref().map_or(Activation::None, |p| p.activation_kind());
+    let follow = conv.pointwise.as_ref().map_or(Activation::None, |p| p.get_activation());
     let plain = activation_code(conv.activation).0;
     // What a step does not read is the same for all problems, so that they share its pipeline.
     let mut border = (0, 0);
@@ -205,7 +205,7 @@ impl Steps<'_> {
         let held = self.job.room(bytes(sums.output_len()));
         let mut outputs = Resource::OutputGradient;
         let pointwise = problem.conv().pointwise.as_ref();
-        let follows = pointwise.is_some_and(|p| p.activation_kind() != Activation::None);
+        let follows = pointwise.is_some_and(|p| p.get_activation() != Activation::None);
         if follows {
             outputs = self.job.room(bytes(problem.output_len()));
         }
@@ -377,7 +377,7 @@ impl Steps<'_> {
     fn params(&self, chunk: &Chunk) -> Params {
         let conv = self.of.problem.conv();
         let (_, activation_a, activation_b) = activation_code(conv.activation);
-        let follow = conv.pointwise.as_ref().map_or(Activation::None, |p| p.activation_kind());
+        let follow = conv.pointwise.as_ref().map_or(Activation::None, |p| p.get_activation());
         let (_, follow_a, follow_b) = activation_code(follow);
         Params {
             images: chunk.images as u32,

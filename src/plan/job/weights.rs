@@ -16,7 +16,7 @@ pub(crate) fn of_launch(problem: &Problem, launch: &GpuLaunch) -> Vec<Vec<f32>> 
 
 /// Of a pointwise step alone: weights `[filters, outputs]` and bias `[outputs]`.
 pub(super) fn mixing(pointwise: &Pointwise) -> Vec<f32> {
-    let bias = |g| pointwise.bias_values().get(g).copied().unwrap_or(0.0);
+    let bias = |g| pointwise.get_bias().get(g).copied().unwrap_or(0.0);
     let bias = (0..pointwise.outputs()).map(bias);
     pointwise.weights().iter().copied().chain(bias).collect()
 }

@@ -101,7 +101,7 @@ fn fourier(mut tally: Tally, gpu: bool) {
             let prepared = backend.engine.prepare::<f32, f32>(&case.conv, case.shape).unwrap();
             let size = match prepared.plan().launch() {
                 Launch::Gpu(GpuLaunch { scheme: Scheme::Fft(tile), .. }) => tile.size,
-                Launch::Cpu(CpuLaunch { scheme: CpuScheme::Fft { tile }, .. }) => {
+                Launch::Cpu(CpuLaunch { scheme: CpuScheme::Fft { tile, .. }, .. }) => {
                     (tile.0 as u32, tile.1 as u32)
                 }
                 _ => panic!("{}", prepared.plan()),
