@@ -6,6 +6,10 @@ use super::launch::{GpuLaunch, Scheme};
 use super::limits::{GpuLimits, Residence};
 use crate::{Problem, Result};
 
+/// How many of [`GpuLimits::usual_host_range`] a band of data on the host may hold, the fewest first, so that
+/// its halo is small beside it.
+const USUAL: [u64; 3] = [1, 2, 4];
+
 /// The same launch for data on the host, in bands of a part of the bytes that it has now: so many times halved.
 ///
 /// # Errors
@@ -58,12 +62,14 @@ pub(super) fn bands_of(
         // A band cuts tiles off.
         (Residence::Host, Scheme::Fft(_)) => None,
         (Residence::Host, Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. }) => {
-            let usual = cut(problem, budget(limits.usual_host_range())).ok();
-            usual.filter(|bands| {
+            let most = limits.band_bytes(residence);
+            USUAL.into_iter().find_map(|times| {
+                let bytes = limits.usual_host_range().saturating_mul(times).min(most);
+                let bands = cut(problem, budget(bytes)).ok()?;
                 let whole = bands.iter().all(|band| band.columns.len() == g.out_width);
                 // What neighbours both need is copied twice, and filtered twice by a first pass.
                 let rows = bands.iter().map(|band| band.images.len() * band.source_rows.len);
-                whole && 4 * rows.sum::<usize>() <= 5 * g.images * g.height
+                (whole && 8 * rows.sum::<usize>() <= 9 * g.images * g.height).then_some(bands)
             })
         }
     };
