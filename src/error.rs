@@ -46,19 +46,22 @@ impl PartialEq for ErrorSource {
 /// Everything that can go wrong, from a bad option to a lost device.
 ///
 /// Variants may get more fields: match them with `..`.
-///
-/// Where wgpu reported it, `source()` is wgpu's error, but for browsers; what that says is in the text of this
-/// one too.
-///
-/// ```no_run
-/// use std::error::Error as _;
-/// use channelwise::wgpu;
-/// # fn example(error: &channelwise::Error) {
-/// if let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<wgpu::Error>()) {
-///     println!("a report for wgpu: {cause:?}");
-/// }
-/// # }
-/// ```
+#[cfg_attr(
+    feature = "gpu",
+    doc = r#"
+Where wgpu reported it, `source()` is wgpu's error, but for browsers; what that says is in the text of this
+one too.
+
+```no_run
+use std::error::Error as _;
+use channelwise::wgpu;
+# fn example(error: &channelwise::Error) {
+if let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<wgpu::Error>()) {
+    println!("a report for wgpu: {cause:?}");
+}
+# }
+```"#
+)]
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
