@@ -43,7 +43,9 @@ pub(super) type Table<'a> = [(Resource, Given<'a>)];
 pub(super) struct Bound {
     steps: Vec<Step>,
     /// Others must not take what is bound here.
-    _rooms: Vec<Arc<Room>>,
+    rooms: Vec<Arc<Room>>,
+    /// Held while it is submitted in several parts, which must not mix with those of another thread.
+    pub turn: Mutex<()>,
 }
 
 /// A command on its buffers.
@@ -145,16 +147,21 @@ impl Bound {
             storage_alignment,
             uniform_alignment,
         };
-        let steps = context.checked("binding buffers", || binder.steps()).now()??;
-        Ok(Self { steps, _rooms: rooms })
+        let steps = context.checked("binding buffers", || binder.steps()).now().flatten();
+        if steps.is_err() {
+            // What was made when memory was short is no buffer.
+            compiled.params.clear();
+        }
+        Ok(Self { steps: steps?, rooms, turn: Mutex::default() })
     }
 
-    /// Records all of it.
+    /// Records all of it for an app.
     pub fn replay(&self, encoder: &mut CommandEncoder) {
+        self.rooms.iter().for_each(|room| room.recorded());
         record(&self.steps, encoder, None, &mut true);
     }
 
-    /// Records all of it into a pass that is open, which holds no copies.
+    /// Records all of it for an app, into a pass that is open, which holds no copies.
     pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) -> Result<()> {
         if self.steps.iter().any(|step| matches!(step, Step::Copies { .. })) {
             return Err(Error::Buffer {
@@ -162,6 +169,7 @@ impl Bound {
                 reason: "a band of it does not lie in one piece, and copies go into no pass; see `encode`".into(),
             });
         }
+        self.rooms.iter().for_each(|room| room.recorded());
         let mut rest = &self.steps[..];
         dispatch(&mut rest, pass);
         Ok(())

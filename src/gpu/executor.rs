@@ -5,6 +5,7 @@
 //!                                                     └───── submit ──> the queue, cut by work
 //! ```
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wgpu::{BufferUsages, CommandEncoder, QuerySet, SubmissionIndex};
@@ -108,11 +109,13 @@ impl Executor {
         bound: &Bound,
         most: u64,
     ) -> Result<SubmissionIndex> {
+        let turn = bound.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let submitted = self.context.checked(doing, || {
             let mut encoder = self.encoder("channelwise.job");
             self.replay(bound, &mut encoder, None, most);
             self.submit(encoder)
         });
+        drop(turn);
         let submission = submitted.now()?;
         self.context.alive(doing)?;
         Ok(submission)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::common::{BORDERS, F32, Rng, U8, compare, gpu};
+use crate::common::{BORDERS, F32, Rng, U8, compare, gpu, same_bits};
 use channelwise::wgpu::{self, BufferUsages};
 use channelwise::{
     Algorithm, BufferRange, Conv2d, Element, ElementType, Engine, Error, Gpu, GpuOptions,
@@ -582,4 +582,33 @@ fn compiled_pipelines_are_kept_in_a_folder() {
     }
     let error = Gpu::request(&GpuOptions::new().cache_dir(file.join("no folder"))).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
+}
+
+/// What an app recorded may be submitted after its problem is gone and its room would do for an output.
+#[test]
+fn recorded_work_keeps_its_room() {
+    let Some(gpu) = gpu() else { return };
+    let shape = [60, 64, 4];
+    let conv = Conv2d::new(Kernel::gaussian(7, 1.5).unwrap());
+    let problem = Problem::new(&conv, shape, F32, F32).unwrap();
+    let x = GpuTensor::upload(&gpu, &Rng::new(5).f32s(60 * 64 * 4, -1.0, 1.0), shape).unwrap();
+    let want = gpu.run(&conv, &x).unwrap().download().unwrap();
+    gpu.trim();
+    for shared in [false, true] {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        let [from, to] = [(); 2].map(|()| GpuTensor::<f32>::zeros(&gpu, shape).unwrap());
+        let prepared = gpu.prepare(&problem, Algorithm::Separable).unwrap();
+        let (source, destination) = (from.range(), to.range());
+        if shared {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            prepared.encode_into(&mut pass, &source, &destination).unwrap();
+        } else {
+            prepared.encode(&mut encoder, &source, &destination).unwrap();
+        }
+        drop(prepared);
+        let y = gpu.run(&conv, &x).unwrap();
+        gpu.queue().submit([encoder.finish()]);
+        same_bits(&y.download().unwrap(), &want).unwrap();
+        same_bits(&to.download().unwrap(), &vec![0.0; want.len()]).unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! A pool of buffers, and room that all problems of a device share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use wgpu::{Buffer, BufferUsages};
@@ -111,11 +111,17 @@ impl Pool {
 pub(in crate::gpu) struct Room {
     buffer: Buffer,
     pool: Arc<Pool>,
+    recorded: AtomicBool,
 }
 
 impl Room {
     pub(super) fn new(buffer: Buffer, pool: &Arc<Pool>) -> Self {
-        Self { buffer, pool: pool.clone() }
+        Self { buffer, pool: pool.clone(), recorded: AtomicBool::new(false) }
+    }
+
+    /// Commands that write it were recorded into an encoder of the app's, which submits them whenever it likes.
+    pub fn recorded(&self) {
+        self.recorded.store(true, Ordering::Relaxed);
     }
 
     pub fn buffer(&self) -> &Buffer {
@@ -128,10 +134,12 @@ impl Room {
 }
 
 impl Drop for Room {
-    /// Work that is recorded may still hold it: whoever takes it writes it before reading it, within one
-    /// submission, and submissions of a queue run in order.
+    /// What we submitted ourselves is before all that whoever takes it submits. What an app recorded may come
+    /// after, when it is an output of something else: such a buffer goes with the app's commands.
     fn drop(&mut self) {
-        self.pool.give(self.buffer.clone());
+        if !*self.recorded.get_mut() {
+            self.pool.give(self.buffer.clone());
+        }
     }
 }
 
