@@ -113,10 +113,14 @@ impl<T: Element, U: Element> FrameStream<T, U> {
     /// done before the next begins.
     ///
     /// # Errors
-    /// [`Error::Argument`] for another number.
+    /// [`Error::Argument`] for another number, and where frames are under way already.
     pub fn in_flight(mut self, frames: usize) -> Result<Self> {
         if !(1..=MOST_IN_FLIGHT).contains(&frames) {
             let limit = format!("1 to {MOST_IN_FLIGHT} can be");
+            return Err(Error::argument("frames in flight", frames, limit));
+        }
+        if !self.under_way.is_empty() {
+            let limit = format!("{} are under way: it has to be said before", self.under_way.len());
             return Err(Error::argument("frames in flight", frames, limit));
         }
         self.most = frames;
@@ -320,19 +324,18 @@ impl<T: Element, U: Element> FrameStream<T, U> {
     /// Buffers for a frame.
     async fn slot(&self) -> Result<Slot> {
         let gpu = self.chain.gpu();
-        let [from, to] = self.sizes();
-        let limit = gpu.limits().max_buffer;
-        for (what, size) in [("bytes of a frame", from), ("bytes of a result", to)] {
-            if size.next_multiple_of(16) > limit {
-                return Err(Error::TooLarge { what, value: size.to_string(), limit });
-            }
+        let [_, to] = self.sizes();
+        if !gpu.executor.end.fits(to) {
+            // Nearly: the plan saw that it is no longer than a buffer.
+            let (what, value) = ("bytes of a result with its mark", to.to_string());
+            return Err(Error::TooLarge { what, value, limit: gpu.limits().max_buffer });
         }
         let job = self.chain.job(false)?;
         let alone = job.work() > gpu.limits().max_work();
         let bind = |source: &BufferRange<'_>, destination: &BufferRange<'_>| {
             self.chain.bind(&job, source, destination, alone)
         };
-        Slot::new(&gpu.executor, [from, to], gpu.shares_memory(), bind).await
+        Slot::new(&gpu.executor, self.sizes(), gpu.shares_memory(), bind).await
     }
 }
 

@@ -202,7 +202,7 @@ impl Flight {
         read: impl FnOnce(&[u8]),
     ) -> Result<(Slot, Option<std::time::Duration>)> {
         let Self { slot, mark, stamps, .. } = self;
-        read_marked(context, slot.download(), slot.sizes[1], mark, read)?;
+        read_marked(context, slot.download(), slot.sizes[1], Some(mark), read)?;
         let time = match stamps {
             Some(stamps) => {
                 Some(stamps.read(&context.queue).map_err(|error| context.lost(&error))?)
@@ -230,19 +230,20 @@ pub(super) fn upload(executor: &Executor, to: &BufferRange<'_>, bytes: &[u8]) ->
     submitted.now()
 }
 
-/// Has `read` take the first `size` bytes of a mapped buffer, behind which lies this mark if the submission
-/// that wrote it got to its end; then unmaps it.
+/// Has `read` take the first `size` bytes of a mapped buffer, behind which lies this mark, if there is one and
+/// the submission that wrote it got to its end; then unmaps it.
 fn read_marked(
     context: &Context,
     download: &Buffer,
     size: u64,
-    mark: u32,
+    mark: Option<u32>,
     read: impl FnOnce(&[u8]),
 ) -> Result<()> {
-    let view = download.get_mapped_range(..size + EndStamps::BYTES);
+    let behind = if mark.is_some() { EndStamps::BYTES } else { 0 };
+    let view = download.get_mapped_range(..size + behind);
     let view = view.map_err(|error| context.lost(&error.to_string()))?;
     let (bytes, found) = view.split_at(size as usize);
-    if found != mark.to_le_bytes() {
+    if mark.is_some_and(|mark| found != mark.to_le_bytes()) {
         return Err(context.lost("the device gave up before the end of its work"));
     }
     read(bytes);
@@ -259,11 +260,34 @@ pub(super) async fn read_back(
     wait: Wait,
     mut read: impl FnMut(usize, &[u8]),
 ) -> Result<()> {
+    let sizes = ranges.iter().map(|range| range.size);
+    let all = sizes.fold(0u64, u64::saturating_add);
+    if ranges.len() > 1 && !executor.end.fits(all) {
+        for (n, range) in ranges.iter().enumerate() {
+            read_together(executor, &[*range], wait, |_, bytes| read(n, bytes)).await?;
+        }
+        return Ok(());
+    }
+    read_together(executor, ranges, wait, read).await
+}
+
+/// The same in one download, behind which the mark lies, or where no buffer is so long beside it.
+async fn read_together(
+    executor: &Executor,
+    ranges: &[BufferRange<'_>],
+    wait: Wait,
+    mut read: impl FnMut(usize, &[u8]),
+) -> Result<()> {
     let context = &executor.context;
     let size: u64 = ranges.iter().map(|range| range.size).sum();
     let usage = Usage::MAP_READ | Usage::COPY_DST;
     let what = "making room for the download";
-    let download = context.take(what, size + EndStamps::BYTES, usage).await?;
+    let behind = if executor.end.fits(size) { EndStamps::BYTES } else { 0 };
+    let download = context.take(what, size + behind, usage).await?;
+    let apart = match behind {
+        0 => Some(context.take(what, EndStamps::BYTES, usage).await?),
+        _ => None,
+    };
     let submitted = context.checked("downloading", || {
         let mut encoder = executor.encoder("channelwise.download");
         let mut to = 0;
@@ -272,13 +296,19 @@ pub(super) async fn read_back(
             encoder.copy_buffer_to_buffer(buffer, offset, &download, to, size);
             to += size;
         }
-        let mark = executor.end.record(context, &mut encoder, &download, size);
+        let (marked, at) = apart.as_ref().map_or((&download, size), |apart| (apart, 0));
+        let mark = executor.end.record(context, &mut encoder, marked, at);
         let submission = executor.submit(encoder);
-        let maps = [(&download, MapMode::Read, size + EndStamps::BYTES)];
+        let mut maps = vec![(&download, MapMode::Read, size + behind)];
+        maps.extend(apart.as_ref().map(|apart| (apart, MapMode::Read, EndStamps::BYTES)));
         (Ticket::of_maps(submission, &maps), mark)
     });
     let (ticket, mark) = submitted.done().await?;
     context.wait(&ticket, wait).await?;
+    if let Some(apart) = &apart {
+        read_marked(context, apart, 0, Some(mark), |_| {})?;
+    }
+    let mark = apart.is_none().then_some(mark);
     read_marked(context, &download, size, mark, |bytes| {
         let mut from = 0;
         for (n, range) in ranges.iter().enumerate() {
@@ -287,6 +317,6 @@ pub(super) async fn read_back(
             from = end;
         }
     })?;
-    context.give(download);
+    [Some(download), apart].into_iter().flatten().for_each(|buffer| context.give(buffer));
     Ok(())
 }

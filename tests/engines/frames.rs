@@ -142,6 +142,8 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         assert!(matches!(error, Error::ShapeMismatch { what: "result", .. }), "{error}");
     }
     assert_eq!(stream.under_way(), 3);
+    let error = stream.in_flight(1).unwrap_err();
+    assert!(error.to_string().contains("3 are under way"), "{error}");
     for frames in [0, 17] {
         let stream = gpu.frames::<u8, u8>(&conv, [5, 7]).unwrap();
         let error = stream.in_flight(frames).unwrap_err();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wgpu::{Buffer, BufferUsages, CommandEncoder, Features, QuerySet, QueryType, Queue};
 
-use super::Context;
+use super::{Context, whole};
 use crate::Result;
 
 /// Start and end of a submission's passes.
@@ -82,6 +82,8 @@ impl Stamps {
 pub(in crate::gpu) struct EndStamps {
     marks: Buffer,
     next: AtomicU32,
+    /// The longest buffer of the device.
+    longest: u64,
 }
 
 /// Marks there are. The download of a submission holds the mark of an earlier one, or none, until its own
@@ -96,7 +98,13 @@ impl EndStamps {
         let marks: Vec<u32> = (0..MARKS).map(mark).collect();
         let marks = bytemuck::cast_slice(&marks);
         let marks = context.constant("channelwise.marks", marks, BufferUsages::COPY_SRC);
-        Self { marks, next: AtomicU32::new(0) }
+        let longest = context.device.limits().max_buffer_size;
+        Self { marks, next: AtomicU32::new(0), longest }
+    }
+
+    /// Whether a buffer can hold a result of so many bytes and the mark behind it.
+    pub fn fits(&self, size: u64) -> bool {
+        size.checked_add(Self::BYTES).is_some_and(|size| whole(size) <= self.longest)
     }
 
     /// Records a mark behind the first `at` bytes of `download`, and gives the number it must have.
