@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::device::{Clock, Tuning};
-use crate::plan::{Candidate, GpuLimits, Machine, Plan};
+use crate::plan::{self, Candidate, GpuLimits, Machine, Plan};
 use crate::{Algorithm, Error, Problem, Result};
 
 /// Algorithms that are tried, and by how much the model may think one slower than the best.
@@ -126,8 +126,9 @@ fn key(problem: &Problem, machine: &Machine, tried: &[Algorithm]) -> String {
         Machine::Cpu(_) => String::new(),
     };
     let follow = conv.pointwise.as_ref().map_or(0, |p| p.outputs());
+    let (rank, folded) = (plan::separable_terms(problem), problem.weights().follow.is_none());
     one_field(&format!(
-        "{problem}, padding {:?}, layout {:?}, activation {:?}, outputs {follow}, {limits}, {tried:?}",
+        "{problem}, padding {:?}, layout {:?}, activation {:?}, outputs {follow}, folded {folded}, terms {rank}, {limits}, {tried:?}",
         conv.padding, conv.layout, conv.activation
     ))
 }

@@ -8,6 +8,9 @@
 
 /// Unit round-off of f32.
 const UNIT: f64 = f32::EPSILON as f64 / 2.0;
+/// What a weight may be off besides, four times the least subnormal number: those have fewer digits, so the
+/// far tail of a Gaussian is a column times a row only to within their steps.
+const LEAST: f64 = 4.0 * 1.401_298_464_324_817e-45;
 
 /// Filters as sums of terms, each a column times a row:
 /// `k[f][i][j] = Σ_t columns[t][f][i] * rows[t][j]`.
@@ -17,6 +20,7 @@ pub struct Factors {
     columns: Vec<f32>,
     terms: usize,
     excess: f64,
+    missed: f64,
 }
 
 impl Factors {
@@ -40,7 +44,7 @@ impl Factors {
     /// All of it zeros: what a kernel of zeros is a sum of.
     pub(crate) fn zeros((filters, height, width): (usize, usize, usize), terms: usize) -> Self {
         let (rows, columns) = (vec![0.0; terms * width], vec![0.0; terms * filters * height]);
-        Self { rows, columns, terms, excess: 0.0 }
+        Self { rows, columns, terms, excess: 0.0, missed: 0.0 }
     }
 
     /// Rows, `[terms, kernel width]`.
@@ -61,13 +65,22 @@ impl Factors {
     pub fn excess(&self) -> f64 {
         self.excess
     }
+
+    /// By how much all weights of a filter together, the most of any filter, are off beyond round-off of
+    /// their terms: a few steps of subnormal numbers for each weight that is near one or is one. 0 where
+    /// there are none.
+    #[must_use]
+    pub fn missed(&self) -> f64 {
+        self.missed
+    }
 }
 
 /// The factors of `taps` `[filters, height, width]`, or `None` where more than `most` terms are
 /// needed or a weight is not finite.
 ///
 /// They give every weight to within `height * width / 2` units of round-off of its terms' magnitudes,
-/// a quarter of what a sum of so many taps may be off.
+/// a quarter of what a sum of so many taps may be off; and, where that is less than a few steps of subnormal
+/// numbers, to within these ([`Factors::missed`]).
 pub(crate) fn factors(
     taps: &[f32],
     (filters, height, width): (usize, usize, usize),
@@ -80,12 +93,12 @@ pub(crate) fn factors(
     // Per term: its row, and its column for each filter.
     let mut rows: Vec<Vec<f32>> = Vec::new();
     let mut columns: Vec<Vec<Vec<f32>>> = Vec::new();
-    let mut excess = 0.0f64;
+    let (mut excess, mut missed) = (0.0f64, 0.0f64);
     for (f, filter) in taps.chunks_exact(height * width).enumerate() {
         let mut rest: Vec<f64> = filter.iter().map(|w| f64::from(*w)).collect();
         let mut size = vec![0.0f64; rest.len()];
         loop {
-            let good = rest.iter().zip(&size).all(|(r, s)| r.abs() <= allowed * s);
+            let good = rest.iter().zip(&size).all(|(r, s)| r.abs() <= allowed * s + LEAST);
             if good {
                 break;
             }
@@ -120,6 +133,8 @@ pub(crate) fn factors(
             }
             columns[term][f] = column;
         }
+        let beyond = rest.iter().zip(&size).map(|(r, s)| (r.abs() - allowed * s).max(0.0));
+        missed = missed.max(beyond.sum());
         // A single term cancels nothing: it differs from the weight by what is allowed.
         if columns.iter().filter(|term| term[f].iter().any(|c| *c != 0.0)).count() > 1 {
             let beyond = size.iter().zip(filter).map(|(s, w)| (s - f64::from(w.abs())).max(0.0));
@@ -131,6 +146,7 @@ pub(crate) fn factors(
         rows: rows.concat(),
         columns: columns.into_iter().flatten().flatten().collect(),
         excess,
+        missed,
     })
 }
 
@@ -167,7 +183,7 @@ mod tests {
                 let (sum, size) =
                     products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()));
                 let off = (sum - f64::from(weight)).abs();
-                if off > 0.0 {
+                if off > LEAST {
                     worst = worst.max(off / (UNIT * size));
                 }
             }
@@ -195,6 +211,24 @@ mod tests {
             let allowed = (kernel.height() * kernel.width()) as f64 / 2.0;
             assert!(error(&kernel, &found) <= allowed, "{kernel:?}");
             assert_eq!(found.excess > 0.0, found.terms > 1, "{kernel:?} {found:?}");
+        }
+        Ok(())
+    }
+
+    /// Whatever the size and the sigma: tails of subnormal weights, or of zeros, need no more terms.
+    #[test]
+    fn gaussians_of_any_sigma_are_one_term() -> Result<()> {
+        for size in [3, 5, 8, 9, 11, 21, 31, 63, 101] {
+            for sigma in [0.2, 0.3, 0.4, 0.5, 0.8, 1.0, 1.5, 1.6, 2.0, 3.0, 5.0, 8.0, 20.0, 500.0] {
+                let kernel = Kernel::gaussian(size, sigma)?;
+                let found = of(&kernel, 1).unwrap_or_else(|| panic!("{size} of sigma {sigma}"));
+                assert_eq!((found.terms(), found.excess()), (1, 0.0), "{size} of sigma {sigma}");
+                assert!(error(&kernel, &found) <= 8.0, "{size} of sigma {sigma}");
+                let taps = (size * size) as f64;
+                assert!(found.missed() <= taps * LEAST, "{size} of sigma {sigma}");
+                let subnormal = kernel.weights().iter().any(|w| w.is_subnormal());
+                assert!(found.missed() == 0.0 || subnormal, "{size} of sigma {sigma}");
+            }
         }
         Ok(())
     }

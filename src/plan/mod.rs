@@ -47,6 +47,7 @@ pub use limits::{AdapterClass, CpuLimits, DeviceCosts, GpuLimits, Machine, Resid
 pub use offer::Accuracy;
 use offer::Offer;
 pub(crate) use pass::Pass;
+pub(crate) use separable::terms as separable_terms;
 pub(crate) use split::smaller;
 
 use crate::{Error, Problem, Result};
@@ -261,8 +262,8 @@ impl Looked {
         let mut offers: Vec<_> =
             Algorithm::ALL.into_iter().map(|algorithm| (algorithm, look(algorithm))).collect();
         let cost = |o: &(Algorithm, Answer)| o.1.as_ref().map_or(f64::INFINITY, |o| o.us);
-        // Stable: among equals the order of `ALL` holds.
-        offers.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+        // Stable: among equals the order of `ALL` holds. Refusals come last, whatever the others cost.
+        offers.sort_by(|a, b| a.1.is_err().cmp(&b.1.is_err()).then(cost(a).total_cmp(&cost(b))));
         Self { machine: *machine, offers }
     }
 

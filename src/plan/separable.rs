@@ -48,6 +48,11 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     Ok((passes, GpuCost::of(limits).of_passes(&traffic)))
 }
 
+/// Terms of the problem's kernel, 0 where two passes do no less than one.
+pub(crate) fn terms(problem: &Problem) -> usize {
+    found(problem).map_or(0, |factors| factors.terms())
+}
+
 /// Factors, and output rows of a task.
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<(Factors, usize)> {
     let g = problem.geometry();
@@ -169,8 +174,10 @@ pub(super) fn caveat(problem: &Problem, factors: &Factors) -> Option<String> {
     })
 }
 
-/// Terms that cancel err by their own size, in both sums, and not by that of the weight they leave.
+/// Terms that cancel err by their own size, in both sums, and not by that of the weight they leave; what a
+/// weight is off itself counts as often as `X`.
 pub(super) fn accuracy(problem: &Problem, factors: &Factors) -> Accuracy {
     let (kh, kw) = problem.geometry().kernel;
-    Accuracy { spread: 2.0 * (kh * kw + 1) as f64 * factors.excess() }
+    let unit = f64::from(f32::EPSILON) / 2.0;
+    Accuracy { spread: 2.0 * (kh * kw + 1) as f64 * factors.excess() + factors.missed() / unit }
 }
