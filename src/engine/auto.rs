@@ -98,12 +98,15 @@ pub(super) async fn faster<R>(
     }
 }
 
-/// Whether a GPU says that it cannot hold a problem, which another engine may. A device that is lost, and
-/// a driver that fails, are told.
+/// Whether a GPU says that it cannot hold a problem, which another engine may, or not gather its bands by copies
+/// of whole words. A device that is lost, and a driver that fails, are told.
 fn is_too_much(error: &Error) -> bool {
     matches!(
         error,
-        Error::TooLarge { .. } | Error::NotApplicable { .. } | Error::OutOfMemory { .. }
+        Error::TooLarge { .. }
+            | Error::NotApplicable { .. }
+            | Error::OutOfMemory { .. }
+            | Error::Buffer { .. }
     )
 }
 

@@ -92,8 +92,8 @@ impl Engine {
         prepared.run_async(input, output_gradient).await
     }
 
-    /// Checks, plans and (on a GPU) compiles the gradients of `conv` for inputs of one shape. Algorithms
-    /// are chosen by the plan, also where the engine has one forced. An engine that chooses takes the one on
+    /// Checks, plans and (on a GPU) compiles the gradients of `conv` for inputs of one shape. An algorithm that
+    /// the engine has forced is taken where it applies, else the plan chooses. An engine that chooses takes the one on
     /// which all gradients together take less time by the model, copies counted.
     ///
     /// # Errors
@@ -127,16 +127,17 @@ impl Engine {
         wait: Wait,
     ) -> Result<Backward<T>> {
         let problem = Problem::new(conv, shape, T::TYPE, ElementType::F32)?;
+        let wanted = self.shared.algorithm;
         let on_cpu = |all| Ready::Cpu(Box::new(all));
         let on_gpu = |all| Ready::Gpu(Box::new(all));
         let mut times = None;
         let ready = match &self.shared.backend {
-            Backend::Cpu(cpu) => on_cpu(OnCpu::new(cpu, problem)?),
-            Backend::Gpu(gpu) => on_gpu(gpu.backward_for(&problem, wait).await?),
+            Backend::Cpu(cpu) => on_cpu(OnCpu::new(cpu, problem, wanted)?),
+            Backend::Gpu(gpu) => on_gpu(gpu.backward_for(&problem, wanted, wait).await?),
             Backend::Both { cpu, gpu } => {
-                let told = plan::gradient_times(&problem, &cpu.limits(), gpu.limits())?;
-                let there = async { gpu.backward_for(&problem, wait).await.map(on_gpu) };
-                let here = || OnCpu::new(cpu, problem.clone()).map(on_cpu);
+                let told = plan::gradient_times(&problem, &cpu.limits(), gpu.limits(), wanted)?;
+                let there = async { gpu.backward_for(&problem, wanted, wait).await.map(on_gpu) };
+                let here = || OnCpu::new(cpu, problem.clone(), wanted).map(on_cpu);
                 let (ready, told) = auto::faster(told, there, here).await?;
                 times = Some(Arc::new(told));
                 ready

@@ -4,7 +4,7 @@ use super::arrays::zeroed;
 use crate::cpu::{CpuCorrelation, CpuReady};
 use crate::plan::{self, GradientPlan, Launch, Machine, Plan};
 use crate::problem::WeightSums;
-use crate::{Conv2d, Cpu, Problem, Result};
+use crate::{Algorithm, Conv2d, Cpu, Problem, Result};
 
 /// A convolution whose gradients are made ready for the CPU.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub(super) struct Wanted {
 }
 
 impl OnCpu {
-    pub fn new(cpu: &Cpu, problem: Problem) -> Result<Self> {
-        let plan = plan::gradient(&problem, &Machine::Cpu(cpu.limits()))?;
+    pub fn new(cpu: &Cpu, problem: Problem, algorithm: Algorithm) -> Result<Self> {
+        let plan = plan::gradient(&problem, &Machine::Cpu(cpu.limits()), algorithm)?;
         let sums = problem.sums()?;
         let back = sums.back()?;
         Ok(Self::planned(cpu, problem, sums, back, plan))

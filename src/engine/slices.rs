@@ -46,7 +46,8 @@ impl<S> Pitched<S> {
         Self { data, row: row_pitch, plane: None }
     }
 
-    /// The same with planes that begin `plane_pitch` elements apart: the same part of several images.
+    /// The same with planes that begin `plane_pitch` elements apart, each behind all rows of the one before: the
+    /// same part of several images.
     #[must_use]
     pub fn plane_pitch(self, plane_pitch: usize) -> Self {
         Self { plane: Some(plane_pitch), ..self }
@@ -170,7 +171,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
     /// memory and with room for one tensor more.
     ///
     /// # Errors
-    /// [`Error::Argument`] where rows or planes would overlap; [`Error::ShapeMismatch`] where a slice ends
+    /// [`Error::Argument`] where rows would overlap, or a plane begin before the one before it ends; [`Error::ShapeMismatch`] where a slice ends
     /// before its tensor does; those of [`Prepared::run_slices`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_pitched(&self, src: Pitched<&[T]>, dst: Pitched<&mut [U]>) -> Result<()> {

@@ -10,7 +10,7 @@ use super::ready::{Ready, bound, ends as ends_of};
 use super::{Gpu, GpuTensor};
 use crate::plan::Residence;
 use crate::plan::job::Job;
-use crate::{Algorithm, Conv2d, Element, Problem, Result};
+use crate::{Algorithm, Conv2d, Element, ElementType, Problem, Result, Shape};
 
 impl Gpu {
     /// Applies `conv` to a tensor; the output has the same element type and number of axes. The work is
@@ -65,12 +65,7 @@ impl Gpu {
         input: &GpuTensor<T>,
         wait: Wait,
     ) -> Result<GpuTensor<U>> {
-        let known = |problem: &Problem| {
-            (problem.input_shape(), problem.input_type(), problem.output_type())
-                == (input.shape(), T::TYPE, U::TYPE)
-                && problem.conv().same_bits(conv)
-        };
-        let ready = match self.remembered.get(|(), ready| known(&ready.problem)) {
+        let ready = match self.remembered(conv, input.shape(), [T::TYPE, U::TYPE]) {
             Some(ready) => ready,
             None => {
                 let problem = Problem::new(conv, input.shape(), T::TYPE, U::TYPE)?;
@@ -115,9 +110,24 @@ impl Gpu {
         self.known(problem, Wait::Elsewhere).await.map(drop)
     }
 
+    /// What is remembered of this problem, by its bits.
+    fn remembered(
+        &self,
+        conv: &Conv2d,
+        shape: Shape,
+        types: [ElementType; 2],
+    ) -> Option<Arc<Ready>> {
+        self.remembered.get(|(), ready| {
+            let problem = &ready.problem;
+            (problem.input_shape(), [problem.input_type(), problem.output_type()]) == (shape, types)
+                && problem.conv().same_bits(conv)
+        })
+    }
+
     /// The problem made ready, or as it is remembered.
     async fn known(&self, problem: &Problem, wait: Wait) -> Result<Arc<Ready>> {
-        if let Some(ready) = self.remembered.get(|(), ready| ready.problem == *problem) {
+        let types = [problem.input_type(), problem.output_type()];
+        if let Some(ready) = self.remembered(problem.conv(), problem.input_shape(), types) {
             return Ok(ready);
         }
         let made = match wait {

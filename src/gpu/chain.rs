@@ -15,7 +15,7 @@ use super::{Gpu, GpuTensor};
 use crate::lru::Lru;
 use crate::plan::job::{self, Job};
 use crate::plan::{self, ChainPlan, ChainStage, Machine, Residence};
-use crate::{Algorithm, Conv2d, Element, ElementType, Error, Result, Shape};
+use crate::{Algorithm, Conv2d, Element, ElementType, Result, Shape};
 
 /// Pairs of ranges whose bindings are kept.
 const KEPT: usize = 4;
@@ -114,22 +114,18 @@ impl GpuChain {
             let made = GpuPrepared::new(gpu, &stage.problem, algorithm, Residence::Device);
             stages.push(made.await?);
         }
-        let limit = gpu.limits().max_buffer;
-        for bytes in between(&stages) {
-            if bytes > limit {
-                let (what, value) = ("bytes between the stages of a chain", bytes.to_string());
-                return Err(Error::TooLarge { what, value, limit });
-            }
-        }
         let plan = plan.with_plans(stages.iter().map(GpuPrepared::plan));
-        Ok(Self {
+        let made = Self {
             gpu: gpu.clone(),
             plan: plan.into(),
             compiled: Arc::new(joined(&stages)),
             stages: Arc::new(stages),
             jobs: Arc::default(),
             kept: Arc::new(Lru::new(KEPT)),
-        })
+        };
+        // What no job can do is told here, where an engine may still take another.
+        made.job(false)?;
+        Ok(made)
     }
 
     /// Takes the weights of `convs`, which are those that the chain was made of in all else, as
@@ -137,8 +133,10 @@ impl GpuChain {
     ///
     /// # Errors
     /// Those of [`GpuPrepared::set_weights`]; [`Error::Argument`] for another number of convolutions;
-    /// [`Error::NotApplicable`] too where several were made one because of what their weights were (a
-    /// symmetric kernel between borders that reflect).
+    /// [`Error::NotApplicable`] too where several were made one because of what their weights were: a
+    /// symmetric kernel between borders that reflect, or products of weights that f32 has numbers for.
+    /// Any weights are taken by the chains of an engine with `direct` forced
+    /// ([`Engine::with_algorithm`](crate::Engine::with_algorithm)), as long as nothing is folded.
     pub fn set_weights(&mut self, convs: &[Conv2d]) -> Result<()> {
         let plan = self.plan.reweighed(convs)?;
         let context = self.gpu.context();

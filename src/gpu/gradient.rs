@@ -11,7 +11,7 @@ use super::{Gpu, GpuTensor};
 use crate::plan::job::{self, GradientJob, Job, Resource};
 use crate::plan::{self, GradientPlan, Machine, Residence};
 use crate::problem::{PointwiseSums, WeightSums};
-use crate::{Conv2d, Element, ElementType, Error, Problem, Result};
+use crate::{Algorithm, Conv2d, Element, ElementType, Error, Problem, Result};
 
 /// Gradients with respect to all that a convolution takes, in device memory.
 #[derive(Clone, Debug)]
@@ -118,15 +118,21 @@ impl Gpu {
     /// [`Gpu::prepare`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn prepare_backward(&self, problem: &Problem) -> Result<GpuBackward> {
-        pollster::block_on(self.backward_of(problem))
+        pollster::block_on(self.backward_for(problem, Algorithm::Auto, Wait::HERE))
     }
 
-    /// One of the two.
-    pub(crate) async fn backward_for(&self, problem: &Problem, wait: Wait) -> Result<GpuBackward> {
+    /// [`Gpu::prepare_backward`] by `algorithm` where that applies.
+    pub(crate) async fn backward_for(
+        &self,
+        problem: &Problem,
+        algorithm: Algorithm,
+        wait: Wait,
+    ) -> Result<GpuBackward> {
         if wait == Wait::HERE {
-            return self.backward_of(problem).await;
+            return self.backward_of(problem, algorithm).await;
         }
-        self.prepare_backward_async(problem).await
+        let (gpu, problem) = (self.clone(), problem.clone());
+        aside(async move || gpu.backward_of(&problem, algorithm).await).await
     }
 
     /// [`Gpu::prepare_backward`] without blocking.
@@ -134,11 +140,10 @@ impl Gpu {
     /// # Errors
     /// The same.
     pub async fn prepare_backward_async(&self, problem: &Problem) -> Result<GpuBackward> {
-        let (gpu, problem) = (self.clone(), problem.clone());
-        aside(async move || gpu.backward_of(&problem).await).await
+        self.backward_for(problem, Algorithm::Auto, Wait::Elsewhere).await
     }
 
-    async fn backward_of(&self, problem: &Problem) -> Result<GpuBackward> {
+    async fn backward_of(&self, problem: &Problem, algorithm: Algorithm) -> Result<GpuBackward> {
         if problem.output_type() != ElementType::F32 {
             return Err(Error::argument(
                 "output type",
@@ -147,7 +152,7 @@ impl Gpu {
             ));
         }
         let machine = Machine::Gpu(*self.limits(), Residence::Device);
-        let plan = plan::gradient(problem, &machine)?;
+        let plan = plan::gradient(problem, &machine, algorithm)?;
         let sums = problem.sums()?;
         let back = sums.back()?;
         let of = GradientJob {

@@ -16,7 +16,9 @@ use crate::{Error, Result};
 /// use channelwise::wgpu::{CommandEncoder, Texture};
 /// use channelwise::{GpuTexturePrepared, TextureSubresource};
 /// /// From each mip level to the next, all within one texture: `halve[n]` was prepared for the size of
-/// /// level `n`, and strides by 2.
+/// /// level `n`, and strides by 2. Sides of levels are halves rounded down, at least 1: with a kernel of 2x2
+/// /// and `Padding::Valid` it does so down to sides of 2, and where only one side is 1 a kernel and a
+/// /// stride of 1 along that side go on.
 /// fn mip_chain(
 ///     encoder: &mut CommandEncoder,
 ///     texture: &Texture,
@@ -166,6 +168,19 @@ impl End {
         }
         self.check_size(&bindable)?;
         Ok(bindable)
+    }
+
+    /// Says what binding a view may have failed for, which nobody could see before.
+    pub fn explain(&self, error: Error, bound: &Bindable) -> Error {
+        match (error, bound) {
+            (Error::Gpu { message, .. }, Bindable::View(_)) => Error::Texture {
+                which: self.which,
+                reason: format!(
+                    "the view cannot be bound, which has to be one of a single layer; a TextureSubresource is: {message}"
+                ),
+            },
+            (error, _) => error,
+        }
     }
 
     /// What a view shows: where a texture has but one subresource that is known, and the view need not

@@ -366,8 +366,10 @@ impl GpuTexturePrepared {
                     (Resource::Source, Given::View(&views[0])),
                     (Resource::Destination, Given::View(&views[1])),
                 ];
-                let made = self.gpu.executor.bind(&self.job, &self.compiled, &table, false)?;
-                let made = Arc::new(made);
+                let made = self.gpu.executor.bind(&self.job, &self.compiled, &table, false);
+                let made = Arc::new(
+                    made.map_err(|error| from.explain(to.explain(error, &pair[1]), &pair[0]))?,
+                );
                 self.kept.put(pair, made.clone());
                 made
             }

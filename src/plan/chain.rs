@@ -228,8 +228,18 @@ pub fn chain(
         (first, reason.to_string())
     });
     let apart = apart.collect();
+    if let Machine::Gpu(limits, _) = machine {
+        for (n, ChainStage { problem, .. }) in stages.iter().enumerate() {
+            let first = if n == 0 { "bytes of a chain's input" } else { BETWEEN };
+            let last = if n + 1 == stages.len() { "bytes of a chain's output" } else { BETWEEN };
+            limits.holds(first, problem.input_len(), problem.input_type())?;
+            limits.holds(last, problem.output_len(), problem.output_type())?;
+        }
+    }
     Ok(ChainPlan { problems, stages, apart })
 }
+
+const BETWEEN: &str = "bytes between the stages of a chain";
 
 /// Every convolution on the output of the one before.
 pub(crate) fn problems(

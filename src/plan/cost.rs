@@ -175,7 +175,7 @@ impl GpuCost {
             // Its rates were measured together, and a copy that is short stays in the cores' caches.
             AdapterClass::Software => usual,
             AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => {
-                DeviceCosts::of(limits).memory as f64
+                DeviceCosts::of(limits).memory.max(1) as f64
             }
         };
         // Makers give a GPU as much memory bandwidth as its units are many, within a factor of two or

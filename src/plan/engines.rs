@@ -189,9 +189,10 @@ pub(crate) fn gradient_times(
     problem: &Problem,
     cpu: &CpuLimits,
     gpu: &GpuLimits,
+    wanted: Algorithm,
 ) -> Result<EngineTimes> {
-    let cpu = gradient(problem, &Machine::Cpu(*cpu))?.predicted();
-    let on_gpu = gradient(problem, &Machine::Gpu(*gpu, Residence::Device)).map(|plan| {
+    let cpu = gradient(problem, &Machine::Cpu(*cpu), wanted)?.predicted();
+    let on_gpu = gradient(problem, &Machine::Gpu(*gpu, Residence::Device), wanted).map(|plan| {
         let passes = plan.predicted();
         let there = Load::of(problem, passes);
         let input = 4.0 * problem.input_len() as f64;

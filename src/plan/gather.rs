@@ -182,7 +182,8 @@ fn sums(problem: &Problem) -> Result<f64, String> {
         return Err("what the border continues is half of the output or more".into());
     }
     let taps = problem.weights().taps.len();
-    Ok((pixels * g.images * g.channels * taps) as f64)
+    // More than 32 bits can hold, where that is what a number has.
+    Ok([pixels, g.images, g.channels, taps].iter().map(|n| *n as f64).product())
 }
 
 /// Microseconds to gather the edges on the CPU, or why that is not done.

@@ -7,7 +7,7 @@ use super::cost::{self, GpuCost, Traffic};
 use super::launch::{GpuLaunch, Launch, Scheme};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
 use super::{Algorithm, Plan, choose, fft};
-use crate::{Problem, Result};
+use crate::{ElementType, Error, Problem, Result};
 
 /// Additions one after the other in f32 of the CPU's gradient of a kernel; it goes on in f64.
 pub(crate) const DEPTH: usize = 512;
@@ -217,23 +217,39 @@ impl fmt::Display for GradientPlan {
     }
 }
 
-/// The plan for the gradients of `problem` on `machine`. Tensors of a GPU lie there.
+/// The plan for the gradients of `problem` on `machine`. Tensors of a GPU lie there. `algorithm` is taken for the
+/// sums and for the gradient of the input where it applies to them; that of the kernel has its own ways.
 ///
 /// # Errors
 /// [`Error::Argument`](crate::Error::Argument) where the problem is an adjoint itself; those of [`choose`].
-pub fn gradient(problem: &Problem, machine: &Machine) -> Result<GradientPlan> {
+pub fn gradient(
+    problem: &Problem,
+    machine: &Machine,
+    algorithm: Algorithm,
+) -> Result<GradientPlan> {
     let sums = problem.sums()?;
     let (kernel, kernel_us, spread) = match machine {
         Machine::Cpu(limits) => on_cpu(&sums, limits),
         Machine::Gpu(limits, _) => {
+            limits.holds("bytes of the input", sums.input_len(), sums.input_type())?;
+            limits.holds("bytes of the input's gradient", sums.input_len(), ElementType::F32)?;
+            limits.holds(
+                "bytes of the output's gradient",
+                problem.output_len(),
+                ElementType::F32,
+            )?;
+            limits.holds("bytes of the sums", sums.output_len(), ElementType::F32)?;
             let made = correlation(&sums, limits)?;
             let us = made.predicted(&sums, limits);
             (KernelGradient::Gpu(made), us, 0.0)
         }
     };
-    let input = choose(&sums.back()?, machine, Algorithm::Auto)?;
-    let sums =
-        if problem.is_linear() { None } else { Some(choose(&sums, machine, Algorithm::Auto)?) };
+    let wanted = |problem: &Problem| match choose(problem, machine, algorithm) {
+        Err(Error::NotApplicable { .. }) => choose(problem, machine, Algorithm::Auto),
+        made => made,
+    };
+    let input = wanted(&sums.back()?)?;
+    let sums = if problem.is_linear() { None } else { Some(wanted(&sums)?) };
     Ok(GradientPlan { sums, kernel, kernel_us, spread, input })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Cuts;
+use crate::{ElementType, Error, Result};
 
 /// What kind of adapter it is; block sizes and costs depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,6 +162,16 @@ impl GpuLimits {
     #[must_use]
     pub fn max_host_range(&self) -> u64 {
         self.max_range().min(256 << 20)
+    }
+
+    /// Refuses a tensor that no buffer of the device can be.
+    pub(super) fn holds(&self, what: &'static str, len: usize, element: ElementType) -> Result<()> {
+        let bytes = (len as u64).saturating_mul(element.bytes() as u64);
+        let limit = self.max_buffer;
+        match bytes.checked_next_multiple_of(16) {
+            Some(whole) if whole <= limit => Ok(()),
+            Some(_) | None => Err(Error::TooLarge { what, value: bytes.to_string(), limit }),
+        }
     }
 
     /// What bands that are uploaded and downloaded hold if they can: so little that one is copied

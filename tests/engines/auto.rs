@@ -4,8 +4,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use channelwise::plan::{AdapterClass, DeviceCosts};
-use channelwise::{Algorithm, Conv2d, Cpu, Engine, Error, Gpu, GpuOptions, Kernel, Tuning, wgpu};
+use channelwise::plan::{AdapterClass, Cuts, DeviceCosts};
+use channelwise::{
+    Algorithm, Border, Conv2d, Cpu, Engine, Error, Gpu, GpuOptions, Kernel, Tuning, wgpu,
+};
 use ndarray::Array4;
 
 use crate::common::{Rng, engines, say};
@@ -289,4 +291,37 @@ fn auto_is_quick_and_silent() {
             say("not covered without XDG_RUNTIME_DIR: this machine may have a GPU");
         }
     }
+}
+
+/// Chains and gradients lie on the device whole, and bands of theirs that are gathered go by whole words.
+#[test]
+fn what_a_device_cannot_chain_the_cpu_does() {
+    let limits = wgpu::Limits { max_buffer_size: 1 << 20, ..wgpu::Limits::downlevel_defaults() };
+    let Some(small) = gpu(&GpuOptions::new().limits(limits)) else { return };
+    let engine = Engine::choosing(cpu(), fast(&small));
+    let (conv, shape) = (Conv2d::new(kernel(3, 1)), [1, 300, 1000, 1]);
+    let chain = engine.chain::<f32, f32>(std::slice::from_ref(&conv), shape).unwrap();
+    assert!(
+        chain.explain().contains("  gpu not taken: bytes of a chain's input"),
+        "{}",
+        chain.explain()
+    );
+    let backward = engine.prepare_backward::<f32>(&conv, shape).unwrap();
+    assert!(backward.to_string().contains("  gpu not taken: bytes of the input"), "{backward}");
+    let x = Array4::from_elem(shape, 0.5);
+    let want = Engine::from(cpu()).run(&conv, &x).unwrap();
+    assert_eq!(chain.run(&x).unwrap(), want);
+
+    let Some(any) = gpu(&GpuOptions::new()) else { return };
+    let cut = Cuts { band_bytes: Some(1 << 14), ..Cuts::NONE };
+    let any = fast(&any).with_cuts(cut);
+    let (conv, shape) = (conv.border(Border::Wrap), [1, 99, 101, 3]);
+    let alone = Engine::from(any.clone()).chain::<u8, u8>(std::slice::from_ref(&conv), shape);
+    assert!(matches!(alone, Err(Error::Buffer { .. })), "{alone:?}");
+    let engine = Engine::choosing(cpu(), any);
+    let chain = engine.chain::<u8, u8>(std::slice::from_ref(&conv), shape).unwrap();
+    assert!(chain.explain().contains("  gpu not taken: "), "{}", chain.explain());
+    let x = Array4::from_shape_fn(shape, |(_, y, x, c)| (7 * y + 5 * x + c) as u8);
+    let want = Engine::from(cpu()).run(&conv, &x).unwrap();
+    assert_eq!(chain.run(&x).unwrap(), want);
 }

@@ -5,10 +5,12 @@ use channelwise::plan::AdapterClass;
 use channelwise::wgpu::{self, BufferUsages};
 use channelwise::{
     Activation, Algorithm, Border, BufferRange, Conv2d, Element, ElementType, Engine, Error, Gpu,
-    GpuOptions, GpuPrepared, Kernel, Layout, Padding, Pointwise, Problem, Shape, Tuning, adapters,
-    reference,
+    GpuOptions, GpuPrepared, GpuTensor, Kernel, Layout, Padding, Pointwise, Problem, Shape, Tuning,
+    adapters, reference,
 };
 use ndarray::{Array3, Array4};
+
+use crate::common::Rng;
 
 /// A device with these limits, or `None` where there is no adapter.
 fn gpu_with(limits: Option<wgpu::Limits>) -> Option<Gpu> {
@@ -687,4 +689,35 @@ fn measured_algorithms_are_remembered() {
     let options = GpuOptions::new().tuning(Tuning::MeasuredIn(folder.path().into()));
     let refused = Gpu::request(&options).unwrap_err();
     assert!(matches!(refused, Error::TuningFile { .. }), "{refused}");
+}
+
+/// The mark behind a result has no room in a buffer that is as long as one can be.
+#[test]
+fn tensors_as_long_as_a_buffer_come_back() {
+    let Some(gpu) = gpu_with(Some(one_mebibyte())) else { return };
+    let shape = [512, 1024, 1];
+    let x = Rng::new(3).f32s(512 * 1024, -1.0, 1.0);
+    let tensor = GpuTensor::upload(&gpu, &x, shape).unwrap();
+    assert_eq!(tensor.download().unwrap(), x);
+    let longer = GpuTensor::<f32>::zeros(&gpu, [512, 1024, 1].map(|n| n + n / 512));
+    assert!(matches!(longer, Err(Error::TooLarge { .. })), "{longer:?}");
+
+    // Gradients of all that a call gives take more than one buffer together.
+    let conv = Conv2d::new(kernel(3, 3, 1));
+    let x = Array3::from_shape_vec(shape, x).unwrap();
+    let want = Engine::cpu().backward(&conv, &x, &x).unwrap();
+    let got = Engine::from(gpu.clone()).backward(&conv, &x, &x).unwrap();
+    let near = |a: &f32, b: &f32| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
+    assert!(got.input.iter().zip(&want.input).all(|(a, b)| near(a, b)));
+    assert!(got.weights.kernel.iter().zip(&want.weights.kernel).all(|(a, b)| near(a, b)));
+
+    let error = gpu.frames::<f32, f32>(std::slice::from_ref(&conv), shape).unwrap();
+    let error = { error }.push(x.as_slice().unwrap()).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    // Told when it is planned, where no buffer holds it at all.
+    let longer = [600, 1024, 1];
+    let error = gpu.frames::<f32, f32>(std::slice::from_ref(&conv), longer).unwrap_err();
+    assert!(error.to_string().contains("a chain's input"), "{error}");
+    let problem = Problem::new(&conv, longer, ElementType::F32, ElementType::F32).unwrap();
+    assert!(matches!(gpu.prepare_backward(&problem), Err(Error::TooLarge { .. })));
 }

@@ -2,11 +2,11 @@
 
 use channelwise::{
     Activation, Algorithm, Border, Conv2d, Error, Gpu, GpuTensor, Kernel, Layout, Pointwise,
-    Problem,
+    Problem, reference,
 };
 use ndarray::{Array3, Array4};
 
-use crate::common::{F32, Rng, engines, gpu, same_bits};
+use crate::common::{F32, Rng, compare, engines, gpu, same_bits};
 
 const SHAPE: [usize; 4] = [2, 23, 19, 4];
 
@@ -317,4 +317,44 @@ fn what_was_folded_for_its_weights_is_refused_for_others() {
     let product = column.iter().flat_map(|c| row.iter().map(move |r| r * c)).collect();
     let second = one(Kernel::new(3, 3, product).unwrap());
     chain.set_weights(&[blur(), second]).unwrap_or_else(|e| panic!("{e}\n{}", chain.plan()));
+}
+
+/// A training that starts from a kernel of rank 1, on an engine whose algorithm takes any.
+#[test]
+fn forced_algorithms_are_those_of_gradients_too() {
+    let start = Conv2d::new(Kernel::gaussian(9, 2.0).unwrap()).activation(Activation::Tanh);
+    let trained = Conv2d::new(Rng::new(4).kernel(9, 9, 1)).activation(Activation::Tanh);
+    let shape = [1, 40, 40, 2];
+    let x = Array4::from_shape_vec(shape, Rng::new(9).f32s(3200, -1.0, 1.0)).unwrap();
+    for backend in engines() {
+        let engine = backend.engine.with_algorithm(Algorithm::Direct);
+        let mut backward = engine.prepare_backward::<f32>(&start, shape).unwrap();
+        backward.set_weights(&trained).unwrap();
+        let want = engine.backward(&trained, &x, &x).unwrap();
+        assert_eq!(backward.run(&x, &x).unwrap(), want, "{}", backend.name);
+        // What does not apply is chosen.
+        let flat = backend.engine.with_algorithm(Algorithm::Flat);
+        assert!(flat.prepare_backward::<f32>(&start, shape).is_ok(), "{}", backend.name);
+    }
+}
+
+/// A slider down to sigmas whose tails f32 has no numbers for.
+#[test]
+fn gaussians_slide_through_all_sigmas() {
+    let of = |sigma| Conv2d::new(Kernel::gaussian(31, sigma).unwrap());
+    let x = Array4::from_shape_vec(SHAPE, Rng::new(2).f32s(SHAPE.iter().product(), -1.0, 1.0));
+    let x = x.unwrap();
+    for backend in engines() {
+        let engine = backend.engine.with_algorithm(Algorithm::Separable);
+        let mut prepared = engine.prepare::<f32, f32>(&of(5.0), SHAPE).unwrap();
+        for sigma in [3.0, 1.5, 1.0, 0.5, 0.2, 40.0] {
+            prepared.set_weights(&of(sigma)).unwrap();
+            let problem = Problem::new(&of(sigma), SHAPE, F32, F32).unwrap();
+            let spread = prepared.plan().accuracy().spread;
+            let want = reference::run_within(&problem, x.as_slice().unwrap(), spread);
+            let got = prepared.run(&x).unwrap();
+            compare(got.as_slice().unwrap(), &want, problem.output_shape())
+                .unwrap_or_else(|text| panic!("{} at {sigma}: {text}", backend.name));
+        }
+    }
 }

@@ -125,7 +125,7 @@ fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
             && !problem.conv().adjoint
             && problem.output_type() == ElementType::F32;
         if gradients {
-            let plan = plan::gradient(problem, &machine).unwrap();
+            let plan = plan::gradient(problem, &machine, crate::Algorithm::Auto).unwrap();
             let sums = problem.sums().unwrap();
             let plan::KernelGradient::Gpu(correlation) = plan.kernel() else { panic!("{plan}") };
             let steps = job::gradient_steps(problem, &sums, &plan);

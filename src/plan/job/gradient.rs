@@ -266,7 +266,7 @@ impl Steps<'_> {
                 grid,
                 bindings: [source, Binding::whole(partials), read],
                 original: false,
-                work: (positions * sums.geometry().channels * values) as u64,
+                work: work([positions, sums.geometry().channels, values]),
             });
             part += across * down;
         }
@@ -294,7 +294,7 @@ impl Steps<'_> {
                 Binding::whole(partials),
                 chunk.of(outputs, pixels.outputs),
             ];
-            let work = chunk.images * chunk.columns * values;
+            let work = work([chunk.images, chunk.columns, values]);
             self.dispatch(program, params, [of_chunk(chunk), 1, values], bindings, work);
             part += of_chunk(chunk);
         }
@@ -319,7 +319,7 @@ impl Steps<'_> {
             };
             let grid = [chunk.columns.div_ceil(workgroup), of_each, chunk.images];
             let bindings = [reads, chunk.of(to, of_each), beside];
-            let work = chunk.images * chunk.columns * of_each * of_source;
+            let work = work([chunk.images, chunk.columns, of_each * of_source]);
             self.dispatch(program, self.params(&chunk), grid, bindings, work);
         }
         Ok(())
@@ -350,7 +350,7 @@ impl Steps<'_> {
         let params = Params { own: own.words(), ..Params::default() };
         let bindings = [partials, to, partials].map(Binding::whole);
         let program = self.program(Entry::Reduce);
-        self.dispatch(program, params, [values, 1, 1], bindings, values * parts);
+        self.dispatch(program, params, [values, 1, 1], bindings, work([values, parts, 1]));
         Ok(())
     }
 
@@ -366,11 +366,11 @@ impl Steps<'_> {
         params: Params,
         wanted: [usize; 3],
         bindings: [Binding; 3],
-        work: usize,
+        work: u64,
     ) {
         let wanted = wanted.map(|n| n as u64);
         let (params, grid) = on_grid(params, wanted, self.limits.max_workgroups);
-        let (original, work) = (false, work as u64);
+        let original = false;
         self.job.dispatch(Dispatch { program, params, grid, bindings, original, work });
     }
 
@@ -412,4 +412,9 @@ impl Steps<'_> {
 
 fn bytes(scalars: usize) -> u64 {
     scalars as u64 * F32 as u64
+}
+
+/// Multiply-adds: more than 32 bits can hold, where that is what a number has.
+fn work(sizes: [usize; 3]) -> u64 {
+    sizes.iter().fold(1, |all: u64, n| all.saturating_mul(*n as u64))
 }

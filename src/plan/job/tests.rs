@@ -152,7 +152,7 @@ fn gradients_are_one_job() {
     let of = |conv: &Conv2d, weights, input| {
         let problem = problem(conv, [1, 20, 30, 4], F32, F32);
         let machine = Machine::Gpu(limits, Residence::Device);
-        let plan = plan_gradient(&problem, &machine).unwrap();
+        let plan = plan_gradient(&problem, &machine, crate::Algorithm::Auto).unwrap();
         let sums = problem.sums().unwrap();
         let back = sums.back().unwrap();
         let of = GradientJob {
@@ -212,7 +212,7 @@ fn sizes_compile_nothing_for_gradients() {
     let of = |h, w| {
         let problem = problem(&three_by_three(), [2, h, w, 3], F32, F32);
         let machine = Machine::Gpu(limits(None), Residence::Device);
-        let plan = plan_gradient(&problem, &machine).unwrap();
+        let plan = plan_gradient(&problem, &machine, crate::Algorithm::Auto).unwrap();
         let KernelGradient::Gpu(correlation) = plan.kernel() else { panic!("{plan}") };
         let sizes = (correlation.run, correlation.runs, correlation.across);
         (gradient_steps(&problem, &problem.sums().unwrap(), &plan), sizes)

@@ -66,7 +66,7 @@ fn how_the_gradient_of_a_kernel_is_made() {
         let problem = problem(&conv, shape, F32, F32);
         let of = |threads| {
             let machine = Machine::Cpu(CpuLimits { threads, lanes: 8, cuts: Cuts::NONE });
-            let plan = gradient(&problem, &machine).unwrap();
+            let plan = gradient(&problem, &machine, crate::Algorithm::Auto).unwrap();
             (plan.kernel().clone(), plan.spread())
         };
         let (made, spread) = of(1);

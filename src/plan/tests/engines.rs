@@ -233,7 +233,7 @@ fn gradients_are_chosen_by_all_of_them() {
     for (side, on_gpu) in [(3, false), (31, true)] {
         let conv = Conv2d::new(kernel(side, side, 1)).activation(Activation::Relu);
         let problem = problem(&conv, [1, 1080, 1920, 3], F32, F32);
-        let times = gradient_times(&problem, &cpu, &gpu).unwrap();
+        let times = gradient_times(&problem, &cpu, &gpu, crate::Algorithm::Auto).unwrap();
         assert_eq!(times.gpu_is_taken(), Ok(on_gpu), "{side}: {times}");
         let reason = Error::TooLarge { what: "kernel", value: "9".into(), limit: 8 };
         let left = times.refused(reason).unwrap();

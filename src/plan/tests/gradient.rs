@@ -14,6 +14,8 @@ fn parts_fit_every_device() {
     };
     let devices = devices().into_iter().chain([("tiny", tiny)]);
     for (name, limits) in devices {
+        // Bindings are what cuts; tensors that no buffer holds are refused before.
+        let limits = limits.with_max_buffer(1 << 40);
         let machine = Machine::Gpu(limits, Residence::Device);
         for (side, filters) in [(1, 1), (3, 1), (5, 3), (8, 1), (31, 1)] {
             let large = [20, 10_000, 10_000, 3];
@@ -25,7 +27,8 @@ fn parts_fit_every_device() {
                 }
                 let conv = Conv2d::new(kernel(side, side, filters)).stride(2, 1);
                 let problem = problem(&conv, shape, F32, F32);
-                let plan = gradient(&problem, &machine).unwrap_or_else(|e| panic!("{name}: {e}"));
+                let plan = gradient(&problem, &machine, crate::Algorithm::Auto)
+                    .unwrap_or_else(|e| panic!("{name}: {e}"));
                 let KernelGradient::Gpu(c) = plan.kernel() else { panic!("{plan}") };
                 let bytes = 4 * (c.parts * filters * (side * side + 1)) as u64;
                 assert!(bytes <= limits.max_range(), "{name}: {bytes} for {problem}, {plan}");
@@ -42,4 +45,21 @@ fn parts_fit_every_device() {
             }
         }
     }
+}
+
+/// Gradients lie on the device whole.
+#[test]
+fn tensors_longer_than_a_buffer_are_refused() {
+    let limits = GpuLimits::webgpu_defaults();
+    let conv = Conv2d::new(kernel(3, 3, 2));
+    let refused = |shape: [usize; 4], from| {
+        let problem = problem(&conv, shape, from, F32);
+        let machine = Machine::Gpu(limits, Residence::Device);
+        gradient(&problem, &machine, crate::Algorithm::Auto).err().map(|e| e.to_string())
+    };
+    assert_eq!(refused([1, 4096, 8192, 1], U8), None);
+    let told = refused([1, 8192, 8193, 1], U8).unwrap_or_default();
+    assert!(told.starts_with("bytes of the input's gradient: "), "{told}");
+    let told = refused([1, 8192, 8192, 1], U8).unwrap_or_default();
+    assert!(told.starts_with("bytes of the output's gradient: "), "{told}");
 }
