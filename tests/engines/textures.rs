@@ -609,7 +609,7 @@ fn textures_that_cannot_serve_are_refused() {
     });
     prepared.encode_texture(&mut encoder, &layer, &view(&both)).unwrap();
     let error = prepared.encode_texture(&mut encoder, &view(&array), &view(&both)).unwrap_err();
-    assert!(matches!(error, Error::Gpu { .. }), "{error}");
+    assert!(matches!(error, Error::Texture { .. }), "{error}");
     // The encoder has not suffered.
     gpu.queue().submit([encoder.finish()]);
 

@@ -308,6 +308,7 @@ fn subresources_that_cannot_serve_are_refused() {
     }
     let [first, second] = [0, 1].map(|layer| layer_view(&array, layer));
     let of_levels = view(&levels);
+    let of_layers = array.create_view(&wgpu::TextureViewDescriptor::default());
     let srgb_array = gpu.device().create_texture(&wgpu::TextureDescriptor {
         format: Rgba8UnormSrgb,
         usage: READ,
@@ -316,7 +317,7 @@ fn subresources_that_cannot_serve_are_refused() {
     });
     let srgb_layer = layer_view(&srgb_array, 0);
     type Pair<'a> = [TextureOrView<'a>; 2];
-    let pairs: [(Pair<'_>, &str); 8] = [
+    let pairs: [(Pair<'_>, &str); 10] = [
         ([(&good).into(), (&good).into()], "mip level 0 of layer 0 is the source too"),
         (
             [at(&array).array_layer(2).into(), at(&array).array_layer(2).into()],
@@ -331,6 +332,8 @@ fn subresources_that_cannot_serve_are_refused() {
             [(&first).into(), at(&array).array_layer(1).into()],
             "needed is a TextureSubresource for both",
         ),
+        ([(&of_layers).into(), (&good).into()], "source texture: the view cannot be bound"),
+        ([(&good).into(), (&of_layers).into()], "destination texture: the view cannot be bound"),
         ([(&good).into(), (&of_levels).into()], "3 mip levels, and a view does not tell"),
         (
             [(&good).into(), (&srgb).into()],
