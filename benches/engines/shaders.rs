@@ -46,7 +46,7 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
             let layer = case.conv()?.activation(Activation::Gelu).pointwise(step);
             let layer = layer.border(Border::Reflect101);
             let layer = Problem::new(&layer, case.shape, ElementType::F32, ElementType::F32)?;
-            let plan = gradient(&layer, &machine)?;
+            let plan = gradient(&layer, &machine, Algorithm::Auto)?;
             save("gradient".into(), &PlannedShader::of_gradient(&layer, &plan)?)?;
         }
     }
