@@ -16,6 +16,7 @@ mod options;
 mod poller;
 #[cfg(not(target_arch = "wasm32"))]
 mod polling;
+mod promise;
 mod requirements;
 mod stamps;
 mod wait;
@@ -42,6 +43,8 @@ pub use options::{GpuOptions, Polling, Tuning};
 use poller::Poller;
 #[cfg(not(target_arch = "wasm32"))]
 pub use polling::Fault;
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) use promise::Promise;
 pub(super) use requirements::{SHARED_MEMORY, shared_memory};
 pub use requirements::{recommended_features, recommended_limits, required_features};
 pub(super) use stamps::{EndStamps, Stamps};
@@ -99,13 +102,16 @@ impl Context {
             Wait::Here => self.poller.drive(&self.device, ticket),
             Wait::Elsewhere => {
                 // What is done already needs no thread.
-                if self.polls() {
-                    polling::poll_now(&self.device, &self.poller.faults);
+                if self.polls()
+                    && let Err(failed) = polling::poll_now(&self.device, &self.poller.faults)
+                {
+                    ticket.answer.settle(Err(failed.of_a_call()));
                 }
-                if let Some(outcome) = ticket.if_there().await {
+                if let Some(outcome) = ticket.if_there() {
                     return outcome.map_err(|broken| self.broken(broken));
                 }
-                self.poller.watch(&self.device, ticket)?;
+                let _watch = self.poller.watch(&self.device, ticket)?;
+                return ticket.outcome().await.map_err(|broken| self.broken(broken));
             }
         }
         #[cfg(target_arch = "wasm32")]
@@ -124,6 +130,8 @@ impl Context {
             Broken::Lost(message) => self.lost(&message),
             #[cfg(not(target_arch = "wasm32"))]
             Broken::TimedOut(after) => Error::Timeout { doing: WAITING, after },
+            #[cfg(not(target_arch = "wasm32"))]
+            Broken::Failed(message) => Error::Gpu { doing: WAITING, message, source: None },
         }
     }
 
