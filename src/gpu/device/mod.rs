@@ -179,6 +179,11 @@ impl Context {
         Ok(made)
     }
 
+    /// Unmaps a buffer. wgpu refuses that where the device was destroyed meanwhile.
+    pub fn unmap(&self, buffer: &Buffer) -> Result<()> {
+        self.checked("unmapping", || buffer.unmap()).now()
+    }
+
     /// Gives such a buffer back once what was submitted is done, whoever polls.
     pub fn give_when_done(&self, buffer: Buffer) {
         let (pool, home) = (self.pool.clone(), buffer.clone());
@@ -300,5 +305,26 @@ fn with_size(error: Error, size: u64) -> Error {
             Error::OutOfMemory { place, what, bytes: size, source }
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that is borrowed, whose errors panic where nothing catches them.
+    #[test]
+    fn a_device_may_be_destroyed_before_unmapping() {
+        let (device, queue) = Device::noop(&wgpu::DeviceDescriptor::default());
+        let (info, options) = (device.adapter_info(), GpuOptions::new());
+        let context = Context::new(info, device.clone(), queue, Loss::default(), &options);
+        let made = || context.mapped("making room", 16).unwrap();
+        let (before, after) = (made(), made());
+        assert_eq!(context.unmap(&before), Ok(()));
+        device.destroy();
+        // What it held goes when it is polled.
+        device.poll(wgpu::PollType::Poll).unwrap();
+        let error = context.unmap(&after).unwrap_err();
+        assert!(error.is_lost(), "{error}");
     }
 }
