@@ -199,7 +199,9 @@ impl Context {
         self.pool.take(size, usage)
     }
 
-    /// Gives a buffer back to the pool. Nothing that is under way may write it.
+    /// Gives a buffer back to the pool. One that the host maps must have nothing under way, and be mapped if
+    /// it is for writing, else not. On others work may still be under way: submissions run in order, and
+    /// whoever takes one writes it before reading it, by a submission that comes later.
     pub fn give(&self, buffer: Buffer) {
         self.pool.give(buffer);
     }
