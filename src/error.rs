@@ -178,7 +178,8 @@ pub enum Error {
         /// What wgpu said, if it did.
         source: Option<ErrorSource>,
     },
-    /// The driver or wgpu refused a command; a defect of this crate or of the driver.
+    /// The driver or wgpu refused a command; a defect of this crate or of the driver. Or a callback of the app
+    /// panicked on a thread of ours ([`Polling`](crate::Polling)).
     #[error("GPU error while {doing}: {message}")]
     #[non_exhaustive]
     Gpu {

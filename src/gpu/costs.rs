@@ -213,7 +213,7 @@ impl<'a> Meter<'a> {
                 best = best.min(clock.lap());
             }
         }
-        self.upload.unmap();
+        self.context().unmap(&self.upload)?;
         self.costs.write = rate(staged, best);
 
         let Self { upload, download, near, far, .. } = &self;
@@ -235,7 +235,7 @@ impl<'a> Meter<'a> {
                     best = best.min(clock.lap());
                 }
                 drop(view);
-                download.unmap();
+                self.context().unmap(&download)?;
             }
             self.costs.read = rate(staged, best);
         }
@@ -295,7 +295,7 @@ impl<'a> Meter<'a> {
         let whole = whole.await?;
         self.map(stamps.buffer()).await?;
         let told = stamps.read(&self.context().queue);
-        stamps.buffer().unmap();
+        self.context().unmap(stamps.buffer())?;
         let by_host = whole.saturating_sub(latency).max(whole / 8);
         // Some drivers put both stamps at one place.
         Ok(told.ok().filter(|told| (by_host / 8..=whole).contains(told)).unwrap_or(by_host))

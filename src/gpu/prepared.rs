@@ -6,6 +6,8 @@ use wgpu::CommandEncoder;
 
 use super::Gpu;
 use super::bound::Bound;
+#[cfg(not(target_arch = "wasm32"))]
+use super::device::Promise;
 use super::device::Wait;
 use super::executor::Executor;
 use super::measure::measure;
@@ -280,15 +282,20 @@ pub(super) async fn aside<T: wgpu::WasmNotSend + 'static>(
     return work().await;
     #[cfg(not(target_arch = "wasm32"))]
     {
-        let (sender, done) = futures_intrusive::channel::shared::oneshot_channel();
+        use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+        let done = Arc::new(Promise::new());
+        let promise = done.clone();
         let named = std::thread::Builder::new().name("channelwise-prepare".into());
         let spawned = named.spawn(move || {
-            // Where nobody waits any more, nobody is told.
-            let _ = sender.send(pollster::block_on(work()));
+            promise.keep(catch_unwind(AssertUnwindSafe(|| pollster::block_on(work()))));
         });
         let failed = |reason: String| Error::Threads { threads: 1, reason };
         spawned.map_err(|error| failed(error.to_string()))?;
-        let gone = || Err(failed("the thread that prepared ended early".into()));
-        done.receive().await.unwrap_or_else(gone)
+        match done.taken().await {
+            Some(Ok(made)) => made,
+            // A callback of the app's, say, that ran while the thread waited: it is theirs.
+            Some(Err(panic)) => resume_unwind(panic),
+            None => Err(failed("what was prepared was taken before".into())),
+        }
     }
 }

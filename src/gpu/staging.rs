@@ -105,8 +105,7 @@ impl Slot {
     pub fn fill(&self, context: &Context, pieces: Vec<Piece>, from: &[u8]) -> Result<()> {
         let written = copy_in(self.upload(), self.sizes[0], pieces, from);
         written.map_err(|error| context.lost(&error.to_string()))?;
-        self.upload().unmap();
-        Ok(())
+        context.unmap(self.upload())
     }
 
     /// Submits upload, job and download; the job in several submissions where it is more than `most` work.
@@ -220,7 +219,7 @@ pub(super) fn upload(executor: &Executor, to: &BufferRange<'_>, bytes: &[u8]) ->
     let all = Piece { from: 0, to: 0, len: bytes.len() };
     let written = copy_in(&upload, size, vec![all], bytes);
     written.map_err(|error| context.lost(&error.to_string()))?;
-    upload.unmap();
+    context.unmap(&upload)?;
     let submitted = context.checked("uploading a tensor", || {
         let mut encoder = executor.encoder("channelwise.upload");
         encoder.copy_buffer_to_buffer(&upload, 0, to.buffer, to.offset, size);
@@ -248,8 +247,7 @@ fn read_marked(
     }
     read(bytes);
     drop(view);
-    download.unmap();
-    Ok(())
+    context.unmap(download)
 }
 
 /// Copies these ranges, of whole words, from the device once everything submitted before is done, and has

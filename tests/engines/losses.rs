@@ -329,6 +329,20 @@ fn a_mistake_of_the_app_is_no_loss() {
     assert!(matches!(huge, Error::TooLarge { .. }), "{huge:?}");
 }
 
+/// Whoever polls runs the app's callbacks. One that panics does so out of the call, and nothing is lost.
+#[test]
+fn a_panic_of_the_apps_is_its_own() {
+    let Some(gpu) = own(&GpuOptions::new()) else { return };
+    let ticket = gpu.ticket().unwrap();
+    // Without the hook that prints: it is no accident.
+    gpu.queue().on_submitted_work_done(|| std::panic::resume_unwind(Box::new("the app's own")));
+    let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ticket.wait()));
+    assert_eq!(waited.unwrap_err().downcast_ref(), Some(&"the app's own"));
+    let engine = engine(&gpu);
+    let y = engine.run(&conv(), &x()).unwrap();
+    assert_eq!(block_on(engine.run_async::<f32, f32, _>(&conv(), &x())).unwrap(), y);
+}
+
 /// More work than one submission should do goes into several, and comes out the same.
 #[test]
 fn work_is_cut_into_submissions() {

@@ -73,7 +73,7 @@ pub const ORDER: &[(&str, &str)] = &[
     ),
     (
         "gpu/device",
-        "options adapter known limits loss memory wait polling poller requirements stamps",
+        "options adapter known limits loss memory promise wait polling poller requirements stamps",
     ),
     ("gpu/program", "files folder module texel pipelines planned"),
 ];

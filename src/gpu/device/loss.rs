@@ -48,7 +48,7 @@ impl Loss {
         self.told().lost.clone()
     }
 
-    /// Refuses a device that is gone.
+    /// Refuses a device that is gone, as far as that can be seen.
     pub fn alive(&self, doing: &'static str, device: &wgpu::Device) -> Result<()> {
         let reason = self.reason();
         if reason.is_none() && answers(device) {
@@ -70,7 +70,9 @@ impl Loss {
     /// The error that `message` of wgpu's stands for.
     fn convert(&self, error: wgpu::Error, doing: &'static str, device: &wgpu::Device) -> Error {
         let reason = self.reason();
-        if reason.is_some() || !answers(device) {
+        // Where memory is short there is none to ask with, and a device says so while it is there.
+        let short = matches!(error, wgpu::Error::OutOfMemory { .. });
+        if reason.is_some() || (!short && !answers(device)) {
             let reason = reason.or_else(|| self.told().uncaptured.clone());
             return Error::DeviceLost {
                 doing,
@@ -176,20 +178,29 @@ impl<R> Checked<R> {
 
 /// Whether a device is still there. A lost one reports no errors and makes invalid objects, and
 /// only a borrowed one's owner is told; so a small buffer is made and looked at.
-fn answers(device: &wgpu::Device) -> bool {
-    let scopes =
-        [ErrorFilter::OutOfMemory, ErrorFilter::Validation].map(|f| device.push_error_scope(f));
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn answers(device: &wgpu::Device) -> bool {
+    let memory = device.push_error_scope(ErrorFilter::OutOfMemory);
+    let validation = device.push_error_scope(ErrorFilter::Validation);
     let buffer = device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("channelwise.probe"),
         size: 4,
-        usage: wgpu::BufferUsages::COPY_DST,
+        // Mapped as it is: for others wgpu makes a second buffer, and takes a device that has no room for
+        // that one to be lost.
+        usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
         mapped_at_creation: true,
     });
-    let answers = buffer.get_mapped_range_mut(..).is_ok();
-    for scope in scopes.into_iter().rev() {
-        drop(scope.pop());
-    }
-    answers
+    let there = buffer.get_mapped_range_mut(..).is_ok();
+    drop(validation.pop());
+    // A device that says that it has no room is there.
+    let short = std::pin::pin!(memory.pop()).poll(&mut Context::from_waker(Waker::noop()));
+    there || matches!(short, Poll::Ready(Some(_)))
+}
+
+/// In browsers buffers are made and mapped whatever became of the device, which tells why it was lost.
+#[cfg(target_arch = "wasm32")]
+pub(super) fn answers(_: &wgpu::Device) -> bool {
+    true
 }
 
 #[cfg(test)]
@@ -230,6 +241,21 @@ mod tests {
         device.destroy();
         let error = Loss::default().convert(invalid(), "binding", &device);
         assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+    }
+
+    /// Nor is it asked then whether it is there, which takes memory.
+    #[test]
+    fn short_memory_is_no_loss() {
+        let memory = || wgpu::Error::OutOfMemory { source: "told so".into() };
+        let (device, loss) = (device(), Loss::default());
+        assert!(answers(&device));
+        device.destroy();
+        assert!(!answers(&device));
+        let error = loss.convert(memory(), "making room", &device);
+        assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+        loss.told().lost = Some("driver reset".into());
+        let error = loss.convert(memory(), "making room", &device);
+        assert!(error.is_lost(), "{error}");
     }
 
     /// A real one, through clones, and told apart by its text.

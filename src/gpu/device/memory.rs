@@ -20,8 +20,10 @@ pub(super) struct Pool {
     bound: AtomicU64,
 }
 
-/// What the pool of a device has done and holds: buffers for uploads, downloads and what lies between passes.
-/// Tensors, weights and parameters are not of it.
+/// What the pool of a device has done and holds: buffers for uploads, downloads and what lies between passes,
+/// and those of tensors that are gone. A buffer that was made for a tensor goes there with the tensor's last
+/// clone, unless it was shown ([`GpuTensor::buffer`](crate::GpuTensor::buffer)), and becomes a result of a call
+/// again. Tensors that are there, weights and parameters are not of it.
 ///
 /// ```no_run
 /// # fn example(gpu: &channelwise::Gpu) {
@@ -32,7 +34,7 @@ pub(super) struct Pool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// Buffers that were made since the device was taken.
+    /// Buffers that were made since the device was taken, but for tensors.
     pub made: u64,
     /// How often one that was there was taken instead.
     pub reused: u64,

@@ -16,6 +16,7 @@ mod options;
 mod poller;
 #[cfg(not(target_arch = "wasm32"))]
 mod polling;
+mod promise;
 mod requirements;
 mod stamps;
 mod wait;
@@ -42,6 +43,8 @@ pub use options::{GpuOptions, Polling, Tuning};
 use poller::Poller;
 #[cfg(not(target_arch = "wasm32"))]
 pub use polling::Fault;
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) use promise::Promise;
 pub(super) use requirements::{SHARED_MEMORY, shared_memory};
 pub use requirements::{recommended_features, recommended_limits, required_features};
 pub(super) use stamps::{EndStamps, Stamps};
@@ -99,13 +102,16 @@ impl Context {
             Wait::Here => self.poller.drive(&self.device, ticket),
             Wait::Elsewhere => {
                 // What is done already needs no thread.
-                if self.polls() {
-                    polling::poll_now(&self.device, &self.poller.faults);
+                if self.polls()
+                    && let Err(failed) = polling::poll_now(&self.device, &self.poller.faults)
+                {
+                    ticket.answer.settle(Err(failed.of_a_call()));
                 }
-                if let Some(outcome) = ticket.if_there().await {
+                if let Some(outcome) = ticket.if_there() {
                     return outcome.map_err(|broken| self.broken(broken));
                 }
-                self.poller.watch(&self.device, ticket)?;
+                let _watch = self.poller.watch(&self.device, ticket)?;
+                return ticket.outcome().await.map_err(|broken| self.broken(broken));
             }
         }
         #[cfg(target_arch = "wasm32")]
@@ -124,6 +130,8 @@ impl Context {
             Broken::Lost(message) => self.lost(&message),
             #[cfg(not(target_arch = "wasm32"))]
             Broken::TimedOut(after) => Error::Timeout { doing: WAITING, after },
+            #[cfg(not(target_arch = "wasm32"))]
+            Broken::Failed(message) => Error::Gpu { doing: WAITING, message, source: None },
         }
     }
 
@@ -171,6 +179,11 @@ impl Context {
         Ok(made)
     }
 
+    /// Unmaps a buffer. wgpu refuses that where the device was destroyed meanwhile.
+    pub fn unmap(&self, buffer: &Buffer) -> Result<()> {
+        self.checked("unmapping", || buffer.unmap()).now()
+    }
+
     /// Gives such a buffer back once what was submitted is done, whoever polls.
     pub fn give_when_done(&self, buffer: Buffer) {
         let (pool, home) = (self.pool.clone(), buffer.clone());
@@ -186,7 +199,9 @@ impl Context {
         self.pool.take(size, usage)
     }
 
-    /// Gives a buffer back to the pool. Nothing that is under way may write it.
+    /// Gives a buffer back to the pool. One that the host maps must have nothing under way, and be mapped if
+    /// it is for writing, else not. On others work may still be under way: submissions run in order, and
+    /// whoever takes one writes it before reading it, by a submission that comes later.
     pub fn give(&self, buffer: Buffer) {
         self.pool.give(buffer);
     }
@@ -292,5 +307,26 @@ fn with_size(error: Error, size: u64) -> Error {
             Error::OutOfMemory { place, what, bytes: size, source }
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that is borrowed, whose errors panic where nothing catches them.
+    #[test]
+    fn a_device_may_be_destroyed_before_unmapping() {
+        let (device, queue) = Device::noop(&wgpu::DeviceDescriptor::default());
+        let (info, options) = (device.adapter_info(), GpuOptions::new());
+        let context = Context::new(info, device.clone(), queue, Loss::default(), &options);
+        let made = || context.mapped("making room", 16).unwrap();
+        let (before, after) = (made(), made());
+        assert_eq!(context.unmap(&before), Ok(()));
+        device.destroy();
+        // What it held goes when it is polled.
+        device.poll(wgpu::PollType::Poll).unwrap();
+        let error = context.unmap(&after).unwrap_err();
+        assert!(error.is_lost(), "{error}");
     }
 }

@@ -52,18 +52,27 @@ pub enum Tuning {
 /// Who sees to it that a device answers calls that do not block. Native devices answer only while somebody
 /// polls them ([`wgpu::Device::poll`]); browsers poll theirs by themselves.
 ///
-/// Whoever polls runs every callback of the device that has become due, those of the app too: of
-/// [`Polling::OfOurOwn`] on a thread of ours named `channelwise-poll`, and of calls that block on the thread
-/// that blocks.
+/// Whoever polls runs every callback of the device that has become due, those of the app too. With
+/// [`Polling::OfOurOwn`] that is a thread of ours named `channelwise-poll`, and an async call, which looks once
+/// at what is done already on the thread that polls its future; and with both it is a call that blocks, on its
+/// own thread, and what measures, also in async calls: on a thread named `channelwise-prepare` where that is
+/// done by preparing ([`Tuning::Measured`]), or else on the thread that polls the future
+/// ([`Gpu::with_measured_costs_async`](crate::Gpu::with_measured_costs_async)).
+///
+/// Where a callback of the app panics, the panic comes out of the call that polled; where `channelwise-poll`
+/// did, all that wait for it end in [`Error::Gpu`](crate::Error::Gpu), with the panic's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Polling {
-    /// A thread of ours, one for each [`Gpu`](crate::Gpu), while an async call waits. It holds wgpu's locks
-    /// for a millisecond at most, so that an app can present meanwhile.
+    /// A thread of ours, which polls while an async call waits. There is one for each
+    /// [`Gpu`](crate::Gpu) and its clones, from the first call that has to wait on; while none does it sleeps,
+    /// and it ends with the last handle. It holds wgpu's locks for a millisecond at most, so that an app can
+    /// present meanwhile.
     #[default]
     OfOurOwn,
-    /// The app, which polls the device once a frame or more often. Async calls then only wait; no thread is
-    /// made but for [`GpuOptions::timeout`]. Calls that block poll all the same.
+    /// The app, which polls the device once a frame or more often. Async calls then only wait, and the thread
+    /// looks at nothing but the time ([`GpuOptions::timeout`]). Calls that block and what measures poll all
+    /// the same.
     ByTheApp,
 }
 

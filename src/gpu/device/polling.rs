@@ -1,11 +1,13 @@
 //! Polling a device, a little at a time, and what tests make go wrong with it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use wgpu::{PollError, PollType, SubmissionIndex};
 
+use super::loss::answers;
 use super::wait::Broken;
 
 /// What can be made to happen at a wait: for tests, where no device fails on its own.
@@ -15,7 +17,7 @@ use super::wait::Broken;
 pub enum Fault {
     /// Polling says that the device is lost.
     Lost,
-    /// Polling panics, as wgpu does where a driver reports a loss.
+    /// Polling panics, as wgpu does where a driver reports a loss, and the device does not answer then.
     Panicked,
     /// The device does not answer.
     TimedOut,
@@ -43,16 +45,47 @@ impl Faults {
 /// presenting a frame needs.
 pub(super) const SLICE: Duration = Duration::from_millis(1);
 
-/// Polls for a submission once; whether it is done. wgpu panics where the driver reports a loss, and so that
-/// is caught: only where the app aborts on panics, nothing can be done.
+/// Why a poll failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The device no longer answers, and what was said of it.
+    Lost(String),
+    /// A callback of the app panicked with this: whoever polls runs them.
+    Theirs(Box<dyn Any + Send>),
+}
+
+impl Failed {
+    /// What it is to a call that polled on its own thread. The app's panic goes on there, as if the app had
+    /// polled.
+    pub fn of_a_call(self) -> Broken {
+        match self {
+            Self::Lost(reason) => Broken::Lost(reason),
+            Self::Theirs(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// What it is to those who wait for a thread of ours that polled.
+    pub fn of_our_own(self) -> Broken {
+        match self {
+            Self::Lost(reason) => Broken::Lost(reason),
+            Self::Theirs(panic) => {
+                let text = format!("a callback of the app panicked: {}", message(&*panic));
+                log::error!("{text}");
+                Broken::Failed(text)
+            }
+        }
+    }
+}
+
+/// Polls for a submission once; whether it is done.
 pub(super) fn poll_once(
     device: &wgpu::Device,
     submission: &SubmissionIndex,
     faults: &Faults,
-) -> Result<bool, Broken> {
+) -> Result<bool, Failed> {
     let fault = faults.get();
     match fault {
-        Some(Fault::Lost) => return Err(Broken::Lost("a fault on purpose".into())),
+        Some(Fault::Lost) => return Err(Failed::Lost("a fault on purpose".into())),
         Some(Fault::TimedOut) => {
             std::thread::sleep(SLICE);
             return Ok(false);
@@ -60,31 +93,40 @@ pub(super) fn poll_once(
         _ => {}
     }
     let poll = PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(SLICE) };
+    caught(device, poll, fault == Some(Fault::Panicked))
+}
+
+/// Looks once at what is done already.
+pub(super) fn poll_now(device: &wgpu::Device, faults: &Faults) -> Result<(), Failed> {
+    // Faults are met where something is waited for.
+    if faults.get().is_some() {
+        return Ok(());
+    }
+    caught(device, PollType::Poll, false).map(drop)
+}
+
+/// Polls; whether what was polled for is done. wgpu panics where the driver reports a loss, and lets panics of
+/// the app's callbacks through: both are caught, and the device tells by whether it still answers which it
+/// was. Only where the app aborts on panics, nothing can be done.
+fn caught(device: &wgpu::Device, poll: PollType, on_purpose: bool) -> Result<bool, Failed> {
     let polled = catch_unwind(AssertUnwindSafe(|| {
-        if fault == Some(Fault::Panicked) {
+        if on_purpose {
             // Without the hook that prints: it is no accident.
-            std::panic::resume_unwind(Box::new("a fault on purpose"));
+            resume_unwind(Box::new("a fault on purpose"));
         }
         device.poll(poll)
     }));
     match polled {
         Ok(Ok(_)) => Ok(true),
         Ok(Err(PollError::Timeout)) => Ok(false),
-        Ok(Err(error)) => Err(Broken::Lost(error.to_string())),
-        Err(panic) => Err(Broken::Lost(format!("polling panicked: {}", message(&*panic)))),
-    }
-}
-
-/// Looks once at what is done already.
-pub(super) fn poll_now(device: &wgpu::Device, faults: &Faults) {
-    // What fails here fails once more where it is waited for.
-    if faults.get().is_none() {
-        let _ = catch_unwind(AssertUnwindSafe(|| device.poll(PollType::Poll)));
+        Ok(Err(error)) => Err(Failed::Lost(error.to_string())),
+        Err(panic) if !on_purpose && answers(device) => Err(Failed::Theirs(panic)),
+        Err(panic) => Err(Failed::Lost(format!("polling panicked: {}", message(&*panic)))),
     }
 }
 
 /// The text of a panic.
-fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

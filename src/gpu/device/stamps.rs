@@ -75,9 +75,13 @@ impl Stamps {
     }
 }
 
-/// A mark that each submission copies behind its result as its last command. Some drivers say that a
-/// submission is done when in truth they gave it up: Metal at a time limit, DX12 at a removed device. Then
-/// the mark is missing, and what lies before it is not handed out.
+/// A mark that the submission which brings a result to the host copies behind it as its last command. Some
+/// drivers say that a submission is done when in truth they gave it up: Metal at a time limit, DX12 at a removed
+/// device. Then the mark is missing, and what lies before it is not handed out.
+///
+/// Only that one submission is looked at, the last of a call. What an earlier one left half done without a
+/// word is not seen, where the driver goes on with later ones: parts of a call that was cut into several, and
+/// work on tensors that are downloaded afterwards.
 #[derive(Debug)]
 pub(in crate::gpu) struct EndStamps {
     marks: Buffer,

@@ -1,4 +1,5 @@
-//! Waiting for the device: on this thread or without blocking, never for ever, and never with a panic.
+//! Waiting for the device: on this thread or without blocking, on native never for ever, and never with a
+//! panic but an app's own. In browsers nothing ends a wait but the browser.
 //!
 //! ```text
 //!   submit ── Ticket ──┬─ Wait::Here       this thread polls, a millisecond at a time
@@ -6,18 +7,14 @@
 //!   the maps that go with the submission answer ── or the poll fails, or the time is up ──> one outcome
 //! ```
 
-#[cfg(not(target_arch = "wasm32"))]
-use std::future::poll_fn;
-#[cfg(not(target_arch = "wasm32"))]
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(not(target_arch = "wasm32"))]
-use std::task::Poll;
 use std::time::Duration;
 
-use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot_channel};
 use wgpu::{Buffer, MapMode, Queue, SubmissionIndex};
+
+use super::promise::Promise;
 
 /// Why a wait came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +24,9 @@ pub(in crate::gpu) enum Broken {
     /// It did not answer in this time.
     #[cfg(not(target_arch = "wasm32"))]
     TimedOut(Duration),
+    /// Nothing is wrong with the device; the answer did not come for another reason.
+    #[cfg(not(target_arch = "wasm32"))]
+    Failed(String),
 }
 
 /// What is waited for: a submission, and the buffers that are mapped once it is done.
@@ -35,27 +35,21 @@ pub(in crate::gpu) struct Ticket {
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) submission: SubmissionIndex,
     pub(super) answer: Arc<Answer>,
-    outcome: OneshotReceiver<Result<(), Broken>>,
 }
 
 /// The one answer of a ticket, whoever gives it.
 #[derive(Debug)]
 pub(super) struct Answer {
-    sender: OneshotSender<Result<(), Broken>>,
+    outcome: Promise<Result<(), Broken>>,
     /// What has to answer before all is well.
     left: AtomicUsize,
-    settled: AtomicBool,
-    /// Whether the poller looks after it.
-    #[cfg(not(target_arch = "wasm32"))]
-    watched: AtomicBool,
 }
 
 impl Answer {
-    /// Gives the answer, unless it was given.
+    /// Gives the answer, unless it was given: of two failures the first is told. Wakes whoever waits, so
+    /// nothing may be locked.
     pub fn settle(&self, outcome: Result<(), Broken>) {
-        // Of two failures the first is told; and where nobody waits any more, none.
-        let _ = self.sender.send(outcome);
-        self.settled.store(true, Ordering::Release);
+        self.outcome.keep(outcome);
     }
 
     fn arrived(&self, outcome: Result<(), Broken>) {
@@ -65,33 +59,19 @@ impl Answer {
     }
 
     pub fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::Acquire)
-    }
-
-    /// Whether this is the first time that somebody asks.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn is_new(&self) -> bool {
-        !self.watched.swap(true, Ordering::AcqRel)
+        self.outcome.is_kept()
     }
 }
 
 impl Ticket {
     fn new(submission: SubmissionIndex, answers: usize) -> Self {
-        let (sender, outcome) = oneshot_channel();
-        let answer = Answer {
-            sender,
-            left: AtomicUsize::new(answers),
-            settled: AtomicBool::new(false),
-            #[cfg(not(target_arch = "wasm32"))]
-            watched: AtomicBool::new(false),
-        };
+        let answer = Answer { outcome: Promise::new(), left: AtomicUsize::new(answers) };
         #[cfg(target_arch = "wasm32")]
         let _ = submission;
         Self {
             #[cfg(not(target_arch = "wasm32"))]
             submission,
             answer: Arc::new(answer),
-            outcome,
         }
     }
 
@@ -122,20 +102,13 @@ impl Ticket {
 
     /// The outcome, once it is there. Where this is given up, the outcome stays there.
     pub async fn outcome(&self) -> Result<(), Broken> {
-        let gone = || Err(Broken::Lost("the answer was dropped".into()));
-        self.outcome.receive().await.unwrap_or_else(gone)
+        let gone = || Err(Broken::Lost("the answer was taken before".into()));
+        self.answer.outcome.taken().await.unwrap_or_else(gone)
     }
 
     /// The outcome, if it is there.
     #[cfg(not(target_arch = "wasm32"))]
-    pub async fn if_there(&self) -> Option<Result<(), Broken>> {
-        let mut outcome = pin!(self.outcome());
-        poll_fn(|context| {
-            Poll::Ready(match outcome.as_mut().poll(context) {
-                Poll::Ready(outcome) => Some(outcome),
-                Poll::Pending => None,
-            })
-        })
-        .await
+    pub fn if_there(&self) -> Option<Result<(), Broken>> {
+        self.answer.outcome.take()
     }
 }
