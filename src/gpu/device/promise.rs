@@ -1,39 +1,41 @@
 //! A value that comes later, from a callback or another thread, to whoever awaits it.
 
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot_channel};
 
 /// A value that is given once and taken once.
 ///
-/// Wakers are code of the app, which may wait for another value at once, let go of the last handle, or panic:
-/// nothing is locked while one runs, and no panic comes out of it.
+/// A channel holds it. Who waits is not told to the channel, which wakes under its lock: wakers are code of the
+/// app, which may wait for another value at once, let go of the last handle, or panic. Here nothing is locked while
+/// one runs, and no panic comes out of it.
 #[derive(Debug)]
-pub(in crate::gpu) struct Promise<T>(Mutex<State<T>>);
-
-#[derive(Debug)]
-enum State<T> {
-    /// It is not there yet, and this one waits for it.
-    Open(Option<Waker>),
-    There(T),
-    Taken,
+pub(in crate::gpu) struct Promise<T: 'static> {
+    sender: OneshotSender<T>,
+    receiver: OneshotReceiver<T>,
+    kept: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
 }
 
-impl<T> Promise<T> {
+impl<T: Send + 'static> Promise<T> {
     pub fn new() -> Self {
-        Self(Mutex::new(State::Open(None)))
+        let (sender, receiver) = oneshot_channel();
+        let (kept, waiting) = (AtomicBool::new(false), Mutex::new(None));
+        Self { sender, receiver, kept, waiting }
     }
 
     /// Gives the value, unless one was given before, and wakes whoever waits for it.
     pub fn keep(&self, value: T) {
-        let mut state = self.state();
-        let State::Open(waker) = &mut *state else { return };
-        let waker = waker.take();
-        *state = State::There(value);
-        drop(state);
-        let Some(waker) = waker else { return };
+        if self.sender.send(value).is_err() {
+            return;
+        }
+        self.kept.store(true, Ordering::Release);
+        // Whoever asks first leaves a waker and looks for the value then, so one of both is seen.
+        let Some(waker) = self.wait_for(None) else { return };
         if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
             log::error!("a task panicked when it was woken");
         }
@@ -41,19 +43,15 @@ impl<T> Promise<T> {
 
     /// Whether the value was given.
     pub fn is_kept(&self) -> bool {
-        !matches!(*self.state(), State::Open(_))
+        self.kept.load(Ordering::Acquire)
     }
 
     /// The value, if it is there now.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn take(&self) -> Option<T> {
-        let mut state = self.state();
-        match mem::replace(&mut *state, State::Taken) {
-            State::There(value) => Some(value),
-            other => {
-                *state = other;
-                None
-            }
+        match self.look() {
+            Poll::Ready(value) => value,
+            Poll::Pending => None,
         }
     }
 
@@ -63,41 +61,33 @@ impl<T> Promise<T> {
         Taking(self)
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn look(&self) -> Poll<Option<T>> {
+        pin!(self.receiver.receive()).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Whom to wake from now on, and who was before.
+    fn wait_for(&self, waker: Option<Waker>) -> Option<Waker> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *waiting, waker)
     }
 }
 
 /// What [`Promise::taken`] gives.
 #[derive(Debug)]
-pub(in crate::gpu) struct Taking<'a, T>(&'a Promise<T>);
+pub(in crate::gpu) struct Taking<'a, T: Send + 'static>(&'a Promise<T>);
 
-impl<T> Future for Taking<'_, T> {
+impl<T: Send + 'static> Future for Taking<'_, T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let waker = context.waker().clone();
-        let mut state = self.0.state();
-        match mem::replace(&mut *state, State::Taken) {
-            State::Open(before) => {
-                *state = State::Open(Some(waker));
-                drop(state);
-                drop(before);
-                Poll::Pending
-            }
-            State::There(value) => Poll::Ready(Some(value)),
-            State::Taken => Poll::Ready(None),
-        }
+        drop(self.0.wait_for(Some(context.waker().clone())));
+        self.0.look()
     }
 }
 
-impl<T> Drop for Taking<'_, T> {
+impl<T: Send + 'static> Drop for Taking<'_, T> {
     fn drop(&mut self) {
-        let waker = match &mut *self.0.state() {
-            State::Open(waker) => waker.take(),
-            _ => None,
-        };
-        drop(waker);
+        drop(self.0.wait_for(None));
     }
 }
 
