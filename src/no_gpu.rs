@@ -49,7 +49,7 @@ impl Gpu {
         match *self {}
     }
 
-    pub async fn backward_for(&self, _: &Problem, _: Wait) -> Result<GpuBackward> {
+    pub async fn backward_for(&self, _: &Problem, _: Algorithm, _: Wait) -> Result<GpuBackward> {
         match *self {}
     }
 }
