@@ -251,6 +251,6 @@ impl Ends<'_> {
         let most = gpu.limits().max_work();
         let job = job()?;
         let bound = bind(&job, job.work() > most)?;
-        gpu.executor.run_bound("filtering a tensor", &bound, most).map(drop)
+        gpu.executor.run_bound("filtering a tensor", &bound, most)
     }
 }

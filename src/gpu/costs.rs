@@ -308,7 +308,8 @@ impl<'a> Meter<'a> {
         let submitted = context.checked("measuring copies", || {
             let mut encoder = executor.encoder("channelwise.costs");
             commands(&mut encoder);
-            Ticket::of_work(&context.queue, executor.submit(encoder))
+            executor.submit(encoder);
+            Ticket::of_work(&context.queue)
         });
         context.wait(&submitted.done().await?, Wait::HERE).await?;
         Ok(clock.lap())
@@ -318,8 +319,8 @@ impl<'a> Meter<'a> {
     async fn map(&self, buffer: &Buffer) -> Result<()> {
         let (executor, context) = (self.executor, self.context());
         let submitted = context.checked("measuring copies", || {
-            let submission = executor.submit(executor.encoder("channelwise.costs"));
-            Ticket::of_maps(submission, &[(buffer, MapMode::Read, buffer.size())])
+            executor.submit(executor.encoder("channelwise.costs"));
+            Ticket::of_maps(&[(buffer, MapMode::Read, buffer.size())])
         });
         context.wait(&submitted.done().await?, Wait::HERE).await
     }

@@ -8,7 +8,7 @@
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wgpu::{BufferUsages, CommandEncoder, QuerySet, SubmissionIndex};
+use wgpu::{BufferUsages, CommandEncoder, QuerySet};
 
 use super::bound::{Bound, Compiled, Step, Table, record};
 use super::device::{Context, EndStamps};
@@ -84,9 +84,9 @@ impl Executor {
         self.context.device.create_command_encoder(&descriptor)
     }
 
-    pub fn submit(&self, encoder: CommandEncoder) -> SubmissionIndex {
+    pub fn submit(&self, encoder: CommandEncoder) {
         self.submissions.fetch_add(1, Ordering::Relaxed);
-        self.context.queue.submit([encoder.finish()])
+        self.context.queue.submit([encoder.finish()]);
     }
 
     /// Runs a job on these resources: in one submission, or where it is more than `most` work in several.
@@ -97,18 +97,13 @@ impl Executor {
         compiled: &Compiled,
         table: &Table<'_>,
         most: u64,
-    ) -> Result<SubmissionIndex> {
+    ) -> Result<()> {
         let bound = self.bind(job, compiled, table, job.work() > most)?;
         self.run_bound(doing, &bound, most)
     }
 
     /// The same of one that is bound, alone if it is too much for one submission.
-    pub fn run_bound(
-        &self,
-        doing: &'static str,
-        bound: &Bound,
-        most: u64,
-    ) -> Result<SubmissionIndex> {
+    pub fn run_bound(&self, doing: &'static str, bound: &Bound, most: u64) -> Result<()> {
         let turn = bound.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let submitted = self.context.checked(doing, || {
             let mut encoder = self.encoder("channelwise.job");
@@ -116,9 +111,8 @@ impl Executor {
             self.submit(encoder)
         });
         drop(turn);
-        let submission = submitted.now()?;
-        self.context.alive(doing)?;
-        Ok(submission)
+        submitted.now()?;
+        self.context.alive(doing)
     }
 
     /// Records a job that is bound so many times.

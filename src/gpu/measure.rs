@@ -39,7 +39,8 @@ pub(super) async fn measure(executor: &Executor, ready: &Ready) -> Result<f64> {
     let submitted = context.checked("measuring", || {
         let mut encoder = executor.encoder("channelwise.measure");
         slot.upload_alone(&mut encoder);
-        Ticket::of_work(&context.queue, executor.submit(encoder))
+        executor.submit(encoder);
+        Ticket::of_work(&context.queue)
     });
     context.wait(&submitted.done().await?, Wait::HERE).await?;
     let mut best = Duration::MAX;
@@ -75,13 +76,13 @@ async fn once(executor: &Executor, bound: &Bound, times: u32) -> Result<Duration
         if let Some(stamps) = &stamps {
             stamps.resolve(&mut encoder);
         }
-        let submission = executor.submit(encoder);
+        executor.submit(encoder);
         match &stamps {
             Some(stamps) => {
                 let map = (stamps.buffer(), wgpu::MapMode::Read, stamps.buffer().size());
-                Ticket::of_maps(submission, &[map])
+                Ticket::of_maps(&[map])
             }
-            None => Ticket::of_work(&context.queue, submission),
+            None => Ticket::of_work(&context.queue),
         }
     });
     context.wait(&submitted.done().await?, Wait::HERE).await?;

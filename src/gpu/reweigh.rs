@@ -93,7 +93,7 @@ impl GpuPrepared {
         let copy = Job { commands: vec![command], ..Job::default() };
         let table = [(Resource::Source, Given::Range(kernel.own_range()))];
         let compiled = &self.ready().compiled;
-        executor.run("taking a kernel", &copy, compiled, &table, u64::MAX).map(drop)
+        executor.run("taking a kernel", &copy, compiled, &table, u64::MAX)
     }
 }
 

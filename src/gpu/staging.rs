@@ -130,13 +130,13 @@ impl Slot {
                 stamps.resolve(&mut encoder);
             }
             let mark = executor.end.record(&executor.context, &mut encoder, self.download(), to);
-            let submission = executor.submit(encoder);
+            executor.submit(encoder);
             let mut maps = vec![
                 (self.download(), MapMode::Read, to + EndStamps::BYTES),
                 (self.upload(), MapMode::Write, self.upload().size()),
             ];
             maps.extend(stamps.iter().map(|s| (s.buffer(), MapMode::Read, s.buffer().size())));
-            let ticket = Ticket::of_maps(submission, &maps);
+            let ticket = Ticket::of_maps(&maps);
             Flight { slot: self, ticket, mark, stamps }
         })
     }
@@ -296,10 +296,10 @@ async fn read_together(
         }
         let (marked, at) = apart.as_ref().map_or((&download, size), |apart| (apart, 0));
         let mark = executor.end.record(context, &mut encoder, marked, at);
-        let submission = executor.submit(encoder);
+        executor.submit(encoder);
         let mut maps = vec![(&download, MapMode::Read, size + behind)];
         maps.extend(apart.as_ref().map(|apart| (apart, MapMode::Read, EndStamps::BYTES)));
-        (Ticket::of_maps(submission, &maps), mark)
+        (Ticket::of_maps(&maps), mark)
     });
     let (ticket, mark) = submitted.done().await?;
     context.wait(&ticket, wait).await?;

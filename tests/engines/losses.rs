@@ -268,8 +268,7 @@ fn an_app_can_present_while_we_wait() {
         assert!(result.unwrap().is_some());
         let mut held = app.join().unwrap();
         held.sort();
-        // Most get through within a slice, a millisecond and what it takes to be woken; some wait for a core
-        // that other tests have. A poll of the whole wait would hold all of them to its end.
+        // Most get through at once; some wait for a core that other tests have. A poll of the whole wait would hold all of them to its end.
         let (most, longest) = (held[held.len() * 9 / 10], held[held.len() - 1]);
         let told = format!("blocking {blocking}: {most:?} and {longest:?} of {waited:?}");
         assert!(waited > Duration::from_millis(100), "{told}");

@@ -1,10 +1,10 @@
 //! One engine, and one prepared problem, called from many threads at once.
 
-use channelwise::{Border, Conv2d, Kernel};
+use channelwise::{Border, Conv2d, GpuTensor, Kernel, wgpu};
 use ndarray::Array4;
 use pollster::block_on;
 
-use crate::common::{Backend, Rng, engines, main_engines, same_bits};
+use crate::common::{Backend, Rng, engines, gpu, main_engines, same_bits};
 
 const SHAPE: [usize; 4] = [1, 64, 61, 3];
 
@@ -73,4 +73,33 @@ fn share_an_engine() {
         let later: Array4<f32> = block_on(backend.engine.run_async(&conv, &x)).unwrap();
         assert_eq!(later, y, "{}: async", backend.name);
     }
+}
+
+/// Waits of many threads, and an app that polls the same device meanwhile: none of them takes from another
+/// what it waits for.
+#[test]
+fn many_wait_for_one_device() {
+    let Some(gpu) = gpu() else { return };
+    let conv = Conv2d::new(Kernel::gaussian(3, 1.0).unwrap());
+    let shape = [9, 8, 1];
+    let x = GpuTensor::upload(&gpu, &Rng::new(6).f32s(72, -1.0, 1.0), shape).unwrap();
+    let want = gpu.run(&conv, &x).unwrap().download().unwrap();
+    let left = std::sync::atomic::AtomicUsize::new(6);
+    std::thread::scope(|scope| {
+        for n in 0..6 {
+            let (gpu, conv, x, want, left) = (&gpu, &conv, &x, &want, &left);
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    let y = gpu.run(conv, x).unwrap();
+                    let got = if n % 2 == 0 { y.download() } else { block_on(y.download_async()) };
+                    same_bits(&got.unwrap(), want).unwrap();
+                }
+                left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            });
+        }
+        while left.load(std::sync::atomic::Ordering::SeqCst) > 0 {
+            gpu.device().poll(wgpu::PollType::Poll).unwrap();
+            std::thread::yield_now();
+        }
+    });
 }

@@ -66,8 +66,8 @@ pub enum Tuning {
 pub enum Polling {
     /// A thread of ours, which polls while an async call waits. There is one for each
     /// [`Gpu`](crate::Gpu) and its clones, from the first call that has to wait on; while none does it sleeps,
-    /// and it ends with the last handle. It holds wgpu's locks for a millisecond at most, so that an app can
-    /// present meanwhile.
+    /// and it ends with the last handle. It looks at the device and does not wait in it, so that wgpu's locks are
+    /// free for an app that presents meanwhile.
     #[default]
     OfOurOwn,
     /// The app, which polls the device once a frame or more often. Async calls then only wait, and the thread

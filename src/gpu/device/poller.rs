@@ -5,10 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wgpu::SubmissionIndex;
-
 use super::options::Polling;
-use super::polling::{Faults, SLICE, poll_once};
+use super::polling::{Faults, poll_once, rest};
 use super::wait::{Answer, Broken, Ticket};
 use crate::{Error, Result};
 
@@ -44,7 +42,6 @@ struct State {
 /// What somebody waits for.
 #[derive(Debug)]
 struct Watched {
-    submission: SubmissionIndex,
     answer: Arc<Answer>,
     until: Instant,
 }
@@ -56,10 +53,11 @@ pub(super) struct Watch<'a> {
     answer: &'a Arc<Answer>,
 }
 
-/// What the thread does next: it polls for one submission, if it polls, and then gives up those that had
-/// waited long enough. On a machine with much to do the thread may come late, but never without having looked.
+/// What the thread does next: it polls, if that is its to do, and then gives up those that had waited long
+/// enough. On a machine with much to do the thread may come late, but never without having looked.
 struct Next {
-    poll: Option<SubmissionIndex>,
+    /// How long the last who came has waited.
+    poll: Option<Duration>,
     late: Vec<Arc<Answer>>,
 }
 
@@ -76,17 +74,17 @@ impl Poller {
     /// Polls on this thread until the ticket has its outcome. Panics with what a callback of the app panicked
     /// with, as if the app had polled.
     pub fn drive(&self, device: &wgpu::Device, ticket: &Ticket) {
-        let until = self.shared.deadline();
+        let start = Instant::now();
         while !ticket.is_settled() {
-            match poll_once(device, &ticket.submission, &self.faults) {
-                Ok(false) => {}
-                // Whoever polled at the same time may be about to call back.
-                Ok(true) if !ticket.is_settled() => thread::sleep(SLICE / 20),
-                Ok(true) => {}
-                Err(failed) => ticket.answer.settle(Err(failed.of_a_call())),
+            if let Err(failed) = poll_once(device, &self.faults) {
+                ticket.answer.settle(Err(failed.of_a_call()));
             }
-            if Instant::now() >= until {
+            let waited = start.elapsed();
+            if waited >= self.shared.timeout {
                 self.shared.give_up(&ticket.answer);
+            }
+            if !ticket.is_settled() {
+                rest(waited).map_or_else(thread::yield_now, thread::sleep);
             }
         }
     }
@@ -97,11 +95,7 @@ impl Poller {
         let watch = Watch { shared: &self.shared, answer: &ticket.answer };
         let until = self.shared.deadline();
         let mut state = self.shared.state();
-        state.waiting.push(Watched {
-            submission: ticket.submission.clone(),
-            answer: ticket.answer.clone(),
-            until,
-        });
+        state.waiting.push(Watched { answer: ticket.answer.clone(), until });
         if !state.running {
             let (shared, device, faults) =
                 (self.shared.clone(), device.clone(), self.faults.clone());
@@ -156,9 +150,8 @@ impl Shared {
     fn run(&self, device: &wgpu::Device, faults: &Faults) {
         let _running = Running(self);
         while let Some(Next { poll, late }) = self.next() {
-            match poll.map(|submission| poll_once(device, &submission, faults)) {
-                None | Some(Ok(false)) => {}
-                Some(Ok(true)) => thread::sleep(SLICE / 20),
+            match poll.map(|_| poll_once(device, faults)) {
+                None | Some(Ok(())) => {}
                 // All that wait for a device that is gone wait for nothing; and the callbacks of all may have
                 // been dropped with the one that panicked.
                 Some(Err(failed)) => {
@@ -167,6 +160,22 @@ impl Shared {
                 }
             }
             late.iter().for_each(|answer| self.give_up(answer));
+            if let Some(waited) = poll {
+                self.look_away(waited);
+            }
+        }
+    }
+
+    /// Until it is time to look again, or somebody comes.
+    fn look_away(&self, waited: Duration) {
+        match rest(waited) {
+            None => thread::yield_now(),
+            Some(time) => {
+                let state = self.state();
+                if state.waiting.iter().any(|watched| !watched.answer.is_settled()) {
+                    drop(self.changed.wait_timeout(state, time));
+                }
+            }
         }
     }
 
@@ -189,7 +198,10 @@ impl Shared {
             let late: Vec<_> =
                 open().filter(|w| w.until <= now).map(|w| w.answer.clone()).collect();
             let poll = match self.polling {
-                Polling::OfOurOwn => open().next().map(|watched| watched.submission.clone()),
+                Polling::OfOurOwn => {
+                    let last = open().map(|watched| watched.until).max();
+                    last.map(|until| (now + self.timeout).saturating_duration_since(until))
+                }
                 // Here only the time is looked at.
                 Polling::ByTheApp => None,
             };
@@ -237,6 +249,8 @@ mod tests {
 
     /// Nothing here takes so long, unless it hangs.
     const HANGS: Duration = Duration::from_secs(60);
+    /// And nothing is done in this time.
+    const SLICE: Duration = Duration::from_millis(1);
 
     type Outcome = std::result::Result<(), Broken>;
 
@@ -255,15 +269,16 @@ mod tests {
         }
 
         fn ticket(&self) -> Ticket {
-            Ticket::of_work(&self.queue, self.queue.submit([]))
+            self.queue.submit([]);
+            Ticket::of_work(&self.queue)
         }
 
         /// The same, behind a callback that panics with this.
         fn behind(&self, panic: &'static str) -> Ticket {
-            let submission = self.queue.submit([]);
+            self.queue.submit([]);
             // Without the hook that prints: it is no accident.
             self.queue.on_submitted_work_done(move || resume_unwind(Box::new(panic)));
-            Ticket::of_work(&self.queue, submission)
+            Ticket::of_work(&self.queue)
         }
 
         /// Waits as calls that do not block do.
@@ -346,11 +361,8 @@ mod tests {
             let ticket = bench.ticket();
             let shared = Shared::new(polling, HANGS);
             shared.state().closed = true;
-            shared.state().waiting.push(Watched {
-                submission: ticket.submission.clone(),
-                answer: ticket.answer.clone(),
-                until: shared.deadline(),
-            });
+            let until = shared.deadline();
+            shared.state().waiting.push(Watched { answer: ticket.answer.clone(), until });
             assert!(shared.next().is_none());
         }
     }

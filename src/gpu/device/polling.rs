@@ -3,9 +3,10 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use wgpu::{PollError, PollType, SubmissionIndex};
+use wgpu::PollType;
 
 use super::loss::answers;
 use super::wait::Broken;
@@ -41,9 +42,17 @@ impl Faults {
     }
 }
 
-/// The longest that one poll waits. wgpu holds its lock on all that may be destroyed meanwhile, which
-/// presenting a frame needs.
-pub(super) const SLICE: Duration = Duration::from_millis(1);
+/// The longest rest between two looks at the device, and the shortest sleep.
+const REST: [Duration; 2] = [Duration::from_micros(500), Duration::from_micros(20)];
+/// How long a wait looks again at once: sleeping would take as long.
+const AT_ONCE: Duration = Duration::from_micros(100);
+
+/// How long to look away from a device that was waited for so long already: some hundredths of that, so that
+/// the end of a long job is not seen much later than it comes. None where another thread may go first.
+pub(super) fn rest(waited: Duration) -> Option<Duration> {
+    let [longest, shortest] = REST;
+    (waited >= AT_ONCE).then(|| (waited / 32).clamp(shortest, longest))
+}
 
 /// Why a poll failed.
 #[derive(Debug)]
@@ -77,48 +86,45 @@ impl Failed {
     }
 }
 
-/// Polls for a submission once; whether it is done.
-pub(super) fn poll_once(
-    device: &wgpu::Device,
-    submission: &SubmissionIndex,
-    faults: &Faults,
-) -> Result<bool, Failed> {
+/// Looks once at what is done.
+///
+/// Looks, and does not wait for a submission: wgpu holds its lock on all that may be destroyed as long as it waits,
+/// which presenting a frame needs; and where one thread waits for a while and another polls meanwhile, wgpu-core
+/// 30 panics in the first, which has read how far the device was before the second found the queue empty.
+pub(super) fn poll_once(device: &wgpu::Device, faults: &Faults) -> Result<(), Failed> {
     let fault = faults.get();
     match fault {
         Some(Fault::Lost) => return Err(Failed::Lost("a fault on purpose".into())),
         Some(Fault::TimedOut) => {
-            std::thread::sleep(SLICE);
-            return Ok(false);
+            thread::sleep(REST[0]);
+            return Ok(());
         }
         _ => {}
     }
-    let poll = PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(SLICE) };
-    caught(device, poll, fault == Some(Fault::Panicked))
+    caught(device, fault == Some(Fault::Panicked))
 }
 
-/// Looks once at what is done already.
+/// The same before anything is waited for, where no faults are met.
 pub(super) fn poll_now(device: &wgpu::Device, faults: &Faults) -> Result<(), Failed> {
-    // Faults are met where something is waited for.
     if faults.get().is_some() {
         return Ok(());
     }
-    caught(device, PollType::Poll, false).map(drop)
+    caught(device, false)
 }
 
-/// Polls; whether what was polled for is done. wgpu panics where the driver reports a loss, and lets panics of
+/// wgpu panics where the driver reports a loss, and lets panics of
 /// the app's callbacks through: both are caught, and the device tells by whether it still answers which it
 /// was. Only where the app aborts on panics, nothing can be done.
-fn caught(device: &wgpu::Device, poll: PollType, on_purpose: bool) -> Result<bool, Failed> {
+fn caught(device: &wgpu::Device, on_purpose: bool) -> Result<(), Failed> {
     let polled = catch_unwind(AssertUnwindSafe(|| {
         if on_purpose {
             // Without the hook that prints: it is no accident.
             resume_unwind(Box::new("a fault on purpose"));
         }
-        device.poll(poll)
+        device.poll(PollType::Poll)
     }));
     match polled {
-        Ok(Ok(_)) => Ok(true),
-        Ok(Err(PollError::Timeout)) => Ok(false),
+        Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(Failed::Lost(error.to_string())),
         Err(panic) if !on_purpose && answers(device) => Err(Failed::Theirs(panic)),
         Err(panic) => Err(Failed::Lost(format!("polling panicked: {}", message(&*panic)))),

@@ -2,7 +2,7 @@
 //! panic but an app's own. In browsers nothing ends a wait but the browser.
 //!
 //! ```text
-//!   submit ── Ticket ──┬─ Wait::Here       this thread polls, a millisecond at a time
+//!   submit ── Ticket ──┬─ Wait::Here       this thread polls, and rests between
 //!                      └─ Wait::Elsewhere  a thread of ours polls (poller.rs), or the app, or the browser
 //!   the maps that go with the submission answer ── or the poll fails, or the time is up ──> one outcome
 //! ```
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(not(target_arch = "wasm32"))]
 use std::time::Duration;
 
-use wgpu::{Buffer, MapMode, Queue, SubmissionIndex};
+use wgpu::{Buffer, MapMode, Queue};
 
 use super::promise::Promise;
 
@@ -32,8 +32,6 @@ pub(in crate::gpu) enum Broken {
 /// What is waited for: a submission, and the buffers that are mapped once it is done.
 #[derive(Debug)]
 pub(in crate::gpu) struct Ticket {
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) submission: SubmissionIndex,
     pub(super) answer: Arc<Answer>,
 }
 
@@ -64,28 +62,22 @@ impl Answer {
 }
 
 impl Ticket {
-    fn new(submission: SubmissionIndex, answers: usize) -> Self {
+    fn new(answers: usize) -> Self {
         let answer = Answer { outcome: Promise::new(), left: AtomicUsize::new(answers) };
-        #[cfg(target_arch = "wasm32")]
-        let _ = submission;
-        Self {
-            #[cfg(not(target_arch = "wasm32"))]
-            submission,
-            answer: Arc::new(answer),
-        }
+        Self { answer: Arc::new(answer) }
     }
 
-    /// A submission whose end is all that is waited for.
-    pub fn of_work(queue: &Queue, submission: SubmissionIndex) -> Self {
-        let ticket = Self::new(submission, 1);
+    /// The end of all that was submitted so far.
+    pub fn of_work(queue: &Queue) -> Self {
+        let ticket = Self::new(1);
         let answer = ticket.answer.clone();
         queue.on_submitted_work_done(move || answer.arrived(Ok(())));
         ticket
     }
 
-    /// A submission, and the first bytes of buffers that are mapped once it is done.
-    pub fn of_maps(submission: SubmissionIndex, maps: &[(&Buffer, MapMode, u64)]) -> Self {
-        let ticket = Self::new(submission, maps.len());
+    /// The first bytes of buffers, which are mapped once the submissions so far that use them are done.
+    pub fn of_maps(maps: &[(&Buffer, MapMode, u64)]) -> Self {
+        let ticket = Self::new(maps.len());
         for (buffer, mode, size) in maps {
             let answer = ticket.answer.clone();
             buffer.map_async(*mode, ..*size, move |mapped| {
