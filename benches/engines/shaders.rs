@@ -16,7 +16,8 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
     for case in cases {
         let problem = case.problem()?;
         for class in [AdapterClass::Discrete, AdapterClass::Integrated, AdapterClass::Software] {
-            let limits = GpuLimits::webgpu_defaults().with_class(class);
+            // Shaders do not depend on how long a buffer may be, and the tensors of some gradients are long.
+            let limits = GpuLimits::webgpu_defaults().with_class(class).with_max_buffer(1 << 31);
             let machine = Machine::Gpu(limits, Residence::Device);
             let mut save = |name: String, shaders: &[PlannedShader]| -> Result<(), Failure> {
                 for (pass, shader) in shaders.iter().enumerate() {
