@@ -44,8 +44,10 @@ impl Faults {
 
 /// The longest rest between two looks at the device, and the shortest sleep.
 const REST: [Duration; 2] = [Duration::from_micros(500), Duration::from_micros(20)];
-/// How long a wait looks again at once: sleeping would take as long.
-const AT_ONCE: Duration = Duration::from_micros(100);
+/// How long a wait looks again at once, after whatever else wants the core: the shortest sleep is some 70 us, half of
+/// a small call. (On two cores that play the GPU themselves, 100 us made such a call a third slower than
+/// 300 us.)
+const AT_ONCE: Duration = Duration::from_micros(500);
 
 /// How long to look away from a device that was waited for so long already: some hundredths of that, so that
 /// the end of a long job is not seen much later than it comes. None where another thread may go first.
