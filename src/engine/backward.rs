@@ -92,9 +92,10 @@ impl Engine {
         prepared.run_async(input, output_gradient).await
     }
 
-    /// Checks, plans and (on a GPU) compiles the gradients of `conv` for inputs of one shape. An algorithm that
-    /// the engine has forced is taken where it applies, else the plan chooses. An engine that chooses takes the one on
-    /// which all gradients together take less time by the model, copies counted.
+    /// Checks, plans and (on a GPU) compiles the gradients of `conv` for inputs of one shape. An algorithm
+    /// that the engine has forced is taken where it applies, for the sums and the gradient of the input; else
+    /// the plan chooses. An engine that chooses takes the one on which all gradients together take less time
+    /// by the model, copies counted.
     ///
     /// # Errors
     /// Those of [`Problem::new`] for an output of f32; [`Error::Argument`](crate::Error::Argument) where

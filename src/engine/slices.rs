@@ -171,8 +171,8 @@ impl<T: Element, U: Element> Prepared<T, U> {
     /// memory and with room for one tensor more.
     ///
     /// # Errors
-    /// [`Error::Argument`] where rows would overlap, or a plane begin before the one before it ends; [`Error::ShapeMismatch`] where a slice ends
-    /// before its tensor does; those of [`Prepared::run_slices`].
+    /// [`Error::Argument`] where rows would overlap, or a plane begin before the one before it ends;
+    /// [`Error::ShapeMismatch`] where a slice ends before its tensor does; those of [`Prepared::run_slices`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_pitched(&self, src: Pitched<&[T]>, dst: Pitched<&mut [U]>) -> Result<()> {
         block_on(self.pitched(src, dst, Wait::Here))

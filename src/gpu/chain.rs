@@ -135,7 +135,8 @@ impl GpuChain {
     /// Those of [`GpuPrepared::set_weights`]; [`Error::Argument`](crate::Error::Argument) for another number of
     /// convolutions; [`Error::NotApplicable`](crate::Error::NotApplicable) too where several were made one
     /// because of what their weights were: a symmetric kernel between borders that reflect, or products of
-    /// weights that f32 has numbers for.
+    /// weights that were no smaller than f32 can tell.
+    ///
     /// Any weights are taken by the chains of an engine with `direct` forced
     /// ([`Engine::with_algorithm`](crate::Engine::with_algorithm)), as long as nothing is folded.
     pub fn set_weights(&mut self, convs: &[Conv2d]) -> Result<()> {

@@ -104,10 +104,9 @@ impl Gpu {
                 (costs, all)
             }
         };
-        // A process that has more time may do better. Where they cannot be kept, they are measured again: no
-        // reason to do without the device.
+        // A process that has more time may do better.
         if let (Some(tuner), true) = (&self.tuner, all) {
-            let _ = tuner.add_line(KEY, &text(&costs));
+            tuner.add_line(KEY, &text(&costs))?;
         }
         Ok(self.with_costs(costs))
     }

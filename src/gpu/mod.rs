@@ -112,7 +112,14 @@ impl Gpu {
     pub(crate) async fn request_to_choose(options: &GpuOptions) -> Result<Self> {
         let made = Self::on_adapter(device::known_adapter(options).await?, options).await;
         let gpu = made.inspect_err(|_| device::forget_adapter(options))?;
-        if options.measures_costs() { gpu.with_measured_costs_async().await } else { Ok(gpu) }
+        if !options.measures_costs() {
+            return Ok(gpu);
+        }
+        match gpu.with_measured_costs_async().await {
+            // What prepares tells of a file that cannot serve; here it is no reason to do without the device.
+            Err(Error::TuningFile { .. }) => Ok(gpu),
+            measured => measured,
+        }
     }
 
     async fn on_adapter(adapter: wgpu::Adapter, options: &GpuOptions) -> Result<Self> {

@@ -15,7 +15,7 @@ use channelwise::{
 use ndarray::{Array3, Array4};
 use pollster::block_on;
 
-use crate::common::{Rng, gpu};
+use crate::common::{Rng, gpu, say};
 
 /// The longest that waits may take where the device does not answer.
 const TIMEOUT: Duration = Duration::from_millis(40);
@@ -271,6 +271,7 @@ fn an_app_can_present_while_we_wait() {
         // Most get through at once; some wait for a core that other tests have. A poll of the whole wait would hold all of them to its end.
         let (most, longest) = (held[held.len() * 9 / 10], held[held.len() - 1]);
         let told = format!("blocking {blocking}: {most:?} and {longest:?} of {waited:?}");
+        say(&format!("an app held up by a wait: {told}"));
         assert!(waited > Duration::from_millis(100), "{told}");
         assert!(held.len() > 10 && most < waited / 10 && longest < waited / 2, "{told}");
     }

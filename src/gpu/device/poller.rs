@@ -268,6 +268,14 @@ mod tests {
             Self { device, queue, poller: Arc::new(Poller::new(polling, timeout)) }
         }
 
+        /// One whose polls go wrong so, and whose time is up soon if they never end.
+        fn with(fault: Option<Fault>) -> Self {
+            let timeout = if fault == Some(Fault::TimedOut) { SLICE } else { HANGS };
+            let bench = Self::new(Polling::OfOurOwn, timeout);
+            bench.poller.faults.set(fault);
+            bench
+        }
+
         fn ticket(&self) -> Ticket {
             self.queue.submit([]);
             Ticket::of_work(&self.queue)
@@ -371,9 +379,7 @@ mod tests {
     #[test]
     fn tasks_may_go_on_where_they_are_woken() {
         for fault in [None, Some(Fault::Lost), Some(Fault::TimedOut)] {
-            let timeout = if fault == Some(Fault::TimedOut) { SLICE } else { HANGS };
-            let bench = Bench::new(Polling::OfOurOwn, timeout);
-            bench.poller.faults.set(fault);
+            let bench = Bench::with(fault);
             let shared = Arc::downgrade(&bench.poller.shared);
             let outcome = task(bench, false).recv_timeout(HANGS).expect("it hangs");
             match fault {
@@ -392,9 +398,7 @@ mod tests {
     #[test]
     fn a_task_that_panics_takes_nobody_with_it() {
         for fault in [None, Some(Fault::Lost), Some(Fault::TimedOut)] {
-            let timeout = if fault == Some(Fault::TimedOut) { SLICE } else { HANGS };
-            let bench = Bench::new(Polling::OfOurOwn, timeout);
-            bench.poller.faults.set(fault);
+            let bench = Bench::with(fault);
             let first = task(bench.clone(), true).recv_timeout(HANGS).expect("it hangs");
             assert_eq!(first.is_ok(), fault.is_none());
             let second = task(bench, false).recv_timeout(HANGS).expect("nobody polls");
