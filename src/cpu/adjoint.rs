@@ -11,10 +11,10 @@ use std::ops::Range;
 use fearless_simd::{Simd, SimdBase};
 
 use super::Task;
+use super::kernels::{self, Block, MAX_ROWS, Pattern, Segments};
 use super::phases::{Phase, phases};
 use super::ring::Ring;
 use super::rows::Scratch;
-use super::sums::{self, Block, MAX_ROWS, Pattern, Segments};
 use crate::element::with_type;
 use crate::plan::Rectangle;
 use crate::problem::Geometry;
@@ -201,12 +201,11 @@ impl Gather<'_> {
         let with = |phase: Phase| {
             let kernel = (down.taps.len(), phase.taps.len());
             let place = Geometry { stride: (1, 1), dilation: (down.apart, 1), ..*g };
-            let most = self.at_once::<S>(down, &phase, usize::MAX);
+            let most = self.at_once::<S>(down);
             let pattern = |rows| Pattern::new(&place, rows, kernel, filters);
-            let taps = (0..filters).flat_map(|f| down.taps.iter().map(move |i| (f, i)));
-            let taps = taps.flat_map(|(f, i)| {
-                let row = (f * g.kernel.0 + i) * g.kernel.1;
-                phase.taps.iter().map(move |j| problem.weights().taps[row + j])
+            let rows = (0..filters).flat_map(|f| down.taps.iter().map(move |i| f * g.kernel.0 + i));
+            let taps = rows.flat_map(|row| {
+                phase.taps.iter().map(move |j| problem.weights().taps[row * g.kernel.1 + j])
             });
             let taps = taps.collect();
             Columns { patterns: (1..=most).map(pattern).collect(), taps, phase }
@@ -214,15 +213,10 @@ impl Gather<'_> {
         across.into_iter().map(with).collect()
     }
 
-    /// Rows of a block over so many scalars that lie together.
-    fn at_once<S: Simd>(&self, down: &Phase, across: &Phase, places: usize) -> usize {
-        let place = Geometry { stride: (1, 1), ..*self.g };
-        let kernel = (down.taps.len(), across.taps.len());
-        match self.g.inputs {
-            1 => sums::rows_at_once::<S>(&place, kernel, places),
-            _ if down.taps.len() == 1 => 1,
-            _ => sums::ROWS,
-        }
+    /// Rows of a block.
+    fn at_once<S: Simd>(&self, down: &Phase) -> usize {
+        let place = Geometry { stride: (1, 1), dilation: (down.apart, 1), ..*self.g };
+        kernels::rows_at_once::<S>(&place, down.taps.len())
     }
 
     /// Tiles of the columns, and of those of the padding that continue some.
@@ -291,14 +285,10 @@ impl Gather<'_> {
         let image = bytemuck::try_cast_slice::<u8, f32>(self.image).ok();
         let image = image.filter(|_| self.lies() && inside);
 
-        let most = rows.columns.iter().filter_map(|columns| {
-            let count = Some(self.within(tile, &columns.phase).1).filter(|count| *count > 0)?;
-            let together = self.straight::<S>(tile, count).map(|segments| segments.len);
-            let together = together.unwrap_or(count * g.channels);
-            Some(self.at_once::<S>(rows.phase, &columns.phase, together))
-        });
-        let most = most.min();
-        let Some(most) = most else { return };
+        if rows.columns.iter().all(|columns| self.within(tile, &columns.phase).1 == 0) {
+            return;
+        }
+        let most = self.at_once::<S>(rows.phase);
         let spacing = rows.phase.apart;
         let count = rows.places.len();
         let at_once = most.min(count.div_ceil(spacing));

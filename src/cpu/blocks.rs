@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::kernels::{self, Pattern};
 use super::store::Rows;
-use super::sums::{self, Pattern};
 use crate::problem::Geometry;
 
 /// Blocks of some task's rows.
@@ -14,6 +14,8 @@ pub(super) struct Blocks<'a> {
     /// Of whole blocks.
     pub pattern: Pattern,
     spacing: usize,
+    /// Whether the last block may begin early and make rows once more, so that it is a whole one.
+    twice: bool,
 }
 
 impl<'a> Blocks<'a> {
@@ -26,10 +28,15 @@ impl<'a> Blocks<'a> {
         kernel: (usize, usize),
         terms: usize,
     ) -> Self {
-        let spacing = sums::spacing(g).0;
+        let spacing = kernels::spacing(g).0;
         let at_once = at_once.min(rows.div_ceil(spacing));
         let pattern = Pattern::new(g, at_once, kernel, terms);
-        Self { g, kernel, terms, pattern, spacing }
+        Self { g, kernel, terms, pattern, spacing, twice: false }
+    }
+
+    /// The same where a row that is made once more comes out the same.
+    pub fn overlapping(self) -> Self {
+        Self { twice: self.spacing == 1, ..self }
     }
 
     /// Calls `work` with the rows of every block of a task, counted from its first one, their pattern, and
@@ -40,6 +47,7 @@ impl<'a> Blocks<'a> {
         let mut needed = Vec::with_capacity(self.pattern.needed.len());
         let mut rest: Option<Pattern> = None;
         for start in (0..rows.len()).step_by(spacing * at_once) {
+            let start = if self.twice { start.min(rows.len() - at_once) } else { start };
             for first in (start..rows.len()).take(spacing) {
                 let count = (rows.len() - first).div_ceil(spacing).min(at_once);
                 let pattern = if count == at_once {

@@ -8,9 +8,9 @@ use fearless_simd::{Simd, SimdBase};
 use super::Task;
 use super::blocks::{Blocks, tiles};
 use super::inner::Inner;
+use super::kernels::{self, Block, Segments};
 use super::rows::{Lines, Scratch};
 use super::store::{self, Store};
-use super::sums::{self, Block, Segments};
 use crate::{ElementType, Problem};
 
 /// Scalars of a tile that is computed where it lies: the lines of a block of rows, those of a 5x5 kernel
@@ -39,11 +39,12 @@ pub(super) fn run<S: Simd>(
         let inner = inner.within(&columns);
         let places = columns.len() * g.channels;
         let segments = inner.as_ref().map_or(Segments::one(places), |inner| inner.segments);
-        let at_once = sums::rows_at_once::<S>(g, g.kernel, segments.len);
-        let blocks = Blocks::new(g, task.rows.len(), at_once, g.kernel, 1);
+        let at_once = kernels::rows_at_once::<S>(g, g.kernel.0);
+        let blocks = Blocks::new(g, task.rows.len(), at_once, g.kernel, 1).overlapping();
         let count = blocks.pattern.needed.len();
         let from = columns.start * g.channels;
-        let mut store = Store { problem, planes: &mut task.planes, from, places };
+        let streamed = task.streamed;
+        let mut store = Store { problem, planes: &mut task.planes, from, places, streamed };
         if let Some(inner) = inner {
             inner.fill(constant);
             let mut held: Vec<&[f32]> = Vec::with_capacity(count);
@@ -60,13 +61,13 @@ pub(super) fn run<S: Simd>(
             );
             continue;
         }
-        let mut lines = Lines::new(problem, image, columns, count, S::f32s::LEN, lines, ring);
+        let mut lines = Lines::new(problem, columns, lines, ring).with(count, S::f32s::LEN);
         let mut at = Vec::with_capacity(count);
         blocks.each(
             &task.rows,
             #[inline(always)]
             |rows, pattern, needed| {
-                lines.hold(simd, needed, &mut at);
+                lines.hold(simd, image, needed, &mut at);
                 let held: Vec<&[f32]> = at.iter().map(|line| lines.line(*line)).collect();
                 let offsets = lines.offsets();
                 let block = Block { pattern, lines: &held, offsets, taps, bias: 0.0 };

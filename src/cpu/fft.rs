@@ -8,9 +8,9 @@ use fearless_simd::Simd;
 use rustfft::num_complex::Complex;
 
 use super::Task;
+use super::kernels::MAX_ROWS;
 use super::rows::Scratch;
 use super::store::{self, Rows, Store};
-use super::sums::MAX_ROWS;
 use super::tiles::{Plane, Transform};
 use crate::Problem;
 use crate::kernel::spectrum;
@@ -98,7 +98,8 @@ pub(super) fn run<S: Simd>(
         }
     }
 
-    let mut store = Store { problem, planes: &mut task.planes, from: 0, places: flat };
+    let mut store =
+        Store { problem, planes: &mut task.planes, from: 0, places: flat, streamed: false };
     for first in (0..rows.len()).step_by(MAX_ROWS) {
         let count = MAX_ROWS.min(rows.len() - first);
         store.fill(simd, Rows { first, spacing: 1, count }, staged, |f, out| {

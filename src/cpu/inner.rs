@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase};
 
-use super::sums::Segments;
+use super::kernels::Segments;
 use crate::problem::Geometry;
 use crate::{ElementType, Problem};
 

@@ -6,15 +6,16 @@ mod correlate;
 mod direct;
 mod fft;
 mod inner;
+mod kernels;
 mod phases;
+mod raw;
 mod ring;
 mod rows;
 mod separable;
 mod simd;
 mod slope;
-mod square;
+mod small;
 mod store;
-mod sums;
 mod tiles;
 
 use std::ops::Range;
@@ -25,6 +26,7 @@ use rayon::prelude::*;
 use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts};
 use crate::{Error, Factors, Problem, Result};
 pub(crate) use correlate::CpuCorrelation;
+pub(crate) use raw::large_pages;
 use rows::Scratch;
 use simd::Simd;
 
@@ -101,7 +103,7 @@ impl Cpu {
             .pool
             .as_ref()
             .map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads());
-        CpuLimits { threads, lanes: self.simd.lanes(), cuts: self.cuts }
+        CpuLimits { lanes: self.simd.lanes(), cuts: self.cuts, ..CpuLimits::new(threads, 0) }
     }
 
     /// Computes `problem` from `src` into `dst`, tensors in its layout and of its lengths and types.
@@ -118,6 +120,9 @@ impl Cpu {
         if dst.is_empty() {
             return;
         }
+        if let (CpuReady::Direct, Some(images)) = (ready, launch.images_per_task) {
+            return self.small(problem, images, src, dst);
+        }
         let tasks = tasks(problem, launch, self.cuts.tile, dst);
         let made = launch.scheme.part_of(problem);
         let edges = match launch.scheme.leaves_edges(problem) {
@@ -130,6 +135,21 @@ impl Cpu {
                 self.simd.edges(problem, &edges, src, task, scratch);
             }
         };
+        self.each(tasks, run);
+    }
+
+    /// Small images, so many in a task.
+    fn small(&self, problem: &Problem, images: usize, src: &[u8], dst: &mut [u8]) {
+        let image = dst.len() / problem.geometry().images;
+        let tasks = dst.chunks_mut(images * image).enumerate();
+        let tasks = tasks.map(|(n, outputs)| small::Images { first: n * images, outputs });
+        self.each(tasks.collect(), |scratch, images| {
+            self.simd.small(problem, src, images, scratch);
+        });
+    }
+
+    /// Calls `run` with each task, on all threads where there are several.
+    fn each<T: Send>(&self, tasks: Vec<T>, run: impl Fn(&mut Scratch, T) + Sync + Send) {
         if tasks.len() == 1 {
             let mut scratch = Scratch::default();
             tasks.into_iter().for_each(|task| run(&mut scratch, task));
@@ -185,13 +205,21 @@ struct Task<'a> {
     planes: Vec<&'a mut [u8]>,
     /// Scalars of a tile of columns, where that is not the algorithm's own choice.
     tile: Option<usize>,
+    /// Whether outputs are stored past the caches.
+    streamed: bool,
 }
 
 impl Task<'_> {
     /// The same rows.
     fn again(&mut self) -> Task<'_> {
         let planes = self.planes.iter_mut().map(|plane| &mut **plane).collect();
-        Task { image: self.image, rows: self.rows.clone(), planes, tile: self.tile }
+        Task {
+            image: self.image,
+            rows: self.rows.clone(),
+            planes,
+            tile: self.tile,
+            streamed: self.streamed,
+        }
     }
 }
 
@@ -216,6 +244,7 @@ fn tasks<'a>(
                         rows: start..start + rows.len() / row,
                         planes: Vec::with_capacity(g.out_planes()),
                         tile,
+                        streamed: launch.streamed,
                     });
                 }
                 tasks[first + i].planes.push(rows);

@@ -48,6 +48,8 @@ struct Segment {
     len: usize,
     /// Where they start in a line, in scalars.
     start: usize,
+    /// Those of them, by number, that lie inside the input.
+    inside: Range<usize>,
 }
 
 impl Segment {
@@ -60,7 +62,6 @@ impl Segment {
 
 /// The lines of one tile.
 pub(super) struct Lines<'a> {
-    src: &'a [u8],
     element: ElementType,
     g: &'a Geometry,
     border: Border,
@@ -69,21 +70,16 @@ pub(super) struct Lines<'a> {
     /// Where each tap column starts in a line.
     offsets: Vec<usize>,
     segments: Vec<Segment>,
-    /// Scalars from line to line.
     pitch: usize,
     lines: &'a mut Vec<f32>,
     ring: &'a mut Ring,
 }
 
 impl<'a> Lines<'a> {
-    /// `count` empty lines for some output columns of the image `src`. Each has `slack` scalars
-    /// that may be read behind its end.
+    /// No lines yet, for some output columns of images.
     pub fn new(
         problem: &'a Problem,
-        src: &'a [u8],
         columns: Range<usize>,
-        count: usize,
-        slack: usize,
         lines: &'a mut Vec<f32>,
         ring: &'a mut Ring,
     ) -> Self {
@@ -98,7 +94,7 @@ impl<'a> Lines<'a> {
             let met = segments.iter().enumerate().find_map(|(at, s)| Some((at, meets(s)?)));
             let (at, behind) = met.unwrap_or((segments.len(), 0));
             if at == segments.len() {
-                segments.push(Segment { first: tap, len: 0, start: 0 });
+                segments.push(Segment { first: tap, len: 0, start: 0, inside: 0..0 });
             }
             segments[at].len = behind + columns.len();
             taps.push((at, behind));
@@ -107,15 +103,43 @@ impl<'a> Lines<'a> {
         for segment in &mut segments {
             segment.start = end;
             end += segment.len * g.channels;
+            // Columns `first + k * stride` from 0 to the width.
+            let first = g.first_column(columns.start) + segment.first as isize;
+            let before = |column: isize| {
+                usize::try_from(column - first)
+                    .map_or(0, |far| far.div_ceil(stride))
+                    .min(segment.len)
+            };
+            segment.inside = before(0)..before(g.width as isize);
         }
         let offsets =
             taps.into_iter().map(|(at, behind)| segments[at].start + behind * g.channels).collect();
-        let pitch = end + slack;
-        lines.clear();
-        lines.resize(pitch * count, 0.0);
-        ring.clear(count);
         let (element, border) = (problem.input_type(), problem.border());
-        Self { src, element, g, border, columns, offsets, segments, pitch, lines, ring }
+        Self { element, g, border, columns, offsets, segments, pitch: end, lines, ring }
+    }
+
+    /// Makes room for `count` lines that hold nothing. Behind each are `slack` scalars that may be read.
+    pub fn with(mut self, count: usize, slack: usize) -> Self {
+        self.pitch += slack;
+        self.lines.clear();
+        self.lines.resize(self.pitch * count, 0.0);
+        self.ring.clear(count);
+        self
+    }
+
+    /// Scalars from line to line.
+    pub fn pitch(&self) -> usize {
+        self.pitch
+    }
+
+    /// Makes room for `count` lines back to back, with `slack` scalars behind the last one.
+    pub fn back_to_back(&mut self, count: usize, slack: usize) {
+        self.lines.resize(self.pitch * count + slack, 0.0);
+    }
+
+    /// All lines as one, and what lies behind them.
+    pub fn all(&self) -> &[f32] {
+        self.lines
     }
 
     /// Where each tap column starts in a line.
@@ -124,10 +148,10 @@ impl<'a> Lines<'a> {
     }
 
     /// Sees to it that lines hold these rows, which rise, and tells which.
-    pub fn hold<S: Simd>(&mut self, simd: S, rows: &[isize], lines: &mut Vec<usize>) {
+    pub fn hold<S: Simd>(&mut self, simd: S, src: &[u8], rows: &[isize], lines: &mut Vec<usize>) {
         let Self { ring, .. } = self;
         let mut ring = std::mem::take(*ring);
-        ring.hold(rows, lines, |line, row| self.fill(simd, line, row));
+        ring.hold(rows, lines, |line, row| self.fill(simd, src, line, row));
         *self.ring = ring;
     }
 
@@ -137,16 +161,28 @@ impl<'a> Lines<'a> {
         &self.lines[line * self.pitch..(line + 1) * self.pitch]
     }
 
-    /// Fills a line with an input row.
-    pub fn fill<S: Simd>(&mut self, simd: S, line: usize, row: isize) {
+    /// Fills a line with a row of the image `src`.
+    pub fn fill<S: Simd>(&mut self, simd: S, src: &[u8], line: usize, row: isize) {
+        self.fill_rows(simd, src, line, row..row + 1);
+    }
+
+    /// Fills lines from `line` on with rows of the image `src`.
+    pub fn fill_rows<S: Simd>(&mut self, simd: S, src: &[u8], line: usize, rows: Range<isize>) {
         simd.vectorize(
             #[inline(always)]
-            || with_type!(self.element, T => self.fill_from::<T>(line, row)),
+            || {
+                with_type!(self.element, T => {
+                    let src = bytemuck::cast_slice::<u8, T>(src);
+                    for (n, row) in rows.enumerate() {
+                        self.fill_from::<T>(src, line + n, row);
+                    }
+                });
+            },
         );
     }
 
     #[inline(always)]
-    fn fill_from<T: Element>(&mut self, line: usize, row: isize) {
+    fn fill_from<T: Element>(&mut self, src: &[T], line: usize, row: isize) {
         let g = self.g;
         let out = &mut self.lines[line * self.pitch..(line + 1) * self.pitch];
         let fill = self.border.constant().unwrap_or(0.0);
@@ -154,26 +190,20 @@ impl<'a> Lines<'a> {
             out.fill(fill);
             return;
         };
-        let source = &bytemuck::cast_slice::<u8, T>(self.src)[row * g.row()..(row + 1) * g.row()];
+        // On to the end of the image: what is copied in pieces may go on.
+        let source = &src[row * g.row()..];
         let first = g.first_column(self.columns.start);
-        for Segment { first: tap, len, start } in &self.segments {
+        for Segment { first: tap, len, start, inside } in &self.segments {
             let out = &mut out[*start..*start + *len * g.channels];
             let first = first + *tap as isize;
             let column = |k: usize| first + (k * g.stride.1) as isize;
-            // The run of k whose columns lie inside: everything between needs no border.
-            let inside_from = (0..*len).find(|k| column(*k) >= 0).unwrap_or(*len);
-            let inside_to = (inside_from..*len)
-                .rev()
-                .find(|k| column(*k) < g.width as isize)
-                .map_or(inside_from, |k| k + 1);
-            if g.stride.1 == 1 {
-                if inside_from < inside_to {
-                    let from = column(inside_from) as usize * g.channels;
-                    let len = (inside_to - inside_from) * g.channels;
-                    T::widen(&source[from..from + len], &mut out[inside_from * g.channels..]);
-                }
+            if inside.is_empty() {
+            } else if g.stride.1 == 1 {
+                let from = column(inside.start) as usize * g.channels;
+                let len = inside.len() * g.channels;
+                widen(&source[from..], &mut out[inside.start * g.channels..], len);
             } else {
-                for k in inside_from..inside_to {
+                for k in inside.clone() {
                     let from = column(k) as usize * g.channels;
                     T::widen(
                         &source[from..from + g.channels],
@@ -181,7 +211,7 @@ impl<'a> Lines<'a> {
                     );
                 }
             }
-            for k in (0..inside_from).chain(inside_to..*len) {
+            for k in (0..inside.start).chain(inside.end..*len) {
                 let out = &mut out[k * g.channels..(k + 1) * g.channels];
                 match self.border.index(column(k), g.width) {
                     Some(at) => T::widen(&source[at * g.channels..(at + 1) * g.channels], out),
@@ -189,5 +219,26 @@ impl<'a> Lines<'a> {
                 }
             }
         }
+    }
+}
+
+/// Scalars that are copied as one vector.
+const PIECE: usize = 8;
+/// Scalars that are copied in such pieces: of more, a call costs nothing.
+const SHORT: usize = 64;
+
+/// The first `len` scalars of `from` into `to`. What follows them in `to` may be written, too.
+#[inline(always)]
+fn widen<T: Element>(from: &[T], to: &mut [f32], len: usize) {
+    if len > SHORT {
+        return T::widen(&from[..len], &mut to[..len]);
+    }
+    let mut at = 0;
+    while at + PIECE <= from.len().min(to.len()) && at < len {
+        T::widen(&from[at..at + PIECE], &mut to[at..at + PIECE]);
+        at += PIECE;
+    }
+    for (to, from) in to[..len].iter_mut().zip(&from[..len]).skip(at) {
+        *to = Element::to_f32(*from);
     }
 }

@@ -6,9 +6,9 @@ use fearless_simd::{Simd, SimdBase};
 use super::Task;
 use super::blocks::{Blocks, tiles};
 use super::inner::{Inner, InnerTile};
+use super::kernels::{self, Block, Pattern, Segments};
 use super::rows::{Lines, Scratch};
 use super::store::Store;
-use super::sums::{self, Block, Pattern, Segments};
 use crate::problem::Geometry;
 use crate::{Factors, Problem};
 
@@ -32,8 +32,8 @@ pub(super) fn run<S: Simd>(
     let image = super::image(problem, src, task.image);
     // Rows one by one: they have a stride only where a block of output rows picks them.
     let across = Pattern::new(&Geometry { stride: (1, 1), ..*g }, 1, (1, kw), 1);
-    let at_once = sums::rows_at_once::<S>(g, (kh, 1), TILE);
-    let blocks = Blocks::new(g, task.rows.len(), at_once, (kh, 1), terms);
+    let at_once = kernels::rows_at_once::<S>(g, kh);
+    let blocks = Blocks::new(g, task.rows.len(), at_once, (kh, 1), terms).overlapping();
     let count = blocks.pattern.needed.len();
     // Columns [filters, terms, kernel height].
     let taps: Vec<f32> = (0..weights.filters)
@@ -48,15 +48,20 @@ pub(super) fn run<S: Simd>(
         let inner = inner.within(&columns);
         let places = columns.len() * g.channels;
         let segments = Segments::one(places);
-        let mut store =
-            Store { problem, planes: &mut task.planes, from: columns.start * g.channels, places };
+        let mut store = Store {
+            problem,
+            planes: &mut task.planes,
+            from: columns.start * g.channels,
+            places,
+            streamed: task.streamed,
+        };
         // What a row is summed from.
         let mut rows_of = match inner {
             Some(inner) => {
                 inner.fill(constant);
                 RowsOf::Image(inner)
             }
-            None => RowsOf::Line(Lines::new(problem, image, columns, 1, S::f32s::LEN, lines, ring)),
+            None => RowsOf::Line(Lines::new(problem, columns, lines, ring).with(1, S::f32s::LEN)),
         };
         // Row sums [lines, terms, places], with room for whole vectors.
         let pitch = places + S::f32s::LEN;
@@ -73,7 +78,7 @@ pub(super) fn run<S: Simd>(
                             (inner.line(row, constant), &inner.offsets[..], inner.segments)
                         }
                         RowsOf::Line(line) => {
-                            line.fill(simd, 0, row);
+                            line.fill(simd, image, 0, row);
                             (line.line(0), line.offsets(), segments)
                         }
                     };

@@ -5,11 +5,17 @@ use fearless_simd::Level;
 use fearless_simd::dispatch;
 
 use super::correlate::{self, Part};
+#[cfg(test)]
+use super::kernels::{self, Block, Segments};
+#[cfg(test)]
+use super::raw;
 use super::rows::Scratch;
 use super::tiles::Transform;
-use super::{CpuReady, Task, adjoint, direct, fft, separable};
+use super::{CpuReady, Task, adjoint, direct, fft, separable, small};
 use crate::Problem;
 use crate::plan::Rectangle;
+#[cfg(test)]
+use crate::problem::Geometry;
 
 /// `fearless_simd::dispatch` without SSE4.2: loops over bytes were a twentieth faster by it and those over
 /// floats not at all, and all of them would be compiled once more for it.
@@ -124,6 +130,17 @@ impl Simd {
         }
     }
 
+    /// Small images.
+    pub fn small(
+        self,
+        problem: &Problem,
+        src: &[u8],
+        images: small::Images<'_>,
+        scratch: &mut Scratch,
+    ) {
+        dispatch!(self.0, simd => small::run(simd, problem, src, images, scratch));
+    }
+
     pub fn run(
         self,
         problem: &Problem,
@@ -150,5 +167,31 @@ impl Simd {
                 });
             }
         }
+    }
+}
+
+/// What tests of micro-kernels call by level.
+#[cfg(test)]
+impl Simd {
+    pub fn sum(self, block: Block<'_>, segments: Segments, out: &mut [&mut [f32]]) {
+        dispatch!(self.0, simd => block.sum(simd, segments, out));
+    }
+
+    pub fn rows_at_once(self, g: &Geometry, kernel_rows: usize) -> usize {
+        #[inline(always)]
+        fn rows<S: fearless_simd::Simd>(_: S, g: &Geometry, kernel_rows: usize) -> usize {
+            kernels::rows_at_once::<S>(g, kernel_rows)
+        }
+        dispatch!(self.0, simd => rows(simd, g, kernel_rows))
+    }
+
+    pub fn stream(self, from: &[f32], to: &mut [f32]) {
+        dispatch!(self.0, simd => raw::stream(simd, from, to));
+        raw::fence();
+    }
+
+    /// Whether its multiply-adds round once.
+    pub fn is_fused(self) -> bool {
+        matches!(self.name(), "avx512" | "avx2" | "neon")
     }
 }

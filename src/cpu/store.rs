@@ -2,7 +2,8 @@
 
 use fearless_simd::Simd;
 
-use super::sums::{Block, MAX_ROWS, Segments};
+use super::kernels::{Block, MAX_ROWS, Segments};
+use super::raw;
 use crate::element::with_type;
 use crate::problem::Follow;
 use crate::{Activation, Element, ElementType, Problem};
@@ -26,6 +27,8 @@ pub(super) struct Store<'a, 'b> {
     /// First scalar of the flat row, and how many, before outputs multiply them.
     pub from: usize,
     pub places: usize,
+    /// Whether outputs are stored past the caches.
+    pub streamed: bool,
 }
 
 /// Whether sums can be made where outputs lie: f32 and one output per channel.
@@ -63,7 +66,26 @@ impl Store<'_, '_> {
     ) {
         let weights = self.problem.weights();
         let (from, places) = (self.from, self.places);
+        let streamed = self.streamed && raw::STREAMS;
         if let Some(mut out) = self.in_place(rows) {
+            if streamed {
+                staged.resize(rows.count * places, 0.0);
+                let mut sums = staged.chunks_mut(places);
+                let mut sums =
+                    std::array::from_fn::<_, MAX_ROWS, _>(|_| sums.next().unwrap_or_default());
+                sum(0, &mut sums[..rows.count]);
+                simd.vectorize(
+                    #[inline(always)]
+                    || {
+                        for (row, sums) in out.zip(sums) {
+                            activate(simd, weights.activation, sums);
+                            raw::stream(simd, sums, &mut row[from..from + places]);
+                        }
+                        raw::fence();
+                    },
+                );
+                return;
+            }
             let mut out = std::array::from_fn::<_, MAX_ROWS, _>(|_| match out.next() {
                 Some(row) => &mut row[from..from + places],
                 None => Default::default(),
@@ -87,15 +109,32 @@ impl Store<'_, '_> {
         }
         for row in 0..rows.count {
             let filtered = Values { all: &sums[row * places..], pitch: filter, places };
-            let at = rows.first + row * rows.spacing;
-            match &weights.follow {
-                Some(follow) => {
-                    apply(simd, follow, filtered, weights.filters, outputs);
-                    self.row(simd, at, Values { all: outputs, pitch: places, places });
-                }
-                None => self.row(simd, at, filtered),
-            }
+            self.finish(simd, rows.first + row * rows.spacing, filtered, outputs);
         }
+    }
+
+    /// Outputs of a row from what its filters gave: mixed, in their type and in their places. `outputs` has room
+    /// for `[outputs, places]` where filters are mixed.
+    pub fn finish<S: Simd>(
+        &mut self,
+        simd: S,
+        row: usize,
+        filtered: Values<'_>,
+        outputs: &mut [f32],
+    ) {
+        let Values { places, .. } = filtered;
+        let weights = self.problem.weights();
+        let values = match &weights.follow {
+            Some(follow) => {
+                apply(simd, follow, filtered, weights.filters, outputs);
+                Values { all: outputs, pitch: places, places }
+            }
+            None => filtered,
+        };
+        simd.vectorize(
+            #[inline(always)]
+            || self.narrow(row, values),
+        );
     }
 
     /// The rows themselves where sums can be made in them.
@@ -109,13 +148,6 @@ impl Store<'_, '_> {
     }
 
     /// One row: the values of each output.
-    fn row<S: Simd>(&mut self, simd: S, row: usize, values: Values<'_>) {
-        simd.vectorize(
-            #[inline(always)]
-            || self.narrow(row, values),
-        );
-    }
-
     #[inline(always)]
     fn narrow(&mut self, row: usize, values: Values<'_>) {
         let g = self.problem.geometry();
@@ -131,24 +163,44 @@ impl Store<'_, '_> {
         let to = from..from + self.places * g.outputs;
         with_type!(self.problem.output_type(), U => {
             let to = &mut bytemuck::cast_slice_mut::<u8, U>(self.planes[0])[to];
-            for output in 0..g.outputs {
-                let values = values.of(output);
-                for (to, value) in to[output..].iter_mut().step_by(g.outputs).zip(values) {
-                    *to = <U as Element>::from_f32(*value);
+            match g.outputs {
+                2 => interleave::<U, 2>(values, to),
+                3 => interleave::<U, 3>(values, to),
+                4 => interleave::<U, 4>(values, to),
+                outputs => {
+                    for output in 0..outputs {
+                        let values = values.of(output);
+                        let places = to[output..].iter_mut().step_by(outputs);
+                        places.zip(values).for_each(|(to, value)| *to = Element::from_f32(*value));
+                    }
                 }
             }
         });
     }
 }
 
+/// The values of a few outputs, one after the other at each place: compilers make shuffles of it.
+#[inline(always)]
+fn interleave<U: Element, const N: usize>(values: Values<'_>, to: &mut [U]) {
+    let values: [&[f32]; N] = std::array::from_fn(
+        #[inline(always)]
+        |output| values.of(output),
+    );
+    for (n, to) in to.chunks_exact_mut(N).enumerate() {
+        for (to, values) in to.iter_mut().zip(values) {
+            *to = Element::from_f32(values[n]);
+        }
+    }
+}
+
 /// A row of each filter, or of each output.
 #[derive(Clone, Copy)]
-struct Values<'a> {
+pub(super) struct Values<'a> {
     /// From the first one's first place on.
-    all: &'a [f32],
+    pub all: &'a [f32],
     /// From one to the next.
-    pitch: usize,
-    places: usize,
+    pub pitch: usize,
+    pub places: usize,
 }
 
 impl<'a> Values<'a> {
@@ -158,7 +210,7 @@ impl<'a> Values<'a> {
     }
 }
 
-fn activate<S: Simd>(simd: S, activation: Activation, row: &mut [f32]) {
+pub(super) fn activate<S: Simd>(simd: S, activation: Activation, row: &mut [f32]) {
     if activation != Activation::None {
         simd.vectorize(
             #[inline(always)]

@@ -2,6 +2,7 @@
 
 use ndarray::{Array, ArrayD, ArrayRef, Dimension, Ix2, Ix3, Ix4, IxDyn};
 
+use crate::cpu;
 use crate::{Element, Error, Result, Shape};
 
 mod sealed {
@@ -21,7 +22,10 @@ impl Axes for Ix4 {}
 /// `len` elements, where there is memory for them.
 pub(super) fn zeroed<T: Element>(what: &'static str, len: usize) -> Result<Vec<T>> {
     let bytes = (len as u64).saturating_mul(T::TYPE.bytes() as u64);
-    bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::out_of_host_memory(what, bytes))
+    let mut made = bytemuck::allocation::try_zeroed_vec(len)
+        .map_err(|()| Error::out_of_host_memory(what, bytes))?;
+    cpu::large_pages(bytemuck::cast_slice_mut(&mut made));
+    Ok(made)
 }
 
 /// An array of the shape of `like` in standard layout.

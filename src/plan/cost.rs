@@ -215,19 +215,45 @@ fn memory_threads(threads: usize) -> f64 {
     threads.clamp(1, (threads / 8).max(4)) as f64
 }
 
+/// Images of a task of the CPU, of so many that take so many microseconds on one thread.
+pub(super) fn images(images: usize, limits: &CpuLimits, one_thread: f64) -> usize {
+    images.div_ceil(count(limits, one_thread).0).max(1)
+}
+
+/// Tasks that work which takes so many microseconds on one thread is cut into, and the threads that are
+/// worth waking for it.
+fn count(limits: &CpuLimits, one_thread: f64) -> (usize, usize) {
+    // Not worth it where waking the threads takes as long as the work.
+    let threads = if one_thread < 4.0 * WAKE { 1 } else { limits.threads.max(1) };
+    // Several tasks a thread even out cores of different speed; a task goes through its halo anew.
+    (if threads == 1 { 1 } else { threads * 4 }, threads)
+}
+
+/// Rows that blocks of three and of six fit into.
+const BLOCK: usize = 6;
+
 /// Output rows of a task of the CPU, and the threads that are worth waking, for work that takes so many
 /// microseconds on one.
 pub(super) fn tasks(problem: &Problem, limits: &CpuLimits, one_thread: f64) -> (usize, usize) {
     let g = problem.geometry();
     let rows = g.images * g.out_height;
-    // Not worth it where waking the threads takes as long as the work.
-    let threads = if one_thread < 4.0 * WAKE { 1 } else { limits.threads.max(1) };
-    // Several tasks a thread even out cores of different speed; a task goes through its halo anew.
-    let tasks = if threads == 1 { 1 } else { threads * 4 };
+    let (tasks, threads) = count(limits, one_thread);
     let least = (2 * g.extent().0).min(rows.div_ceil(threads));
     let rows_per_task = rows.div_ceil(tasks).max(least).max(1);
+    // Whole blocks of rows, of which the last one would make some once more.
+    let rows_per_task = match rows_per_task {
+        few @ 0..=BLOCK => few,
+        many => many.next_multiple_of(BLOCK),
+    };
     let rows_per_task = limits.cuts.task_rows.unwrap_or(rows_per_task);
     (rows_per_task.clamp(1, g.out_height.max(1)), threads)
+}
+
+/// Whether outputs are stored past the caches: where these do not hold the tensors, and vectors are whole
+/// cache lines. (With AVX2, 32 of 64 bytes, it took as long with as without.)
+pub(super) fn streamed(problem: &Problem, limits: &CpuLimits) -> bool {
+    let lanes = limits.lanes >= 16 || limits.cuts.cache.is_some();
+    lanes && problem.bytes() > limits.cuts.cache.unwrap_or(limits.cache)
 }
 
 /// What passes through memory at the same time as the sums are made takes that much longer.

@@ -11,8 +11,12 @@
 pub struct Cuts {
     /// CPU: output rows of a task.
     pub task_rows: Option<usize>,
+    /// CPU: images of a task, where they are small.
+    pub images: Option<usize>,
     /// CPU: scalars of a tile of columns.
     pub tile: Option<usize>,
+    /// CPU: bytes of tensors beyond which outputs are stored past the caches.
+    pub cache: Option<u64>,
     /// CPU: output rows of a part of a kernel's gradient.
     pub part_rows: Option<usize>,
     /// Both: rows and columns of the tiles of `fft`; powers of two on a GPU.
@@ -33,7 +37,9 @@ impl Cuts {
     /// The plan's own choice everywhere.
     pub const NONE: Self = Self {
         task_rows: None,
+        images: None,
         tile: None,
+        cache: None,
         part_rows: None,
         transform: None,
         band_bytes: None,

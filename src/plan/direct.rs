@@ -15,6 +15,30 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<usize> {
     Ok((rows_per_task, us))
 }
 
+/// Longest flat row of an image that is small, in scalars: eight vectors of AVX-512, sixteen of AVX2.
+const SMALL_ROW: usize = 128;
+/// Scalars of one that is not too large to be made whole, continued by the border.
+const SMALL_IMAGE: usize = 1 << 13;
+
+/// Images of a task, where they are small: those of a stride keep their rows.
+pub(super) fn images(problem: &Problem, limits: &CpuLimits, us: f64) -> Option<usize> {
+    let g = problem.geometry();
+    let (rows, columns) = (g.out_height - 1 + g.extent().0, g.out_width - 1 + g.extent().1);
+    let row = columns * g.channels;
+    let small = !problem.gathers()
+        && g.stride == (1, 1)
+        && g.images > 1
+        && row <= SMALL_ROW
+        && rows.checked_mul(row).is_some_and(|scalars| scalars <= SMALL_IMAGE);
+    let cuts = &limits.cuts;
+    match cuts.images {
+        _ if !small => None,
+        Some(images) => Some(images.max(1)),
+        None if cuts.task_rows.is_some() || cuts.tile.is_some() => None,
+        None => Some(cost::images(g.images, limits, us)),
+    }
+}
+
 /// Invocations of a workgroup along x and y, and whether one grid works on one channel slice.
 pub(super) fn gpu(problem: &Problem, limits: &GpuLimits) -> Offer<([u32; 2], bool)> {
     let g = problem.geometry();

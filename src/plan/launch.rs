@@ -27,6 +27,12 @@ pub struct CpuLaunch {
     pub scheme: CpuScheme,
     /// Output rows of one task; all rows where no thread is worth waking.
     pub rows_per_task: usize,
+    /// Images of one task, where they are so small that whole ones are made back to back: planes of 7x7
+    /// pixels, say.
+    pub images_per_task: Option<usize>,
+    /// Whether outputs are stored past the caches: those of tensors that the caches do not hold. A cache
+    /// line that is stored whole is not read before then.
+    pub streamed: bool,
 }
 
 /// How the CPU computes some output rows.

@@ -235,12 +235,18 @@ pub struct CpuLimits {
     pub threads: usize,
     /// f32 lanes of a vector.
     pub lanes: usize,
+    /// Bytes of the last cache, beyond which tensors are streamed.
+    pub cache: u64,
     /// For tests.
     #[doc(hidden)]
     pub cuts: Cuts,
 }
 
 impl CpuLimits {
+    /// The usual [`CpuLimits::cache`]: desktops have 16 to 64 MiB, and of larger machines a thread gets no
+    /// more than that.
+    pub const CACHE: u64 = 32 << 20;
+
     /// So many worker threads, and f32 lanes of a vector. Those of an engine are
     /// [`Cpu::limits`](crate::Cpu::limits).
     ///
@@ -256,7 +262,13 @@ impl CpuLimits {
     /// ```
     #[must_use]
     pub const fn new(threads: usize, lanes: usize) -> Self {
-        Self { threads, lanes, cuts: Cuts::NONE }
+        Self { threads, lanes, cache: Self::CACHE, cuts: Cuts::NONE }
+    }
+
+    /// The same with a last cache of so many bytes.
+    #[must_use]
+    pub const fn with_cache(self, bytes: u64) -> Self {
+        Self { cache: bytes, ..self }
     }
 }
 

@@ -320,7 +320,13 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
     match machine {
         Machine::Cpu(limits) => {
             let (scheme, rows_per_task, us) = on_cpu(algorithm, problem, limits)?;
-            Ok((Launch::Cpu(CpuLaunch { scheme, rows_per_task }), us))
+            let images_per_task = match scheme {
+                CpuScheme::Direct => direct::images(problem, limits, us),
+                CpuScheme::Separable(_) | CpuScheme::Fft { .. } => None,
+            };
+            let streamed = cost::streamed(problem, limits);
+            let launch = CpuLaunch { scheme, rows_per_task, images_per_task, streamed };
+            Ok((Launch::Cpu(launch), us))
         }
         Machine::Gpu(limits, residence) => {
             let (scheme, us) = on_gpu(algorithm, problem, limits, *residence)?;

@@ -31,6 +31,8 @@ fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
     let transform = (*rng.pick(lengths), *rng.pick(lengths));
     Cuts {
         task_rows: some(rng, &[1, 1, 2, 3, 4, 5, 7, 9]),
+        images: rng.chance(3).then(|| *rng.pick(&[1, 2, 3, 5])),
+        cache: rng.chance(2).then_some(0),
         tile: some(rng, &[1, 2, 3, 5, 8, 11, 16, 17, 24, 33, 48, 100]),
         part_rows: some(rng, &[1, 2, 3, 5, 8]),
         transform: some(rng, &[transform]),
@@ -46,6 +48,8 @@ fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
 #[derive(Debug, Default)]
 struct Seams {
     tasks: usize,
+    small: usize,
+    streamed: usize,
     tiles: usize,
     bands: usize,
     transforms: usize,
@@ -60,6 +64,8 @@ impl Seams {
         match plan.launch() {
             Launch::Cpu(launch) => {
                 self.tasks += usize::from(launch.rows_per_task < rows);
+                self.small += usize::from(launch.images_per_task.is_some());
+                self.streamed += usize::from(launch.streamed);
                 self.tiles += usize::from(cuts.tile.is_some_and(|tile| tile < places));
                 let size = cuts.transform.unwrap_or((1 << 20, 1 << 20));
                 let fft = plan.algorithm() == Algorithm::Fft;
@@ -138,8 +144,9 @@ fn forward_on_the_cpu() {
     }
     say(&format!("seams of the CPU: {cases} cases, {seams:?}"));
     refuse("seams of the CPU", &failures);
-    let Seams { tasks, tiles, transforms, .. } = seams;
+    let Seams { tasks, tiles, transforms, small, streamed, .. } = seams;
     assert!(tasks > cases / 2 && tiles > cases / 2 && transforms > cases / 20, "{seams:?}");
+    assert!(small > cases / 50 && streamed > cases / 2, "{seams:?}");
 }
 
 #[test]

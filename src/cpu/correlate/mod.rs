@@ -17,8 +17,8 @@ use rayon::prelude::*;
 use super::Cpu;
 use super::blocks::{Blocks, tiles};
 use super::inner::Inner;
+use super::kernels::Segments;
 use super::rows::{Lines, Scratch};
-use super::sums::Segments;
 use super::tiles::Transform;
 use crate::Problem;
 use crate::plan::{DEPTH, KernelGradient};
@@ -141,7 +141,7 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
     let image = super::image(problem, src, *image);
     let Scratch { lines, ring, constant, staged, .. } = scratch;
     let inner = Inner::of::<S>(problem, image);
-    let joined = super::sums::spacing(g).1 == 1;
+    let joined = super::kernels::spacing(g).1 == 1;
     let at_once = if joined { ROWS } else { 1 };
     // Segments of a strided row are single pixels: where these do not fill vectors, lines hold them together.
     let apart = match g.stride.1 {
@@ -185,13 +185,13 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
             );
             continue;
         }
-        let mut lines = Lines::new(problem, image, columns, count, S::f32s::LEN, lines, ring);
+        let mut lines = Lines::new(problem, columns, lines, ring).with(count, S::f32s::LEN);
         let mut at = Vec::with_capacity(count);
         blocks.each(
             rows,
             #[inline(always)]
             |block, _, needed| {
-                lines.hold(simd, needed, &mut at);
+                lines.hold(simd, image, needed, &mut at);
                 let held: Vec<&[f32]> = at.iter().map(|line| lines.line(*line)).collect();
                 let block = Block {
                     part,

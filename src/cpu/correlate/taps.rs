@@ -4,7 +4,7 @@
 use fearless_simd::{Simd, SimdBase, SimdFloat};
 
 use super::ROWS;
-use crate::cpu::sums::{MOST_LANES, Segments};
+use crate::cpu::kernels::{MOST_LANES, Segments};
 use crate::plan::DEPTH;
 
 /// Most lines of `taps`.

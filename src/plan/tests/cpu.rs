@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn small_work_wakes_no_thread() {
-    let machine = Machine::Cpu(CpuLimits { threads: 8, lanes: 8, cuts: Cuts::NONE });
+    let machine = Machine::Cpu(CpuLimits::new(8, 8));
     let conv = Conv2d::new(kernel(3, 3, 1));
     let rows_per_task = |shape: [usize; 4]| {
         let plan = choose(&problem(&conv, shape, F32, F32), &machine, Algorithm::Auto).unwrap();
@@ -19,7 +19,7 @@ fn small_work_wakes_no_thread() {
 
 #[test]
 fn what_the_cpu_takes() {
-    let machine = |threads| Machine::Cpu(CpuLimits { threads, lanes: 8, cuts: Cuts::NONE });
+    let machine = |threads| Machine::Cpu(CpuLimits::new(threads, 8));
     let noise = |side| Conv2d::new(kernel(side, side, 1)).assume_finite();
     let blur = Conv2d::new(Kernel::gaussian(31, 5.0).unwrap());
     let rgb = Shape::from([1, 1080, 1920, 3]);
@@ -65,7 +65,7 @@ fn how_the_gradient_of_a_kernel_is_made() {
     for (conv, shape, fft) in rows {
         let problem = problem(&conv, shape, F32, F32);
         let of = |threads| {
-            let machine = Machine::Cpu(CpuLimits { threads, lanes: 8, cuts: Cuts::NONE });
+            let machine = Machine::Cpu(CpuLimits::new(threads, 8));
             let plan = gradient(&problem, &machine, crate::Algorithm::Auto).unwrap();
             (plan.kernel().clone(), plan.spread())
         };
@@ -88,9 +88,9 @@ fn tiles_of_the_cpu() {
     for (side, stride, dilation) in [(1, 1, 1), (31, 1, 1), (31, 3, 1), (9, 2, 7), (300, 1, 1)] {
         let conv = Conv2d::new(kernel(side, side, 1)).stride(stride, 1).dilation(dilation, 1);
         let problem = problem(&conv, [2, 1000, 700, 3], F32, F32);
-        let machine = Machine::Cpu(CpuLimits { threads: 4, lanes: 8, cuts: Cuts::NONE });
+        let machine = Machine::Cpu(CpuLimits::new(4, 8));
         let plan = choose(&problem, &machine, Algorithm::Fft).unwrap();
-        let Launch::Cpu(CpuLaunch { scheme: CpuScheme::Fft { tile }, rows_per_task }) =
+        let Launch::Cpu(CpuLaunch { scheme: CpuScheme::Fft { tile }, rows_per_task, .. }) =
             plan.launch()
         else {
             panic!("{plan}")
@@ -101,7 +101,7 @@ fn tiles_of_the_cpu() {
     // Longer than any tile.
     let conv = Conv2d::new(kernel(2, 2, 1)).dilation(2000, 1);
     let problem = problem(&conv, [4000, 10], F32, F32);
-    let machine = Machine::Cpu(CpuLimits { threads: 4, lanes: 8, cuts: Cuts::NONE });
+    let machine = Machine::Cpu(CpuLimits::new(4, 8));
     let told = choose(&problem, &machine, Algorithm::Fft).unwrap_err().to_string();
     assert!(told.contains("2001"), "{told}");
 }

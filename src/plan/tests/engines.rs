@@ -9,7 +9,7 @@ const fn gb(n: u64) -> u64 {
 
 /// Typical ones, with the CPU beside the GPU: sixteen lanes of either PCIe, of which three quarters are seen.
 fn machines() -> Vec<(&'static str, CpuLimits, GpuLimits)> {
-    let cpu = |threads, lanes| CpuLimits { threads, lanes, cuts: Cuts::NONE };
+    let cpu = |threads, lanes| CpuLimits::new(threads, lanes);
     let [_, (_, llvmpipe), (_, intel), (_, apple), (_, rtx), _] = devices().try_into().unwrap();
     let with = |limits, costs| GpuLimits { costs: Some(costs), ..limits };
     let behind = |rate| DeviceCosts { upload: rate, download: rate, ..DeviceCosts::DISCRETE };
@@ -167,7 +167,7 @@ fn what_a_gpu_cannot_hold_is_left_to_the_cpu() {
 #[test]
 fn memory_does_not_grow_with_threads() {
     let us = |case: usize, threads| {
-        let machine = Machine::Cpu(CpuLimits { threads, lanes: 8, cuts: Cuts::NONE });
+        let machine = Machine::Cpu(CpuLimits::new(threads, 8));
         choose(&cases()[case].1, &machine, Algorithm::Auto).unwrap().predicted()
     };
     let bytes = cases()[1].1.bytes() as f64;

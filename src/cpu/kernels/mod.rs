@@ -1,0 +1,197 @@
+//! The micro-kernels: sums of taps over lines of scalars, one loop nest a file.
+//!
+//! A micro-kernel makes a *block* of sums: some output rows by some vectors along them, each sum a vector
+//! register of its own (an accumulator). For every input line and tap column it loads the block's vectors,
+//! and every output row that the line meets broadcasts its tap and multiplies and adds:
+//!
+//! ```text
+//!                 x ─▶  VECTORS                    for each line, top to bottom
+//!  line 0     [ v v v ]──────────┐                   for each tap column, left to right
+//!  line 1     [ v v v ]────────┐ │                     load VECTORS vectors
+//!  line 2     [ v v v ]──────┐ │ │                     for each row of the block that meets the line
+//!  line 3     [ v v v ]      │ │ │                       broadcast a tap
+//!                            ▼ ▼ ▼                       VECTORS fused multiply-adds
+//!             rows 0..ROWS  of accumulators        store ROWS by VECTORS vectors
+//! ```
+//!
+//! So a vector that is loaded serves up to as many rows as the kernel has, and a tap that is broadcast
+//! serves all vectors. What a block holds is bounded by the registers ([`Shape`]); what it takes is bounded
+//! by two fused multiply-adds a cycle or by two loads a cycle, broadcasts among them. Of 3x3 taps a block of
+//! 4 rows by 3 vectors makes 108 multiply-adds of 90 loads, and 6 by 4 makes 216 of 150.
+//!
+//! Whatever the block, and the place in it, a sum is added up in one order: bias, lines, columns. So
+//! results do not depend on how the work is cut.
+
+mod any;
+mod pattern;
+mod segments;
+mod square;
+#[cfg(test)]
+mod tests;
+
+use fearless_simd::{Simd, SimdBase, SimdFloat};
+
+pub(super) use pattern::{Pattern, spacing};
+use segments::Segment;
+pub(super) use segments::Segments;
+
+use crate::problem::Geometry;
+
+/// Rows of accumulators by vectors of each: what the registers hold beside the vectors that are loaded and a
+/// tap.
+struct Shape {
+    rows: usize,
+    vectors: usize,
+}
+
+/// Of 16 registers (SSE, AVX2, wasm): 12 accumulators, three taps, one vector. Four vectors are two whole
+/// cache lines of AVX2, which streamed stores have to fill.
+const OF_16: Shape = Shape { rows: 3, vectors: 4 };
+/// Of 32 (AVX-512, NEON): 24 accumulators, four vectors, a tap.
+const OF_32: Shape = Shape { rows: 6, vectors: 4 };
+/// Vectors of a block of one row.
+const VECTORS_OF_ONE: usize = 8;
+
+/// Most output rows of a block.
+pub(super) const MAX_ROWS: usize = OF_32.rows;
+/// Most lanes: AVX-512's.
+pub(super) const MOST_LANES: usize = 16;
+
+/// Whether a level has 32 vector registers.
+#[inline(always)]
+const fn wide<S: Simd>() -> bool {
+    S::f32s::LEN == 16 || cfg!(target_arch = "aarch64")
+}
+
+/// Output rows of a block of a kernel with so many rows.
+pub(super) fn rows_at_once<S: Simd>(g: &Geometry, kernel_rows: usize) -> usize {
+    match spacing(g).1 {
+        // No two rows of a block would meet the same line.
+        phases if kernel_rows <= phases => 1,
+        _ if wide::<S>() => OF_32.rows,
+        _ => OF_16.rows,
+    }
+}
+
+/// Adds to the accumulators what a line and a tap column bring: each row's tap, where it meets the line, times
+/// each vector. Of what is the fewer, taps or vectors, all are held, and the others one after the other: so a
+/// block has `ROWS * VECTORS`, the smaller of both and one more registers.
+#[inline(always)]
+fn add<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    vector: impl Fn(usize) -> S::f32s,
+    tap: impl Fn(usize) -> Option<f32>,
+    sums: &mut [[S::f32s; V]; R],
+) {
+    if const { R < V } {
+        let taps: [Option<S::f32s>; R] = std::array::from_fn(
+            #[inline(always)]
+            |r| tap(r).map(|tap| S::f32s::splat(simd, tap)),
+        );
+        for v in 0..V {
+            let value = vector(v);
+            for r in 0..R {
+                if let Some(tap) = taps[r] {
+                    sums[r][v] = value.mul_add(tap, sums[r][v]);
+                }
+            }
+        }
+    } else {
+        let values: [S::f32s; V] = std::array::from_fn(vector);
+        for r in 0..R {
+            if let Some(tap) = tap(r) {
+                let tap = S::f32s::splat(simd, tap);
+                for v in 0..V {
+                    sums[r][v] = values[v].mul_add(tap, sums[r][v]);
+                }
+            }
+        }
+    }
+}
+
+/// What is summed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block<'a> {
+    pub pattern: &'a Pattern,
+    /// The input rows that the pattern needs.
+    pub lines: &'a [&'a [f32]],
+    /// Where each tap column starts in a line.
+    pub offsets: &'a [usize],
+    /// `[terms, kernel height, kernel width]`.
+    pub taps: &'a [f32],
+    pub bias: f32,
+}
+
+impl Block<'_> {
+    /// The sums of some segments into each row of `out`.
+    // Once for each level: it is large.
+    #[inline(never)]
+    pub fn sum<S: Simd>(self, simd: S, segments: Segments, out: &mut [&mut [f32]]) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for segment in segments.each() {
+                    if const { wide::<S>() } {
+                        self.segment::<S, { OF_32.rows }, { OF_32.vectors }>(simd, segment, out);
+                    } else {
+                        self.segment::<S, { OF_16.rows }, { OF_16.vectors }>(simd, segment, out);
+                    }
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn segment<S: Simd, const R: usize, const V: usize>(
+        self,
+        simd: S,
+        segment: Segment,
+        out: &mut [&mut [f32]],
+    ) {
+        let Segment { len, .. } = segment;
+        let lanes = S::f32s::LEN;
+        if len >= V * lanes && self.pattern.is_square::<R>(3, 1) {
+            self.square::<S, 3, 1, R, V>(simd, segment, out);
+        } else if len >= V * lanes && self.pattern.is_square::<R>(5, 1) {
+            self.square::<S, 5, 1, R, V>(simd, segment, out);
+        } else if out.len() == 1 && len >= VECTORS_OF_ONE * lanes {
+            self.any::<S, 1, VECTORS_OF_ONE>(simd, segment, out);
+        } else if len >= V * lanes {
+            self.any::<S, R, V>(simd, segment, out);
+        } else if len >= lanes {
+            self.any::<S, R, 1>(simd, segment, out);
+        } else {
+            self.few::<S, R>(simd, segment, out);
+        }
+    }
+
+    /// Fewer places than lanes; where the lines do not go on for whole vectors, from copies that do.
+    #[inline(always)]
+    fn few<S: Simd, const R: usize>(self, simd: S, segment: Segment, out: &mut [&mut [f32]]) {
+        let Segment { from, to, len } = segment;
+        let lanes = S::f32s::LEN;
+        let mut whole = [[0.0; MOST_LANES]; MAX_ROWS];
+        let mut rows = whole.each_mut().map(|row| &mut row[..lanes]);
+        let there = &mut rows[..out.len()];
+        let places = Segment { from, to: 0, len: lanes };
+        let end = self.offsets.iter().max().map_or(0, |offset| from + offset + lanes);
+        if self.lines.iter().all(|line| line.len() >= end) {
+            self.any::<S, R, 1>(simd, places, there);
+        } else {
+            let offsets: Vec<usize> = (0..self.offsets.len()).map(|j| j * lanes).collect();
+            let pitch = offsets.len() * lanes;
+            let mut copied = vec![0.0; self.lines.len() * pitch];
+            for (copy, line) in copied.chunks_exact_mut(pitch).zip(self.lines) {
+                for (copy, offset) in copy.chunks_exact_mut(lanes).zip(self.offsets) {
+                    copy[..len].copy_from_slice(&line[from + offset..][..len]);
+                }
+            }
+            let lines: Vec<&[f32]> = copied.chunks_exact(pitch).collect();
+            let block = Block { lines: &lines, offsets: &offsets, ..self };
+            block.any::<S, R, 1>(simd, Segment { from: 0, ..places }, there);
+        }
+        for (row, whole) in out.iter_mut().zip(whole) {
+            row[to..to + len].copy_from_slice(&whole[..len]);
+        }
+    }
+}
