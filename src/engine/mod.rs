@@ -352,4 +352,22 @@ mod tests {
         }
         Ok(())
     }
+
+    /// A kernel that keeps its factors equals the one given by its weights, and yet each has its own plan, and so
+    /// the same bits whatever was planned before.
+    #[test]
+    fn kernels_of_factors_have_plans_of_their_own() -> Result<()> {
+        let engine = Engine::cpu();
+        let kernel = Kernel::binomial(5)?;
+        let dense = Kernel::new(5, 5, kernel.weights().to_vec())?;
+        assert_eq!(kernel, dense);
+        let ready = |kernel: &Kernel| -> Result<_> {
+            let conv = Conv2d::new(kernel.clone());
+            Ok(engine.prepare::<f32, f32>(&conv, [40, 40])?.ready)
+        };
+        let [first, other] = [ready(&kernel)?, ready(&dense)?];
+        assert!(!Arc::ptr_eq(&first, &other));
+        assert!(Arc::ptr_eq(&first, &ready(&kernel)?) && Arc::ptr_eq(&other, &ready(&dense)?));
+        Ok(())
+    }
 }

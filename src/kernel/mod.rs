@@ -1,16 +1,23 @@
 //! The weights: one 2-D kernel, or several, shared by all channels.
 
 mod cross;
-mod factor;
+mod factors;
+mod fit;
 mod presets;
+mod rank;
+mod separable;
 mod spectrum;
+mod terms;
 
-pub use cross::Factors;
-pub(crate) use cross::factors;
+pub use factors::Factors;
+pub(crate) use factors::factors;
+pub(crate) use fit::spread;
 pub(crate) use spectrum::{spectrum, turns};
+pub(crate) use terms::{Term, Terms, sum as sum_of_terms};
 
 use std::fmt;
 
+use fit::agree;
 use ndarray::{ArrayRef, Ix2, Ix3, Ix4};
 
 use crate::{Error, Result};
@@ -20,6 +27,11 @@ use crate::{Error, Result};
 /// A tap `[i, j]` meets the input `i` rows below and `j` columns right of the kernel's first
 /// element (correlation, as in TensorFlow, PyTorch and OpenCV). With `F` filters each channel
 /// gets `F` outputs.
+///
+/// A kernel that was made from columns times rows ([`Kernel::separable`], most presets, and what is made of
+/// such ones) keeps these beside its weights, and [`Algorithm::Separable`](crate::Algorithm::Separable) takes
+/// them; of others it looks for some. The weights alone say what a kernel is: kernels of equal weights are
+/// equal, however they were made. Plans and the last bits of results may differ, within the stated bound.
 ///
 /// ```
 /// use channelwise::Kernel;
@@ -32,13 +44,15 @@ use crate::{Error, Result};
 /// assert_eq!((gradient.height(), gradient.width(), gradient.filters()), (3, 3, 2));
 /// # Ok(()) }
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Kernel {
     height: usize,
     width: usize,
     filters: usize,
     /// `[height, width, filters]`, row-major.
     weights: Vec<f32>,
+    /// What it was made from.
+    terms: Terms,
 }
 
 impl Kernel {
@@ -76,15 +90,17 @@ impl Kernel {
                 found: vec![weights.len()],
             });
         }
-        Ok(Self { height, width, filters, weights })
+        Ok(Self { height, width, filters, weights, terms: Terms::default() })
     }
 
-    /// Whether both are the same to the bit, as NaNs then are and zeros of different sign are not.
+    /// Whether both are the same to the bit, as NaNs then are and zeros of different sign are not; and were
+    /// made from the same, as plans depend on that.
     pub(crate) fn same_bits(&self, other: &Self) -> bool {
-        let Self { height, width, filters, weights } = self;
+        let Self { height, width, filters, weights, terms } = self;
         let bits = bytemuck::cast_slice::<f32, u32>;
         (height, width, filters) == (&other.height, &other.width, &other.filters)
             && bits(weights) == bits(&other.weights)
+            && terms.same_bits(&other.terms)
     }
 
     /// From `[height, width]`.
@@ -130,13 +146,8 @@ impl Kernel {
             .first()
             .ok_or_else(|| Error::argument("kernels", "[]", "at least 1 is needed"))?;
         for kernel in kernels {
-            if (kernel.height, kernel.width) != (first.height, first.width) {
-                return Err(Error::ShapeMismatch {
-                    what: "stacked kernel",
-                    expected: vec![first.height, first.width],
-                    found: vec![kernel.height, kernel.width],
-                });
-            }
+            let sides = |kernel: &Self| vec![kernel.height, kernel.width];
+            same("stacked kernel", sides(first), sides(kernel))?;
         }
         let weights = (0..first.height * first.width)
             .flat_map(|tap| {
@@ -145,7 +156,9 @@ impl Kernel {
             .copied()
             .collect();
         let filters = kernels.iter().map(|k| k.filters).sum();
-        Self::with_filters(first.height, first.width, filters, weights)
+        let all = kernels.iter().flat_map(|k| (0..k.filters).map(|f| k.terms.of(f).to_vec()));
+        let stack = Self::with_filters(first.height, first.width, filters, weights)?;
+        Ok(Self { terms: Terms::new(all.collect()), ..stack })
     }
 
     /// Number of rows.
@@ -184,11 +197,16 @@ impl Kernel {
         self.weights.iter().skip(f).step_by(self.filters).copied()
     }
 
+    /// What it was made from.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// The kernel turned by 180 degrees, which makes a correlation a convolution.
     #[must_use]
     pub fn flipped(&self) -> Self {
         let taps = self.weights.chunks_exact(self.filters).rev();
-        Self { weights: taps.flatten().copied().collect(), ..self.clone() }
+        Self { weights: taps.flatten().copied().collect(), terms: self.terms.turned(), ..*self }
     }
 
     /// Each filter divided by the sum of its weights, so that flat areas keep their value.
@@ -197,6 +215,7 @@ impl Kernel {
     /// [`Error::Argument`] where a filter sums to 0 (derivatives do) or to a non-finite value.
     pub fn normalized(&self) -> Result<Self> {
         let mut out = self.clone();
+        let mut terms = Vec::with_capacity(self.filters);
         for f in 0..self.filters {
             let sum: f64 = self.filter(f).map(f64::from).sum();
             let size: f64 = self.filter(f).map(|w| f64::from(w).abs()).sum();
@@ -211,14 +230,38 @@ impl Kernel {
             for w in out.weights.iter_mut().skip(f).step_by(self.filters) {
                 *w = (f64::from(*w) / sum) as f32;
             }
+            let scaled = sum_of_terms([(1.0 / sum, self.terms.of(f))]);
+            // Weights that were subnormal have fewer digits than what they were made from.
+            terms.push(if agree(&scaled, out.filter(f), self.width) { scaled } else { Vec::new() });
         }
-        Ok(out)
+        Ok(Self { terms: Terms::new(terms), ..out })
     }
+}
+
+/// By their weights.
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { height, width, filters, weights, terms: _ } = self;
+        (height, width, filters) == (&other.height, &other.width, &other.filters)
+            && *weights == other.weights
+    }
+}
+
+/// An error where a kernel does not have the sides of the others.
+fn same(what: &'static str, expected: Vec<usize>, found: Vec<usize>) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::ShapeMismatch { what, expected, found })
 }
 
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kernel({self}, {:?})", self.weights)
+        write!(f, "Kernel({self}, {:?}", self.weights)?;
+        match self.terms.counts().as_slice() {
+            [] => f.write_str(")"),
+            counts => write!(f, ", terms {counts:?})"),
+        }
     }
 }
 

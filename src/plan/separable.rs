@@ -8,7 +8,7 @@ use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
 use super::limits::{CpuLimits, GpuLimits, Residence};
 use super::offer::{Accuracy, Offer};
-use crate::kernel::factors;
+use crate::kernel::{factors, spread};
 use crate::{ElementType, Factors, Problem};
 
 /// Most row factors: the sums an invocation of the first pass keeps.
@@ -85,7 +85,7 @@ pub(super) fn traffic(problem: &Problem, terms: usize, blocks: [&Block; 2]) -> [
 }
 
 /// The factors of the problem's kernel, where two passes do less than one.
-fn found(problem: &Problem) -> Result<Factors, String> {
+pub(super) fn found(problem: &Problem) -> Result<Factors, String> {
     let (kh, kw) = problem.geometry().kernel;
     let weights = problem.weights();
     // So many that all terms together still take fewer taps, and that the rounding errors of two
@@ -96,7 +96,7 @@ fn found(problem: &Problem) -> Result<Factors, String> {
     if most == 0 || !errors {
         return Err(format!("{kh}x{kw} taps are no more than those of two passes"));
     }
-    match factors(&weights.taps, (weights.filters, kh, kw), most) {
+    match factors(&weights.taps, &weights.terms, (weights.filters, kh, kw), most) {
         Some(found) if found.terms() > 0 => Ok(found),
         Some(_) => Err("all weights are 0".into()),
         None => Err(format!("the kernel is no sum of {most} separable ones, or is not finite")),
@@ -157,9 +157,8 @@ pub(super) fn again(problem: &Problem, terms: usize) -> Result<Factors, String> 
     let weights = problem.weights();
     let (kh, kw) = problem.geometry().kernel;
     let size = (weights.filters, kh, kw);
-    match factors(&weights.taps, size, terms) {
-        Some(found) if found.terms() == 0 => Ok(Factors::zeros(size, terms)),
-        Some(found) => Ok(found.padded(terms)),
+    match factors(&weights.taps, &weights.terms, size, terms) {
+        Some(found) => Ok(found.padded(size, terms)),
         None => {
             Err(format!("the new kernel is no sum of {terms} separable ones, or is not finite"))
         }
@@ -174,10 +173,8 @@ pub(super) fn caveat(problem: &Problem, factors: &Factors) -> Option<String> {
     })
 }
 
-/// Terms that cancel err by their own size, in both sums, and not by that of the weight they leave; what a
-/// weight is off itself counts as often as `X`.
+/// How far results may be off.
 pub(super) fn accuracy(problem: &Problem, factors: &Factors) -> Accuracy {
     let (kh, kw) = problem.geometry().kernel;
-    let unit = f64::from(f32::EPSILON) / 2.0;
-    Accuracy { spread: 2.0 * (kh * kw + 1) as f64 * factors.excess() + factors.missed() / unit }
+    Accuracy { spread: spread(kh * kw, factors.excess(), factors.missed()) }
 }

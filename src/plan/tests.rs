@@ -3,6 +3,7 @@
 mod cpu;
 mod engines;
 mod gradient;
+mod separable;
 
 use super::bands::{Budget, cut};
 use super::pass::fold;

@@ -1,5 +1,6 @@
 //! The weights as the engines use them.
 
+use crate::kernel::{Terms, sum_of_terms};
 use crate::{Activation, Conv2d, Pointwise};
 
 /// The numbers of the kernel as the engines use them: flipped, and with a linear pointwise step
@@ -9,6 +10,8 @@ pub(crate) struct Weights {
     pub filters: usize,
     /// `[filters, kernel height, kernel width]`.
     pub taps: Vec<f32>,
+    /// What the filters were made from, as far as it is known.
+    pub terms: Terms,
     /// `[filters]`.
     pub bias: Vec<f32>,
     pub activation: Activation,
@@ -33,6 +36,7 @@ impl Weights {
         let plain = Self {
             filters,
             taps: (0..filters).flat_map(|f| kernel.filter(f)).collect(),
+            terms: kernel.terms().clone(),
             bias: (0..filters).map(own_bias).collect(),
             activation: conv.activation,
             follow: None,
@@ -74,7 +78,7 @@ impl Weights {
     pub(super) fn turned(mut self) -> Self {
         let each = self.taps.len() / self.filters;
         self.taps.chunks_mut(each).for_each(<[f32]>::reverse);
-        self
+        Self { terms: self.terms.turned(), ..self }
     }
 
     /// With a pointwise step after it, in one.
@@ -87,9 +91,14 @@ impl Weights {
                 .sum();
             sum
         };
+        let parts = |g: usize| {
+            let weight = move |f: usize| f64::from(p.weights()[f * outputs + g]);
+            (0..filters).map(move |f| (weight(f), plain.terms.of(f)))
+        };
         let mut folded = Self {
             filters: outputs,
             taps: Vec::with_capacity(outputs * taps),
+            terms: Terms::new((0..outputs).map(|g| sum_of_terms(parts(g))).collect()),
             bias: Vec::with_capacity(outputs),
             activation: p.get_activation(),
             follow: None,

@@ -1,7 +1,7 @@
 //! Derivatives: weights that sum to 0.
 
 use super::smooth::gaussian_line;
-use super::{check_finite, check_odd_size, check_positive, finite, offsets, rounded};
+use super::{Term, check_finite, check_odd_size, check_positive, finite, impulse, offsets};
 #[cfg(doc)]
 use crate::Error;
 use crate::{Kernel, Result};
@@ -87,7 +87,8 @@ impl Kernel {
     /// `fspecial('laplacian', 0)`.
     #[must_use]
     pub fn laplacian4() -> Self {
-        rounded(3, 3, [0.0, 1.0, 0.0, 1.0, -4.0, 1.0, 0.0, 1.0, 0.0])
+        let (second, middle) = ([1.0, -2.0, 1.0], impulse(3));
+        Self::of_terms(vec![Term::new(second, middle.as_slice()), Term::new(middle, second)])
     }
 
     /// The Laplacian over eight neighbours, 3x3: -8 amid ones. Rank 2.
@@ -96,15 +97,17 @@ impl Kernel {
     /// a smooth surface.
     #[must_use]
     pub fn laplacian8() -> Self {
-        rounded(3, 3, [1.0, 1.0, 1.0, 1.0, -8.0, 1.0, 1.0, 1.0, 1.0])
+        let all = Term::new([1.0; 3], [1.0; 3]);
+        Self::of_terms(vec![all, Term::new([0.0, -9.0, 0.0], impulse(3))])
     }
 
     /// The `size` x `size` Laplacian of a Gaussian, which answers to spots and edges of about
     /// `sigma` pixels.
     ///
     /// With `g` the weights of [`Kernel::gaussian`], the weight at `(y, x)` from the centre is
-    /// `g * (y^2 + x^2 - 2 sigma^2) / sigma^4`, less the mean of all, so that they sum to 0.
-    /// Equals MATLAB's `fspecial('log', size, sigma)`. SciPy's `gaussian_laplace` does not
+    /// `g * (y^2 + x^2 - 2 sigma^2) / sigma^4`, less the mean of all, so that they sum to 0. Rank 3 at most:
+    /// two second derivatives, each times a Gaussian, and the mean, which is lost beside them where the kernel
+    /// is many sigma wide. Equals MATLAB's `fspecial('log', size, sigma)`. SciPy's `gaussian_laplace` does not
     /// subtract the mean.
     ///
     /// # Errors
@@ -130,7 +133,14 @@ impl Kernel {
             .collect();
         let mean = weights.iter().sum::<f64>() / weights.len() as f64;
         weights.iter_mut().for_each(|w| *w -= mean);
-        finite(size, weights, "sigma", sigma)
+        let bell: Vec<f64> = line.iter().map(|(_, g)| *g).collect();
+        let second: Vec<f64> =
+            line.iter().map(|(x, g)| g * ((x / sigma).powi(2) - 1.0) / sigma / sigma).collect();
+        Ok(finite(size, weights, "sigma", sigma)?.made_from(vec![
+            Term::new(second.as_slice(), bell.as_slice()),
+            Term::new(bell, second),
+            Term::new(vec![-mean; size], vec![1.0; size]),
+        ]))
     }
 
     /// A Gabor kernel: a wave under a Gaussian, for edges and textures of one direction and width.
@@ -138,7 +148,8 @@ impl Kernel {
     /// With `x' = x cos(theta) + y sin(theta)` and `y' = y cos(theta) - x sin(theta)`, the weight
     /// is `exp(-(x'^2 + gamma^2 y'^2) / (2 sigma^2)) * cos(2 pi x' / lambda + psi)`. Equals
     /// `cv2.getGaborKernel((size, size), sigma, theta, lambda, gamma, psi)`, where `x` counts to
-    /// the left and `y` upwards. Not normalised, and its sum is seldom 0.
+    /// the left and `y` upwards. Not normalised, and its sum is seldom 0. Rank 2 at most where the Gaussian is
+    /// round (`gamma` is 1), rank 1 where the wave runs along rows or columns.
     ///
     /// - `sigma`: standard deviation of the Gaussian along the wave, in pixels
     /// - `theta`: direction of the wave in radians; 0 runs along the row
@@ -185,23 +196,40 @@ impl Kernel {
         };
         let weights =
             offsets(size).flat_map(|row| offsets(size).map(move |col| weight(-row, -col)));
-        finite(size, weights, "lambda", lambda)
+        let kernel = finite(size, weights, "lambda", lambda)?;
+        // The bell is a column times a row where its exponent, `ax^2 + bxy + cy^2`, has no `b` to speak of.
+        let mixed = (1.0 - gamma * gamma) * sin * cos * (size as f64 / 2.0 / sigma).powi(2);
+        if mixed.is_nan() || mixed.abs() > 1e-9 {
+            return Ok(kernel);
+        }
+        // cos(u + v) = cos(u) cos(v) - sin(u) sin(v), with `u` along the row and `v` down the column.
+        let along = |sin: f64, cos: f64, psi: f64, wave: fn(f64) -> f64| -> Vec<f64> {
+            let bell =
+                |x: f64| -0.5 * ((x * cos / sigma).powi(2) + (x * sin * gamma / sigma).powi(2));
+            let phase = |x: f64| std::f64::consts::TAU * x * cos / lambda + psi;
+            offsets(size).map(|x| bell(-x).exp() * wave(phase(-x))).collect()
+        };
+        let minus: Vec<f64> = along(cos, sin, 0.0, f64::sin).iter().map(|w| -w).collect();
+        Ok(kernel.made_from(vec![
+            Term::new(along(cos, sin, 0.0, f64::cos), along(sin, cos, psi, f64::cos)),
+            Term::new(minus, along(sin, cos, psi, f64::sin)),
+        ]))
     }
 }
 
 /// The derivative along a row, smoothed down the column by `smooth`.
 fn across(smooth: [f64; 3]) -> Kernel {
-    rounded(3, 3, smooth.into_iter().flat_map(|s| [-s, 0.0, s]))
+    Kernel::of_terms(vec![Term::new(smooth, [-1.0, 0.0, 1.0])])
 }
 
 /// The derivative down a column, smoothed along the row by `smooth`.
 fn down(smooth: [f64; 3]) -> Kernel {
-    let [a, b, c] = smooth;
-    rounded(3, 3, [-a, -b, -c, 0.0, 0.0, 0.0, a, b, c])
+    Kernel::of_terms(vec![Term::new([-1.0, 0.0, 1.0], smooth)])
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rounded;
     use super::super::testing::{ODDITIES, assert_weights, refused, sum};
     use super::*;
 

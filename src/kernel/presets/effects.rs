@@ -1,7 +1,9 @@
 //! Effects: the blurs of a camera, sharpening and relief. Weights sum to 1.
 
 use super::smooth::gaussian_line;
-use super::{MAX_SIDE, check_finite, check_odd_size, finite, normalised, offsets, rounded};
+use super::{
+    MAX_SIDE, Term, check_finite, check_odd_size, finite, impulse, normalised, offsets, rounded,
+};
 use crate::{Error, Kernel, Result};
 
 impl Kernel {
@@ -106,7 +108,8 @@ impl Kernel {
     /// The same as MATLAB's `fspecial('unsharp', 0)`.
     #[must_use]
     pub fn sharpen() -> Self {
-        rounded(3, 3, [0.0, -1.0, 0.0, -1.0, 5.0, -1.0, 0.0, -1.0, 0.0])
+        let (detail, middle) = ([-1.0, 2.5, -1.0], impulse(3));
+        Self::of_terms(vec![Term::new(detail, middle.as_slice()), Term::new(middle, detail)])
     }
 
     /// Unsharp masking, `size` x `size`: `amount` times the difference between the image and its
@@ -134,13 +137,17 @@ impl Kernel {
         check_odd_size(size)?;
         check_finite("amount", amount)?;
         let line = gaussian_line(size, sigma)?;
-        let centre = size / 2;
-        let identity = |i: usize, j: usize| f64::from(u8::from(i == centre && j == centre));
-        let line = &line;
-        let weights = (0..size).flat_map(|i| {
-            (0..size).map(move |j| (1.0 + amount) * identity(i, j) - amount * line[i] * line[j])
-        });
-        finite(size, weights, "amount", amount)
+        let middle = impulse(size);
+        let weight = |i: usize, j: usize| {
+            (1.0 + amount) * middle[i] * middle[j] - amount * line[i] * line[j]
+        };
+        let weights = (0..size).flat_map(|i| (0..size).map(move |j| (i, j)));
+        let kernel = finite(size, weights.map(|(i, j)| weight(i, j)), "amount", amount)?;
+        let scaled = |line: &[f64], by: f64| line.iter().map(|w| by * w).collect::<Vec<_>>();
+        Ok(kernel.made_from(vec![
+            Term::new(scaled(&middle, 1.0 + amount), middle),
+            Term::new(scaled(&line, -amount), line),
+        ]))
     }
 
     /// Relief, 3x3: brighter where values grow towards the lower right.

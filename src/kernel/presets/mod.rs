@@ -9,7 +9,8 @@ mod derivative;
 mod effects;
 mod smooth;
 
-use super::Kernel;
+use super::separable::check_taps;
+use super::{Kernel, Term, Terms};
 use crate::{Error, Result};
 
 /// Longest side of a square preset: 64 MiB of weights.
@@ -33,7 +34,7 @@ impl Kernel {
 fn rounded(height: usize, width: usize, weights: impl IntoIterator<Item = f64>) -> Kernel {
     let weights: Vec<f32> = weights.into_iter().map(|w| w as f32).collect();
     debug_assert_eq!(weights.len(), height * width);
-    Kernel { height, width, filters: 1, weights }
+    Kernel { height, width, filters: 1, weights, terms: Terms::default() }
 }
 
 /// As [`rounded`], divided by their sum, which must not be 0.
@@ -59,8 +60,12 @@ fn finite(
 
 /// The square kernel `line[i] * line[j]`.
 fn outer(line: &[f64]) -> Kernel {
-    let weights = line.iter().flat_map(|a| line.iter().map(move |b| a * b));
-    rounded(line.len(), line.len(), weights)
+    Kernel::of_terms(vec![Term::new(line, line)])
+}
+
+/// 1 in the middle of `size` weights, an odd number, and 0 elsewhere.
+fn impulse(size: usize) -> Vec<f64> {
+    (0..size).map(|i| f64::from(u8::from(i == size / 2))).collect()
 }
 
 /// Distances of `size` taps from their common centre, which lies between two taps if it is even.

@@ -1,6 +1,6 @@
 //! Smoothing: weights that are at least 0 and sum to 1.
 
-use super::{MAX_SIDE, check_positive, check_size, offsets, outer, rounded};
+use super::{MAX_SIDE, Term, check_positive, check_size, check_taps, offsets, outer};
 use crate::{Error, Kernel, Result};
 
 impl Kernel {
@@ -122,17 +122,9 @@ impl Kernel {
                 return Err(Error::argument(side, n, "at least 1 is needed"));
             }
         }
-        match height.checked_mul(width) {
-            Some(taps) if taps <= MAX_SIDE * MAX_SIDE => {
-                let weight = 1.0 / taps as f64;
-                Ok(rounded(height, width, std::iter::repeat_n(weight, taps)))
-            }
-            Some(_) | None => Err(Error::argument(
-                "height * width",
-                format!("{height} * {width}"),
-                format!("at most {} taps are possible", MAX_SIDE * MAX_SIDE),
-            )),
-        }
+        check_taps("height * width", height, width)?;
+        let weight = 1.0 / (height * width) as f64;
+        Ok(Self::of_terms(vec![Term::new(vec![1.0; height], vec![weight; width])]))
     }
 
     /// The `size` x `size` binomial kernel: Pascal's row `size - 1` down times across, divided by

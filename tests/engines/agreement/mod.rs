@@ -4,6 +4,7 @@
 
 mod algorithms;
 mod comparison;
+mod factors;
 mod options;
 mod random;
 mod values;
