@@ -7,9 +7,9 @@ use fearless_simd::dispatch;
 use super::correlate::{self, Part};
 use super::rows::Scratch;
 use super::tiles::Transform;
-use super::{CpuReady, Task, adjoint, direct, fft, separable};
-use crate::Problem;
+use super::{CpuReady, Task, activate, adjoint, direct, fft, separable};
 use crate::plan::Rectangle;
+use crate::{Activation, Problem};
 
 /// `fearless_simd::dispatch` without SSE4.2: loops over bytes were a twentieth faster by it and those over
 /// floats not at all, and all of them would be compiled once more for it.
@@ -122,6 +122,16 @@ impl Simd {
                 dispatch!(self.0, simd => correlate::fft::run(simd, part, transform, scratch))
             }
         }
+    }
+
+    /// Applies an activation to each value of a row.
+    pub fn activate(self, activation: Activation, row: &mut [f32]) {
+        dispatch!(self.0, simd => activate::activate(simd, activation, row));
+    }
+
+    /// Makes of each sum the gradient with respect to it, of that of its output.
+    pub fn slope(self, activation: Activation, sums: &mut [f32], outputs: &[f32]) {
+        dispatch!(self.0, simd => activate::slope(simd, activation, sums, outputs));
     }
 
     pub fn run(
