@@ -1,5 +1,5 @@
 //! The inner loops as compilers made them: at every SIMD level each one multiplies and adds in full vectors,
-//! fused where the level can, and calls nothing.
+//! fused where the level can, and calls nothing; so do those of activations, which divide.
 //!
 //! Reads this program's own code with `objdump`, which comes with the linker, so it has to be built as
 //! released: `sh tests/run.sh` does. On other processors than x86-64 it says so and ends.
@@ -22,6 +22,9 @@ const LOOPS: [(&str, usize); 5] = [
     ("3x3 taps of a kernel's gradient, 4 rows (correlate/taps.rs)", 36),
     ("2x5 taps of a kernel's gradient, 4 rows (correlate/taps.rs)", 40),
 ];
+
+/// Loops of sigmoid, tanh and gelu and of their slopes, a division each.
+const CURVES: usize = 6;
 
 /// An instruction: where it is, its name, and what it works on.
 struct Instruction {
@@ -54,6 +57,11 @@ impl Instruction {
         };
         named && self.operands.contains(registers)
     }
+
+    /// Whether it divides vectors of floats.
+    fn divides(&self, registers: &str) -> bool {
+        matches!(&*self.name, "divps" | "vdivps") && self.operands.contains(registers)
+    }
 }
 
 /// Loops without a loop inside them.
@@ -77,7 +85,8 @@ fn check(
         for turn in innermost(code) {
             let count = |is: &dyn Fn(&Instruction) -> bool| turn.iter().filter(|i| is(i)).count();
             let products = count(&|i| i.multiplies(registers, fused));
-            if products == 0 {
+            // Those of activations, which divide, are looked at by `curves`.
+            if products == 0 || turn.iter().any(|i| i.divides(registers)) {
                 continue;
             }
             *counts.entry(products).or_default() += 1;
@@ -98,6 +107,31 @@ fn check(
         }
     }
     (counts, wrong)
+}
+
+/// What is wrong with a level's loops of activations: vectors are divided in as many as there are curves,
+/// which call nothing, and no loop stores what a mask tells (see `Activation::apply_to`).
+fn curves(
+    functions: &[Vec<Instruction>],
+    (level, registers, _): (&str, &str, bool),
+) -> Vec<String> {
+    let (mut divide, mut wrong) = (0, Vec::new());
+    for turn in functions.iter().flat_map(|code| innermost(code)) {
+        let place = format!("{level}: the loop at {:x}", turn[0].at);
+        if turn.iter().any(|i| i.divides(registers)) {
+            divide += 1;
+            if let Some(call) = turn.iter().find(|i| i.name.starts_with("call")) {
+                wrong.push(format!("{place} divides and calls {}", call.operands));
+            }
+        }
+        if turn.iter().any(|i| i.name == "vmaskmovps") {
+            wrong.push(format!("{place} has masked stores"));
+        }
+    }
+    if divide < CURVES {
+        wrong.push(format!("{level}: {divide} loops of {CURVES} divide vectors"));
+    }
+    wrong
 }
 
 fn main() {
@@ -131,6 +165,18 @@ fn main() {
             level.0
         );
         wrong.extend(found);
+        // What every processor has is compiled where it is called.
+        let own = |name: &str| level.0 == "sse2" && name.contains("channelwise::cpu::");
+        let named = |f: &str| {
+            let name = f.lines().find(|l| l.ends_with(">:")).unwrap_or_default();
+            name.ends_with(&format!("vectorize_{}>:", level.0)) || own(name)
+        };
+        let all: Vec<Vec<Instruction>> = text
+            .split("\n\n")
+            .filter(|f| named(f))
+            .map(|f| f.lines().filter_map(Instruction::parse).collect())
+            .collect();
+        wrong.extend(curves(&all, level));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     a_bad_loop_is_seen();
@@ -146,6 +192,26 @@ fn a_bad_loop_is_seen() {
             code.map(|(n, i)| Instruction { at: if n == 0 { 0x10 } else { 0x11 + n as u64 }, ..i });
         check(&[code.collect()], LEVELS[1]).1
     };
+    let turn = |lines: &str| -> Vec<Vec<Instruction>> {
+        vec![
+            format!("{lines}  20:\tjne    10 <f>\n")
+                .lines()
+                .filter_map(Instruction::parse)
+                .collect(),
+        ]
+    };
+    let divides = "  10:\tvdivps ymm0,ymm1,ymm2\n";
+    let six = |code: &dyn Fn() -> Vec<Vec<Instruction>>| -> Vec<String> {
+        curves(&(0..CURVES).flat_map(|_| code()).collect::<Vec<_>>(), LEVELS[1])
+    };
+    assert_eq!(six(&|| turn(divides)), Vec::<String>::new());
+    assert_eq!(curves(&turn(divides), LEVELS[1]).len(), 1);
+    assert_eq!(six(&|| turn("  10:\tvdivss xmm0,xmm1,xmm2\n")).len(), 1);
+    assert_eq!(six(&|| turn(&format!("{divides}  18:\tcall   4000 <expf>\n"))).len(), CURVES);
+    assert_eq!(
+        six(&|| turn(&format!("{divides}  18:\tvmaskmovps YMMWORD PTR [rax],ymm0,ymm1\n"))).len(),
+        CURVES
+    );
     let missing = LOOPS.len() - 1;
     assert_eq!(with("vmovups ymm3,YMMWORD PTR [rax]").len(), missing);
     assert_eq!(with("call   4000 <panic>").len(), missing + 1);

@@ -1,5 +1,6 @@
 //! The CPU engine: output rows cut into tasks, tasks over threads, vectors along flat rows.
 
+mod activate;
 mod adjoint;
 mod blocks;
 mod correlate;

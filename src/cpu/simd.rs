@@ -11,11 +11,11 @@ use super::kernels::{self, Block, Segments};
 use super::raw;
 use super::rows::Scratch;
 use super::tiles::Transform;
-use super::{CpuReady, Task, adjoint, direct, fft, separable, small};
-use crate::Problem;
+use super::{CpuReady, Task, activate, adjoint, direct, fft, separable, small};
 use crate::plan::Rectangle;
 #[cfg(test)]
 use crate::problem::Geometry;
+use crate::{Activation, Problem};
 
 /// `fearless_simd::dispatch` without SSE4.2: loops over bytes were a twentieth faster by it and those over
 /// floats not at all, and all of them would be compiled once more for it.
@@ -139,6 +139,16 @@ impl Simd {
         scratch: &mut Scratch,
     ) {
         dispatch!(self.0, simd => small::run(simd, problem, src, images, scratch));
+    }
+
+    /// Applies an activation to each value of a row.
+    pub fn activate(self, activation: Activation, row: &mut [f32]) {
+        dispatch!(self.0, simd => activate::activate(simd, activation, row));
+    }
+
+    /// Makes of each sum the gradient with respect to it, of that of its output.
+    pub fn slope(self, activation: Activation, sums: &mut [f32], outputs: &[f32]) {
+        dispatch!(self.0, simd => activate::slope(simd, activation, sums, outputs));
     }
 
     pub fn run(

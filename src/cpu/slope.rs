@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Cpu;
+use super::simd::Simd;
 use crate::problem::{Geometry, PointwiseSums};
 use crate::{Activation, Pointwise};
 
@@ -35,16 +36,12 @@ impl Cpu {
         let mut all = || match pointwise {
             None => {
                 let parts = sums.par_chunks_mut(PART).zip(outputs.par_chunks(PART));
-                parts.for_each(|(sums, outputs)| {
-                    for (sum, output) in sums.iter_mut().zip(outputs) {
-                        *sum = output * activation.derivative(*sum);
-                    }
-                });
+                parts.for_each(|(sums, outputs)| self.simd.slope(activation, sums, outputs));
                 None
             }
             Some(pointwise) => {
                 let parts = parts(g, pointwise, sums, outputs);
-                let one = |part| through(g.planar, activation, pointwise, part);
+                let one = |part| through(self.simd, g.planar, activation, pointwise, part);
                 let made: Vec<Sums> = parts.into_par_iter().map(one).collect();
                 let (filters, outputs) = (pointwise.filters(), pointwise.outputs());
                 let mut all = empty(filters, outputs);
@@ -104,7 +101,30 @@ fn parts<'a>(
     parts
 }
 
+/// Values of so many places are held at once, for the loops over them to be of vectors.
+const PIECE: usize = 256;
+
+/// Values of up to [`PIECE`] places: a row for each filter, or for each output.
+struct Rows(Vec<[f32; PIECE]>);
+
+impl Rows {
+    fn new(count: usize) -> Self {
+        Self(vec![[0.0; PIECE]; count])
+    }
+
+    /// The rows' first values.
+    fn each(&mut self, places: usize) -> impl Iterator<Item = &mut [f32]> {
+        self.0.iter_mut().map(move |row| &mut row[..places])
+    }
+}
+
+/// A value of each place from one on, of one of `of` filters or outputs: in its plane, or between the others.
+fn values(planar: bool, number: usize, of: usize, from: usize) -> (usize, usize, usize) {
+    if planar { (number, from, 1) } else { (0, from * of + number, of) }
+}
+
 fn through(
+    simd: Simd,
     planar: bool,
     activation: Activation,
     pointwise: &Pointwise,
@@ -114,38 +134,50 @@ fn through(
     let (weights, bias) = (pointwise.weights(), pointwise.get_bias());
     let follow = pointwise.get_activation();
     let mut all = empty(filters, outputs);
-    let (mut filtered, mut gradient) = (vec![0.0f32; filters], vec![0.0f32; outputs]);
+    let (mut sums, mut filtered) = (Rows::new(filters), Rows::new(filters));
+    // Of outputs, and with respect to what the pointwise step and the filters gave.
+    let (mut given, mut mixed, mut back) = (Rows::new(outputs), Rows::new(outputs), [0.0; PIECE]);
     let places = if planar { part.outputs[0].len() } else { part.outputs[0].len() / outputs };
-    for at in 0..places {
-        let place = |n: usize, of: usize| if planar { (n, at) } else { (0, at * of + n) };
-        for (f, to) in filtered.iter_mut().enumerate() {
-            let (plane, at) = place(f, filters);
-            *to = activation.apply(part.sums[plane][at]);
+    for from in (0..places).step_by(PIECE) {
+        let count = PIECE.min(places - from);
+        for (f, (row, y)) in sums.each(count).zip(filtered.each(count)).enumerate() {
+            let (plane, first, step) = values(planar, f, filters, from);
+            let of = part.sums[plane][first..].iter().step_by(step);
+            row.iter_mut().zip(of).for_each(|(to, sum)| *to = *sum);
+            y.copy_from_slice(row);
+            simd.activate(activation, y);
         }
-        for (g, to) in gradient.iter_mut().enumerate() {
-            let (plane, at) = place(g, outputs);
-            let dy = part.outputs[plane][at];
-            *to = if follow == Activation::None {
-                dy
-            } else {
-                let start = bias.get(g).copied().unwrap_or(0.0);
-                let sum = filtered
-                    .iter()
-                    .enumerate()
-                    .fold(start, |sum, (f, y)| sum + weights[f * outputs + g] * y);
-                dy * follow.derivative(sum)
-            };
-            all.bias[g] += f64::from(*to);
-        }
-        for f in 0..filters {
-            let (plane, at) = place(f, filters);
-            let row = &weights[f * outputs..(f + 1) * outputs];
-            let products = row.iter().zip(&gradient).map(|(weight, gradient)| weight * gradient);
-            let sum = &mut part.sums[plane][at];
-            for (g, gradient) in gradient.iter().enumerate() {
-                all.weights[f * outputs + g] += f64::from(filtered[f]) * f64::from(*gradient);
+        for (g, (dy, t)) in given.each(count).zip(mixed.each(count)).enumerate() {
+            let (plane, first, step) = values(planar, g, outputs, from);
+            let of = part.outputs[plane][first..].iter().step_by(step);
+            dy.iter_mut().zip(of).for_each(|(to, output)| *to = *output);
+            t.fill(bias.get(g).copied().unwrap_or(0.0));
+            if follow != Activation::None {
+                for (f, y) in filtered.each(count).enumerate() {
+                    let weight = weights[f * outputs + g];
+                    t.iter_mut().zip(y).for_each(|(t, y)| *t += weight * *y);
+                }
             }
-            *sum = products.sum::<f32>() * activation.derivative(*sum);
+            // `t` becomes the gradient.
+            simd.slope(follow, t, dy);
+            all.bias[g] = t.iter().fold(all.bias[g], |sum, t| sum + f64::from(*t));
+            for (f, y) in filtered.each(count).enumerate() {
+                let sum = &mut all.weights[f * outputs + g];
+                let products = t.iter().zip(y).map(|(t, y)| f64::from(*y) * f64::from(*t));
+                *sum = products.fold(*sum, |sum, product| sum + product);
+            }
+        }
+        for (f, row) in sums.each(count).enumerate() {
+            let back = &mut back[..count];
+            back.fill(0.0);
+            for (g, t) in mixed.each(count).enumerate() {
+                let weight = weights[f * outputs + g];
+                back.iter_mut().zip(t).for_each(|(back, t)| *back += weight * *t);
+            }
+            simd.slope(activation, row, back);
+            let (plane, first, step) = values(planar, f, filters, from);
+            let of = part.sums[plane][first..].iter_mut().step_by(step);
+            of.zip(row).for_each(|(to, sum)| *to = *sum);
         }
     }
     all

@@ -13,9 +13,10 @@
 
 use fearless_simd::{Simd, SimdBase};
 
+use super::activate::activate;
 use super::kernels::{Block, Pattern, Segments};
 use super::rows::{Lines, Scratch};
-use super::store::{self, Store, Values};
+use super::store::{Store, Values};
 use crate::element::with_type;
 use crate::problem::Geometry;
 use crate::{Element, Problem};
@@ -82,7 +83,7 @@ pub(super) fn run<S: Simd>(
                 Segments::one(places),
                 &mut [&mut *sums],
             );
-            store::activate(simd, weights.activation, sums);
+            activate(simd, weights.activation, sums);
         }
         if weights.follow.is_none() && (g.planar || g.outputs == 1) {
             let first = |image: usize| image * rows * pitch;

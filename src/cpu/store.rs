@@ -2,11 +2,12 @@
 
 use fearless_simd::Simd;
 
+use super::activate::activate;
 use super::kernels::{Block, MAX_ROWS, Segments};
 use super::raw;
 use crate::element::with_type;
 use crate::problem::Follow;
-use crate::{Activation, Element, ElementType, Problem};
+use crate::{Element, ElementType, Problem};
 
 /// Output rows of a block, by their place in a task.
 #[derive(Clone, Copy, Debug)]
@@ -207,15 +208,6 @@ impl<'a> Values<'a> {
     #[inline(always)]
     fn of(self, number: usize) -> &'a [f32] {
         &self.all[number * self.pitch..][..self.places]
-    }
-}
-
-pub(super) fn activate<S: Simd>(simd: S, activation: Activation, row: &mut [f32]) {
-    if activation != Activation::None {
-        simd.vectorize(
-            #[inline(always)]
-            || row.iter_mut().for_each(|x| *x = activation.apply(*x)),
-        );
     }
 }
 
