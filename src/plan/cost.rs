@@ -249,11 +249,16 @@ pub(super) fn tasks(problem: &Problem, limits: &CpuLimits, one_thread: f64) -> (
     (rows_per_task.clamp(1, g.out_height.max(1)), threads)
 }
 
-/// Whether outputs are stored past the caches: where these do not hold the tensors, and vectors are whole
-/// cache lines. (With AVX2, 32 of 64 bytes, it took as long with as without.)
+/// Whether outputs that sums become as they are, one for each, are stored past the caches: where these do not hold
+/// the tensors, and vectors are whole cache lines. (With AVX2, 32 of 64 bytes, it took as long with as
+/// without.)
 pub(super) fn streamed(problem: &Problem, limits: &CpuLimits) -> bool {
-    let lanes = limits.lanes >= 16 || limits.cuts.cache.is_some();
-    lanes && problem.bytes() > limits.cuts.cache.unwrap_or(limits.cache)
+    let weights = problem.weights();
+    let as_they_are = problem.output_type() == ElementType::F32
+        && weights.filters == 1
+        && weights.follow.is_none();
+    let lines = limits.lanes >= 16 || limits.cuts.cache.is_some();
+    as_they_are && lines && problem.bytes() > limits.cuts.cache.unwrap_or(limits.cache)
 }
 
 /// What passes through memory at the same time as the sums are made takes that much longer.

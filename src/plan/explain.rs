@@ -19,7 +19,12 @@ impl fmt::Display for Plan {
                         write!(f, "  tiles of {rows}x{columns}, ")?
                     }
                 }
-                writeln!(f, "  {} output rows in a task", launch.rows_per_task)?
+                match launch.images_per_task {
+                    Some(images) => write!(f, "{images} images in a task, back to back")?,
+                    None => write!(f, "{} output rows in a task", launch.rows_per_task)?,
+                }
+                let past = if launch.streamed { ", stored past the caches" } else { "" };
+                writeln!(f, "{past}")?;
             }
             Launch::Gpu(launch) => {
                 match &launch.scheme {

@@ -320,11 +320,15 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
     match machine {
         Machine::Cpu(limits) => {
             let (scheme, rows_per_task, us) = on_cpu(algorithm, problem, limits)?;
-            let images_per_task = match scheme {
-                CpuScheme::Direct => direct::images(problem, limits, us),
-                CpuScheme::Separable(_) | CpuScheme::Fft { .. } => None,
-            };
             let streamed = cost::streamed(problem, limits);
+            let (images_per_task, streamed) = match scheme {
+                CpuScheme::Direct => match direct::images(problem, limits, us) {
+                    Some(images) => (Some(images), false),
+                    None => (None, streamed),
+                },
+                CpuScheme::Separable(_) => (None, streamed),
+                CpuScheme::Fft { .. } => (None, false),
+            };
             let launch = CpuLaunch { scheme, rows_per_task, images_per_task, streamed };
             Ok((Launch::Cpu(launch), us))
         }

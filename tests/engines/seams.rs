@@ -146,7 +146,7 @@ fn forward_on_the_cpu() {
     refuse("seams of the CPU", &failures);
     let Seams { tasks, tiles, transforms, small, streamed, .. } = seams;
     assert!(tasks > cases / 2 && tiles > cases / 2 && transforms > cases / 20, "{seams:?}");
-    assert!(small > cases / 50 && streamed > cases / 2, "{seams:?}");
+    assert!(small > cases / 50 && streamed > cases / 20, "{seams:?}");
 }
 
 #[test]

@@ -105,3 +105,48 @@ fn tiles_of_the_cpu() {
     let told = choose(&problem, &machine, Algorithm::Fft).unwrap_err().to_string();
     assert!(told.contains("2001"), "{told}");
 }
+
+/// Small images are made together, in as many tasks as keep the threads busy; what has long rows, strides, or is
+/// alone is cut into rows.
+#[test]
+fn small_images_share_tasks() {
+    let images = |shape: [usize; 4], conv: Conv2d, threads| {
+        let problem = Problem::new(&conv, shape, ElementType::F32, ElementType::F32).unwrap();
+        let machine = Machine::Cpu(CpuLimits::new(threads, 8));
+        match choose(&problem, &machine, Algorithm::Direct).unwrap().launch() {
+            Launch::Cpu(launch) => launch.images_per_task,
+            Launch::Gpu(_) => panic!("planned for a GPU"),
+        }
+    };
+    let conv = || Conv2d::like_pytorch(Kernel::laplacian8());
+    for threads in [1, 2, 16, 64] {
+        let planes = 32 * 1024;
+        let count = planes / images([32, 1024, 7, 7], conv(), threads).unwrap();
+        let wanted = if threads == 1 { 1 } else { threads * 4 };
+        assert!((wanted..=wanted + wanted / 8).contains(&count), "{threads}: {count} tasks");
+    }
+    assert_eq!(images([32, 1024, 7, 200], conv(), 2), None);
+    assert_eq!(images([1, 1, 7, 7], conv(), 2), None);
+    assert_eq!(images([32, 1024, 7, 7], conv().stride(2, 2), 2), None);
+}
+
+/// Outputs go past the caches only where these do not hold the tensors.
+#[test]
+fn large_outputs_are_streamed() {
+    let streamed = |height: usize, kind, lanes, cache: u64| {
+        let conv = Conv2d::new(Kernel::laplacian8());
+        let problem = Problem::new(&conv, [height, 1024, 4], ElementType::F32, kind).unwrap();
+        let machine = Machine::Cpu(CpuLimits::new(8, lanes).with_cache(cache));
+        match choose(&problem, &machine, Algorithm::Direct).unwrap().launch() {
+            Launch::Cpu(launch) => launch.streamed,
+            Launch::Gpu(_) => panic!("planned for a GPU"),
+        }
+    };
+    let usual = CpuLimits::CACHE;
+    assert!(streamed(1100, ElementType::F32, 16, usual));
+    assert!(!streamed(900, ElementType::F32, 16, usual));
+    assert!(streamed(900, ElementType::F32, 16, usual / 2));
+    // Vectors of half a line, and outputs that are narrowed.
+    assert!(!streamed(1100, ElementType::F32, 8, usual));
+    assert!(!streamed(1100, ElementType::U8, 16, usual));
+}
