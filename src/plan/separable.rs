@@ -179,5 +179,6 @@ pub(super) fn caveat(problem: &Problem, factors: &Factors) -> Option<String> {
 pub(super) fn accuracy(problem: &Problem, factors: &Factors) -> Accuracy {
     let (kh, kw) = problem.geometry().kernel;
     let unit = f64::from(f32::EPSILON) / 2.0;
-    Accuracy { spread: 2.0 * (kh * kw + 1) as f64 * factors.excess() + factors.missed() / unit }
+    let spread = 2.0 * (kh * kw + 1) as f64 * factors.excess() + factors.missed() / unit;
+    Accuracy { spread, proven: true }
 }
