@@ -230,6 +230,10 @@ impl Conv2d {
     /// ([`Plan::accuracy`](crate::Plan::accuracy)). Algorithms that need this, and are faster for
     /// large kernels, may then be taken.
     ///
+    /// The CPU takes [`Algorithm::Fft`](crate::Algorithm::Fft) without that for floats, whose tiles it searches
+    /// for what is not finite, and for integers that become integers again. Of integers whose sums come out as
+    /// floats, and may be exact, it asks for this word.
+    ///
     /// For [`Engine::backward`](crate::Engine::backward) it promises the same of the gradient of the output.
     ///
     /// A promise that is not kept costs wrong results, never more.

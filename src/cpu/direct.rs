@@ -3,6 +3,8 @@
 //! Inner columns of f32 input are read where they lie (`inner.rs`); others (bytes, columns near the
 //! border, strides over few channels) go through lines of a tile (`rows.rs`).
 
+use std::ops::Range;
+
 use fearless_simd::{Simd, SimdBase};
 
 use super::Task;
@@ -35,7 +37,11 @@ pub(super) fn run<S: Simd>(
     let staged = problem.input_type() != ElementType::F32 || !store::in_place(problem);
     let Scratch { lines, ring, constant, staged: room, .. } = scratch;
     let tile = task.tile.unwrap_or(if staged { STAGED_TILE } else { TILE });
-    for columns in tiles(g, inner.parts(g), tile) {
+    let wanted = &task.columns;
+    let within = |part: Range<usize>| {
+        part.start.max(wanted.start)..part.end.min(wanted.end).max(part.start.max(wanted.start))
+    };
+    for columns in tiles(g, inner.parts(g).map(within), tile) {
         let inner = inner.within(&columns);
         let places = columns.len() * g.channels;
         let segments = inner.as_ref().map_or(Segments::one(places), |inner| inner.segments);

@@ -17,14 +17,13 @@ mod simd;
 mod slope;
 mod small;
 mod store;
-mod tiles;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts};
+use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts, Rectangle};
 use crate::{Error, Factors, Problem, Result};
 pub(crate) use correlate::CpuCorrelation;
 pub(crate) use raw::large_pages;
@@ -124,14 +123,31 @@ impl Cpu {
         if let (CpuReady::Direct, Some(images)) = (ready, launch.images_per_task) {
             return self.small(problem, images, src, dst);
         }
-        let tasks = tasks(problem, launch, self.cuts.tile, dst);
         let made = launch.scheme.part_of(problem);
+        let left = match ready {
+            CpuReady::Fft(transforms) => Some(self.transform(made, transforms, src, dst)),
+            CpuReady::Direct | CpuReady::Separable(_) => None,
+        };
         let edges = match launch.scheme.leaves_edges(problem) {
             true => plan::edges(problem),
             false => Vec::new(),
         };
+        if edges.is_empty() && left.as_ref().is_some_and(Vec::is_empty) {
+            return;
+        }
+        let tasks = tasks(problem, launch, self.cuts.tile, dst);
         let run = |scratch: &mut Scratch, mut task: Task<'_>| {
-            self.simd.run(made, ready, src, task.again(), scratch);
+            match &left {
+                None => self.simd.run(made, ready, src, task.again(), scratch),
+                Some(left) => {
+                    let image = task.image;
+                    for left in left.iter().filter(|left| left.image == image) {
+                        if let Some(task) = task.part(problem, &left.rectangle) {
+                            self.simd.direct(made, src, task, scratch);
+                        }
+                    }
+                }
+            }
             if !edges.is_empty() {
                 self.simd.edges(problem, &edges, src, task, scratch);
             }
@@ -191,8 +207,8 @@ impl CpuReady {
         match &launch.scheme {
             CpuScheme::Direct => Self::Direct,
             CpuScheme::Separable(factors) => Self::Separable(factors.clone()),
-            CpuScheme::Fft { tile } => {
-                Self::Fft(fft::Transforms::new(problem.but_for_edges(), *tile))
+            CpuScheme::Fft { tile, outputs } => {
+                Self::Fft(fft::Transforms::new(problem.but_for_edges(), *tile, *outputs))
             }
         }
     }
@@ -202,6 +218,8 @@ impl CpuReady {
 struct Task<'a> {
     image: usize,
     rows: Range<usize>,
+    /// Of which `direct` makes these columns: all, but where others were made by other means.
+    columns: Range<usize>,
     /// The rows' memory: one slice, or one for each output plane.
     planes: Vec<&'a mut [u8]>,
     /// Scalars of a tile of columns, where that is not the algorithm's own choice.
@@ -214,13 +232,28 @@ impl Task<'_> {
     /// The same rows.
     fn again(&mut self) -> Task<'_> {
         let planes = self.planes.iter_mut().map(|plane| &mut **plane).collect();
-        Task {
+        let (rows, columns) = (self.rows.clone(), self.columns.clone());
+        Task { image: self.image, rows, columns, planes, tile: self.tile, streamed: self.streamed }
+    }
+
+    /// Those of its rows that a rectangle has, and the rectangle's columns.
+    fn part(&mut self, problem: &Problem, rectangle: &Rectangle) -> Option<Task<'_>> {
+        let row = problem.geometry().out_row() * problem.output_type().bytes();
+        let Rectangle { rows, columns } = rectangle;
+        let rows = rows.start.max(self.rows.start)..rows.end.min(self.rows.end);
+        let from = rows.start.checked_sub(self.rows.start)? * row;
+        let planes: Option<Vec<&mut [u8]>> = (self.planes.iter_mut())
+            .map(|plane| plane.get_mut(from..from + rows.len() * row))
+            .collect();
+        let planes = planes.filter(|_| !rows.is_empty())?;
+        Some(Task {
             image: self.image,
-            rows: self.rows.clone(),
+            rows,
+            columns: columns.clone(),
             planes,
             tile: self.tile,
             streamed: self.streamed,
-        }
+        })
     }
 }
 
@@ -243,6 +276,7 @@ fn tasks<'a>(
                     tasks.push(Task {
                         image,
                         rows: start..start + rows.len() / row,
+                        columns: 0..g.out_width,
                         planes: Vec::with_capacity(g.out_planes()),
                         tile,
                         streamed: launch.streamed,

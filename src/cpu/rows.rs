@@ -33,8 +33,8 @@ pub(super) struct Scratch {
     pub summed: Ring,
     /// Sums that are not made where outputs lie.
     pub staged: Vec<f32>,
-    /// Tiles of transforms, and sums of such.
-    pub tiles: [Vec<Complex<f32>>; 4],
+    /// Tiles of transforms and sums of such, some of their rows, and what transforms ask for.
+    pub tiles: [Vec<Complex<f32>>; 5],
     /// A row of the border's constant.
     pub constant: Vec<f32>,
 }

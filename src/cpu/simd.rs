@@ -5,12 +5,12 @@ use fearless_simd::Level;
 use fearless_simd::dispatch;
 
 use super::correlate::{self, Part};
+use super::fft::{Left, Transform, Transforms, Unit};
 #[cfg(test)]
 use super::kernels::{self, Block, Segments};
 #[cfg(test)]
 use super::raw;
 use super::rows::Scratch;
-use super::tiles::Transform;
 use super::{CpuReady, Task, activate, adjoint, direct, fft, separable, small};
 use crate::plan::Rectangle;
 #[cfg(test)]
@@ -151,6 +151,23 @@ impl Simd {
         dispatch!(self.0, simd => activate::slope(simd, activation, sums, outputs));
     }
 
+    /// Tap by tap.
+    pub fn direct(self, problem: &Problem, src: &[u8], task: Task<'_>, scratch: &mut Scratch) {
+        dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch));
+    }
+
+    /// Tiles of a unit, and which of them it left.
+    pub fn transform(
+        self,
+        problem: &Problem,
+        transforms: &Transforms,
+        src: &[u8],
+        unit: &mut Unit<'_>,
+        scratch: &mut Scratch,
+    ) -> Vec<Left> {
+        dispatch!(self.0, simd => fft::run(simd, problem, transforms, src, unit, scratch))
+    }
+
     pub fn run(
         self,
         problem: &Problem,
@@ -163,19 +180,14 @@ impl Simd {
             CpuReady::Direct if problem.gathers() => {
                 self.edges(problem, &adjoint::whole(problem, &task), src, task, scratch);
             }
-            CpuReady::Direct => {
-                dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch));
-            }
+            CpuReady::Direct => self.direct(problem, src, task, scratch),
             CpuReady::Separable(factors) => {
                 dispatch!(self.0, simd => {
                     separable::run(simd, problem, factors, src, task, scratch)
                 });
             }
-            CpuReady::Fft(transforms) => {
-                dispatch!(self.0, simd => {
-                    fft::run(simd, problem, transforms, src, task, scratch)
-                });
-            }
+            // Its units are no tasks: `Cpu::transform`.
+            CpuReady::Fft(_) => {}
         }
     }
 }

@@ -4,8 +4,8 @@
 /// which otherwise lie where only large ones reach. `None` is what the plan takes by its own numbers.
 ///
 /// They change time and memory. Results keep their bounds; where a piece only says who makes an output, as
-/// tasks, tiles of columns and bands do, they keep their bits too, but for `fft`, whose tiles begin
-/// where a piece does.
+/// tasks, tiles of columns and bands do, they keep their bits too, but for `fft` on a GPU, whose tiles
+/// begin where a band does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[doc(hidden)]
 pub struct Cuts {

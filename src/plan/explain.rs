@@ -15,8 +15,9 @@ impl fmt::Display for Plan {
                         let terms = factors.terms();
                         write!(f, "  {terms} term{}, ", if terms == 1 { "" } else { "s" })?
                     }
-                    CpuScheme::Fft { tile: (rows, columns) } => {
-                        write!(f, "  tiles of {rows}x{columns}, ")?
+                    CpuScheme::Fft { tile, outputs } => {
+                        let ((rows, columns), (high, wide)) = (tile, outputs);
+                        write!(f, "  tiles of {rows}x{columns} for {high}x{wide} outputs, ")?
                     }
                 }
                 match launch.images_per_task {
@@ -43,6 +44,7 @@ impl fmt::Display for Plan {
                 writeln!(f, ", {} band{plural}", launch.bands.len())?;
             }
         }
+        writeln!(f, "  {}", self.accuracy)?;
         // Which engine is told where there was a choice.
         let engines = self.candidates.iter().any(|candidate| candidate.engine != self.engine());
         for candidate in &self.candidates {

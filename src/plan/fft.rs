@@ -249,8 +249,27 @@ struct CpuTile {
     /// How many an image takes from top to bottom, and of how many output rows.
     down: usize,
     rows: usize,
+    /// Output columns of a tile.
+    columns: usize,
     /// Pairs of planes of such a row of tiles.
     pairs: usize,
+    /// Pairs that one thread takes at once: those of a tile, or of two side by side where channels are odd.
+    together: usize,
+}
+
+impl CpuTile {
+    /// Microseconds of a pair of planes.
+    fn microseconds(&self, problem: &Problem) -> f64 {
+        let filters = problem.weights().filters as f64;
+        let there = cost::cpu_transform(self.size, self.read(problem));
+        there + filters * cost::cpu_transform(self.size, self.rows)
+    }
+
+    /// Input rows that a tile's outputs meet.
+    fn read(&self, problem: &Problem) -> usize {
+        let g = problem.geometry();
+        (self.rows - 1) * g.stride.0 + g.extent().0
+    }
 }
 
 fn cpu_tiles(problem: &Problem, cuts: &Cuts) -> impl Iterator<Item = CpuTile> {
@@ -266,31 +285,44 @@ fn cpu_tiles(problem: &Problem, cuts: &Cuts) -> impl Iterator<Item = CpuTile> {
         }
         let down = g.out_height.div_ceil(valid.0).max(1);
         let across = g.out_width.div_ceil(valid.1).max(1);
-        let rows = g.out_height.div_ceil(down).max(1);
-        Some(CpuTile { size, down, rows, pairs: (across * g.channels).div_ceil(2) })
+        Some(CpuTile {
+            size,
+            down,
+            rows: g.out_height.div_ceil(down).max(1),
+            columns: g.out_width.div_ceil(across).max(1),
+            pairs: (across * g.channels).div_ceil(2),
+            together: ((1 + g.channels % 2).min(across) * g.channels).div_ceil(2),
+        })
     })
 }
 
-/// Rows and columns of tiles, and output rows of a task.
-pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<((usize, usize), usize)> {
+/// Rows and columns of tiles, and of the outputs of one.
+pub(super) fn cpu(
+    problem: &Problem,
+    limits: &CpuLimits,
+) -> Offer<((usize, usize), (usize, usize))> {
     finite(problem)?;
     let g = problem.geometry();
-    let threads = limits.threads.max(1);
-    let filters = problem.weights().filters;
+    // With work that takes `w` on one thread and no piece of it longer than `p`, whoever hands pieces to idle
+    // threads is done after `w / threads + p` at most (Graham 1969, "Bounds on multiprocessing timing
+    // anomalies"). Not of the threads that there are: equal problems have equal tiles.
     let timed = cpu_tiles(problem, &limits.cuts).map(|tile| {
-        // Tasks of the same height, one tile's rows each, as many as threads share evenly.
-        let tasks = (g.images * tile.down).div_ceil(threads);
-        let one = cost::cpu_transform(tile.size, filters);
-        (tasks as f64 * tile.pairs as f64 * one + cost::sharing(problem, threads), tile)
+        let pairs = (g.images * tile.down * tile.pairs) as f64;
+        let one = tile.microseconds(problem);
+        let work = pairs + (cost::USUAL_THREADS * tile.together) as f64;
+        (work * one, tile)
     });
-    let Some((us, tile)) = timed.min_by(|(a, _), (b, _)| a.total_cmp(b)) else {
+    let Some((_, tile)) = timed.min_by(|(a, _), (b, _)| a.total_cmp(b)) else {
         let extent = g.extent();
         return Err(format!(
             "no tile of at most {CPU_POINTS} points fits taps that reach over {extent:?}"
         ));
     };
-    let rows_per_task = limits.cuts.task_rows.map_or(tile.rows, |rows| rows.clamp(1, tile.rows));
-    Ok(((tile.size, rows_per_task), us))
+    let threads = limits.threads.max(1);
+    let units = g.images * tile.down * tile.pairs.div_ceil(tile.together.max(1));
+    let turns = (units.div_ceil(threads) * tile.together) as f64;
+    let us = turns * tile.microseconds(problem) + cost::sharing(problem, threads);
+    Ok(((tile.size, (tile.rows, tile.columns)), us))
 }
 
 /// Output rows of a part and tiles of the CPU's gradient of the kernel, and its microseconds on one thread.
@@ -302,11 +334,13 @@ pub(super) fn correlation(problem: &Problem, cuts: &Cuts) -> Option<(usize, (usi
     let filters = problem.weights().filters;
     let timed = cpu_tiles(problem, cuts).map(|tile| {
         let parts = (problem.geometry().images * tile.down) as f64;
-        // Two tiles there, of the input and of the gradient; and those of a part back.
-        let back = filters * tile.pairs.div_ceil(PAIRS);
-        let one = cost::cpu_transform(tile.size, 0);
-        let transforms = (tile.pairs * (1 + filters) + back) as f64;
-        (parts * transforms * one, tile)
+        // Tiles there, of the input and of each filter's gradient; and those of a part back.
+        let rows = problem.geometry().stride.0 * (tile.rows - 1) + 1;
+        let way = |rows| cost::cpu_transform(tile.size, rows);
+        let there = way(tile.read(problem)) + filters as f64 * way(rows);
+        let back = (filters * tile.pairs.div_ceil(PAIRS)) as f64;
+        let us = tile.pairs as f64 * there + back * way(problem.geometry().kernel.0);
+        (parts * us, tile)
     });
     let (us, tile) = timed.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
     let rows = cuts.part_rows.map_or(tile.rows, |rows| rows.clamp(1, tile.rows));
@@ -401,22 +435,63 @@ pub(super) fn finishing(work: Work) -> Work {
     Work { kernel: (1, 1), stride: (1, 1), dilation: (1, 1), terms: work.filters, ..work }
 }
 
-/// Why it is not taken unasked.
+/// Why a GPU does not take it unasked: it does not look at what it transforms.
 pub(super) fn caveat(problem: &Problem) -> Option<String> {
     let open = !problem.reads_finite();
     open.then(|| "an infinity or NaN would spread over its tile; `assume_finite` allows it".into())
+}
+
+/// Why the CPU does not take it unasked. What is not finite it leaves to `direct`, so what is left is
+/// accuracy: errors relative to the largest input.
+///
+/// - Floats carry rounding errors of their own, mostly relative to a full scale: taken.
+/// - Sums of integers as floats are often exact by `direct` (counts under a mask, sums of pixels), and
+///   whoever compares them would see that they are not: left to those who allow it.
+/// - Sums of integers that are rounded to integers again hide an error below half a step but for ties:
+///   taken where the bound is below that.
+pub(super) fn cpu_caveat(problem: &Problem, tile: (usize, usize)) -> Option<String> {
+    if problem.conv().finite {
+        return None;
+    }
+    let points = (tile.0 * tile.1) as f64;
+    let sum = largest_sum(problem);
+    // Below, what the spectrum loses for being subnormal is no longer small beside the bound.
+    if sum > 0.0 && sum / points < 2f64.powi(-116) {
+        return Some(
+            "of so small weights the spectrum loses digits; `assume_finite` allows it".into(),
+        );
+    }
+    let most = f64::from(problem.input_type().max_integer()?);
+    let constant = problem.border().constant().map_or(0.0, |c| f64::from(c.abs()));
+    let off = accuracy(problem, (tile.0 as u32, tile.1 as u32)).spread * 2f64.powi(-24);
+    if problem.output_type().max_integer().is_none() {
+        return Some(
+            "sums of integers may be exact, its sums are not; `assume_finite` allows it".into(),
+        );
+    }
+    (off * most.max(constant) >= 0.5).then(|| {
+        "it may be off by more than half a step of the output; `assume_finite` allows it".into()
+    })
 }
 
 /// Errors of transforms are relative to a tile's largest values, not to those a place meets. A point
 /// goes through `levels` sums and turns, there and back; each rounds to about `u` of the root mean
 /// square (Schatzman 1996, "Accuracy of the discrete Fourier transform and the fast Fourier
 /// transform"), which is at most `Σ|k| X`. Errors add up like a random walk, to `sqrt(levels) u`; twice
-/// `levels` leaves room for the largest of many millions.
+/// `levels` leaves room for the largest of many millions. So this is statistical; a proof, which lets all
+/// errors of a tile add up in one place, has a factor of the order of the tile's points in its stead.
+///
+/// It is relative to the largest value of a tile's two planes: a bright channel beside a dark one lifts the
+/// dark one's error, which is within the bound since `X` is that of the whole input.
 pub(super) fn accuracy(problem: &Problem, tile: (u32, u32)) -> Accuracy {
+    let levels = 2.0 * (f64::from(tile.0).log2() + f64::from(tile.1).log2());
+    Accuracy { spread: 2.0 * levels * largest_sum(problem), proven: false }
+}
+
+/// `Σ|k|` of the filter that has the largest.
+fn largest_sum(problem: &Problem) -> f64 {
     let weights = problem.weights();
     let each = weights.taps.len() / weights.filters;
     let sums = weights.taps.chunks(each).map(|k| k.iter().map(|w| f64::from(w.abs())).sum());
-    let largest = sums.fold(0.0, f64::max);
-    let levels = 2.0 * (f64::from(tile.0).log2() + f64::from(tile.1).log2());
-    Accuracy { spread: 2.0 * levels * largest }
+    sums.fold(0.0, f64::max)
 }

@@ -176,7 +176,8 @@ impl GradientPlan {
     }
 
     /// With `X` and `D` the largest magnitudes of the input (and a constant border) and of the gradient of
-    /// the sums, the kernel's gradient may be off by `spread u X D` more. 0 where it is summed tap by tap.
+    /// the sums, the kernel's gradient may be off by `spread u X D` more. 0 where it is summed tap by tap;
+    /// else statistical, as [`Accuracy`](super::Accuracy) of transforms is.
     #[must_use]
     pub fn spread(&self) -> f64 {
         self.spread

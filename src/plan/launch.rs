@@ -25,7 +25,8 @@ pub enum Launch {
 pub struct CpuLaunch {
     /// How a task is computed.
     pub scheme: CpuScheme,
-    /// Output rows of one task; all rows where no thread is worth waking.
+    /// Output rows of one task; all rows where no thread is worth waking. With
+    /// [`CpuScheme::Fft`] those of what tiles leave to `direct`, and of edges.
     pub rows_per_task: usize,
     /// Images of one task, where they are so small that whole ones are made back to back: planes of 7x7
     /// pixels, say.
@@ -43,11 +44,13 @@ pub enum CpuScheme {
     Direct,
     /// Rows, then columns of the row sums.
     Separable(Factors),
-    /// Transforms of tiles with so many rows and columns.
+    /// Transforms of tiles, which are chosen by the problem alone: threads change no bit.
     #[non_exhaustive]
     Fft {
-        /// Rows and columns.
+        /// Rows and columns that a tile holds.
         tile: (usize, usize),
+        /// Output rows and columns that it makes: tiles begin at multiples of these.
+        outputs: (usize, usize),
     },
 }
 
@@ -189,7 +192,7 @@ impl Launch {
             Self::Cpu(launch) => match &launch.scheme {
                 CpuScheme::Direct => None,
                 CpuScheme::Separable(factors) => separable::caveat(problem, factors),
-                CpuScheme::Fft { .. } => fft::caveat(problem),
+                CpuScheme::Fft { tile, .. } => fft::cpu_caveat(problem, *tile),
             },
         }
     }
@@ -200,7 +203,7 @@ impl Launch {
             Self::Cpu(launch) => match &launch.scheme {
                 CpuScheme::Direct => Accuracy::default(),
                 CpuScheme::Separable(factors) => separable::accuracy(problem, factors),
-                CpuScheme::Fft { tile: (rows, columns) } => {
+                CpuScheme::Fft { tile: (rows, columns), .. } => {
                     fft::accuracy(problem, (*rows as u32, *columns as u32))
                 }
             },

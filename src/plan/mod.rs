@@ -55,12 +55,13 @@ use crate::{Error, Problem, Result};
 /// How outputs are computed. Results never differ by more than the stated bound.
 ///
 /// `Direct` and `Flat` give the formula's IEEE results for non-finite input too (a tap of 0 on an
-/// infinity is a NaN), as far as the device's arithmetic does; `Separable` does with one term, where
-/// no sum along a row overflows.
+/// infinity is a NaN), as far as the device's arithmetic does; so does `Fft` on the CPU, and `Separable`
+/// with one term, where no sum along a row overflows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// The cheapest that applies, by the plan's cost model.
+    /// The cheapest that applies, by the plan's cost model; on the CPU by that for four threads, so that
+    /// their number changes no bit.
     #[default]
     Auto,
     /// Tap by tap. On the CPU over flat rows in vectors; on the GPU one 2-D grid of workgroups per
@@ -75,10 +76,17 @@ pub enum Algorithm {
     /// of infinities, and their rounding errors are relative to the largest input
     /// ([`Plan::accuracy`]).
     Separable,
-    /// Transforms of tiles times the kernel's spectrum, for large kernels. Taken unasked where the
-    /// input is known to be finite, as with several terms of `Separable`: a value that is not may
-    /// spread over its tile, and rounding errors are relative to the largest input
-    /// ([`Plan::accuracy`]).
+    /// Transforms of tiles times the kernel's spectrum, for large kernels. Rounding errors are relative to
+    /// the largest input, and their bound is statistical ([`Plan::accuracy`]).
+    ///
+    /// On the CPU tiles are searched for values that are not finite, or so large that sums overflow, and
+    /// what they touch is computed by `Direct`: results are those of IEEE arithmetic. It is taken
+    /// unasked for floats, and for integers that become integers, where the bound is below half a
+    /// step. Where integers become floats `Direct` may be exact, as of counts under a mask, so
+    /// [`Conv2d::assume_finite`](crate::Conv2d::assume_finite) has to allow it.
+    ///
+    /// A GPU does not search: a value that is not finite may spread over its tile. There it is taken
+    /// unasked where the input is known to be finite, as with several terms of `Separable`.
     Fft,
 }
 
@@ -167,7 +175,7 @@ impl Plan {
         &self.launch
     }
 
-    /// How far results may be from the exact value.
+    /// How far results may be from the exact value, and whether that is proven.
     #[must_use]
     pub fn accuracy(&self) -> Accuracy {
         self.accuracy
@@ -287,7 +295,7 @@ impl Looked {
         let taken = match wanted {
             // Where nothing applies, the reason against the last resort is the one to tell.
             Algorithm::Auto if offers.iter().all(|(_, offer)| offer.is_err()) => Algorithm::Direct,
-            Algorithm::Auto => offers[0].0,
+            Algorithm::Auto => cheapest(problem, &machine, &offers),
             named => named,
         };
         let (mut launch, bands) = match offers.into_iter().find(|(a, _)| *a == taken) {
@@ -303,6 +311,17 @@ impl Looked {
         let title = problem.to_string();
         Ok(Plan { title, machine, algorithm: taken, candidates, launch, accuracy })
     }
+}
+
+/// The cheapest of some offers, of which the cheapest comes first. On the CPU algorithms are held beside each
+/// other as for [`cost::USUAL_THREADS`]: which is taken changes bits, and threads must not.
+fn cheapest(problem: &Problem, machine: &Machine, offers: &[(Algorithm, Answer)]) -> Algorithm {
+    let applies = offers.iter().filter(|(_, answer)| answer.is_ok()).map(|(a, _)| *a);
+    let Machine::Cpu(limits) = machine else { return offers[0].0 };
+    let usual = Machine::Cpu(CpuLimits { threads: cost::USUAL_THREADS, ..*limits });
+    let cost = |a: Algorithm| offer(a, problem, &usual).map_or(f64::INFINITY, |(_, us)| us);
+    let timed = applies.map(|algorithm| (cost(algorithm), algorithm));
+    timed.min_by(|(a, _), (b, _)| a.total_cmp(b)).map_or(offers[0].0, |(_, algorithm)| algorithm)
 }
 
 fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<Launch> {
@@ -357,8 +376,9 @@ fn on_cpu(
             (CpuScheme::Separable(factors), rows, us)
         }
         Algorithm::Fft => {
-            let ((tile, rows), us) = fft::cpu(problem, limits)?;
-            (CpuScheme::Fft { tile }, rows, us)
+            let ((tile, outputs), us) = fft::cpu(problem, limits)?;
+            let (rows, _) = direct::cpu(problem, limits)?;
+            (CpuScheme::Fft { tile, outputs }, rows, us)
         }
         Algorithm::Auto => return Err(NO_ALGORITHM.into()),
     })

@@ -31,9 +31,9 @@ impl Plan {
                     CpuScheme::Separable(factors) => {
                         CpuScheme::Separable(separable(factors.terms())?)
                     }
-                    CpuScheme::Fft { tile } => {
+                    CpuScheme::Fft { tile, outputs } => {
                         fft()?;
-                        CpuScheme::Fft { tile: *tile }
+                        CpuScheme::Fft { tile: *tile, outputs: *outputs }
                     }
                 },
                 ..launch.clone()

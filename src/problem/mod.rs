@@ -361,7 +361,8 @@ impl Problem {
         }
     }
 
-    /// Whether infinities and NaNs are known to be none of what taps meet.
+    /// Whether infinities and NaNs are known to be none of what taps meet. That errors may be relative to
+    /// the largest input is another question: `conv.finite` alone answers it.
     pub(crate) fn reads_finite(&self) -> bool {
         let input = self.input_type.max_integer().is_some() || self.conv.finite;
         input && self.border().constant().is_none_or(f32::is_finite)

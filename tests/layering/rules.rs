@@ -37,7 +37,6 @@ pub const OUTSIDE: &[(&str, &str)] = &[
     ("ndarray", "conv kernel engine image learn bin"),
     ("rayon", "cpu gpu bin"),
     ("rustfft", "kernel cpu"),
-    ("transpose", "cpu"),
     ("fearless_simd", "cpu"),
     ("libc", "cpu"),
     ("ndarray_npy", "learn bin"),

@@ -10,9 +10,10 @@ use fearless_simd::Simd;
 use rustfft::num_complex::Complex;
 
 use super::Part;
+use crate::cpu::fft::{self, Parts, Plane, Transform, Way};
 use crate::cpu::rows::Scratch;
-use crate::cpu::tiles::{self, Parts, Plane, Transform};
-use crate::plan::PAIRS;
+use crate::element::with_type;
+use crate::plan::{PAIRS, tile_outputs};
 
 /// The sums of a part, whose rows one tile meets; as those of `correlate`.
 #[inline(always)]
@@ -31,35 +32,84 @@ pub(in crate::cpu) fn run<S: Simd>(
     let mut sums = vec![0.0; super::len(problem)];
     let (kernel, bias) = sums.split_at_mut(filters * kh * kw);
 
-    let Scratch { tiles: [tile, input, gradient, products], .. } = scratch;
-    for room in [&mut *tile, &mut *input, &mut *gradient] {
-        room.resize(points, Complex::default());
+    let Scratch { tiles: [input, gradient, products, lines, room], .. } = scratch;
+    let room = &mut transform.room(lines, room);
+    for tile in [&mut *input, &mut *gradient] {
+        tile.resize(transform.turned(), Complex::default());
     }
-    products.resize(filters * points, Complex::default());
-    let mut room = transform.room();
-    let planes = transform.planes(g);
+    products.resize(filters * transform.turned(), Complex::default());
+    let first_row = g.first_row(rows.start);
+    let read = (rows.len() - 1) * g.stride.0 + g.extent().0;
+    let wide = tile_outputs(columns, g.extent().1, g.stride.1);
+    let planes: Vec<Plane> = fft::planes(0..g.out_width, wide, g.channels).collect();
     for some in planes.chunks(2 * PAIRS) {
         products.fill(Complex::default());
         for pair in some.chunks(2) {
-            let read = transform.load(problem, image, rows, pair, tile);
-            transform.there(tile, read, input, &mut room);
-            for (f, products) in products.chunks_exact_mut(points).enumerate() {
-                tile.fill(Complex::default());
-                tiles::fill(pair, |plane, parts| {
-                    let lines = tile.chunks_exact_mut(columns).step_by(g.stride.0);
-                    bias[f] += load(part, f, plane, lines, parts);
-                });
-                transform.there(tile, (rows.len() - 1) * g.stride.0 + 1, gradient, &mut room);
-                add(simd, gradient, input, products);
+            for (first, some) in fft::blocks(read) {
+                let lines = transform.lines(some, room);
+                simd.vectorize(
+                    #[inline(always)]
+                    || {
+                        with_type!(problem.input_type(), T => {
+                            let image = bytemuck::cast_slice::<u8, T>(image);
+                            for (i, line) in lines.chunks_exact_mut(columns).enumerate() {
+                                let row = first_row + (first + i) as isize;
+                                fft::each(
+                                    pair,
+                                    #[inline(always)]
+                                    |plane, parts| {
+                                        fft::load::<T>(problem, image, row, plane, parts, line);
+                                    },
+                                );
+                            }
+                        })
+                    },
+                );
+                transform.turn_in((first, some), input, room);
+            }
+            for j in 0..columns {
+                let column = transform.column(j, input);
+                column[read..].fill(Complex::default());
+                transform.along_column(Way::There, column, room);
+            }
+            for (f, products) in products.chunks_exact_mut(transform.turned()).enumerate() {
+                let read = (rows.len() - 1) * g.stride.0 + 1;
+                for (first, some) in fft::blocks(read) {
+                    let lines = transform.lines(some, room);
+                    lines.fill(Complex::default());
+                    for (i, line) in lines.chunks_exact_mut(columns).enumerate() {
+                        let row = first + i;
+                        if row.is_multiple_of(g.stride.0) {
+                            let row = rows.start + row / g.stride.0;
+                            fft::each(
+                                pair,
+                                #[inline(always)]
+                                |plane, parts| bias[f] += load(part, f, row, plane, line, parts),
+                            );
+                        }
+                    }
+                    transform.turn_in((first, some), gradient, room);
+                }
+                for j in 0..columns {
+                    let column = transform.column(j, gradient);
+                    column[read..].fill(Complex::default());
+                    transform.along_column(Way::There, column, room);
+                    let input = transform.column(j, input);
+                    add(simd, column, input, transform.column(j, products));
+                }
             }
         }
-        for (f, products) in products.chunks_exact_mut(points).enumerate() {
-            transform.back(products, tile, g.extent().0, &mut room);
-            let lines = tile.chunks_exact(columns).step_by(g.dilation.0);
-            let taps = kernel[f * kh * kw..].chunks_exact_mut(kw).take(kh);
-            for (taps, line) in taps.zip(lines) {
-                for (tap, sum) in taps.iter_mut().zip(line.iter().step_by(g.dilation.1)) {
-                    *tap += f64::from(sum.re) / points as f64;
+        for (f, products) in products.chunks_exact_mut(transform.turned()).enumerate() {
+            for j in 0..columns {
+                transform.along_column(Way::Back, transform.column(j, products), room);
+            }
+            let mut taps = kernel[f * kh * kw..(f + 1) * kh * kw].chunks_exact_mut(kw);
+            for (first, some) in fft::blocks(kh) {
+                let from = (first * g.dilation.0, some, g.dilation.0);
+                for (line, taps) in transform.turn_out(from, products, room).zip(&mut taps) {
+                    for (tap, sum) in taps.iter_mut().zip(line.iter().step_by(g.dilation.1)) {
+                        *tap += f64::from(sum.re) / points as f64;
+                    }
                 }
             }
         }
@@ -67,12 +117,13 @@ pub(in crate::cpu) fn run<S: Simd>(
     sums
 }
 
-/// The gradient of filter `f` at the outputs of a plane, into the lines of a tile; and its sum.
-fn load<'a>(
+/// The gradient of filter `f` at an output row of a plane, into a line of a tile; and its sum.
+fn load(
     part: &Part<'_>,
     f: usize,
+    row: usize,
     plane: &Plane,
-    lines: impl Iterator<Item = &'a mut [Complex<f32>]>,
+    line: &mut [Complex<f32>],
     parts: Parts,
 ) -> f64 {
     let g = part.problem.geometry();
@@ -82,14 +133,11 @@ fn load<'a>(
     let (first, second) = (at_channel(plane.channel), at_channel(plane.channel + parts.apart()));
     let columns = plane.first * pixel..(plane.first + plane.columns) * pixel;
     let mut totals = [0.0; 2];
-    for (row, line) in part.rows.clone().zip(lines) {
-        let row = &part.delta[part.row(f, row)..][columns.clone()];
-        let pixels = row.chunks_exact(pixel);
-        for (at, pixel) in line.iter_mut().step_by(g.stride.1).zip(pixels) {
-            parts.set(at, pixel[first], pixel[second]);
-            totals[0] += f64::from(pixel[first]);
-            totals[1] += f64::from(pixel[second]);
-        }
+    let pixels = part.delta[part.row(f, row)..][columns].chunks_exact(pixel);
+    for (at, pixel) in line.iter_mut().step_by(g.stride.1).zip(pixels) {
+        parts.set(at, pixel[first], pixel[second]);
+        totals[0] += f64::from(pixel[first]);
+        totals[1] += f64::from(pixel[second]);
     }
     if parts == Parts::Both { totals[0] + totals[1] } else { totals[0] }
 }

@@ -16,10 +16,10 @@ use rayon::prelude::*;
 
 use super::Cpu;
 use super::blocks::{Blocks, tiles};
+use super::fft::Transform;
 use super::inner::Inner;
 use super::kernels::Segments;
 use super::rows::{Lines, Scratch};
-use super::tiles::Transform;
 use crate::Problem;
 use crate::plan::{DEPTH, KernelGradient};
 use crate::problem::Geometry;

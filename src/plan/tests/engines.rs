@@ -47,24 +47,24 @@ fn cases() -> Vec<(&'static str, Problem)> {
 ///
 /// From the host's arrays a GPU copies every byte four times: into staging memory, over the bus, back, and out
 /// of staging memory. One thread of the host does that at 8 GB/s, which is no faster than the CPU engine
-/// computes small kernels at, so these stay on the CPU whatever the GPU; so does a Gaussian, whose two passes
-/// are short. 961 taps are worth the copies.
+/// computes small kernels at, so these stay on the CPU whatever the GPU; so do a Gaussian, whose two passes
+/// are short, and 961 taps of any weights, which the CPU makes by transforms without a promise.
 ///
 /// Where the data lies ready for each (`resident`), only the work counts. A discrete GPU takes all but
 /// the seed, which is over before a launch is. An integrated one has the same memory as the CPU, and less of it;
-/// it gains where sums are many, and with bytes, of which the CPU's vectors are few to be widened.
+/// it gains with bytes, of which the CPU's vectors are few to be widened.
 #[test]
 fn which_engine_takes_what() {
     const NAMES: &str = "seed rgb3 rgba5 feat3 feat3s2 hyper5 psf31 gauss31 rgb3u8";
     let table = [
         // A GPU that the CPU plays does the same work on the same cores, and more copies.
         ("lavapipe", "C C C C C C C C C", "C C C C C C C C C"),
-        ("integrated", "C C C C C C G C C", "C C C C C C G C G"),
-        ("PCIe 3", "C C C C C C G C C", "C G G G G G G G G"),
-        ("PCIe 4", "C C C C C C G C C", "C G G G G G G G G"),
+        ("integrated", "C C C C C C C C C", "C C C C C C C C G"),
+        ("PCIe 3", "C C C C C C C C C", "C G G G G G G G G"),
+        ("PCIe 4", "C C C C C C C C C", "C G G G G G G G G"),
         // Copies are cheap there, and the model, fitted to AVX2, has NEON's four lanes at half its speed: the
         // last two are close.
-        ("Apple M", "C C C C C C G G G", "C G G G G G G G G"),
+        ("Apple M", "C C C C C C C G G", "C G G G G G G G G"),
     ];
     let (machines, cases) = (machines(), cases());
     assert_eq!(machines.iter().map(|m| m.0).collect::<Vec<_>>(), table.map(|row| row.0));
@@ -90,6 +90,12 @@ fn which_engine_takes_what() {
     }
     let table = table.map(|(name, host, resident)| (name, host.to_string(), resident.to_string()));
     assert_eq!(found, table, "{NAMES}");
+}
+
+/// 961 taps that no transform takes, for what lies outside is not finite.
+fn by_taps_alone() -> Problem {
+    let conv = Conv2d::new(kernel(31, 31, 1)).border(Border::Constant(f32::INFINITY));
+    problem(&conv, [1, 1080, 1920, 3], F32, F32)
 }
 
 fn discrete() -> (CpuLimits, GpuLimits) {
@@ -122,12 +128,12 @@ fn an_algorithm_of_one_engine_goes_there() {
 #[test]
 fn both_engines_explain_themselves_in_one_table() {
     let (cpu, gpu) = discrete();
-    let psf31 = &cases()[6].1;
+    let psf31 = &by_taps_alone();
     let plan = choose_engine(psf31, &cpu, Some(&gpu), Algorithm::Auto).unwrap();
     let text = plan.explain();
     assert_eq!(plan.candidates().len(), 2 * Algorithm::ALL.len(), "{text}");
     assert!(text.starts_with("flat on the gpu (discrete): "), "{text}");
-    let table: Vec<&str> = text.lines().skip(2).collect();
+    let table: Vec<&str> = text.lines().skip(3).collect();
     assert_eq!(table.len(), 8, "{text}");
     // The cheapest first; what a GPU copies is told.
     assert!(table[0].starts_with("  flat      gpu ") && table[0].ends_with("  <- taken"), "{text}");
@@ -151,7 +157,7 @@ fn what_a_gpu_cannot_hold_is_left_to_the_cpu() {
     let text = plan.explain();
     assert!(text.contains("gpu not taken: bytes of one output pixel"), "{text}");
 
-    let psf31 = &cases()[6].1;
+    let psf31 = &by_taps_alone();
     let on_gpu = choose_engine(psf31, &cpu, Some(&gpu), Algorithm::Auto).unwrap();
     let reason = Error::TooLarge { what: "bytes of the kernel", value: "9".into(), limit: 8 };
     let plan = on_gpu.clone().refused(psf31, &cpu, Algorithm::Auto, reason.clone()).unwrap();
@@ -168,7 +174,7 @@ fn what_a_gpu_cannot_hold_is_left_to_the_cpu() {
 fn memory_does_not_grow_with_threads() {
     let us = |case: usize, threads| {
         let machine = Machine::Cpu(CpuLimits::new(threads, 8));
-        choose(&cases()[case].1, &machine, Algorithm::Auto).unwrap().predicted()
+        choose(&cases()[case].1, &machine, Algorithm::Direct).unwrap().predicted()
     };
     let bytes = cases()[1].1.bytes() as f64;
     for (threads, most) in [(2, 26_000.0), (4, 52_000.0), (16, 52_000.0), (64, 104_000.0)] {
@@ -214,7 +220,7 @@ fn a_chain_is_copied_once() {
     };
     let (gpu_is_taken, text) = taken(std::slice::from_ref(&one), Algorithm::Auto);
     assert_eq!(gpu_is_taken, Ok(false), "{text}");
-    let (gpu_is_taken, text) = taken(&vec![one.clone(); 4], Algorithm::Auto);
+    let (gpu_is_taken, text) = taken(&vec![one.clone(); 8], Algorithm::Auto);
     assert_eq!(gpu_is_taken, Ok(true), "{text}");
     assert!(text.contains("gpu ") && text.ends_with("of it transfers  <- taken\n"), "{text}");
     // By what one engine has alone, and by what neither has.

@@ -156,7 +156,7 @@ impl Tally {
                 Kind::GpuFlat => flat,
                 // Few kernels are separable: `separable_kernels` sees to those.
                 Kind::CpuSeparable | Kind::GpuSeparable => 0,
-                // It refuses what is not finite.
+                // It refuses kernels and borders that are not finite.
                 Kind::CpuFft | Kind::GpuFft => 0,
                 Kind::Cpu | Kind::GpuDirect => self.cases,
             };
