@@ -59,13 +59,16 @@ mod tests {
     /// `slope`. Exponentials are off by half an ulp of their argument, so that their relative error
     /// grows with it; gelu's error is that of Φ, which is absolute, times `x`.
     fn bounds(activation: Activation, x: f64, y: f64, slope: f64) -> (f64, f64) {
-        let relative = 4.0 + 1.25 * x.abs();
+        // Of an exponential of that argument, beside what the rest adds.
+        let exponential = |argument: f64, rest: f64| (rest + 1.25 * argument.abs()) * HALF;
         match activation {
-            Activation::Sigmoid => (relative * HALF * y + LEAST, relative * HALF * slope + LEAST),
-            Activation::Tanh => {
-                (8.0 * HALF * y.abs() + LEAST, (4.0 + 2.5 * x.abs()) * HALF * slope + 4.0 * LEAST)
+            Activation::Sigmoid => {
+                (exponential(x, 4.0) * y + LEAST, exponential(x, 5.5) * slope + LEAST)
             }
-            _ => (5.0 * HALF * x.abs() + LEAST, 5.0 * HALF),
+            Activation::Tanh => {
+                (9.0 * HALF * y.abs() + LEAST, exponential(2.0 * x, 5.5) * slope + 4.0 * LEAST)
+            }
+            _ => (5.5 * HALF * x.abs() + LEAST, 6.0 * HALF),
         }
     }
 
@@ -83,18 +86,23 @@ mod tests {
                 let bits =
                     (0..4099).map(|i| least + (piece * 4099 + i) * step).filter(|b| *b <= most);
                 let x: Vec<f32> = bits.map(|bits| f32::from_bits(bits | sign)).collect();
+                let exact = |x: &f32| {
+                    let x = f64::from(*x);
+                    [activation.exact(x), activation.exact_derivative(x)]
+                };
+                let wanted: Vec<[f64; 2]> = x.iter().map(exact).collect();
                 let mut worst = [0.0f64; 2];
                 for level in Simd::all() {
                     let (mut y, mut slope) = (x.clone(), x.clone());
                     level.activate(activation, &mut y);
                     level.slope(activation, &mut slope, &vec![1.0; x.len()]);
-                    for ((x, y), slope) in x.iter().zip(y).zip(slope) {
-                        let x = f64::from(*x);
-                        let wanted = [activation.exact(x), activation.exact_derivative(x)];
+                    for ((x, wanted), (y, slope)) in x.iter().zip(&wanted).zip(y.iter().zip(slope))
+                    {
+                        let (x, y) = (f64::from(*x), f64::from(*y));
                         let (of_y, of_slope) = bounds(activation, x, wanted[0], wanted[1]);
                         let of_engines =
                             [activation.own_error(x), activation.derivative_error(x, 0.0)];
-                        let got = [f64::from(y), f64::from(slope)];
+                        let got = [y, f64::from(slope)];
                         for (i, bound) in [of_y, of_slope].into_iter().enumerate() {
                             let off = (got[i] - wanted[i]).abs();
                             worst[i] = worst[i].max(off / bound);

@@ -478,8 +478,9 @@ pub(super) fn cpu_caveat(problem: &Problem, tile: (usize, usize)) -> Option<Stri
 /// goes through `levels` sums and turns, there and back; each rounds to about `u` of the root mean
 /// square (Schatzman 1996, "Accuracy of the discrete Fourier transform and the fast Fourier
 /// transform"), which is at most `Σ|k| X`. Errors add up like a random walk, to `sqrt(levels) u`; twice
-/// `levels` leaves room for the largest of many millions. So this is statistical; a proof, which lets all
-/// errors of a tile add up in one place, has a factor of the order of the tile's points in its stead.
+/// `levels` leaves room for the largest of many millions. So this is statistical. What is proven bounds
+/// the length of the vector of a tile's errors; that they all fall on one place is not ruled out, which takes
+/// the square root of the tile's points as a further factor.
 ///
 /// It is relative to the largest value of a tile's two planes: a bright channel beside a dark one lifts the
 /// dark one's error, which is within the bound since `X` is that of the whole input.
