@@ -32,7 +32,7 @@ fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
     Cuts {
         task_rows: some(rng, &[1, 1, 2, 3, 4, 5, 7, 9]),
         images: rng.chance(3).then(|| *rng.pick(&[1, 2, 3, 5])),
-        cache: rng.chance(2).then_some(0),
+        cache: (!rng.chance(5)).then_some(0),
         tile: some(rng, &[1, 2, 3, 5, 8, 11, 16, 17, 24, 33, 48, 100]),
         part_rows: some(rng, &[1, 2, 3, 5, 8]),
         transform: some(rng, &[transform]),
@@ -144,7 +144,7 @@ fn forward_on_the_cpu() {
     refuse("seams of the CPU", &failures);
     let Seams { tasks, tiles, transforms, small, streamed, .. } = seams;
     assert!(tasks > cases / 2 && tiles > cases / 2 && transforms > cases / 20, "{seams:?}");
-    assert!(small > cases / 50 && streamed > cases / 20, "{seams:?}");
+    assert!(small > cases / 50 && streamed > cases / 50, "{seams:?}");
 }
 
 #[test]

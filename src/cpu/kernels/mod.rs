@@ -21,6 +21,10 @@
 //!
 //! Whatever the block, and the place in it, a sum is added up in one order: bias, lines, columns. So
 //! results do not depend on how the work is cut.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "accumulators are named by row and vector; iterators over arrays are not always unrolled"
+)]
 
 mod any;
 mod pattern;
