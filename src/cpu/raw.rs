@@ -23,7 +23,8 @@ const LINE: usize = 64;
 /// Lines, of which `len` places behind each offset lie inside.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reads<L, O> {
-    /// Arrays where there are few: then compilers know all of them by name.
+    /// Arrays where there are few: then compilers know all of them by name. Otherwise slices; both show the
+    /// same each time they are asked.
     lines: L,
     offsets: O,
     len: usize,
@@ -98,11 +99,14 @@ impl<'a, const R: usize> Writes<'a, R> {
     /// Where there is no row or one is too short.
     #[inline(always)]
     pub fn new(rows: &'a mut [&mut [f32]], from: usize, len: usize) -> Self {
-        // For rows that are not there the first one stands in, which is stored last.
-        let mut all = [rows[0][from..from + len].as_mut_ptr(); R];
+        let count = rows.len().min(R);
+        let mut all = [std::ptr::null_mut(); R];
         for (all, row) in all.iter_mut().zip(rows) {
             *all = row[from..from + len].as_mut_ptr();
         }
+        // For rows that are not there the first one stands in, which is stored last.
+        let (first, rest) = (all[..count][0], &mut all[count..]);
+        rest.fill(first);
         Self { rows: all, len, life: PhantomData }
     }
 
@@ -129,7 +133,7 @@ impl<'a, const R: usize> Writes<'a, R> {
 
 /// The same numbers, without that compilers know it: what was broadcast of them before is broadcast anew, by
 /// one load each, where otherwise dozens of vectors would be kept for later and, as registers are few,
-/// stored and loaded. (5x5 taps on AVX2: 1.3 times as fast.)
+/// stored and loaded. (5x5 taps on AVX2, in the caches: 0.137 ms without, 0.119 with it.)
 #[allow(clippy::pointers_in_nomem_asm_block, reason = "there is no instruction in it")]
 #[inline(always)]
 pub(super) fn anew(taps: &[f32]) -> &[f32] {
