@@ -6,7 +6,7 @@
 //!
 //! The polynomials are minimax fits for the *relative* error (Lawson's weights on Chebyshev nodes, in f64),
 //! with a first coefficient of 1 where small arguments are to be exact; that of [`NORMAL`] is for the
-//! absolute error. Bounds of what the functions give are in `cpu/activate.rs`, whose tests go through all f32
+//! absolute error. Bounds of what the functions give are in `cpu/sink/activation.rs`, whose tests go through all f32
 //! from 2^-32 to 128 and a part of the others.
 
 /// The density φ of the normal distribution at 0: `1 / sqrt(2 π)`.

@@ -1,34 +1,29 @@
 //! The CPU engine: output rows cut into tasks, tasks over threads, vectors along flat rows.
 
-mod activate;
 mod adjoint;
-mod blocks;
-mod correlate;
 mod direct;
 mod fft;
-mod inner;
+mod gradient;
 mod kernels;
-mod phases;
 mod raw;
-mod ring;
-mod rows;
+mod scratch;
 mod separable;
 mod simd;
-mod slope;
-mod small;
-mod store;
+mod sink;
+mod source;
+mod task;
 
-use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
-use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts, Rectangle};
+use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts};
 use crate::{Error, Factors, Problem, Result};
-pub(crate) use correlate::CpuCorrelation;
+pub(crate) use gradient::CpuKernelGradient;
 pub(crate) use raw::large_pages;
-use rows::Scratch;
+use scratch::Scratch;
 use simd::Simd;
+use task::Task;
 
 /// The CPU engine: SIMD chosen at run time, threads by rayon.
 ///
@@ -135,7 +130,7 @@ impl Cpu {
         if edges.is_empty() && left.as_ref().is_some_and(Vec::is_empty) {
             return;
         }
-        let tasks = tasks(problem, launch, self.cuts.tile, dst);
+        let tasks = task::tasks(problem, launch, self.cuts.tile, dst);
         let run = |scratch: &mut Scratch, mut task: Task<'_>| {
             match &left {
                 None => self.simd.run(made, ready, src, task.again(), scratch),
@@ -159,7 +154,7 @@ impl Cpu {
     fn small(&self, problem: &Problem, images: usize, src: &[u8], dst: &mut [u8]) {
         let image = dst.len() / problem.geometry().images;
         let tasks = dst.chunks_mut(images * image).enumerate();
-        let tasks = tasks.map(|(n, outputs)| small::Images { first: n * images, outputs });
+        let tasks = tasks.map(|(n, outputs)| direct::Images { first: n * images, outputs });
         self.each(tasks.collect(), |scratch, images| {
             self.simd.small(problem, src, images, scratch);
         });
@@ -167,12 +162,31 @@ impl Cpu {
 
     /// Calls `run` with each task, on all threads where there are several.
     fn each<T: Send>(&self, tasks: Vec<T>, run: impl Fn(&mut Scratch, T) + Sync + Send) {
+        self.map(tasks, run);
+    }
+
+    /// What `run` makes of each task, in their order. No thread is woken for a single one, and there are no
+    /// more scratches than threads.
+    fn map<T: Send, R: Send>(
+        &self,
+        tasks: Vec<T>,
+        run: impl Fn(&mut Scratch, T) -> R + Sync + Send,
+    ) -> Vec<R> {
         if tasks.len() == 1 {
             let mut scratch = Scratch::default();
-            tasks.into_iter().for_each(|task| run(&mut scratch, task));
-            return;
+            return tasks.into_iter().map(|task| run(&mut scratch, task)).collect();
         }
-        let all = || tasks.into_par_iter().for_each_init(Scratch::default, run);
+        let idle: Mutex<Vec<Scratch>> = Mutex::default();
+        let one = |task| {
+            let taken = idle.lock().ok().and_then(|mut idle| idle.pop());
+            let mut scratch = taken.unwrap_or_default();
+            let made = run(&mut scratch, task);
+            if let Ok(mut idle) = idle.lock() {
+                idle.push(scratch);
+            }
+            made
+        };
+        let all = || tasks.into_par_iter().with_max_len(1).map(one).collect();
         match &self.pool {
             Some(pool) => pool.install(all),
             None => all(),
@@ -212,85 +226,4 @@ impl CpuReady {
             }
         }
     }
-}
-
-/// Some output rows of one image.
-struct Task<'a> {
-    image: usize,
-    rows: Range<usize>,
-    /// Of which `direct` makes these columns: all, but where others were made by other means.
-    columns: Range<usize>,
-    /// The rows' memory: one slice, or one for each output plane.
-    planes: Vec<&'a mut [u8]>,
-    /// Scalars of a tile of columns, where that is not the algorithm's own choice.
-    tile: Option<usize>,
-    /// Whether outputs are stored past the caches.
-    streamed: bool,
-}
-
-impl Task<'_> {
-    /// The same rows.
-    fn again(&mut self) -> Task<'_> {
-        let planes = self.planes.iter_mut().map(|plane| &mut **plane).collect();
-        let (rows, columns) = (self.rows.clone(), self.columns.clone());
-        Task { image: self.image, rows, columns, planes, tile: self.tile, streamed: self.streamed }
-    }
-
-    /// Those of its rows that a rectangle has, and the rectangle's columns.
-    fn part(&mut self, problem: &Problem, rectangle: &Rectangle) -> Option<Task<'_>> {
-        let row = problem.geometry().out_row() * problem.output_type().bytes();
-        let Rectangle { rows, columns } = rectangle;
-        let rows = rows.start.max(self.rows.start)..rows.end.min(self.rows.end);
-        let from = rows.start.checked_sub(self.rows.start)? * row;
-        let planes: Option<Vec<&mut [u8]>> = (self.planes.iter_mut())
-            .map(|plane| plane.get_mut(from..from + rows.len() * row))
-            .collect();
-        let planes = planes.filter(|_| !rows.is_empty())?;
-        Some(Task {
-            image: self.image,
-            rows,
-            columns: columns.clone(),
-            planes,
-            tile: self.tile,
-            streamed: self.streamed,
-        })
-    }
-}
-
-/// Cuts the output into tasks that own their rows.
-fn tasks<'a>(
-    problem: &Problem,
-    launch: &CpuLaunch,
-    tile: Option<usize>,
-    dst: &'a mut [u8],
-) -> Vec<Task<'a>> {
-    let g = problem.geometry();
-    let row = g.out_row() * problem.output_type().bytes();
-    let mut tasks = Vec::new();
-    for (image, out) in dst.chunks_mut(g.out_planes() * g.out_height * row).enumerate() {
-        let first = tasks.len();
-        for plane in out.chunks_mut(g.out_height * row) {
-            for (i, rows) in plane.chunks_mut(launch.rows_per_task * row).enumerate() {
-                if tasks.len() == first + i {
-                    let start = i * launch.rows_per_task;
-                    tasks.push(Task {
-                        image,
-                        rows: start..start + rows.len() / row,
-                        columns: 0..g.out_width,
-                        planes: Vec::with_capacity(g.out_planes()),
-                        tile,
-                        streamed: launch.streamed,
-                    });
-                }
-                tasks[first + i].planes.push(rows);
-            }
-        }
-    }
-    tasks
-}
-
-/// One image of an input tensor.
-fn image<'a>(problem: &Problem, src: &'a [u8], image: usize) -> &'a [u8] {
-    let bytes = problem.geometry().image() * problem.input_type().bytes();
-    &src[image * bytes..(image + 1) * bytes]
 }

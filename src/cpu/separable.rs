@@ -3,12 +3,11 @@
 
 use fearless_simd::{Simd, SimdBase};
 
-use super::Task;
-use super::blocks::{Blocks, tiles};
-use super::inner::{Inner, InnerTile};
 use super::kernels::{self, Block, Pattern, Segments};
-use super::rows::{Lines, Scratch};
-use super::store::Store;
+use super::scratch::Scratch;
+use super::sink::Sink;
+use super::source::{self, Interior, InteriorTile, Lines};
+use super::task::{Blocks, Task, tiles};
 use crate::problem::Geometry;
 use crate::{Factors, Problem};
 
@@ -29,7 +28,7 @@ pub(super) fn run<S: Simd>(
     let weights = problem.weights();
     let (kh, kw) = g.kernel;
     let terms = factors.terms();
-    let image = super::image(problem, src, task.image);
+    let image = source::image(problem, src, task.image);
     // Rows one by one: they have a stride only where a block of output rows picks them.
     let across = Pattern::new(&Geometry { stride: (1, 1), ..*g }, 1, (1, kw), 1);
     let at_once = kernels::rows_at_once::<S>(g, kh);
@@ -42,13 +41,13 @@ pub(super) fn run<S: Simd>(
         .copied()
         .collect();
     let mut at = Vec::with_capacity(count);
-    let Scratch { lines, ring, sums, summed, staged, constant, .. } = scratch;
-    let inner = Inner::of::<S>(problem, image);
-    for columns in tiles(g, inner.parts(g), task.tile.unwrap_or(TILE)) {
-        let inner = inner.within(&columns);
+    let Scratch { lines, window, sums, summed, staged, constant, .. } = scratch;
+    let interior = Interior::of::<S>(problem, image);
+    for columns in tiles(g, interior.parts(g), task.tile.unwrap_or(TILE)) {
+        let interior = interior.within(&columns);
         let places = columns.len() * g.channels;
         let segments = Segments::one(places);
-        let mut store = Store {
+        let mut sink = Sink {
             problem,
             planes: &mut task.planes,
             from: columns.start * g.channels,
@@ -56,12 +55,12 @@ pub(super) fn run<S: Simd>(
             streamed: task.streamed,
         };
         // What a row is summed from.
-        let mut rows_of = match inner {
-            Some(inner) => {
-                inner.fill(constant);
-                RowsOf::Image(inner)
+        let mut rows_of = match interior {
+            Some(interior) => {
+                interior.fill(constant);
+                RowsOf::Image(interior)
             }
-            None => RowsOf::Line(Lines::new(problem, columns, lines, ring).with(1, S::f32s::LEN)),
+            None => RowsOf::Line(Lines::new(problem, columns, lines, window).with(1, S::f32s::LEN)),
         };
         // Row sums [lines, terms, places], with room for whole vectors.
         let pitch = places + S::f32s::LEN;
@@ -72,10 +71,10 @@ pub(super) fn run<S: Simd>(
             &task.rows,
             #[inline(always)]
             |rows, pattern, needed| {
-                summed.hold(needed, &mut at, |slot, row| {
+                summed.slide(needed, &mut at, |slot, row| {
                     let (from, offsets, segments) = match &mut rows_of {
-                        RowsOf::Image(inner) => {
-                            (inner.line(row, constant), &inner.offsets[..], inner.segments)
+                        RowsOf::Image(interior) => {
+                            (interior.line(row, constant), &interior.offsets[..], interior.segments)
                         }
                         RowsOf::Line(line) => {
                             line.fill(simd, image, 0, row);
@@ -94,7 +93,7 @@ pub(super) fn run<S: Simd>(
                     .map(|start| &sums[start..start + pitch])
                     .collect();
                 let block = Block { pattern, lines: &lines, offsets: &[0], taps: &taps, bias: 0.0 };
-                store.sums(simd, rows, staged, block, segments);
+                sink.sums(simd, rows, staged, block, segments);
             },
         );
     }
@@ -102,6 +101,6 @@ pub(super) fn run<S: Simd>(
 
 /// Where the rows of a tile are read.
 enum RowsOf<'a, 'b> {
-    Image(InnerTile<'a>),
+    Image(InteriorTile<'a>),
     Line(Lines<'b>),
 }

@@ -4,14 +4,15 @@ use fearless_simd::Level;
 #[cfg(not(target_arch = "x86_64"))]
 use fearless_simd::dispatch;
 
-use super::correlate::{self, Part};
 use super::fft::{Left, Transform, Transforms, Unit};
+use super::gradient::{self, Part};
 #[cfg(test)]
 use super::kernels::{self, Block, Segments};
 #[cfg(test)]
 use super::raw;
-use super::rows::Scratch;
-use super::{CpuReady, Task, activate, adjoint, direct, fft, separable, small};
+use super::scratch::Scratch;
+use super::task::Task;
+use super::{CpuReady, adjoint, direct, fft, separable, sink};
 use crate::plan::Rectangle;
 #[cfg(test)]
 use crate::problem::Geometry;
@@ -116,16 +117,16 @@ impl Simd {
         dispatch!(self.0, simd => adjoint::run(simd, problem, edges, src, task, scratch));
     }
 
-    pub fn correlate(
+    pub fn kernel_gradient(
         self,
         part: &Part<'_>,
         transform: Option<&Transform>,
         scratch: &mut Scratch,
     ) -> Vec<f64> {
         match transform {
-            None => dispatch!(self.0, simd => correlate::run(simd, part, scratch)),
+            None => dispatch!(self.0, simd => gradient::run(simd, part, scratch)),
             Some(transform) => {
-                dispatch!(self.0, simd => correlate::fft::run(simd, part, transform, scratch))
+                dispatch!(self.0, simd => gradient::fft::run(simd, part, transform, scratch))
             }
         }
     }
@@ -135,20 +136,20 @@ impl Simd {
         self,
         problem: &Problem,
         src: &[u8],
-        images: small::Images<'_>,
+        images: direct::Images<'_>,
         scratch: &mut Scratch,
     ) {
-        dispatch!(self.0, simd => small::run(simd, problem, src, images, scratch));
+        dispatch!(self.0, simd => direct::small(simd, problem, src, images, scratch));
     }
 
     /// Applies an activation to each value of a row.
     pub fn activate(self, activation: Activation, row: &mut [f32]) {
-        dispatch!(self.0, simd => activate::activate(simd, activation, row));
+        dispatch!(self.0, simd => sink::activate(simd, activation, row));
     }
 
     /// Makes of each sum the gradient with respect to it, of that of its output.
-    pub fn slope(self, activation: Activation, sums: &mut [f32], outputs: &[f32]) {
-        dispatch!(self.0, simd => activate::slope(simd, activation, sums, outputs));
+    pub fn activation_gradient(self, activation: Activation, sums: &mut [f32], outputs: &[f32]) {
+        dispatch!(self.0, simd => sink::activation_gradient(simd, activation, sums, outputs));
     }
 
     /// Tap by tap.

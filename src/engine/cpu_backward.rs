@@ -1,7 +1,7 @@
 //! Gradients on the CPU.
 
 use super::arrays::zeroed;
-use crate::cpu::{CpuCorrelation, CpuReady};
+use crate::cpu::{CpuKernelGradient, CpuReady};
 use crate::plan::{self, GradientPlan, Launch, Machine, Plan};
 use crate::problem::WeightSums;
 use crate::{Algorithm, Conv2d, Cpu, Problem, Result};
@@ -16,7 +16,7 @@ pub(super) struct OnCpu {
     pub plan: GradientPlan,
     /// Of the sums, where they are needed, and of the gradient of the input.
     ready: (Option<CpuReady>, CpuReady),
-    correlation: Option<CpuCorrelation>,
+    correlation: Option<CpuKernelGradient>,
 }
 
 /// What is asked for.
@@ -55,7 +55,7 @@ impl OnCpu {
             Launch::Gpu(_) => CpuReady::Direct,
         };
         let ready = (plan.sums().map(|plan| ready(&sums, plan)), ready(&back, plan.input()));
-        let correlation = CpuCorrelation::new(plan.kernel());
+        let correlation = CpuKernelGradient::new(plan.kernel());
         Self { cpu: cpu.clone(), problem, sums, back, plan, ready, correlation }
     }
 
@@ -76,13 +76,14 @@ impl OnCpu {
                 cpu.run(sums, launch, ready, src, bytemuck::cast_slice_mut(&mut held));
                 let pointwise = conv.pointwise.as_ref();
                 let g = sums.geometry();
-                made.pointwise = cpu.slope(g, conv.activation, pointwise, &mut held, outputs);
+                made.pointwise =
+                    cpu.activation_gradient(g, conv.activation, pointwise, &mut held, outputs);
                 &held[..]
             }
             _ => outputs,
         };
         if let (true, Some(correlation)) = (wanted.weights, correlation) {
-            let all = cpu.correlate(sums, correlation, src, delta);
+            let all = cpu.kernel_gradient(sums, correlation, src, delta);
             let filters = sums.weights().filters;
             let taps = sums.weights().taps.len() / filters;
             let given = |tap: usize| if conv.flip { taps - 1 - tap } else { tap };

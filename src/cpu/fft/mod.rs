@@ -15,15 +15,14 @@ mod planes;
 mod transform;
 mod units;
 
-use std::sync::Mutex;
-
 use fearless_simd::Simd;
-use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 
 use super::Cpu;
-use super::rows::Scratch;
-use super::store::{self, Rows, Store};
+use super::scratch::Scratch;
+use super::sink::{self, Sink};
+use super::source;
+use super::task::Rows;
 use crate::Problem;
 use crate::element::with_type;
 use crate::kernel::spectrum;
@@ -92,29 +91,10 @@ impl Cpu {
         dst: &mut [u8],
     ) -> Vec<Left> {
         let units = units::units(problem, transforms.outputs, dst);
-        // One for each thread at most.
-        let idle: Mutex<Vec<Scratch>> = Mutex::default();
-        let one = |mut unit: Unit<'_>| {
-            let taken = idle.lock().ok().and_then(|mut idle| idle.pop());
-            let mut scratch = taken.unwrap_or_default();
-            let left = self.simd.transform(problem, transforms, src, &mut unit, &mut scratch);
-            if let Ok(mut idle) = idle.lock() {
-                idle.push(scratch);
-            }
-            left
-        };
-        // Threads are not woken for one unit.
-        let few = units.len() == 1;
-        let all = || -> Vec<Left> {
-            match few {
-                true => units.into_iter().flat_map(one).collect(),
-                false => units.into_par_iter().with_max_len(1).flat_map_iter(one).collect(),
-            }
-        };
-        match &self.pool {
-            Some(pool) if !few => pool.install(all),
-            _ => all(),
-        }
+        let all = self.map(units, |scratch, mut unit| {
+            self.simd.transform(problem, transforms, src, &mut unit, scratch)
+        });
+        all.into_iter().flatten().collect()
     }
 }
 
@@ -135,9 +115,9 @@ pub(super) fn run<S: Simd>(
     let room = &mut transform.room(lines, room);
     let flat = unit.columns.len() * g.channels;
     // Sums [filters, rows, flat row], unless they are made where outputs lie.
-    let in_place = store::in_place(problem);
+    let in_place = sink::in_place(problem);
     sums.resize(if in_place { 0 } else { weights.filters * unit.rows.len() * flat }, 0.0);
-    let tile = Tile { problem, transforms, image: super::image(problem, src, unit.image) };
+    let tile = Tile { problem, transforms, image: source::image(problem, src, unit.image) };
 
     // First columns of tiles that hold what would spread.
     let mut left: Vec<usize> = Vec::new();
@@ -165,8 +145,8 @@ pub(super) fn run<S: Simd>(
 
     let rows = Rows { first: 0, spacing: 1, count: 1 };
     for (row, lines) in unit.lines.chunks_mut(g.out_planes()).enumerate() {
-        let mut store = Store { problem, planes: lines, from: 0, places: flat, streamed: false };
-        store.fill(simd, rows, staged, |f, out| {
+        let mut sink = Sink { problem, planes: lines, from: 0, places: flat, streamed: false };
+        sink.fill(simd, rows, staged, |f, out| {
             if !in_place {
                 let from = (f * unit.rows.len() + row) * flat;
                 out.iter_mut().for_each(|out| out.copy_from_slice(&sums[from..][..flat]));

@@ -29,9 +29,9 @@
 mod any;
 mod pattern;
 mod segments;
-mod square;
 #[cfg(test)]
 mod tests;
+mod unrolled;
 
 use fearless_simd::{Simd, SimdBase, SimdFloat};
 
@@ -155,9 +155,9 @@ impl Block<'_> {
         let Segment { len, .. } = segment;
         let lanes = S::f32s::LEN;
         if len >= V * lanes && self.pattern.is_square::<R>(3, 1) {
-            self.square::<S, 3, 1, R, V>(simd, segment, out);
+            self.unrolled::<S, 3, 1, R, V>(simd, segment, out);
         } else if len >= V * lanes && self.pattern.is_square::<R>(5, 1) {
-            self.square::<S, 5, 1, R, V>(simd, segment, out);
+            self.unrolled::<S, 5, 1, R, V>(simd, segment, out);
         } else if out.len() == 1 && len >= VECTORS_OF_ONE * lanes {
             self.any::<S, 1, VECTORS_OF_ONE>(simd, segment, out);
         } else if len >= V * lanes {
@@ -165,13 +165,13 @@ impl Block<'_> {
         } else if len >= lanes {
             self.any::<S, R, 1>(simd, segment, out);
         } else {
-            self.few::<S, R>(simd, segment, out);
+            self.tail::<S, R>(simd, segment, out);
         }
     }
 
     /// Fewer places than lanes; where the lines do not go on for whole vectors, from copies that do.
     #[inline(always)]
-    fn few<S: Simd, const R: usize>(self, simd: S, segment: Segment, out: &mut [&mut [f32]]) {
+    fn tail<S: Simd, const R: usize>(self, simd: S, segment: Segment, out: &mut [&mut [f32]]) {
         let Segment { from, to, len } = segment;
         let lanes = S::f32s::LEN;
         let mut whole = [[0.0; MOST_LANES]; MAX_ROWS];

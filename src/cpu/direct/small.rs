@@ -13,10 +13,10 @@
 
 use fearless_simd::{Simd, SimdBase};
 
-use super::activate::activate;
-use super::kernels::{Block, Pattern, Segments};
-use super::rows::{Lines, Scratch};
-use super::store::{Store, Values};
+use crate::cpu::kernels::{Block, Pattern, Segments};
+use crate::cpu::scratch::Scratch;
+use crate::cpu::sink::{Sink, Values, activate};
+use crate::cpu::source::{self, Lines};
 use crate::element::with_type;
 use crate::problem::Geometry;
 use crate::{Element, Problem};
@@ -26,13 +26,13 @@ const LINE: usize = 1 << 13;
 
 /// Images of one task, and their outputs back to back.
 #[derive(Debug)]
-pub(super) struct Images<'a> {
+pub(in crate::cpu) struct Images<'a> {
     pub first: usize,
     pub outputs: &'a mut [u8],
 }
 
 /// Computes some images.
-pub(super) fn run<S: Simd>(
+pub(in crate::cpu) fn small<S: Simd>(
     simd: S,
     problem: &Problem,
     src: &[u8],
@@ -43,8 +43,8 @@ pub(super) fn run<S: Simd>(
     let weights = problem.weights();
     let plane = g.out_height * g.out_row() * problem.output_type().bytes();
     let rows = g.out_height - 1 + g.extent().0;
-    let Scratch { lines, ring, staged, .. } = scratch;
-    let mut lines = Lines::new(problem, 0..g.out_width, lines, ring);
+    let Scratch { lines, window, staged, .. } = scratch;
+    let mut lines = Lines::new(problem, 0..g.out_width, lines, window);
     let pitch = lines.pitch();
     let at_once = (LINE / (rows * pitch)).max(1);
     // One row of all taps, in the order in which those of rows are added up.
@@ -65,7 +65,7 @@ pub(super) fn run<S: Simd>(
         // Vectors of sums may end behind the last output.
         lines.back_to_back(count * rows, S::f32s::LEN);
         for image in 0..count {
-            let from = super::image(problem, src, first + image);
+            let from = source::image(problem, src, first + image);
             let top = g.first_row(0);
             lines.fill_rows(simd, from, image * rows, top..top + rows as isize);
         }
@@ -104,11 +104,11 @@ pub(super) fn run<S: Simd>(
         }
         for (image, outputs) in outputs.chunks_mut(plane * g.out_planes()).enumerate() {
             let mut planes: Vec<&mut [u8]> = outputs.chunks_mut(plane).collect();
-            let mut store =
-                Store { problem, planes: &mut planes, from: 0, places: row, streamed: false };
+            let mut sink =
+                Sink { problem, planes: &mut planes, from: 0, places: row, streamed: false };
             for at in 0..g.out_height {
                 let all = &sums[(image * rows + at) * pitch..];
-                store.finish(simd, at, Values { all, pitch: places, places: row }, mixed);
+                sink.finish(simd, at, Values { all, pitch: places, places: row }, mixed);
             }
         }
     }

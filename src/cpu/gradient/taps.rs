@@ -12,7 +12,7 @@ const LINES: usize = ROWS + 2;
 
 /// What rows of gradient meet.
 #[derive(Clone, Copy)]
-pub(super) struct Met<'a> {
+pub(super) struct Inputs<'a> {
     pub lines: &'a [&'a [f32]],
     /// Where each tap column starts in a line.
     pub offsets: &'a [usize],
@@ -29,11 +29,11 @@ pub(super) struct Met<'a> {
 pub(super) fn taps<S: Simd, const R: usize, const I: usize, const J: usize>(
     simd: S,
     delta: [&[f32]; R],
-    met: Met<'_>,
+    inputs: Inputs<'_>,
     kernel: &mut [f64],
     columns: usize,
 ) {
-    let Met { lines, offsets, segments } = met;
+    let Inputs { lines, offsets, segments } = inputs;
     let Segments { len, step, count, .. } = segments;
     let lanes = S::f32s::LEN;
     // A vector of each row is an addition.

@@ -18,7 +18,7 @@ const MOST_LINES: usize = 10;
 impl Block<'_> {
     /// The sums of a segment, of a pattern that [`is_square`](super::Pattern::is_square).
     #[inline(always)]
-    pub(super) fn square<
+    pub(super) fn unrolled<
         S: Simd,
         const SIDE: usize,
         const PHASES: usize,

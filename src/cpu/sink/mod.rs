@@ -1,27 +1,20 @@
 //! From sums to outputs: activation, the pointwise step, element type, and the place in memory.
 
+mod activation;
+
 use fearless_simd::Simd;
 
-use super::activate::activate;
 use super::kernels::{Block, MAX_ROWS, Segments};
 use super::raw;
+use super::task::Rows;
 use crate::element::with_type;
 use crate::problem::Follow;
 use crate::{Element, ElementType, Problem};
-
-/// Output rows of a block, by their place in a task.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rows {
-    pub first: usize,
-    /// From row to row.
-    pub spacing: usize,
-    /// At most [`MAX_ROWS`].
-    pub count: usize,
-}
+pub(super) use activation::{activate, activation_gradient};
 
 /// Where the outputs of some columns of a task go.
 #[derive(Debug)]
-pub(super) struct Store<'a, 'b> {
+pub(super) struct Sink<'a, 'b> {
     pub problem: &'a Problem,
     /// The task's rows: one slice, or one for each output plane.
     pub planes: &'a mut [&'b mut [u8]],
@@ -38,7 +31,7 @@ pub(super) fn in_place(problem: &Problem) -> bool {
     problem.output_type() == ElementType::F32 && weights.filters == 1 && weights.follow.is_none()
 }
 
-impl Store<'_, '_> {
+impl Sink<'_, '_> {
     /// Outputs of some rows: of `block` with the taps and the bias of each filter.
     pub fn sums<S: Simd>(
         &mut self,

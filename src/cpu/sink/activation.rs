@@ -19,7 +19,7 @@ fn fuses<S: Simd>(simd: S) -> bool {
 }
 
 /// Applies an activation to each value of a row.
-pub(super) fn activate<S: Simd>(simd: S, activation: Activation, row: &mut [f32]) {
+pub(in crate::cpu) fn activate<S: Simd>(simd: S, activation: Activation, row: &mut [f32]) {
     if activation != Activation::None {
         simd.vectorize(
             #[inline(always)]
@@ -32,7 +32,12 @@ pub(super) fn activate<S: Simd>(simd: S, activation: Activation, row: &mut [f32]
 }
 
 /// Makes of each sum the gradient with respect to it, of that of its output.
-pub(super) fn slope<S: Simd>(simd: S, activation: Activation, sums: &mut [f32], outputs: &[f32]) {
+pub(in crate::cpu) fn activation_gradient<S: Simd>(
+    simd: S,
+    activation: Activation,
+    sums: &mut [f32],
+    outputs: &[f32],
+) {
     simd.vectorize(
         #[inline(always)]
         || match fuses(simd) {
@@ -46,8 +51,8 @@ pub(super) fn slope<S: Simd>(simd: S, activation: Activation, sums: &mut [f32], 
 mod tests {
     use rayon::prelude::*;
 
-    use super::super::simd::Simd;
     use crate::Activation;
+    use crate::cpu::simd::Simd;
 
     /// Half of an ulp of 1.
     const HALF: f64 = 1.0 / (1 << 24) as f64;
@@ -95,7 +100,7 @@ mod tests {
                 for level in Simd::all() {
                     let (mut y, mut slope) = (x.clone(), x.clone());
                     level.activate(activation, &mut y);
-                    level.slope(activation, &mut slope, &vec![1.0; x.len()]);
+                    level.activation_gradient(activation, &mut slope, &vec![1.0; x.len()]);
                     for ((x, wanted), (y, slope)) in x.iter().zip(&wanted).zip(y.iter().zip(slope))
                     {
                         let (x, y) = (f64::from(*x), f64::from(*y));
@@ -139,7 +144,7 @@ mod tests {
                 for level in Simd::all() {
                     let (mut got, mut back) = ([x; 37], [x; 37]);
                     level.activate(activation, &mut got);
-                    level.slope(activation, &mut back, &[1.0; 37]);
+                    level.activation_gradient(activation, &mut back, &[1.0; 37]);
                     for (got, wanted) in
                         got.iter().map(|v| (v, y)).chain(back.iter().map(|v| (v, slope)))
                     {
@@ -161,7 +166,7 @@ mod tests {
                 let mut got = [-x, x];
                 level.activate(Activation::Gelu, &mut got);
                 assert_eq!(got, [0.0, x], "{}", level.name());
-                level.slope(Activation::Gelu, &mut got, &[1.0; 2]);
+                level.activation_gradient(Activation::Gelu, &mut got, &[1.0; 2]);
                 assert_eq!(got, [0.5, 1.0], "{}", level.name());
             }
         }
@@ -176,13 +181,17 @@ mod tests {
             for level in Simd::all() {
                 let (mut whole, mut back) = (all.clone(), all.clone());
                 level.activate(activation, &mut whole);
-                level.slope(activation, &mut back, &all);
+                level.activation_gradient(activation, &mut back, &all);
                 for piece in [1, 3, 19, 67] {
                     let (mut cut, mut cut_back) = (all.clone(), all.clone());
                     for (i, row) in cut.chunks_mut(piece).enumerate() {
                         level.activate(activation, row);
                         let part = i * piece..i * piece + row.len();
-                        level.slope(activation, &mut cut_back[part.clone()], &all[part]);
+                        level.activation_gradient(
+                            activation,
+                            &mut cut_back[part.clone()],
+                            &all[part],
+                        );
                     }
                     let bits = |row: &[f32]| row.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                     assert_eq!(bits(&cut), bits(&whole), "{activation} on {}", level.name());

@@ -14,30 +14,11 @@
 use std::ops::Range;
 
 use fearless_simd::Simd;
-use rustfft::num_complex::Complex;
 
-use super::ring::Ring;
+use super::window::Window;
 use crate::element::with_type;
 use crate::problem::Geometry;
 use crate::{Border, Element, ElementType, Problem};
-
-/// Buffers of one worker, kept from task to task.
-#[derive(Debug, Default)]
-pub(super) struct Scratch {
-    /// The lines, back to back.
-    pub lines: Vec<f32>,
-    /// What they hold.
-    pub ring: Ring,
-    /// Sums of rows, line by line, and which rows they are of.
-    pub sums: Vec<f32>,
-    pub summed: Ring,
-    /// Sums that are not made where outputs lie.
-    pub staged: Vec<f32>,
-    /// Tiles of transforms and sums of such, some of their rows, and what transforms ask for.
-    pub tiles: [Vec<Complex<f32>>; 5],
-    /// A row of the border's constant.
-    pub constant: Vec<f32>,
-}
 
 /// Columns of a line that follow each other at the distance of the stride.
 #[derive(Debug)]
@@ -61,7 +42,7 @@ impl Segment {
 }
 
 /// The lines of one tile.
-pub(super) struct Lines<'a> {
+pub(in crate::cpu) struct Lines<'a> {
     element: ElementType,
     g: &'a Geometry,
     border: Border,
@@ -72,7 +53,7 @@ pub(super) struct Lines<'a> {
     segments: Vec<Segment>,
     pitch: usize,
     lines: &'a mut Vec<f32>,
-    ring: &'a mut Ring,
+    window: &'a mut Window,
 }
 
 impl<'a> Lines<'a> {
@@ -81,7 +62,7 @@ impl<'a> Lines<'a> {
         problem: &'a Problem,
         columns: Range<usize>,
         lines: &'a mut Vec<f32>,
-        ring: &'a mut Ring,
+        window: &'a mut Window,
     ) -> Self {
         let g = problem.geometry();
         let (stride, dilation) = (g.stride.1, g.dilation.1);
@@ -115,7 +96,7 @@ impl<'a> Lines<'a> {
         let offsets =
             taps.into_iter().map(|(at, behind)| segments[at].start + behind * g.channels).collect();
         let (element, border) = (problem.input_type(), problem.border());
-        Self { element, g, border, columns, offsets, segments, pitch: end, lines, ring }
+        Self { element, g, border, columns, offsets, segments, pitch: end, lines, window }
     }
 
     /// Makes room for `count` lines that hold nothing. Behind each are `slack` scalars that may be read.
@@ -123,7 +104,7 @@ impl<'a> Lines<'a> {
         self.pitch += slack;
         self.lines.clear();
         self.lines.resize(self.pitch * count, 0.0);
-        self.ring.clear(count);
+        self.window.clear(count);
         self
     }
 
@@ -148,11 +129,11 @@ impl<'a> Lines<'a> {
     }
 
     /// Sees to it that lines hold these rows, which rise, and tells which.
-    pub fn hold<S: Simd>(&mut self, simd: S, src: &[u8], rows: &[isize], lines: &mut Vec<usize>) {
-        let Self { ring, .. } = self;
-        let mut ring = std::mem::take(*ring);
-        ring.hold(rows, lines, |line, row| self.fill(simd, src, line, row));
-        *self.ring = ring;
+    pub fn slide<S: Simd>(&mut self, simd: S, src: &[u8], rows: &[isize], lines: &mut Vec<usize>) {
+        let Self { window, .. } = self;
+        let mut window = std::mem::take(*window);
+        window.slide(rows, lines, |line, row| self.fill(simd, src, line, row));
+        *self.window = window;
     }
 
     /// One line, slack included.

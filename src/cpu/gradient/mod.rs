@@ -6,24 +6,24 @@
 //! [`DEPTH`] additions the vectors go on in f64, so that the error does not grow with the tensor. Parts
 //! of the tensor are cut by its shape alone and added in order: the same bits on any number of threads.
 
+mod activation;
 pub(super) mod fft;
 mod taps;
 
 use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase};
-use rayon::prelude::*;
 
 use super::Cpu;
-use super::blocks::{Blocks, tiles};
 use super::fft::Transform;
-use super::inner::Inner;
 use super::kernels::Segments;
-use super::rows::{Lines, Scratch};
+use super::scratch::Scratch;
+use super::source::{self, Interior, Lines};
+use super::task::{Blocks, tiles};
 use crate::Problem;
 use crate::plan::{DEPTH, KernelGradient};
 use crate::problem::Geometry;
-use taps::{Met, taps, total};
+use taps::{Inputs, taps, total};
 
 /// Output rows of a block, where a tap row of one is the next tap row of the row before.
 const ROWS: usize = 4;
@@ -58,13 +58,13 @@ impl Part<'_> {
 
 /// How the gradient of a kernel is made, ready to run.
 #[derive(Clone, Debug)]
-pub(crate) struct CpuCorrelation {
+pub(crate) struct CpuKernelGradient {
     /// Output rows of a part.
     rows: usize,
     transform: Option<Transform>,
 }
 
-impl CpuCorrelation {
+impl CpuKernelGradient {
     /// `None` of a GPU's plan.
     pub fn new(plan: &KernelGradient) -> Option<Self> {
         match *plan {
@@ -80,10 +80,10 @@ impl CpuCorrelation {
 impl Cpu {
     /// `[filters, kernel height, kernel width]` of taps as applied, then `[filters]`: sums over all
     /// places of `delta`, the gradient of the sums of `problem` in its output's layout, times the input.
-    pub(crate) fn correlate(
+    pub(crate) fn kernel_gradient(
         &self,
         problem: &Problem,
-        CpuCorrelation { rows, transform }: &CpuCorrelation,
+        CpuKernelGradient { rows, transform }: &CpuKernelGradient,
         src: &[u8],
         delta: &[f32],
     ) -> Vec<f64> {
@@ -100,24 +100,9 @@ impl Cpu {
                 Part { problem, src, delta, image, rows, tile: self.cuts.tile }
             })
             .collect();
-        let one = |scratch: &mut Scratch, part: Part<'_>| {
-            self.simd.correlate(&part, transform.as_ref(), scratch)
-        };
-        // Threads are not woken for one part.
-        let few = parts.len() == 1;
-        let all = || -> Vec<Vec<f64>> {
-            match few {
-                true => {
-                    let mut scratch = Scratch::default();
-                    parts.into_iter().map(|part| one(&mut scratch, part)).collect()
-                }
-                false => parts.into_par_iter().map_init(Scratch::default, one).collect(),
-            }
-        };
-        let parts = match &self.pool {
-            Some(pool) if !few => pool.install(all),
-            _ => all(),
-        };
+        let parts = self.map(parts, |scratch, part| {
+            self.simd.kernel_gradient(&part, transform.as_ref(), scratch)
+        });
         for part in parts {
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
@@ -138,64 +123,64 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
     let g = problem.geometry();
     let filters = problem.weights().filters;
     let mut sums = vec![0.0; len(problem)];
-    let image = super::image(problem, src, *image);
-    let Scratch { lines, ring, constant, staged, .. } = scratch;
-    let inner = Inner::of::<S>(problem, image);
+    let image = source::image(problem, src, *image);
+    let Scratch { lines, window, constant, staged, .. } = scratch;
+    let interior = Interior::of::<S>(problem, image);
     let joined = super::kernels::spacing(g).1 == 1;
     let at_once = if joined { ROWS } else { 1 };
     // Segments of a strided row are single pixels: where these do not fill vectors, lines hold them together.
     let apart = match g.stride.1 {
-        1 => !copied::<S>(g, &inner.parts(g)),
+        1 => !copied::<S>(g, &interior.parts(g)),
         _ => {
             let lanes = S::f32s::LEN;
             g.channels.is_multiple_of(lanes) && g.channels <= DEPTH / ROWS * lanes
         }
     };
     let whole = [0..0, 0..g.out_width, 0..0];
-    let parts = if apart { inner.parts(g) } else { whole };
+    let parts = if apart { interior.parts(g) } else { whole };
     for columns in tiles(g, parts, part.tile.unwrap_or(TILE)) {
-        let inner = inner.within(&columns).filter(|_| apart);
+        let interior = interior.within(&columns).filter(|_| apart);
         let places = columns.len() * g.channels;
         let from = columns.start * g.channels;
         let blocks = Blocks::new(g, rows.len(), at_once, g.kernel, 1);
         let count = blocks.pattern.needed.len();
         staged.resize(if interleaved(problem) { filters * ROWS * places } else { 0 }, 0.0);
-        let mut held: Vec<&[f32]> = Vec::with_capacity(count);
-        if let Some(inner) = inner {
-            inner.fill(constant);
+        let mut there: Vec<&[f32]> = Vec::with_capacity(count);
+        if let Some(interior) = interior {
+            interior.fill(constant);
             blocks.each(
                 rows,
                 #[inline(always)]
                 |block, _, needed| {
-                    held.clear();
-                    held.extend(needed.iter().map(|row| inner.line(*row, constant)));
+                    there.clear();
+                    there.extend(needed.iter().map(|row| interior.line(*row, constant)));
                     let block = Block {
                         part,
-                        lines: &held,
-                        offsets: &inner.offsets,
+                        lines: &there,
+                        offsets: &interior.offsets,
                         first: block.first,
                         spacing: block.spacing,
                         count: block.count,
                         from,
                         places,
-                        segments: inner.segments,
+                        segments: interior.segments,
                     };
                     block.add(simd, staged, &mut sums);
                 },
             );
             continue;
         }
-        let mut lines = Lines::new(problem, columns, lines, ring).with(count, S::f32s::LEN);
+        let mut lines = Lines::new(problem, columns, lines, window).with(count, S::f32s::LEN);
         let mut at = Vec::with_capacity(count);
         blocks.each(
             rows,
             #[inline(always)]
             |block, _, needed| {
-                lines.hold(simd, image, needed, &mut at);
-                let held: Vec<&[f32]> = at.iter().map(|line| lines.line(*line)).collect();
+                lines.slide(simd, image, needed, &mut at);
+                let there: Vec<&[f32]> = at.iter().map(|line| lines.line(*line)).collect();
                 let block = Block {
                     part,
-                    lines: &held,
+                    lines: &there,
                     offsets: lines.offsets(),
                     first: block.first,
                     spacing: block.spacing,
@@ -323,7 +308,7 @@ impl Block<'_> {
         for columns in cut(kw, 5) {
             let most = if columns.len() > 3 { 2 } else { 3 };
             for rows in cut(kh, most) {
-                let met = Met {
+                let inputs = Inputs {
                     lines: &lines[rows.start..rows.end + R - 1],
                     offsets: &self.offsets[columns.clone()],
                     segments: self.segments,
@@ -334,7 +319,7 @@ impl Block<'_> {
                             $(($i, $j) => {
                                 let at = rows.start * kw + columns.start;
                                 let kernel = &mut kernel[at..];
-                                taps::<S, R, $i, $j>(simd, delta, met, kernel, kw);
+                                taps::<S, R, $i, $j>(simd, delta, inputs, kernel, kw);
                             })*
                             _ => {}
                         }

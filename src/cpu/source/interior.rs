@@ -4,19 +4,19 @@ use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase};
 
-use super::kernels::Segments;
+use crate::cpu::kernels::Segments;
 use crate::problem::Geometry;
 use crate::{ElementType, Problem};
 
 /// The output columns of an image that can be.
 #[derive(Clone, Debug)]
-pub(super) struct Inner<'a> {
+pub(in crate::cpu) struct Interior<'a> {
     problem: &'a Problem,
     image: &'a [f32],
     columns: Range<usize>,
 }
 
-impl<'a> Inner<'a> {
+impl<'a> Interior<'a> {
     pub fn of<S: Simd>(problem: &'a Problem, image: &'a [u8]) -> Self {
         let g = problem.geometry();
         // A pixel of a strided row is a segment of its own.
@@ -36,10 +36,10 @@ impl<'a> Inner<'a> {
     }
 
     /// Some of the columns, if all of them are among these.
-    pub fn within(&self, columns: &Range<usize>) -> Option<InnerTile<'a>> {
+    pub fn within(&self, columns: &Range<usize>) -> Option<InteriorTile<'a>> {
         let inside = self.columns.start <= columns.start && columns.end <= self.columns.end;
         let g = self.problem.geometry();
-        inside.then(|| InnerTile {
+        inside.then(|| InteriorTile {
             problem: self.problem,
             image: self.image,
             from: (columns.start * g.stride.1 - g.left) * g.channels,
@@ -52,7 +52,7 @@ impl<'a> Inner<'a> {
 
 /// A tile of such columns.
 #[derive(Debug)]
-pub(super) struct InnerTile<'a> {
+pub(in crate::cpu) struct InteriorTile<'a> {
     problem: &'a Problem,
     image: &'a [f32],
     /// Where its lines start in a row, and how many scalars of it they need.
@@ -63,7 +63,7 @@ pub(super) struct InnerTile<'a> {
     pub segments: Segments,
 }
 
-impl<'a> InnerTile<'a> {
+impl<'a> InteriorTile<'a> {
     /// Makes the line of rows that the border's constant stands for.
     pub fn fill(&self, constant: &mut Vec<f32>) {
         constant.clear();

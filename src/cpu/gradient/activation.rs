@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::Cpu;
-use super::simd::Simd;
+use crate::cpu::Cpu;
+use crate::cpu::simd::Simd;
 use crate::problem::{Geometry, PointwiseSums};
 use crate::{Activation, Pointwise};
 
@@ -25,7 +25,7 @@ struct Part<'a> {
 
 impl Cpu {
     /// Makes of `sums`, whose `geometry` it is, the gradient with respect to them.
-    pub(crate) fn slope(
+    pub(crate) fn activation_gradient(
         &self,
         g: &Geometry,
         activation: Activation,
@@ -36,7 +36,9 @@ impl Cpu {
         let mut all = || match pointwise {
             None => {
                 let parts = sums.par_chunks_mut(PART).zip(outputs.par_chunks(PART));
-                parts.for_each(|(sums, outputs)| self.simd.slope(activation, sums, outputs));
+                parts.for_each(|(sums, outputs)| {
+                    self.simd.activation_gradient(activation, sums, outputs)
+                });
                 None
             }
             Some(pointwise) => {
@@ -159,7 +161,7 @@ fn through(
                 }
             }
             // `t` becomes the gradient.
-            simd.slope(follow, t, dy);
+            simd.activation_gradient(follow, t, dy);
             all.bias[g] = t.iter().fold(all.bias[g], |sum, t| sum + f64::from(*t));
             for (f, y) in filtered.each(count).enumerate() {
                 let sum = &mut all.weights[f * outputs + g];
@@ -174,7 +176,7 @@ fn through(
                 let weight = weights[f * outputs + g];
                 back.iter_mut().zip(t).for_each(|(back, t)| *back += weight * *t);
             }
-            simd.slope(activation, row, back);
+            simd.activation_gradient(activation, row, back);
             let (plane, first, step) = values(planar, f, filters, from);
             let of = part.sums[plane][first..].iter_mut().step_by(step);
             of.zip(row).for_each(|(to, sum)| *to = *sum);

@@ -11,7 +11,7 @@ use rustfft::num_complex::Complex;
 
 use super::Part;
 use crate::cpu::fft::{self, Parts, Plane, Transform, Way};
-use crate::cpu::rows::Scratch;
+use crate::cpu::scratch::Scratch;
 use crate::element::with_type;
 use crate::plan::{PAIRS, tile_outputs};
 
@@ -28,7 +28,7 @@ pub(in crate::cpu) fn run<S: Simd>(
     let (kh, kw) = g.kernel;
     let (points, columns) = (transform.points(), transform.tile.1);
     let filters = problem.weights().filters;
-    let image = crate::cpu::image(problem, src, *image);
+    let image = crate::cpu::source::image(problem, src, *image);
     let mut sums = vec![0.0; super::len(problem)];
     let (kernel, bias) = sums.split_at_mut(filters * kh * kw);
 
@@ -165,7 +165,7 @@ mod tests {
     use rand_pcg::Pcg32;
     use rand_pcg::rand_core::{Rng, SeedableRng};
 
-    use crate::cpu::CpuCorrelation;
+    use crate::cpu::CpuKernelGradient;
     use crate::plan::{KernelGradient, PAIRS, tile_outputs};
     use crate::{Border, Conv2d, Cpu, ElementType, Kernel, Layout, Padding, Problem};
 
@@ -222,8 +222,8 @@ mod tests {
                 _ => (bytemuck::cast_slice(&values), 1.0),
             };
             let made = |plan: KernelGradient| {
-                let correlation = CpuCorrelation::new(&plan).unwrap();
-                cpu.correlate(&problem, &correlation, src, &delta)
+                let correlation = CpuKernelGradient::new(&plan).unwrap();
+                cpu.kernel_gradient(&problem, &correlation, src, &delta)
             };
             let want = made(KernelGradient::Cpu { rows: g.out_height });
             let got = made(KernelGradient::CpuFft { rows, tile });

@@ -2,12 +2,21 @@
 
 use std::ops::Range;
 
-use super::kernels::{self, Pattern};
-use super::store::Rows;
+use crate::cpu::kernels::{self, Pattern};
 use crate::problem::Geometry;
 
+/// Output rows of a block, by their place in a task.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cpu) struct Rows {
+    pub first: usize,
+    /// From row to row.
+    pub spacing: usize,
+    /// At most `MAX_ROWS`.
+    pub count: usize,
+}
+
 /// Blocks of some task's rows.
-pub(super) struct Blocks<'a> {
+pub(in crate::cpu) struct Blocks<'a> {
     g: &'a Geometry,
     kernel: (usize, usize),
     terms: usize,
@@ -68,7 +77,7 @@ impl<'a> Blocks<'a> {
 }
 
 /// Columns of each part, cut into tiles of nearly the same size and at most so many scalars.
-pub(super) fn tiles(
+pub(in crate::cpu) fn tiles(
     g: &Geometry,
     parts: impl IntoIterator<Item = Range<usize>>,
     most: usize,

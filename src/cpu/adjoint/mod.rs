@@ -6,19 +6,21 @@
 //! phase. The filters are its terms. What the padding's places sum up to is added to the pixels that
 //! they continue.
 
+mod phases;
+
 use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase};
 
-use super::Task;
 use super::kernels::{self, Block, MAX_ROWS, Pattern, Segments};
-use super::phases::{Phase, phases};
-use super::ring::Ring;
-use super::rows::Scratch;
+use super::scratch::Scratch;
+use super::source::{self, Window};
+use super::task::Task;
 use crate::element::with_type;
 use crate::plan::Rectangle;
 use crate::problem::Geometry;
 use crate::{Element, ElementType, Problem};
+use phases::{Phase, phases};
 
 /// Scalars of a tile that is computed where it lies, and of one that goes through lines or sums of its
 /// own.
@@ -80,7 +82,7 @@ pub(super) fn run<S: Simd>(
 ) {
     let g = problem.geometry();
     let Some(out) = task.planes.first_mut() else { return };
-    let image = super::image(problem, src, task.image);
+    let image = source::image(problem, src, task.image);
     let row = g.out_row();
     let mut sums = std::mem::take(&mut scratch.sums);
     let mut at = 0;
@@ -224,8 +226,9 @@ impl Gather<'_> {
         let Self { g, problem, columns, .. } = *self;
         let (left, end) = (g.left, g.left + g.out_width);
         // Those between meet taps only where input lies.
-        let inner = ((g.extent().1 - 1).clamp(left, end), (g.width * g.stride.1).clamp(left, end));
-        let inner = (inner.0, inner.1.max(inner.0));
+        let interior =
+            ((g.extent().1 - 1).clamp(left, end), (g.width * g.stride.1).clamp(left, end));
+        let interior = (interior.0, interior.1.max(interior.0));
         let in_place = problem.output_type() == ElementType::F32
             && (g.stride.1 == 1 || g.channels >= S::f32s::LEN);
         let usual = if in_place && self.lies() { TILE } else { STAGED_TILE };
@@ -252,7 +255,7 @@ impl Gather<'_> {
             .iter()
             .map(|columns| left + columns.start..left + columns.end)
             .flat_map(|Range { start, end }| {
-                let (a, b) = (inner.0.clamp(start, end), inner.1.clamp(start, end));
+                let (a, b) = (interior.0.clamp(start, end), interior.1.clamp(start, end));
                 [start..a, a..b, b..end]
             })
             .collect();
@@ -274,14 +277,14 @@ impl Gather<'_> {
         scratch: &mut Scratch,
     ) {
         let Self { g, .. } = *self;
-        let Scratch { lines, ring, staged, constant, .. } = scratch;
+        let Scratch { lines, window, staged, constant, .. } = scratch;
         let (stride, reach) = (g.stride.1 as isize, g.extent().1 as isize - 1);
         // Input columns that the tile's places meet.
         let first = (tile.places.start as isize - reach).div_euclid(stride);
         let last = (tile.places.end as isize - 1).div_euclid(stride);
-        let held = first..last + 1;
-        let len = held.len() * g.channels;
-        let inside = held.start >= 0 && held.end <= g.width as isize;
+        let inputs = first..last + 1;
+        let len = inputs.len() * g.channels;
+        let inside = inputs.start >= 0 && inputs.end <= g.width as isize;
         let image = bytemuck::try_cast_slice::<u8, f32>(self.image).ok();
         let image = image.filter(|_| self.lies() && inside);
 
@@ -300,7 +303,7 @@ impl Gather<'_> {
             lines.clear();
             lines.resize(slots * g.inputs * pitch, 0.0);
         }
-        ring.clear(slots);
+        window.clear(slots);
         let (mut needed, mut at) = (Vec::new(), Vec::new());
         for start in (0..count).step_by(spacing * at_once) {
             for from in (start..count).take(spacing) {
@@ -310,7 +313,7 @@ impl Gather<'_> {
                 let pattern = &rows.columns[0].patterns[together - 1];
                 needed.extend(pattern.needed.iter().map(|row| top + row));
                 if image.is_none() {
-                    self.hold(simd, &needed, &held, pitch, lines, ring, &mut at);
+                    self.slide(simd, &needed, &inputs, pitch, lines, window, &mut at);
                 }
                 let mut block: Vec<&[f32]> = Vec::with_capacity(needed.len() * g.inputs);
                 for f in 0..g.inputs {
@@ -319,7 +322,7 @@ impl Gather<'_> {
                         block.push(match (image, there) {
                             (_, None) => constant,
                             (Some(image), Some(row)) => {
-                                let from = row * g.row() + held.start as usize * g.channels;
+                                let from = row * g.row() + inputs.start as usize * g.channels;
                                 &image[from..(row + 1) * g.row()]
                             }
                             (None, Some(_)) => &lines[(at[n] * g.inputs + f) * pitch..][..pitch],
@@ -332,7 +335,7 @@ impl Gather<'_> {
                         step: spacing * rows.step,
                         count: together,
                     };
-                    self.sum(simd, columns, tile, held.start, &block, to, out, staged);
+                    self.sum(simd, columns, tile, inputs.start, &block, to, out, staged);
                 }
             }
         }
@@ -359,18 +362,18 @@ impl Gather<'_> {
 
     /// Sees to it that lines hold these input rows, all filters of each.
     #[expect(clippy::too_many_arguments, reason = "one step of `tile`")]
-    fn hold<S: Simd>(
+    fn slide<S: Simd>(
         &self,
         simd: S,
         needed: &[isize],
         columns: &Range<isize>,
         pitch: usize,
         lines: &mut [f32],
-        ring: &mut Ring,
+        window: &mut Window,
         at: &mut Vec<usize>,
     ) {
         let Self { g, .. } = *self;
-        ring.hold(
+        window.slide(
             needed,
             at,
             |slot, row| {
@@ -415,7 +418,7 @@ impl Gather<'_> {
         simd: S,
         columns: &Columns,
         tile: &Tile,
-        held: isize,
+        inputs: isize,
         lines: &[&[f32]],
         to: BlockRows,
         out: &mut [f32],
@@ -428,7 +431,7 @@ impl Gather<'_> {
         if count == 0 {
             return;
         }
-        let input = ((first - phase.first) / stride) as isize + phase.input - held;
+        let input = ((first - phase.first) / stride) as isize + phase.input - inputs;
         let offsets: Vec<usize> = (0..phase.taps.len())
             .map(|n| (input as usize + n * phase.apart) * g.channels)
             .collect();

@@ -2,7 +2,7 @@
 
 /// Lines, each of which holds an input row (of the continued input) or none.
 #[derive(Debug, Default)]
-pub(super) struct Ring {
+pub(in crate::cpu) struct Window {
     /// Rows that are held, in rising order, and their lines.
     held: Vec<(isize, usize)>,
     /// Lines that hold nothing.
@@ -11,7 +11,7 @@ pub(super) struct Ring {
     next: Vec<(isize, usize)>,
 }
 
-impl Ring {
+impl Window {
     /// So many lines that hold nothing.
     pub fn clear(&mut self, count: usize) {
         self.held.clear();
@@ -21,7 +21,7 @@ impl Ring {
 
     /// Sees to it that lines hold these rows, which rise, and tells which: `lines[i]` for `rows[i]`.
     /// `fill` fills a line anew. There must be as many lines as rows.
-    pub fn hold(
+    pub fn slide(
         &mut self,
         rows: &[isize],
         lines: &mut Vec<usize>,
@@ -63,15 +63,15 @@ mod tests {
 
     #[test]
     fn fills_only_what_is_new() {
-        let mut ring = Ring::default();
-        ring.clear(4);
+        let mut window = Window::default();
+        window.clear(4);
         let mut contents = [isize::MIN; 4];
         let mut lines = Vec::new();
         let steps: [(&[isize], usize); 5] =
             [(&[-1, 0, 1, 2], 4), (&[1, 2, 3, 4], 2), (&[1, 3, 9], 1), (&[0, 9], 1), (&[5], 1)];
         for (rows, new) in steps {
             let mut filled = 0;
-            ring.hold(rows, &mut lines, |line, row| {
+            window.slide(rows, &mut lines, |line, row| {
                 contents[line] = row;
                 filled += 1;
             });

@@ -1,0 +1,23 @@
+//! Memory that workers keep from task to task.
+
+use rustfft::num_complex::Complex;
+
+use super::source::Window;
+
+/// Buffers of one worker, kept from task to task.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The lines, back to back.
+    pub lines: Vec<f32>,
+    /// Which rows they hold.
+    pub window: Window,
+    /// Sums of rows, line by line, and which rows they are of.
+    pub sums: Vec<f32>,
+    pub summed: Window,
+    /// Sums that are not made where outputs lie.
+    pub staged: Vec<f32>,
+    /// Tiles of transforms and sums of such, some of their rows, and what transforms ask for.
+    pub tiles: [Vec<Complex<f32>>; 5],
+    /// A row of the border's constant.
+    pub constant: Vec<f32>,
+}

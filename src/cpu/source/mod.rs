@@ -1,0 +1,18 @@
+//! Where rows of input come from: read where they lie ([`Interior`]), or converted and continued by the
+//! border to both sides ([`Lines`]), of which a [`Window`] of rows slides over the image.
+
+mod interior;
+mod lines;
+mod window;
+
+pub(super) use interior::{Interior, InteriorTile};
+pub(super) use lines::Lines;
+pub(super) use window::Window;
+
+use crate::Problem;
+
+/// One image of an input tensor.
+pub(super) fn image<'a>(problem: &Problem, src: &'a [u8], image: usize) -> &'a [u8] {
+    let bytes = problem.geometry().image() * problem.input_type().bytes();
+    &src[image * bytes..(image + 1) * bytes]
+}
