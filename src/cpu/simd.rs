@@ -196,7 +196,12 @@ impl Simd {
 /// What tests of micro-kernels call by level.
 #[cfg(test)]
 impl Simd {
-    pub fn sum(self, block: Block<'_>, segments: Segments, out: &mut [&mut [f32]]) {
+    pub fn sum<T: raw::Scalar, U: raw::Scalar>(
+        self,
+        block: Block<'_, T>,
+        segments: Segments,
+        out: &mut [&mut [U]],
+    ) {
         dispatch!(self.0, simd => block.sum(simd, segments, out));
     }
 
@@ -211,6 +216,11 @@ impl Simd {
     pub fn stream(self, from: &[f32], to: &mut [f32]) {
         dispatch!(self.0, simd => raw::stream(simd, from, to));
         raw::fence();
+    }
+
+    /// Stores as many sums as four vectors have lanes, together or vector by vector.
+    pub fn store<T: raw::Scalar>(self, sums: &[f32], together: bool, to: &mut [T]) {
+        dispatch!(self.0, simd => raw::store(simd, sums, together, to));
     }
 
     /// Whether its multiply-adds round once.

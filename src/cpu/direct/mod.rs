@@ -10,6 +10,7 @@ use std::ops::Range;
 use fearless_simd::{Simd, SimdBase};
 
 use super::kernels::{self, Block, Segments};
+use super::raw::Scalar;
 use super::scratch::Scratch;
 use super::sink::{self, Sink};
 use super::source::{self, Interior, Lines};
@@ -29,15 +30,32 @@ pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
     src: &[u8],
+    task: Task<'_>,
+    scratch: &mut Scratch,
+) {
+    match problem.input_type() {
+        ElementType::U8 => run_of::<S, u8>(simd, problem, src, task, scratch),
+        ElementType::U16 => run_of::<S, u16>(simd, problem, src, task, scratch),
+        // Halves go through lines, all of them.
+        ElementType::F32 | ElementType::F16 => run_of::<S, f32>(simd, problem, src, task, scratch),
+    }
+}
+
+/// The same, whose interior is read as scalars of this type.
+#[inline(always)]
+fn run_of<S: Simd, T: Scalar>(
+    simd: S,
+    problem: &Problem,
+    src: &[u8],
     mut task: Task<'_>,
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
     let taps = &problem.weights().taps[..];
     let image = source::image(problem, src, task.image);
-    let interior = Interior::of::<S>(problem, image);
+    let interior = Interior::<T>::of::<S>(problem, image);
     let staged = problem.input_type() != ElementType::F32 || !sink::in_place(problem);
-    let Scratch { lines, window, constant, staged: room, .. } = scratch;
+    let Scratch { lines, window, staged: room, .. } = scratch;
     let tile = task.tile.unwrap_or(if staged { STAGED_TILE } else { TILE });
     let wanted = &task.columns;
     let within = |part: Range<usize>| {
@@ -55,14 +73,15 @@ pub(super) fn run<S: Simd>(
         let streamed = task.streamed;
         let mut sink = Sink { problem, planes: &mut task.planes, from, places, streamed };
         if let Some(interior) = interior {
-            interior.fill(constant);
-            let mut there: Vec<&[f32]> = Vec::with_capacity(count);
+            let mut constant = Vec::new();
+            interior.fill(&mut constant);
+            let mut there: Vec<&[T]> = Vec::with_capacity(count);
             blocks.each(
                 &task.rows,
                 #[inline(always)]
                 |rows, pattern, needed| {
                     there.clear();
-                    there.extend(needed.iter().map(|row| interior.line(*row, constant)));
+                    there.extend(needed.iter().map(|row| interior.line(*row, &constant)));
                     let block = Block {
                         pattern,
                         lines: &there,

@@ -9,32 +9,33 @@ use fearless_simd::{Simd, SimdBase, SimdFloat};
 use super::pattern::Run;
 use super::segments::{Segment, steps};
 use super::{Block, add};
-use crate::cpu::raw::{At, Reads, Writes};
+use crate::cpu::raw::{At, Reads, Scalar, Writes};
 
-type Lines<'a> = Reads<&'a [&'a [f32]], &'a [usize]>;
+type Lines<'a, T> = Reads<T, &'a [&'a [T]], &'a [usize]>;
 
-impl Block<'_> {
+impl<T: Scalar> Block<'_, T> {
     /// The sums of a segment: at least `V` vectors, in at most `R` rows.
     #[inline(always)]
-    pub(super) fn any<S: Simd, const R: usize, const V: usize>(
+    pub(super) fn any<S: Simd, const R: usize, const V: usize, U: Scalar>(
         self,
         simd: S,
         Segment { from, to, len }: Segment,
-        out: &mut [&mut [f32]],
+        out: &mut [&mut [U]],
     ) {
         let reads = Reads::new(self.lines, self.offsets, from + len);
-        let mut writes = Writes::<R>::new(out, to, len);
+        let mut writes = Writes::<U, R>::new(out, to, len);
         steps(
             len,
             V * S::f32s::LEN,
             #[inline(always)]
             |x| {
+                let to = writes.at::<S, V>(x);
                 let at = reads.at::<S, V>(from + x);
                 let mut sums = [[S::f32s::splat(simd, self.bias); V]; R];
                 for run in &self.pattern.runs {
                     self.join::<S, R, V>(simd, run, &at, &mut sums);
                 }
-                writes.store::<S, V>(x, sums);
+                to.store(simd, sums);
             },
         );
     }
@@ -45,7 +46,7 @@ impl Block<'_> {
         self,
         simd: S,
         run: &Run,
-        at: &At<'_, Lines<'_>, S, V>,
+        at: &At<'_, Lines<'_, T>, S, V>,
         sums: &mut [[S::f32s; V]; R],
     ) {
         macro_rules! rows {
@@ -71,7 +72,7 @@ impl Block<'_> {
         self,
         simd: S,
         run: &Run,
-        at: &At<'_, Lines<'_>, S, V>,
+        at: &At<'_, Lines<'_, T>, S, V>,
         sums: &mut [[S::f32s; V]; R],
     ) {
         let (columns, phases) = (self.offsets.len(), self.pattern.phases);
@@ -121,7 +122,7 @@ impl Block<'_> {
         self,
         simd: S,
         run: &Run,
-        at: &At<'_, Lines<'_>, S, V>,
+        at: &At<'_, Lines<'_, T>, S, V>,
         sums: &mut [[S::f32s; V]; R],
     ) {
         let (columns, phases) = (self.offsets.len(), self.pattern.phases);

@@ -39,6 +39,7 @@ pub(super) use pattern::{Pattern, spacing};
 use segments::Segment;
 pub(super) use segments::Segments;
 
+use super::raw::Scalar;
 use crate::problem::Geometry;
 
 /// Rows of accumulators by vectors of each: what the registers hold beside the vectors that are loaded and a
@@ -58,8 +59,16 @@ const VECTORS_OF_ONE: usize = 8;
 
 /// Most output rows of a block.
 pub(super) const MAX_ROWS: usize = OF_32.rows;
+/// Vectors of a block of several rows.
+const MOST_VECTORS: usize = OF_32.vectors;
 /// Most lanes: AVX-512's.
 pub(super) const MOST_LANES: usize = 16;
+
+/// Places of a block of several rows, which those of scalars that are not f32 should fill.
+pub(super) fn places_at_once<S: Simd>() -> usize {
+    let shape = if wide::<S>() { OF_32 } else { OF_16 };
+    shape.vectors * S::f32s::LEN
+}
 
 /// Whether a level has 32 vector registers.
 #[inline(always)]
@@ -115,10 +124,10 @@ fn add<S: Simd, const R: usize, const V: usize>(
 
 /// What is summed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Block<'a> {
+pub(super) struct Block<'a, T = f32> {
     pub pattern: &'a Pattern,
     /// The input rows that the pattern needs.
-    pub lines: &'a [&'a [f32]],
+    pub lines: &'a [&'a [T]],
     /// Where each tap column starts in a line.
     pub offsets: &'a [usize],
     /// `[terms, kernel height, kernel width]`.
@@ -126,19 +135,19 @@ pub(super) struct Block<'a> {
     pub bias: f32,
 }
 
-impl Block<'_> {
+impl<T: Scalar> Block<'_, T> {
     /// The sums of some segments into each row of `out`.
     // Once for each level: it is large.
     #[inline(never)]
-    pub fn sum<S: Simd>(self, simd: S, segments: Segments, out: &mut [&mut [f32]]) {
+    pub fn sum<S: Simd, U: Scalar>(self, simd: S, segments: Segments, out: &mut [&mut [U]]) {
         simd.vectorize(
             #[inline(always)]
             || {
                 for segment in segments.each() {
                     if const { wide::<S>() } {
-                        self.segment::<S, { OF_32.rows }, { OF_32.vectors }>(simd, segment, out);
+                        self.segment::<S, { OF_32.rows }, { OF_32.vectors }, U>(simd, segment, out);
                     } else {
-                        self.segment::<S, { OF_16.rows }, { OF_16.vectors }>(simd, segment, out);
+                        self.segment::<S, { OF_16.rows }, { OF_16.vectors }, U>(simd, segment, out);
                     }
                 }
             },
@@ -146,53 +155,93 @@ impl Block<'_> {
     }
 
     #[inline(always)]
-    fn segment<S: Simd, const R: usize, const V: usize>(
+    fn segment<S: Simd, const R: usize, const V: usize, U: Scalar>(
         self,
         simd: S,
         segment: Segment,
-        out: &mut [&mut [f32]],
+        out: &mut [&mut [U]],
     ) {
         let Segment { len, .. } = segment;
         let lanes = S::f32s::LEN;
         if len >= V * lanes && self.pattern.is_square::<R>(3, 1) {
-            self.unrolled::<S, 3, 1, R, V>(simd, segment, out);
+            self.unrolled::<S, 3, 1, R, V, U>(simd, segment, out);
         } else if len >= V * lanes && self.pattern.is_square::<R>(5, 1) {
-            self.unrolled::<S, 5, 1, R, V>(simd, segment, out);
+            self.unrolled::<S, 5, 1, R, V, U>(simd, segment, out);
+        } else if const { !T::IS_F32 } {
+            // The others are made for f32 alone: they decide how long the crate takes to compile.
+            if len >= V * lanes {
+                self.any::<S, R, V, U>(simd, segment, out);
+            } else {
+                self.padded::<S, R, V, U>(simd, segment, out);
+            }
         } else if out.len() == 1 && len >= VECTORS_OF_ONE * lanes {
-            self.any::<S, 1, VECTORS_OF_ONE>(simd, segment, out);
+            self.any::<S, 1, VECTORS_OF_ONE, U>(simd, segment, out);
         } else if len >= V * lanes {
-            self.any::<S, R, V>(simd, segment, out);
+            self.any::<S, R, V, U>(simd, segment, out);
         } else if len >= lanes {
-            self.any::<S, R, 1>(simd, segment, out);
+            self.any::<S, R, 1, U>(simd, segment, out);
         } else {
-            self.tail::<S, R>(simd, segment, out);
+            self.tail::<S, R, U>(simd, segment, out);
+        }
+    }
+
+    /// Fewer places than a block has, of scalars that are not f32: copies of these, summed into a block of
+    /// which the first places are stored.
+    #[inline(always)]
+    fn padded<S: Simd, const R: usize, const V: usize, U: Scalar>(
+        self,
+        simd: S,
+        Segment { from, to, len }: Segment,
+        out: &mut [&mut [U]],
+    ) {
+        let width = V * S::f32s::LEN;
+        let offsets: Vec<usize> = (0..self.offsets.len()).map(|j| j * width).collect();
+        let mut copied = vec![T::default(); self.lines.len() * self.offsets.len() * width];
+        let copies = copied.chunks_exact_mut(width);
+        let starts = self.lines.iter().flat_map(|line| self.offsets.iter().map(move |o| (line, o)));
+        for (copy, (line, offset)) in copies.zip(starts) {
+            copy[..len].copy_from_slice(&line[from + offset..][..len]);
+        }
+        let lines: Vec<&[T]> = copied.chunks_exact(self.offsets.len() * width).collect();
+        let mut whole = [[U::default(); MOST_VECTORS * MOST_LANES]; MAX_ROWS];
+        let mut rows = whole.each_mut().map(|row| &mut row[..width]);
+        let block = Block { lines: &lines, offsets: &offsets, ..self };
+        let all = Segment { from: 0, to: 0, len: width };
+        block.any::<S, R, V, U>(simd, all, &mut rows[..out.len()]);
+        for (row, whole) in out.iter_mut().zip(whole) {
+            row[to..to + len].copy_from_slice(&whole[..len]);
         }
     }
 
     /// Fewer places than lanes; where the lines do not go on for whole vectors, from copies that do.
     #[inline(always)]
-    fn tail<S: Simd, const R: usize>(self, simd: S, segment: Segment, out: &mut [&mut [f32]]) {
+    fn tail<S: Simd, const R: usize, U: Scalar>(
+        self,
+        simd: S,
+        segment: Segment,
+        out: &mut [&mut [U]],
+    ) {
         let Segment { from, to, len } = segment;
         let lanes = S::f32s::LEN;
-        let mut whole = [[0.0; MOST_LANES]; MAX_ROWS];
+        let mut whole = [[U::default(); MOST_LANES]; MAX_ROWS];
         let mut rows = whole.each_mut().map(|row| &mut row[..lanes]);
         let there = &mut rows[..out.len()];
         let places = Segment { from, to: 0, len: lanes };
         let end = self.offsets.iter().max().map_or(0, |offset| from + offset + lanes);
         if self.lines.iter().all(|line| line.len() >= end) {
-            self.any::<S, R, 1>(simd, places, there);
+            self.any::<S, R, 1, U>(simd, places, there);
         } else {
             let offsets: Vec<usize> = (0..self.offsets.len()).map(|j| j * lanes).collect();
             let pitch = offsets.len() * lanes;
-            let mut copied = vec![0.0; self.lines.len() * pitch];
+            let mut copied = vec![T::default(); self.lines.len() * pitch];
             for (copy, line) in copied.chunks_exact_mut(pitch).zip(self.lines) {
                 for (copy, offset) in copy.chunks_exact_mut(lanes).zip(self.offsets) {
                     copy[..len].copy_from_slice(&line[from + offset..][..len]);
                 }
             }
-            let lines: Vec<&[f32]> = copied.chunks_exact(pitch).collect();
+            let lines: Vec<&[T]> = copied.chunks_exact(pitch).collect();
             let block = Block { lines: &lines, offsets: &offsets, ..self };
-            block.any::<S, R, 1>(simd, Segment { from: 0, ..places }, there);
+            block.any::<S, R, 1, U>(simd, Segment { from: 0, ..places }, there);
         }
         for (row, whole) in out.iter_mut().zip(whole) {
             row[to..to + len].copy_from_slice(&whole[..len]);

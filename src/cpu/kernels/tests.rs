@@ -5,6 +5,7 @@ use rand_pcg::Pcg32;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
 use super::{Block, MAX_ROWS, Pattern, Segments, spacing};
+use crate::cpu::raw::Scalar;
 use crate::cpu::simd::Simd;
 use crate::problem::Geometry;
 use crate::{Conv2d, ElementType, Kernel, Problem};
@@ -24,7 +25,14 @@ struct Case {
 }
 
 /// A sum in the order that all of them keep: bias, lines, columns.
-fn plain(case: &Case, pattern: &Pattern, row: usize, place: usize, fused: bool) -> f32 {
+fn plain<T: Scalar>(
+    case: &Case,
+    lines: &[&[T]],
+    pattern: &Pattern,
+    row: usize,
+    place: usize,
+    fused: bool,
+) -> f32 {
     let (kh, kw) = case.kernel;
     let (apart, _) = spacing(&case.g);
     let mut sum = 0.25f32;
@@ -34,8 +42,8 @@ fn plain(case: &Case, pattern: &Pattern, row: usize, place: usize, fused: bool) 
             let line = pattern.needed.iter().position(|needed| *needed == at).unwrap();
             for j in 0..kw {
                 let tap = case.taps[(term * kh + i) * kw + j];
-                let line = &case.lines[term * pattern.needed.len() + line];
-                let value = line[case.offsets[j] + place];
+                let line = lines[term * pattern.needed.len() + line];
+                let value = line[case.offsets[j] + place].to_f32();
                 sum = if fused { value.mul_add(tap, sum) } else { value * tap + sum };
             }
         }
@@ -43,10 +51,15 @@ fn plain(case: &Case, pattern: &Pattern, row: usize, place: usize, fused: bool) 
     sum
 }
 
-fn check(level: Simd, case: &Case, pattern: &Pattern) {
-    let lines: Vec<&[f32]> = case.lines.iter().map(Vec::as_slice).collect();
+/// Of lines of `T`, whose values are those of the case times `scale`, into outputs of `U`.
+fn check<T: Scalar, U: Scalar>(level: Simd, case: &Case, pattern: &Pattern, scale: f32) {
+    let lines: Vec<Vec<T>> = (case.lines.iter())
+        .map(|line| line.iter().map(|x| T::from_f32(x * scale)).collect())
+        .collect();
+    let lines: Vec<&[T]> = lines.iter().map(Vec::as_slice).collect();
     let span = case.segments.span();
-    let mut made = vec![vec![UNTOUCHED; span + 40]; case.rows];
+    let untouched = U::from_f32(UNTOUCHED);
+    let mut made = vec![vec![untouched; span + 40]; case.rows];
     let mut out = Vec::new();
     out.extend(made.iter_mut().map(|row| &mut row[20..20 + span]));
     let block =
@@ -55,18 +68,18 @@ fn check(level: Simd, case: &Case, pattern: &Pattern) {
 
     let Segments { len, step, apart, count } = case.segments;
     for (r, row) in made.iter().enumerate() {
-        let mut want = vec![UNTOUCHED; row.len()];
+        let mut want = vec![untouched; row.len()];
         for n in 0..count {
             for place in 0..len {
-                want[20 + n * apart + place] =
-                    plain(case, pattern, r, n * step + place, level.is_fused());
+                let sum = plain(case, &lines, pattern, r, n * step + place, level.is_fused());
+                want[20 + n * apart + place] = U::from_f32(sum);
             }
         }
-        let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        assert_eq!(
-            bits(row),
-            bits(&want),
-            "{}, row {r} of {}, {:?}, {} terms, {:?}, stride and dilation {:?} {:?}",
+        assert!(
+            bytemuck::cast_slice::<U, u8>(row) == bytemuck::cast_slice::<U, u8>(&want),
+            "{} from {} on {}, row {r} of {}, {:?}, {} terms, {:?}, stride and dilation {:?} {:?}",
+            U::TYPE,
+            T::TYPE,
             level.name(),
             case.rows,
             case.kernel,
@@ -83,7 +96,7 @@ fn micro_kernels_are_plain_loops() {
     let mut random = Pcg32::seed_from_u64(17);
     let mut below = |n: usize| random.next_u32() as usize % n;
     for level in Simd::all() {
-        for number in 0..600 {
+        for number in 0..1200 {
             let kernel = match number % 4 {
                 0 => (3, 3),
                 1 => (5, 5),
@@ -118,11 +131,13 @@ fn micro_kernels_are_plain_loops() {
             let lines = pattern.needed.len() * terms;
             let lines = (0..lines).map(|_| (0..len).map(|_| unit()).collect()).collect();
             let taps = (0..terms * kernel.0 * kernel.1).map(|_| unit()).collect();
-            check(
-                level,
-                &Case { g, kernel, terms, rows, segments, offsets, taps, lines },
-                &pattern,
-            );
+            let case = Case { g, kernel, terms, rows, segments, offsets, taps, lines };
+            match number % 5 {
+                0 => check::<u8, u8>(level, &case, &pattern, 255.0),
+                1 => check::<u16, u16>(level, &case, &pattern, 65_535.0),
+                2 => check::<u8, f32>(level, &case, &pattern, 255.0),
+                _ => check::<f32, f32>(level, &case, &pattern, 1.0),
+            }
         }
     }
 }
@@ -144,5 +159,5 @@ fn short_lines_are_refused() {
     let block =
         Block { pattern: &pattern, lines: &lines, offsets: &offsets, taps: &taps, bias: 0.0 };
     let mut out = vec![0.0; 96];
-    Simd::detect().sum(block, Segments::one(96), &mut [&mut out]);
+    Simd::detect().sum::<f32, f32>(block, Segments::one(96), &mut [&mut out]);
 }

@@ -10,12 +10,12 @@ use fearless_simd::{Simd, SimdBase};
 
 use super::segments::{Segment, steps};
 use super::{Block, add};
-use crate::cpu::raw::{Reads, Writes, anew};
+use crate::cpu::raw::{Reads, Scalar, Writes, anew};
 
 /// Most lines of a block: of 6 rows of 5x5 taps.
 const MOST_LINES: usize = 10;
 
-impl Block<'_> {
+impl<T: Scalar> Block<'_, T> {
     /// The sums of a segment, of a pattern that [`is_square`](super::Pattern::is_square).
     #[inline(always)]
     pub(super) fn unrolled<
@@ -24,15 +24,16 @@ impl Block<'_> {
         const PHASES: usize,
         const R: usize,
         const V: usize,
+        U: Scalar,
     >(
         self,
         simd: S,
         Segment { from, to, len }: Segment,
-        out: &mut [&mut [f32]],
+        out: &mut [&mut [U]],
     ) {
         let count = (R - 1) * PHASES + SIDE;
         // Lines that are not there are the first one, and nothing is loaded of them.
-        let lines: [&[f32]; MOST_LINES] = std::array::from_fn(
+        let lines: [&[T]; MOST_LINES] = std::array::from_fn(
             #[inline(always)]
             |i| &self.lines[if i < count { i } else { 0 }][from..],
         );
@@ -42,13 +43,14 @@ impl Block<'_> {
         );
         let mut taps = &self.taps[..SIDE * SIDE];
         let reads = Reads::new(lines, offsets, len);
-        let mut writes = Writes::<R>::new(out, to, len);
+        let mut writes = Writes::<U, R>::new(out, to, len);
         let bias = S::f32s::splat(simd, self.bias);
         steps(
             len,
             V * S::f32s::LEN,
             #[inline(always)]
             |x| {
+                let to = writes.at::<S, V>(x);
                 let at = reads.at::<S, V>(x);
                 let mut sums = [[bias; V]; R];
                 // Line by line: a loop over them would be left a loop.
@@ -73,7 +75,7 @@ impl Block<'_> {
                     )* };
                 }
                 lines!(0 1 2 3 4 5 6 7 8 9);
-                writes.store::<S, V>(x, sums);
+                to.store(simd, sums);
             },
         );
     }

@@ -5,11 +5,11 @@ mod activation;
 use fearless_simd::Simd;
 
 use super::kernels::{Block, MAX_ROWS, Segments};
-use super::raw;
+use super::raw::{self, Scalar};
 use super::task::Rows;
 use crate::element::with_type;
 use crate::problem::Follow;
-use crate::{Element, ElementType, Problem};
+use crate::{Activation, Element, ElementType, Problem};
 pub(super) use activation::{activate, activation_gradient};
 
 /// Where the outputs of some columns of a task go.
@@ -31,17 +31,40 @@ pub(super) fn in_place(problem: &Problem) -> bool {
     problem.output_type() == ElementType::F32 && weights.filters == 1 && weights.follow.is_none()
 }
 
+/// Whether sums are rounded in registers: scalars of the type that is read, and nothing between them and the
+/// sums.
+fn rounds<T: Scalar>(problem: &Problem) -> bool {
+    let weights = problem.weights();
+    T::TYPE != ElementType::F32
+        && problem.output_type() == T::TYPE
+        && weights.filters == 1
+        && weights.follow.is_none()
+        && weights.activation == Activation::None
+}
+
 impl Sink<'_, '_> {
     /// Outputs of some rows: of `block` with the taps and the bias of each filter.
-    pub fn sums<S: Simd>(
+    pub fn sums<S: Simd, T: Scalar>(
         &mut self,
         simd: S,
         rows: Rows,
         staged: &mut Vec<f32>,
-        block: Block<'_>,
+        block: Block<'_, T>,
         segments: Segments,
     ) {
         let bias = &self.problem.weights().bias;
+        if rounds::<T>(self.problem)
+            && let Some(plane) = self.planes.first_mut()
+        {
+            let row = self.problem.geometry().out_row();
+            let all = &mut bytemuck::cast_slice_mut::<u8, T>(plane)[rows.first * row..];
+            let mut out = all.chunks_mut(row).step_by(rows.spacing);
+            let mut out = std::array::from_fn::<_, MAX_ROWS, _>(|_| match out.next() {
+                Some(row) => &mut row[self.from..self.from + self.places],
+                None => Default::default(),
+            });
+            return Block { bias: bias[0], ..block }.sum(simd, segments, &mut out[..rows.count]);
+        }
         let each = block.taps.len() / bias.len();
         self.fill(simd, rows, staged, |f, out| {
             let taps = &block.taps[f * each..(f + 1) * each];

@@ -1,31 +1,39 @@
-//! Columns that are read where they lie: f32 input, all taps inside, and vectors of neighbours.
+//! Columns that are read where they lie: of a type that micro-kernels read, all taps inside, and vectors of
+//! neighbours.
 
 use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase};
 
-use crate::cpu::kernels::Segments;
+use crate::Problem;
+use crate::cpu::kernels::{self, Segments};
+use crate::cpu::raw::Scalar;
 use crate::problem::Geometry;
-use crate::{ElementType, Problem};
 
 /// The output columns of an image that can be.
 #[derive(Clone, Debug)]
-pub(in crate::cpu) struct Interior<'a> {
+pub(in crate::cpu) struct Interior<'a, T = f32> {
     problem: &'a Problem,
-    image: &'a [f32],
+    image: &'a [T],
     columns: Range<usize>,
 }
 
-impl<'a> Interior<'a> {
+impl<'a, T: Scalar> Interior<'a, T> {
     pub fn of<S: Simd>(problem: &'a Problem, image: &'a [u8]) -> Self {
         let g = problem.geometry();
         // A pixel of a strided row is a segment of its own.
-        let vectors = g.stride.1 == 1 || g.channels >= S::f32s::LEN;
-        let image = match problem.input_type() {
-            ElementType::F32 if vectors => bytemuck::try_cast_slice::<u8, f32>(image).ok(),
-            _ => None,
+        let least = if T::IS_F32 { S::f32s::LEN } else { kernels::places_at_once::<S>() };
+        let vectors = g.stride.1 == 1 || g.channels >= least;
+        let constant = problem.border().constant();
+        // Rows of the border's constant are scalars like others.
+        let whole = constant.is_none_or(|constant| T::from_f32(constant).to_f32() == constant);
+        let image = match problem.input_type() == T::TYPE && vectors && whole {
+            true => bytemuck::try_cast_slice::<u8, T>(image).ok(),
+            false => None,
         };
-        let columns = if image.is_some() { inside(g) } else { 0..0 };
+        // What fills no block would be copied for each.
+        let fills = |columns: &Range<usize>| T::IS_F32 || columns.len() * g.channels >= least;
+        let columns = image.map(|_| inside(g)).filter(fills).unwrap_or(0..0);
         Self { problem, image: image.unwrap_or_default(), columns }
     }
 
@@ -36,7 +44,7 @@ impl<'a> Interior<'a> {
     }
 
     /// Some of the columns, if all of them are among these.
-    pub fn within(&self, columns: &Range<usize>) -> Option<InteriorTile<'a>> {
+    pub fn within(&self, columns: &Range<usize>) -> Option<InteriorTile<'a, T>> {
         let inside = self.columns.start <= columns.start && columns.end <= self.columns.end;
         let g = self.problem.geometry();
         inside.then(|| InteriorTile {
@@ -52,9 +60,9 @@ impl<'a> Interior<'a> {
 
 /// A tile of such columns.
 #[derive(Debug)]
-pub(in crate::cpu) struct InteriorTile<'a> {
+pub(in crate::cpu) struct InteriorTile<'a, T = f32> {
     problem: &'a Problem,
-    image: &'a [f32],
+    image: &'a [T],
     /// Where its lines start in a row, and how many scalars of it they need.
     from: usize,
     reach: usize,
@@ -63,16 +71,16 @@ pub(in crate::cpu) struct InteriorTile<'a> {
     pub segments: Segments,
 }
 
-impl<'a> InteriorTile<'a> {
+impl<'a, T: Scalar> InteriorTile<'a, T> {
     /// Makes the line of rows that the border's constant stands for.
-    pub fn fill(&self, constant: &mut Vec<f32>) {
+    pub fn fill(&self, constant: &mut Vec<T>) {
         constant.clear();
-        constant.resize(self.reach, self.problem.border().constant().unwrap_or(0.0));
+        constant.resize(self.reach, T::from_f32(self.problem.border().constant().unwrap_or(0.0)));
     }
 
     /// The line of row `row` of the continued input.
     #[inline(always)]
-    pub fn line<'b>(&self, row: isize, constant: &'b [f32]) -> &'b [f32]
+    pub fn line<'b>(&self, row: isize, constant: &'b [T]) -> &'b [T]
     where
         'a: 'b,
     {
