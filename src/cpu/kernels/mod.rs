@@ -27,6 +27,7 @@
 )]
 
 mod any;
+mod column;
 mod pattern;
 mod segments;
 #[cfg(test)]
@@ -53,6 +54,9 @@ struct Shape {
 const OF_16: Shape = Shape { rows: 3, vectors: 4 };
 /// Of 32 (AVX-512, NEON): 24 accumulators, four vectors, a tap.
 const OF_32: Shape = Shape { rows: 6, vectors: 4 };
+/// The same of a single tap column of many rows: for each line few vectors and many taps. So a line passes from
+/// the second cache half as often, whose bandwidth bounds blocks of three rows.
+const TALL_OF_16: Shape = Shape { rows: 6, vectors: 2 };
 /// Vectors of a block of one row.
 const VECTORS_OF_ONE: usize = 8;
 
@@ -67,12 +71,14 @@ const fn wide<S: Simd>() -> bool {
     S::f32s::LEN == 16 || cfg!(target_arch = "aarch64")
 }
 
-/// Output rows of a block of a kernel with so many rows.
-pub(super) fn rows_at_once<S: Simd>(g: &Geometry, kernel_rows: usize) -> usize {
-    match spacing(g).1 {
+/// Output rows of a block of a kernel with so many rows and columns.
+pub(super) fn rows_at_once<S: Simd>(g: &Geometry, kernel: (usize, usize)) -> usize {
+    match (spacing(g).1, kernel) {
         // No two rows of a block would meet the same line.
-        phases if kernel_rows <= phases => 1,
+        (phases, (rows, _)) if rows <= phases => 1,
         _ if wide::<S>() => OF_32.rows,
+        // Some line meets all rows.
+        (phases, (rows, 1)) if rows > (TALL_OF_16.rows - 1) * phases => TALL_OF_16.rows,
         _ => OF_16.rows,
     }
 }
@@ -137,6 +143,8 @@ impl Block<'_> {
                 for segment in segments.each() {
                     if const { wide::<S>() } {
                         self.segment::<S, { OF_32.rows }, { OF_32.vectors }>(simd, segment, out);
+                    } else if self.pattern.rows > OF_16.rows {
+                        self.tall(simd, segment, out);
                     } else {
                         self.segment::<S, { OF_16.rows }, { OF_16.vectors }>(simd, segment, out);
                     }
@@ -158,11 +166,30 @@ impl Block<'_> {
             self.unrolled::<S, 3, 1, R, V>(simd, segment, out);
         } else if len >= V * lanes && self.pattern.is_square::<R>(5, 1) {
             self.unrolled::<S, 5, 1, R, V>(simd, segment, out);
+        } else if len >= V * lanes && self.pattern.is_column::<R>() {
+            self.column::<S, R, V>(simd, segment, out);
         } else if out.len() == 1 && len >= VECTORS_OF_ONE * lanes {
             self.any::<S, 1, VECTORS_OF_ONE>(simd, segment, out);
         } else if len >= V * lanes {
             self.any::<S, R, V>(simd, segment, out);
         } else if len >= lanes {
+            self.any::<S, R, 1>(simd, segment, out);
+        } else {
+            self.tail::<S, R>(simd, segment, out);
+        }
+    }
+
+    /// A segment of more rows than a block of 16 registers has otherwise.
+    #[inline(always)]
+    fn tall<S: Simd>(self, simd: S, segment: Segment, out: &mut [&mut [f32]]) {
+        const R: usize = TALL_OF_16.rows;
+        const V: usize = TALL_OF_16.vectors;
+        let block = segment.len >= V * S::f32s::LEN;
+        if block && self.pattern.is_column::<R>() {
+            self.column::<S, R, V>(simd, segment, out);
+        } else if block {
+            self.any::<S, R, V>(simd, segment, out);
+        } else if segment.len >= S::f32s::LEN {
             self.any::<S, R, 1>(simd, segment, out);
         } else {
             self.tail::<S, R>(simd, segment, out);

@@ -70,6 +70,11 @@ impl<'a> InteriorTile<'a> {
         constant.resize(self.reach, self.problem.border().constant().unwrap_or(0.0));
     }
 
+    /// Scalars of a line that are needed.
+    pub fn reach(&self) -> usize {
+        self.reach
+    }
+
     /// The line of row `row` of the continued input.
     #[inline(always)]
     pub fn line<'b>(&self, row: isize, constant: &'b [f32]) -> &'b [f32]
