@@ -1,6 +1,7 @@
 //! The CPU engine: output rows cut into tasks, tasks over threads, vectors along flat rows.
 
 mod adjoint;
+mod box_filter;
 mod direct;
 mod fft;
 mod gradient;
@@ -121,7 +122,7 @@ impl Cpu {
         let made = launch.scheme.part_of(problem);
         let left = match ready {
             CpuReady::Fft(transforms) => Some(self.transform(made, transforms, src, dst)),
-            CpuReady::Direct | CpuReady::Separable(_) => None,
+            CpuReady::Direct | CpuReady::Separable(_) | CpuReady::BoxFilter => None,
         };
         let edges = match launch.scheme.leaves_edges(problem) {
             true => plan::edges(problem),
@@ -213,6 +214,7 @@ impl std::fmt::Display for Cpu {
 pub(crate) enum CpuReady {
     Direct,
     Separable(Factors),
+    BoxFilter,
     Fft(fft::Transforms),
 }
 
@@ -221,6 +223,7 @@ impl CpuReady {
         match &launch.scheme {
             CpuScheme::Direct => Self::Direct,
             CpuScheme::Separable(factors) => Self::Separable(factors.clone()),
+            CpuScheme::BoxFilter => Self::BoxFilter,
             CpuScheme::Fft { tile, outputs } => {
                 Self::Fft(fft::Transforms::new(problem.but_for_edges(), *tile, *outputs))
             }

@@ -11,9 +11,10 @@ pub(super) struct Scratch {
     pub lines: Vec<f32>,
     /// Which rows they hold.
     pub window: Window,
-    /// Sums of rows, line by line, and which rows they are of.
+    /// Sums of columns or rows that others are made of.
     pub sums: Vec<f32>,
-    pub summed: Window,
+    /// Sums of whole numbers.
+    pub whole: [Vec<u32>; 4],
     /// Sums that are not made where outputs lie.
     pub staged: Vec<f32>,
     /// Tiles of transforms and sums of such, some of their rows, and what transforms ask for.

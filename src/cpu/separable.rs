@@ -1,20 +1,35 @@
-//! Rows, then columns, of kernels that are sums of a few columns times rows: both passes at once, over
-//! lines that hold the row sums of the input rows a block of output rows needs.
+//! Columns, then rows, of kernels that are sums of a few columns times rows, block of output rows by block.
+//!
+//! Columns are summed of the image where it lies (or of lines that continue it), each for as many output rows
+//! as a block has; rows are then summed of what that gave, which a core's second cache holds. So nothing is
+//! summed for two blocks or two tasks, and a stride of rows leaves out what no output needs.
+//!
+//! ```text
+//!  input rows       column sums (a row of each term for every output row)       outputs
+//!  0 |.........|
+//!  1 |.........|    0 |.........|  every vertical tap times a row of input      0 |.......|
+//!  2 |.........| ─▶ 1 |.........|                                            ─▶ 1 |.......|
+//!  3 |.........|       every horizontal tap times a shifted row of sums  ───────▲
+//! ```
+//!
+//! A sum is added up in one order: down the rows of the input from 0, for each term; then bias, terms, columns.
 
 use fearless_simd::{Simd, SimdBase};
 
-use super::kernels::{self, Block, Pattern, Segments};
+use super::kernels::{self, Block, MAX_ROWS, Pattern, Segments};
 use super::scratch::Scratch;
 use super::sink::Sink;
-use super::source::{self, Interior, InteriorTile, Lines};
-use super::task::{Blocks, Task, tiles};
+use super::source::{self, Interior, Lines};
+use super::task::{Blocks, Rows, Task, tiles};
 use crate::problem::Geometry;
 use crate::{Factors, Problem};
 
-/// Scalars of a tile: the row sums of a kernel of 31 rows, say, stay in a core's second cache.
+/// Scalars of a tile: the input rows that a block needs of a kernel of 31 rows, say, stay in a core's second
+/// cache.
 const TILE: usize = 1 << 11;
 
-/// Computes one task.
+/// Computes one task. `factors` are those of the kernel with rows and columns exchanged: what its filters share
+/// are columns.
 #[inline(always)]
 pub(super) fn run<S: Simd>(
     simd: S,
@@ -25,82 +40,151 @@ pub(super) fn run<S: Simd>(
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
-    let weights = problem.weights();
-    let (kh, kw) = g.kernel;
-    let terms = factors.terms();
     let image = source::image(problem, src, task.image);
-    // Rows one by one: they have a stride only where a block of output rows picks them.
-    let across = Pattern::new(&Geometry { stride: (1, 1), ..*g }, 1, (1, kw), 1);
-    let at_once = kernels::rows_at_once::<S>(g, kh);
-    let blocks = Blocks::new(g, task.rows.len(), at_once, (kh, 1), terms).overlapping();
+    let at_once = kernels::rows_at_once::<S, f32>(g, (g.kernel.0, 1));
+    let blocks = Blocks::new(g, task.rows.len(), at_once, (g.kernel.0, 1), 1).overlapping();
     let count = blocks.pattern.needed.len();
-    // Columns [filters, terms, kernel height].
-    let taps: Vec<f32> = (0..weights.filters)
-        .flat_map(|f| (0..terms).map(move |term| (term * weights.filters + f) * kh))
-        .flat_map(|first| &factors.columns()[first..first + kh])
-        .copied()
-        .collect();
-    let mut at = Vec::with_capacity(count);
-    let Scratch { lines, window, sums, summed, staged, constant, .. } = scratch;
+    let filters = Filter::all(problem, factors);
+    let Scratch { lines, window, sums, staged, constant, .. } = scratch;
     let interior = Interior::of::<S>(problem, image);
     for columns in tiles(g, interior.parts(g), task.tile.unwrap_or(TILE)) {
         let interior = interior.within(&columns);
         let places = columns.len() * g.channels;
-        let segments = Segments::one(places);
-        let mut sink = Sink {
-            problem,
-            planes: &mut task.planes,
-            from: columns.start * g.channels,
-            places,
-            streamed: task.streamed,
-        };
-        // What a row is summed from.
-        let mut rows_of = match interior {
-            Some(interior) => {
-                interior.fill(constant);
-                RowsOf::Image(interior)
-            }
-            None => RowsOf::Line(Lines::new(problem, columns, lines, window).with(1, S::f32s::LEN)),
-        };
-        // Row sums [lines, terms, places], with room for whole vectors.
-        let pitch = places + S::f32s::LEN;
-        sums.clear();
-        sums.resize(count * terms * pitch, 0.0);
-        summed.clear(count);
+        let from = columns.start * g.channels;
+        let streamed = task.streamed;
+        let mut sink = Sink { problem, planes: &mut task.planes, from, places, streamed };
+        let mut passes =
+            |rows: Rows, block: Block<'_>, across: &Across<'_>, sums: &mut Vec<f32>| {
+                let sums = ColumnSums::new(simd, factors, block, rows.count, across.reach, sums);
+                sink.fill(simd, rows, staged, |f, out| filters[f].sum(simd, &sums, across, out));
+            };
+        if let Some(interior) = interior {
+            interior.fill(constant);
+            let (offsets, segments) = (&interior.offsets[..], interior.segments);
+            let across = Across { offsets, segments, reach: interior.reach() };
+            let mut there: Vec<&[f32]> = Vec::with_capacity(count);
+            blocks.each(
+                &task.rows,
+                #[inline(always)]
+                |rows, pattern, needed| {
+                    there.clear();
+                    there.extend(needed.iter().map(|row| interior.line(*row, constant)));
+                    passes(rows, down(pattern, &there), &across, sums);
+                },
+            );
+            continue;
+        }
+        let lines = Lines::new(problem, columns, lines, window);
+        let reach = lines.pitch();
+        let offsets = lines.offsets().to_vec();
+        let across = Across { offsets: &offsets, segments: Segments::one(places), reach };
+        let mut lines = lines.with(count, S::f32s::LEN);
+        let mut at = Vec::with_capacity(count);
         blocks.each(
             &task.rows,
             #[inline(always)]
             |rows, pattern, needed| {
-                summed.slide(needed, &mut at, |slot, row| {
-                    let (from, offsets, segments) = match &mut rows_of {
-                        RowsOf::Image(interior) => {
-                            (interior.line(row, constant), &interior.offsets[..], interior.segments)
-                        }
-                        RowsOf::Line(line) => {
-                            line.fill(simd, image, 0, row);
-                            (line.line(0), line.offsets(), segments)
-                        }
-                    };
-                    let to = &mut sums[slot * terms * pitch..][..terms * pitch];
-                    for (taps, to) in factors.rows().chunks(kw).zip(to.chunks_mut(pitch)) {
-                        let lines = &[from];
-                        let block = Block { pattern: &across, lines, offsets, taps, bias: 0.0 };
-                        block.sum(simd, segments, &mut [to]);
-                    }
-                });
-                let lines: Vec<&[f32]> = (0..terms)
-                    .flat_map(|term| at.iter().map(move |slot| (slot * terms + term) * pitch))
-                    .map(|start| &sums[start..start + pitch])
-                    .collect();
-                let block = Block { pattern, lines: &lines, offsets: &[0], taps: &taps, bias: 0.0 };
-                sink.sums(simd, rows, staged, block, segments);
+                lines.slide(simd, image, needed, &mut at);
+                let there: Vec<&[f32]> = at.iter().map(|line| lines.line(*line)).collect();
+                passes(rows, down(pattern, &there), &across, sums);
             },
         );
     }
 }
 
-/// Where the rows of a tile are read.
-enum RowsOf<'a, 'b> {
-    Image(InteriorTile<'a>),
-    Line(Lines<'b>),
+/// The block of the first pass, but for its taps.
+fn down<'a>(pattern: &'a Pattern, lines: &'a [&'a [f32]]) -> Block<'a> {
+    Block { pattern, lines, offsets: &[0], taps: &[], bias: 0.0 }
+}
+
+/// How rows are summed: where each tap column starts in a row of column sums, where outputs lie, and how many
+/// scalars of such a row are needed.
+struct Across<'a> {
+    offsets: &'a [usize],
+    segments: Segments,
+    reach: usize,
+}
+
+/// Column sums `[terms, rows, places]` of a block of output rows, with room for whole vectors.
+struct ColumnSums<'a> {
+    all: &'a [f32],
+    rows: usize,
+    pitch: usize,
+}
+
+impl<'a> ColumnSums<'a> {
+    fn new<S: Simd>(
+        simd: S,
+        factors: &Factors,
+        block: Block<'_>,
+        rows: usize,
+        reach: usize,
+        all: &'a mut Vec<f32>,
+    ) -> Self {
+        let pitch = reach + S::f32s::LEN;
+        all.resize(factors.terms() * rows * pitch, 0.0);
+        let columns = factors.rows().chunks(factors.rows().len() / factors.terms());
+        for (taps, sums) in columns.zip(all.chunks_mut(rows * pitch)) {
+            let mut sums = sums.chunks_mut(pitch);
+            let mut sums =
+                std::array::from_fn::<_, MAX_ROWS, _>(|_| sums.next().unwrap_or_default());
+            Block { taps, ..block }.sum(simd, Segments::one(reach), &mut sums[..rows]);
+        }
+        Self { all, rows, pitch }
+    }
+
+    /// An output row of a term.
+    fn row(&self, term: usize, row: usize) -> &[f32] {
+        &self.all[(term * self.rows + row) * self.pitch..][..self.pitch]
+    }
+}
+
+/// What a filter sums along rows.
+struct Filter {
+    /// Which terms are its own.
+    terms: Vec<usize>,
+    /// A row of each.
+    taps: Vec<f32>,
+    bias: f32,
+    pattern: Pattern,
+}
+
+impl Filter {
+    fn all(problem: &Problem, factors: &Factors) -> Vec<Self> {
+        let g = problem.geometry();
+        // Rows one by one: a stride along them only picks which column sums are made.
+        let along = Geometry { stride: (1, g.stride.1), dilation: (1, g.dilation.1), ..*g };
+        let (width, filters, bias) =
+            (g.kernel.1, problem.weights().filters, &problem.weights().bias);
+        let of = |(f, bias): (usize, &f32)| {
+            let row = |term: usize| &factors.columns()[(term * filters + f) * width..][..width];
+            // A row of zeros is another filter's term.
+            let terms: Vec<usize> = (0..factors.terms())
+                .filter(|term| row(*term).iter().any(|tap| *tap != 0.0))
+                .collect();
+            let taps = terms.iter().flat_map(|term| row(*term)).copied().collect();
+            let pattern = Pattern::new(&along, 1, (1, width), terms.len());
+            Self { terms, taps, bias: *bias, pattern }
+        };
+        bias.iter().enumerate().map(of).collect()
+    }
+
+    /// Its sums into each output row of a block.
+    fn sum<S: Simd>(
+        &self,
+        simd: S,
+        sums: &ColumnSums<'_>,
+        across: &Across<'_>,
+        out: &mut [&mut [f32]],
+    ) {
+        let Across { offsets, segments, .. } = *across;
+        let mut lines = Vec::with_capacity(self.terms.len());
+        for (row, out) in out.iter_mut().enumerate() {
+            lines.clear();
+            lines.extend(self.terms.iter().map(|term| sums.row(*term, row)));
+            let (pattern, lines, taps) = (&self.pattern, &lines[..], &self.taps[..]);
+            let block = Block { pattern, lines, offsets, taps, bias: self.bias };
+            block.sum(simd, segments, &mut [out]);
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::kernels::{self, Block, Segments};
 use super::raw;
 use super::scratch::Scratch;
 use super::task::Task;
-use super::{CpuReady, adjoint, direct, fft, separable, sink};
+use super::{CpuReady, adjoint, box_filter, direct, fft, separable, sink};
 use crate::plan::Rectangle;
 #[cfg(test)]
 use crate::problem::Geometry;
@@ -187,6 +187,9 @@ impl Simd {
                     separable::run(simd, problem, factors, src, task, scratch)
                 });
             }
+            CpuReady::BoxFilter => {
+                dispatch!(self.0, simd => box_filter::run(simd, problem, src, task, scratch));
+            }
             // Its units are no tasks: `Cpu::transform`.
             CpuReady::Fft(_) => {}
         }
@@ -205,12 +208,16 @@ impl Simd {
         dispatch!(self.0, simd => block.sum(simd, segments, out));
     }
 
-    pub fn rows_at_once(self, g: &Geometry, kernel_rows: usize) -> usize {
+    pub fn rows_at_once<T: raw::Scalar>(self, g: &Geometry, kernel: (usize, usize)) -> usize {
         #[inline(always)]
-        fn rows<S: fearless_simd::Simd>(_: S, g: &Geometry, kernel_rows: usize) -> usize {
-            kernels::rows_at_once::<S>(g, kernel_rows)
+        fn rows<S: fearless_simd::Simd, T: raw::Scalar>(
+            _: S,
+            g: &Geometry,
+            kernel: (usize, usize),
+        ) -> usize {
+            kernels::rows_at_once::<S, T>(g, kernel)
         }
-        dispatch!(self.0, simd => rows(simd, g, kernel_rows))
+        dispatch!(self.0, simd => rows::<_, T>(simd, g, kernel))
     }
 
     pub fn stream(self, from: &[f32], to: &mut [f32]) {

@@ -66,6 +66,13 @@ impl Terms {
         Self { filters: self.filters.iter().map(turned).collect() }
     }
 
+    /// Of the filters with rows and columns exchanged.
+    pub fn transposed(&self) -> Self {
+        let exchanged = |term: &Term| Term::new(&term.row[..], &term.column[..]);
+        let transposed = |terms: &Vec<Term>| terms.iter().map(exchanged).collect();
+        Self { filters: self.filters.iter().map(transposed).collect() }
+    }
+
     pub fn same_bits(&self, other: &Self) -> bool {
         let same = |(a, b): (&Vec<Term>, &Vec<Term>)| {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_bits(b))

@@ -6,7 +6,7 @@
 //! on a device ([`DeviceCosts`]) takes the place of what is written down for its class.
 
 use super::limits::{AdapterClass, CpuLimits, DeviceCosts, GpuLimits};
-use crate::{ElementType, Problem};
+use crate::{ElementType, Factors, Problem};
 
 /// What a pass does in all, by the model behind predicted times.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -303,16 +303,30 @@ pub(super) fn cpu_direct(problem: &Problem, limits: &CpuLimits) -> f64 {
     beside_memory(problem, compute) + 0.5
 }
 
-/// The same of `separable` with so many terms.
-pub(super) fn cpu_separable(problem: &Problem, terms: usize, limits: &CpuLimits) -> f64 {
-    let (kh, kw) = problem.geometry().kernel;
+/// The same of `separable`, columns first.
+pub(super) fn cpu_separable(problem: &Problem, factors: &Factors, limits: &CpuLimits) -> f64 {
+    let g = problem.geometry();
+    let (kh, kw) = g.kernel;
     let filters = problem.weights().filters as f64;
-    let terms = terms as f64;
-    // A row is summed for each input row.
-    let rows = problem.geometry().stride.0 as f64;
-    let each = terms * rows * (kw as f64 / 3000.0 + 0.001)
-        + filters * (terms * kh as f64 / 3300.0 + 0.001);
-    let compute = vectors(problem, limits) * each + converting(problem, limits, true);
+    let terms = factors.terms() as f64;
+    // Of a filter only the rows that are its own are summed.
+    let rows = factors.columns().chunks(kw).filter(|row| row.iter().any(|tap| *tap != 0.0));
+    let rows = rows.count() as f64;
+    // A column is summed for each input column, a row for each output.
+    let columns = terms * (g.stride.1 as f64) * (kh as f64 / 3800.0 + 0.001);
+    let each = columns + rows * kw as f64 / 3300.0 + filters * 0.001;
+    let compute = vectors(problem, limits) * each + converting(problem, limits, false);
+    beside_memory(problem, compute) + 2.0
+}
+
+/// The same of box filters by running sums.
+pub(super) fn cpu_box_filter(problem: &Problem, limits: &CpuLimits) -> f64 {
+    let g = problem.geometry();
+    let (stride, places) = (g.stride, vectors(problem, limits));
+    // A row enters and one leaves, for columns that no output needs, too. Tasks begin by adding up a window.
+    let rows = 2.0 * stride.0.min(g.kernel.0) as f64;
+    let each = stride.1 as f64 * (0.0005 * rows + 0.004) + 0.002;
+    let compute = places * each + converting(problem, limits, false);
     beside_memory(problem, compute) + 2.0
 }
 

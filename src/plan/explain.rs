@@ -15,6 +15,7 @@ impl fmt::Display for Plan {
                         let terms = factors.terms();
                         write!(f, "  {terms} term{}, ", if terms == 1 { "" } else { "s" })?
                     }
+                    CpuScheme::BoxFilter => write!(f, "  a box filter by running sums, ")?,
                     CpuScheme::Fft { tile, outputs } => {
                         let ((rows, columns), (high, wide)) = (tile, outputs);
                         write!(f, "  tiles of {rows}x{columns} for {high}x{wide} outputs, ")?

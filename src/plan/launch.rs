@@ -42,8 +42,11 @@ pub struct CpuLaunch {
 pub enum CpuScheme {
     /// Tap by tap.
     Direct,
-    /// Rows, then columns of the row sums.
+    /// Columns, then rows of the column sums. The factors are those of the kernel with rows and columns
+    /// exchanged, as what the filters share is made first: [`Factors::rows`] run down the image.
     Separable(Factors),
+    /// Running sums down columns and along rows, of whole numbers by taps that are all one number.
+    BoxFilter,
     /// Transforms of tiles, which are chosen by the problem alone: threads change no bit.
     #[non_exhaustive]
     Fft {
@@ -166,7 +169,7 @@ impl CpuScheme {
     pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
         match self {
             Self::Direct => problem,
-            Self::Separable(_) | Self::Fft { .. } => problem.but_for_edges(),
+            Self::Separable(_) | Self::BoxFilter | Self::Fft { .. } => problem.but_for_edges(),
         }
     }
 
@@ -190,7 +193,7 @@ impl Launch {
         match self {
             Self::Gpu(launch) => launch.scheme.caveat(problem),
             Self::Cpu(launch) => match &launch.scheme {
-                CpuScheme::Direct => None,
+                CpuScheme::Direct | CpuScheme::BoxFilter => None,
                 CpuScheme::Separable(factors) => separable::caveat(problem, factors),
                 CpuScheme::Fft { tile, .. } => fft::cpu_caveat(problem, *tile),
             },
@@ -201,7 +204,7 @@ impl Launch {
         match self {
             Self::Gpu(launch) => launch.scheme.accuracy(problem),
             Self::Cpu(launch) => match &launch.scheme {
-                CpuScheme::Direct => Accuracy::default(),
+                CpuScheme::Direct | CpuScheme::BoxFilter => Accuracy::default(),
                 CpuScheme::Separable(factors) => separable::accuracy(problem, factors),
                 CpuScheme::Fft { tile: (rows, columns), .. } => {
                     fft::accuracy(problem, (*rows as u32, *columns as u32))

@@ -6,6 +6,7 @@
 //! No device, thread, clock or environment is touched here.
 
 mod bands;
+mod box_filter;
 mod chain;
 mod cost;
 mod cuts;
@@ -56,7 +57,7 @@ use crate::{Error, Problem, Result};
 ///
 /// `Direct` and `Flat` give the formula's IEEE results for non-finite input too (a tap of 0 on an
 /// infinity is a NaN), as far as the device's arithmetic does; so does `Fft` on the CPU, and `Separable`
-/// with one term, where no sum along a row overflows.
+/// with one term, where no sum along a row (on the CPU: a column) overflows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -69,12 +70,15 @@ pub enum Algorithm {
     Direct,
     /// GPU: each invocation makes a block of outputs of some flat rows.
     Flat,
-    /// A pass along rows and one along columns (on the CPU both at once), for kernels that are a sum of
+    /// A pass along rows and one along columns (on the CPU columns first, block by block), for kernels that are a sum of
     /// few columns times rows (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where
     /// there is one term, or where the input is known to be finite: it holds bytes, or
     /// [`Conv2d::assume_finite`](crate::Conv2d::assume_finite) says so. Several terms may make NaNs
     /// of infinities, and their rounding errors are relative to the largest input
     /// ([`Plan::accuracy`]).
+    ///
+    /// On the CPU box filters of bytes and u16 are made by running sums, exact and in a time that does not
+    /// grow with the kernel, where their sums stay up to 2^24.
     Separable,
     /// Transforms of tiles times the kernel's spectrum, for large kernels. Rounding errors are relative to
     /// the largest input, and their bound is statistical ([`Plan::accuracy`]).
@@ -345,7 +349,7 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
                     Some(images) => (Some(images), false),
                     None => (None, streamed),
                 },
-                CpuScheme::Separable(_) => (None, streamed),
+                CpuScheme::Separable(_) | CpuScheme::BoxFilter => (None, streamed),
                 CpuScheme::Fft { .. } => (None, false),
             };
             let launch = CpuLaunch { scheme, rows_per_task, images_per_task, streamed };
@@ -372,8 +376,12 @@ fn on_cpu(
         }
         Algorithm::Flat => return Err(flat::NOT_ON_CPU.into()),
         Algorithm::Separable => {
-            let ((factors, rows), us) = separable::cpu(problem, limits)?;
-            (CpuScheme::Separable(factors), rows, us)
+            let ((way, rows), us) = separable::cpu(problem, limits)?;
+            let scheme = match way {
+                separable::OnCpu::Factors(factors) => CpuScheme::Separable(factors),
+                separable::OnCpu::BoxFilter => CpuScheme::BoxFilter,
+            };
+            (scheme, rows, us)
         }
         Algorithm::Fft => {
             let ((tile, outputs), us) = fft::cpu(problem, limits)?;

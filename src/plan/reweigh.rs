@@ -1,7 +1,8 @@
 //! Plans for other weights: the same passes with other numbers.
 
 use super::launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
-use super::{Plan, fft, separable};
+use super::separable::First;
+use super::{Plan, box_filter, fft, separable};
 use crate::{Algorithm, Error, Problem, Result};
 
 impl Plan {
@@ -17,8 +18,8 @@ impl Plan {
             engine: self.engine(),
             reason: format!("{reason}; `direct` and `flat` take any weights"),
         };
-        let separable = |terms| {
-            separable::again(problem.but_for_edges(), terms)
+        let separable = |terms, first| {
+            separable::again(problem.but_for_edges(), terms, first)
                 .map_err(|reason| refused(Algorithm::Separable, reason))
         };
         let fft = || {
@@ -29,8 +30,14 @@ impl Plan {
                 scheme: match &launch.scheme {
                     CpuScheme::Direct => CpuScheme::Direct,
                     CpuScheme::Separable(factors) => {
-                        CpuScheme::Separable(separable(factors.terms())?)
+                        CpuScheme::Separable(separable(factors.terms(), First::Columns)?)
                     }
+                    CpuScheme::BoxFilter
+                        if box_filter::applies(problem.but_for_edges()).is_ok() =>
+                    {
+                        CpuScheme::BoxFilter
+                    }
+                    CpuScheme::BoxFilter => CpuScheme::Separable(separable(1, First::Columns)?),
                     CpuScheme::Fft { tile, outputs } => {
                         fft()?;
                         CpuScheme::Fft { tile: *tile, outputs: *outputs }
@@ -43,7 +50,7 @@ impl Plan {
                     Scheme::Separable { across, down, factors } => Scheme::Separable {
                         across: *across,
                         down: *down,
-                        factors: separable(factors.terms())?,
+                        factors: separable(factors.terms(), First::Rows)?,
                     },
                     Scheme::Fft(tile) => {
                         fft()?;

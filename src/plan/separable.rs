@@ -1,14 +1,19 @@
-//! `separable`: rows, then columns, of kernels that are sums of a few columns times rows.
+//! `separable`: two passes, of kernels that are sums of a few columns times rows.
 //!
-//! Two passes of the shader of `flat`. The first makes, for every row factor, the rows that the band
-//! needs, those beyond the input included; so the second meets no border.
+//! On a GPU rows, then columns: two passes of the shader of `flat`. The first makes, for every row factor, the
+//! rows that the band needs, those beyond the input included; so the second meets no border.
+//!
+//! On the CPU columns, then rows, block by block. Either way the filters share what the first pass makes, which
+//! is as large as weights make it: so there factors are found of the kernel with rows and columns exchanged.
 
 use super::bands::{Band, SLACK};
+use super::box_filter;
 use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
 use super::limits::{CpuLimits, GpuLimits, Residence};
 use super::offer::{Accuracy, Offer};
 use crate::kernel::{factors, spread};
+use crate::problem::Weights;
 use crate::{ElementType, Factors, Problem};
 
 /// Most row factors: the sums an invocation of the first pass keeps.
@@ -27,7 +32,7 @@ pub(super) struct Passes {
 pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<Passes> {
     flat::whole_words(problem, residence)?;
     let g = problem.geometry();
-    let factors = found(problem)?;
+    let factors = found(problem, First::Rows)?;
     let terms = factors.terms();
     // A band is one output pixel at least.
     let pixel = scalars(problem, 1, 1, 1, terms).saturating_mul(ElementType::F32.bytes() as u64);
@@ -50,19 +55,31 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
 
 /// Terms of the problem's kernel, 0 where two passes do no less than one.
 pub(crate) fn terms(problem: &Problem) -> usize {
-    found(problem).map_or(0, |factors| factors.terms())
+    found(problem, First::Rows).map_or(0, |factors| factors.terms())
 }
 
-/// Factors, and output rows of a task.
-pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<(Factors, usize)> {
-    let g = problem.geometry();
-    let factors = found(problem)?;
-    let one_thread = cost::cpu_separable(problem, factors.terms(), limits);
+/// How the CPU sums columns and rows.
+pub(super) enum OnCpu {
+    /// By factors of the kernel with rows and columns exchanged.
+    Factors(Factors),
+    /// By running sums.
+    BoxFilter,
+}
+
+/// Whichever takes less time on one thread, as threads must not change bits; and output rows of a task.
+pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<(OnCpu, usize)> {
+    let running = box_filter::applies(problem).map(|()| cost::cpu_box_filter(problem, limits));
+    let factors = found(problem, First::Columns)
+        .map(|factors| (cost::cpu_separable(problem, &factors, limits), factors));
+    let (way, one_thread) = match (running, factors) {
+        (Ok(us), Ok((other, _))) if us <= other => (OnCpu::BoxFilter, us),
+        (Ok(us), Err(_)) => (OnCpu::BoxFilter, us),
+        (_, Ok((us, factors))) => (OnCpu::Factors(factors), us),
+        (Err(_), Err(reason)) => return Err(reason),
+    };
     let (rows_per_task, threads) = cost::tasks(problem, limits, one_thread);
-    // Row sums that two tasks need are made by both.
-    let again = 1.0 + (g.extent().0 - 1) as f64 / (rows_per_task * g.stride.0) as f64;
-    let us = one_thread * again / threads as f64 + cost::sharing(problem, threads);
-    Ok(((factors, rows_per_task), us))
+    let us = one_thread / threads as f64 + cost::sharing(problem, threads);
+    Ok(((way, rows_per_task), us))
 }
 
 /// What the passes do; what lies between is written once and read once.
@@ -84,19 +101,49 @@ pub(super) fn traffic(problem: &Problem, terms: usize, blocks: [&Block; 2]) -> [
     ]
 }
 
+/// The pass that comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// Along rows, as on a GPU.
+    Rows,
+    /// Down columns, as on the CPU: factors are those of the kernel with rows and columns exchanged.
+    Columns,
+}
+
+impl First {
+    /// The factors, of at most so many terms.
+    fn factors(self, weights: &Weights, (kh, kw): (usize, usize), most: usize) -> Option<Factors> {
+        match self {
+            Self::Rows => factors(&weights.taps, &weights.terms, (weights.filters, kh, kw), most),
+            Self::Columns => {
+                let filters = weights.taps.chunks(kh * kw);
+                let exchanged: Vec<f32> = filters
+                    .flat_map(|taps| (0..kh * kw).map(|at| taps[at % kh * kw + at / kh]))
+                    .collect();
+                let size = (weights.filters, kw, kh);
+                factors(&exchanged, &weights.terms.transposed(), size, most)
+            }
+        }
+    }
+}
+
 /// The factors of the problem's kernel, where two passes do less than one.
-pub(super) fn found(problem: &Problem) -> Result<Factors, String> {
+pub(super) fn found(problem: &Problem, first: First) -> Result<Factors, String> {
     let (kh, kw) = problem.geometry().kernel;
     let weights = problem.weights();
+    let (shared, each) = match first {
+        First::Rows => (kw, kh),
+        First::Columns => (kh, kw),
+    };
     // So many that all terms together still take fewer taps, and that the rounding errors of two
     // sums stay within those allowed to one (the factors themselves take a quarter of it).
     let direct = weights.filters * kh * kw;
-    let most = (direct.saturating_sub(1) / (kw + weights.filters * kh)).min(MAX_TERMS);
+    let most = (direct.saturating_sub(1) / (shared + weights.filters * each)).min(MAX_TERMS);
     let errors = 2 * (kh + kw + 3) <= 3 * kh * kw;
     if most == 0 || !errors {
         return Err(format!("{kh}x{kw} taps are no more than those of two passes"));
     }
-    match factors(&weights.taps, &weights.terms, (weights.filters, kh, kw), most) {
+    match first.factors(weights, (kh, kw), most) {
         Some(found) if found.terms() > 0 => Ok(found),
         Some(_) => Err("all weights are 0".into()),
         None => Err(format!("the kernel is no sum of {most} separable ones, or is not finite")),
@@ -153,11 +200,14 @@ pub(super) fn between(problem: &Problem, band: &Band, terms: usize) -> u64 {
 }
 
 /// The factors of other weights, of as many terms; or why there are none.
-pub(super) fn again(problem: &Problem, terms: usize) -> Result<Factors, String> {
+pub(super) fn again(problem: &Problem, terms: usize, first: First) -> Result<Factors, String> {
     let weights = problem.weights();
     let (kh, kw) = problem.geometry().kernel;
-    let size = (weights.filters, kh, kw);
-    match factors(&weights.taps, &weights.terms, size, terms) {
+    let size = match first {
+        First::Rows => (weights.filters, kh, kw),
+        First::Columns => (weights.filters, kw, kh),
+    };
+    match first.factors(weights, (kh, kw), terms) {
         Some(found) => Ok(found.padded(size, terms)),
         None => {
             Err(format!("the new kernel is no sum of {terms} separable ones, or is not finite"))

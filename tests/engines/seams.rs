@@ -7,10 +7,13 @@
 
 use std::sync::OnceLock;
 
-use channelwise::plan::{self, Cuts, Launch, Machine, Residence};
-use channelwise::{Algorithm, Cpu, Engine, Gpu, Problem};
+use channelwise::plan::{self, CpuScheme, Cuts, Launch, Machine, Residence};
+use channelwise::{Algorithm, Border, Conv2d, Cpu, Engine, Gpu, Kernel, Layout, Padding, Problem};
 
-use crate::common::{Backend, Case, F32, Kind, Outcome, Rng, gpu, judge, refuse, say, times};
+use crate::common::{
+    BORDERS, Backend, Case, F16, F32, Kind, Outcome, Rng, U8, U16, dims, gpu, judge, refuse, say,
+    times,
+};
 use crate::{adjoint, agreement, gradients};
 
 const THREADS: [usize; 7] = [1, 2, 3, 5, 8, 16, 64];
@@ -53,6 +56,8 @@ struct Seams {
     tiles: usize,
     bands: usize,
     transforms: usize,
+    factors: usize,
+    running: usize,
 }
 
 impl Seams {
@@ -63,6 +68,8 @@ impl Seams {
         let (rows, places) = (a.max(b), a.max(b).max(c));
         match plan.launch() {
             Launch::Cpu(launch) => {
+                self.factors += usize::from(matches!(launch.scheme, CpuScheme::Separable(_)));
+                self.running += usize::from(matches!(launch.scheme, CpuScheme::BoxFilter));
                 self.tasks += usize::from(launch.rows_per_task < rows);
                 self.small += usize::from(launch.images_per_task.is_some());
                 self.streamed += usize::from(launch.streamed);
@@ -145,6 +152,69 @@ fn forward_on_the_cpu() {
     let Seams { tasks, tiles, transforms, small, streamed, .. } = seams;
     assert!(tasks > cases / 2 && tiles > cases / 2 && transforms > cases / 20, "{seams:?}");
     assert!(small > cases / 50 && streamed > cases / 50, "{seams:?}");
+}
+
+/// A kernel that `separable` takes, which those of chance seldom are, with options that meet it.
+fn separable(rng: &mut Rng, seed: u64) -> Case {
+    let mut side = |most: usize| 1 + rng.below(most);
+    let (h, w) = (side(17), side(17));
+    let boxes = Kernel::box_blur(h, w).unwrap();
+    let (kernel, single) = match rng.below(8) {
+        0..4 => (boxes, true),
+        4 => {
+            let (column, row) = (rng.f32s(h.max(3), -1.0, 1.0), rng.f32s(w.max(3), -0.2, 0.4));
+            (Kernel::separable(&column, &row).unwrap(), true)
+        }
+        5 => (Kernel::gaussian(7, 1.5).unwrap(), true),
+        6 => (Kernel::log(9, 1.4).unwrap(), false),
+        // Two that share a row, two that share a column, and one of two terms.
+        _ => {
+            let line = |rng: &mut Rng| rng.f32s(7, -0.3, 0.5);
+            let [a, b, c, d] = [0; 4].map(|_| line(rng));
+            let filters = [(&a, &b), (&c, &b), (&a, &d)]
+                .map(|(column, row)| Kernel::separable(column, row).unwrap());
+            let [first, second, third] = filters;
+            let sharp = Kernel::unsharp(7, 1.0, 0.5).unwrap();
+            (Kernel::stack(&[first, second, third, sharp]).unwrap(), false)
+        }
+    };
+    let borders = [&BORDERS[..], &[Border::Constant(3.0)]].concat();
+    let (layout, filters) = (*rng.pick(&[Layout::Nhwc, Layout::Nchw]), kernel.filters());
+    let stride = *rng.pick(&[(1, 1), (1, 1), (2, 1), (1, 2), (3, 2), (7, 1)]);
+    let dilation = *rng.pick(&[(1, 1), (1, 1), (1, 1), (1, 3), (2, 1)]);
+    let mut conv = Conv2d::new(kernel)
+        .layout(layout)
+        .border(*rng.pick(&borders))
+        .stride(stride.0, stride.1)
+        .dilation(dilation.0, dilation.1)
+        .padding(*rng.pick(&[Padding::Same, Padding::Same, Padding::Full]));
+    if rng.chance(2) {
+        conv = conv.bias(rng.f32s(filters, -0.5, 0.5));
+    }
+    let [height, width] = [0; 2].map(|_| *rng.pick(&[1, 3, 7, 17, 29, 41]));
+    let shape = dims([1 + rng.below(2), height, width, *rng.pick(&[1, 2, 3, 4, 9, 35])], layout);
+    let types = [0; 2].map(|_| *rng.pick(&[F32, F32, U8, U8, U8, U16, F16]));
+    let case = Case::new(conv, shape).types((types[0], types[1])).seed(seed);
+    match single && types == [F32; 2] && rng.chance(2) {
+        true => case.non_finite(),
+        false => case,
+    }
+}
+
+#[test]
+fn separable_on_the_cpu() {
+    let (mut seams, mut failures) = (Seams::default(), Vec::new());
+    let mut rng = Rng::new(305);
+    let cases = times(400);
+    for seed in 0..cases {
+        let case = separable(&mut rng, seed as u64);
+        on_cpu(&case, &mut rng, &mut seams, &mut failures);
+    }
+    say(&format!("seams of separable: {cases} cases, {seams:?}"));
+    refuse("seams of separable", &failures);
+    let Seams { tasks, tiles, factors, running, .. } = seams;
+    assert!(tasks > cases / 2 && tiles > cases / 2, "{seams:?}");
+    assert!(factors > cases / 3 && running > cases / 40, "{seams:?}");
 }
 
 #[test]

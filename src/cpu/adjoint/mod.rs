@@ -218,7 +218,7 @@ impl Gather<'_> {
     /// Rows of a block.
     fn at_once<S: Simd>(&self, down: &Phase) -> usize {
         let place = Geometry { stride: (1, 1), dilation: (down.apart, 1), ..*self.g };
-        kernels::rows_at_once::<S>(&place, down.taps.len())
+        kernels::rows_at_once::<S, f32>(&place, (down.taps.len(), self.g.kernel.1))
     }
 
     /// Tiles of the columns, and of those of the padding that continue some.

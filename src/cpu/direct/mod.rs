@@ -66,7 +66,7 @@ fn run_of<S: Simd, T: Scalar>(
         let places = columns.len() * g.channels;
         let segments =
             interior.as_ref().map_or(Segments::one(places), |interior| interior.segments);
-        let at_once = kernels::rows_at_once::<S>(g, g.kernel.0);
+        let at_once = kernels::rows_at_once::<S, T>(g, g.kernel);
         let blocks = Blocks::new(g, task.rows.len(), at_once, g.kernel, 1).overlapping();
         let count = blocks.pattern.needed.len();
         let from = columns.start * g.channels;

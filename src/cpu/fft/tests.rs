@@ -20,7 +20,7 @@ fn run(
     let Launch::Cpu(launch) = plan.launch() else { panic!("{plan}") };
     let outputs = match launch.scheme {
         CpuScheme::Fft { outputs, .. } => outputs,
-        CpuScheme::Direct | CpuScheme::Separable(_) => (0, 0),
+        CpuScheme::Direct | CpuScheme::Separable(_) | CpuScheme::BoxFilter => (0, 0),
     };
     let element = problem.output_type();
     let len = problem.output_len();

@@ -27,6 +27,7 @@
 )]
 
 mod any;
+mod column;
 mod pattern;
 mod segments;
 #[cfg(test)]
@@ -54,6 +55,9 @@ struct Shape {
 const OF_16: Shape = Shape { rows: 3, vectors: 4 };
 /// Of 32 (AVX-512, NEON): 24 accumulators, four vectors, a tap.
 const OF_32: Shape = Shape { rows: 6, vectors: 4 };
+/// The same of a single tap column of many rows: for each line few vectors and many taps. So a line passes from
+/// the second cache half as often, whose bandwidth bounds blocks of three rows.
+const TALL_OF_16: Shape = Shape { rows: 6, vectors: 2 };
 /// Vectors of a block of one row.
 const VECTORS_OF_ONE: usize = 8;
 
@@ -76,12 +80,16 @@ const fn wide<S: Simd>() -> bool {
     S::f32s::LEN == 16 || cfg!(target_arch = "aarch64")
 }
 
-/// Output rows of a block of a kernel with so many rows.
-pub(super) fn rows_at_once<S: Simd>(g: &Geometry, kernel_rows: usize) -> usize {
-    match spacing(g).1 {
+/// Output rows of a block of lines of `T`, and a kernel with so many rows and columns.
+pub(super) fn rows_at_once<S: Simd, T: Scalar>(g: &Geometry, kernel: (usize, usize)) -> usize {
+    match (spacing(g).1, kernel) {
         // No two rows of a block would meet the same line.
-        phases if kernel_rows <= phases => 1,
+        (phases, (rows, _)) if rows <= phases => 1,
         _ if wide::<S>() => OF_32.rows,
+        // Some line meets all rows.
+        (phases, (rows, 1)) if T::IS_F32 && rows > (TALL_OF_16.rows - 1) * phases => {
+            TALL_OF_16.rows
+        }
         _ => OF_16.rows,
     }
 }
@@ -146,6 +154,8 @@ impl<T: Scalar> Block<'_, T> {
                 for segment in segments.each() {
                     if const { wide::<S>() } {
                         self.segment::<S, { OF_32.rows }, { OF_32.vectors }, U>(simd, segment, out);
+                    } else if const { T::IS_F32 } && self.pattern.rows > OF_16.rows {
+                        self.tall(simd, segment, out);
                     } else {
                         self.segment::<S, { OF_16.rows }, { OF_16.vectors }, U>(simd, segment, out);
                     }
@@ -174,6 +184,8 @@ impl<T: Scalar> Block<'_, T> {
             } else {
                 self.padded::<S, R, V, U>(simd, segment, out);
             }
+        } else if len >= V * lanes && self.pattern.is_column::<R>() {
+            self.column::<S, R, V, U>(simd, segment, out);
         } else if out.len() == 1 && len >= VECTORS_OF_ONE * lanes {
             self.any::<S, 1, VECTORS_OF_ONE, U>(simd, segment, out);
         } else if len >= V * lanes {
@@ -210,6 +222,23 @@ impl<T: Scalar> Block<'_, T> {
         block.any::<S, R, V, U>(simd, all, &mut rows[..out.len()]);
         for (row, whole) in out.iter_mut().zip(whole) {
             row[to..to + len].copy_from_slice(&whole[..len]);
+        }
+    }
+
+    /// A segment of more rows than a block of 16 registers has otherwise.
+    #[inline(always)]
+    fn tall<S: Simd, U: Scalar>(self, simd: S, segment: Segment, out: &mut [&mut [U]]) {
+        const R: usize = TALL_OF_16.rows;
+        const V: usize = TALL_OF_16.vectors;
+        let block = segment.len >= V * S::f32s::LEN;
+        if block && self.pattern.is_column::<R>() {
+            self.column::<S, R, V, U>(simd, segment, out);
+        } else if block {
+            self.any::<S, R, V, U>(simd, segment, out);
+        } else if segment.len >= S::f32s::LEN {
+            self.any::<S, R, 1, U>(simd, segment, out);
+        } else {
+            self.tail::<S, R, U>(simd, segment, out);
         }
     }
 

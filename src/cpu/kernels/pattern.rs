@@ -84,6 +84,13 @@ impl Pattern {
     pub(super) fn is_square<const R: usize>(&self, side: usize, phases: usize) -> bool {
         (self.rows, self.kernel, self.terms, self.phases) == (R, (side, side), 1, phases)
     }
+
+    /// Whether it is `R` rows of one kernel with a single column, of which some line meets all of them.
+    #[inline(always)]
+    pub(super) fn is_column<const R: usize>(&self) -> bool {
+        let (height, width) = self.kernel;
+        (self.rows, width, self.terms, self.phases) == (R, 1, 1, 1) && height >= R
+    }
 }
 
 #[cfg(test)]

@@ -78,6 +78,11 @@ impl<'a, T: Scalar> InteriorTile<'a, T> {
         constant.resize(self.reach, T::from_f32(self.problem.border().constant().unwrap_or(0.0)));
     }
 
+    /// Scalars of a line that are needed.
+    pub fn reach(&self) -> usize {
+        self.reach
+    }
+
     /// The line of row `row` of the continued input.
     #[inline(always)]
     pub fn line<'b>(&self, row: isize, constant: &'b [T]) -> &'b [T]

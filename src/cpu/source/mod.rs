@@ -5,7 +5,7 @@ mod interior;
 mod lines;
 mod window;
 
-pub(super) use interior::{Interior, InteriorTile};
+pub(super) use interior::Interior;
 pub(super) use lines::Lines;
 pub(super) use window::Window;
 
