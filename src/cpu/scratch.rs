@@ -14,10 +14,22 @@ pub(super) struct Scratch {
     /// Sums of rows, line by line, and which rows they are of.
     pub sums: Vec<f32>,
     pub summed: Window,
+    /// Columns left and right of others.
+    pub edges: [Edge; 2],
     /// Sums that are not made where outputs lie.
     pub staged: Vec<f32>,
     /// Tiles of transforms and sums of such, some of their rows, and what transforms ask for.
     pub tiles: [Vec<Complex<f32>>; 5],
     /// A row of the border's constant.
     pub constant: Vec<f32>,
+}
+
+/// Columns beside others that are made at the same time.
+#[derive(Debug, Default)]
+pub(super) struct Edge {
+    /// Their lines, and which rows these hold.
+    pub lines: Vec<f32>,
+    pub window: Window,
+    /// Sums that are not made where outputs lie.
+    pub staged: Vec<f32>,
 }

@@ -16,9 +16,10 @@ pub(super) use activation::{activate, activation_gradient};
 #[derive(Debug)]
 pub(super) struct Sink<'a, 'b> {
     pub problem: &'a Problem,
-    /// The task's rows: one slice, or one for each output plane.
+    /// The task's rows: one slice, or one for each output plane; or as many for each as there are rows, pieces of
+    /// them, one after the other.
     pub planes: &'a mut [&'b mut [u8]],
-    /// First scalar of the flat row, and how many, before outputs multiply them.
+    /// First scalar of the flat row, or of its piece, and how many, before outputs multiply them.
     pub from: usize,
     pub places: usize,
     /// Whether outputs are stored past the caches.
@@ -59,7 +60,7 @@ impl Sink<'_, '_> {
         mut sum: impl FnMut(usize, &mut [&mut [f32]]),
     ) {
         let weights = self.problem.weights();
-        let (from, places) = (self.from, self.places);
+        let places = self.places;
         let streamed = self.streamed && raw::STREAMS;
         if let Some(mut out) = self.in_place(rows) {
             if streamed {
@@ -71,19 +72,15 @@ impl Sink<'_, '_> {
                 simd.vectorize(
                     #[inline(always)]
                     || {
-                        for (row, sums) in out.zip(sums) {
+                        for (row, sums) in out.into_iter().zip(sums).take(rows.count) {
                             activate(simd, weights.activation, sums);
-                            raw::stream(simd, sums, &mut row[from..from + places]);
+                            raw::stream(simd, sums, row);
                         }
                         raw::fence();
                     },
                 );
                 return;
             }
-            let mut out = std::array::from_fn::<_, MAX_ROWS, _>(|_| match out.next() {
-                Some(row) => &mut row[from..from + places],
-                None => Default::default(),
-            });
             sum(0, &mut out[..rows.count]);
             for row in out {
                 activate(simd, weights.activation, row);
@@ -131,23 +128,42 @@ impl Sink<'_, '_> {
         );
     }
 
-    /// The rows themselves where sums can be made in them.
-    fn in_place(&mut self, rows: Rows) -> Option<impl Iterator<Item = &mut [f32]>> {
+    /// The places themselves in each row, where sums can be made in them.
+    fn in_place(&mut self, rows: Rows) -> Option<[&mut [f32]; MAX_ROWS]> {
         if !in_place(self.problem) {
             return None;
         }
-        let all = bytemuck::try_cast_slice_mut::<u8, f32>(self.planes.first_mut()?).ok()?;
+        let part = self.from..self.from + self.places;
         let row = self.problem.geometry().out_row();
-        Some(all[rows.first * row..].chunks_mut(row).step_by(rows.spacing).take(rows.count))
+        if self.planes.len() == 1 {
+            let all = bytemuck::try_cast_slice_mut::<u8, f32>(self.planes.first_mut()?).ok()?;
+            let all = all[rows.first * row..].chunks_mut(row);
+            let mut all = all.step_by(rows.spacing).take(rows.count);
+            return Some(std::array::from_fn(|_| match all.next() {
+                Some(row) => &mut row[part.clone()],
+                None => Default::default(),
+            }));
+        }
+        let mut pieces =
+            self.planes[rows.first..].iter_mut().step_by(rows.spacing).take(rows.count);
+        Some(std::array::from_fn(|_| match pieces.next() {
+            Some(piece) => &mut bytemuck::cast_slice_mut(piece)[part.clone()],
+            None => Default::default(),
+        }))
     }
 
     /// One row: the values of each output.
     #[inline(always)]
     fn narrow(&mut self, row: usize, values: Values<'_>) {
         let g = self.problem.geometry();
-        let at = row * g.out_row();
+        // Slices of each plane: whole, or one for each row.
+        let (at, first, each) = match self.planes.len() / g.out_planes() {
+            0 | 1 => (row * g.out_row(), 0, 1),
+            rows => (0, row, rows),
+        };
+        let planes = &mut self.planes[first..];
         if g.planar || g.outputs == 1 {
-            for (output, plane) in self.planes.iter_mut().enumerate() {
+            for (output, plane) in planes.iter_mut().step_by(each).enumerate() {
                 let part = at + self.from..at + self.from + self.places;
                 self.problem.output_type().narrow(values.of(output), plane, part);
             }
@@ -156,7 +172,7 @@ impl Sink<'_, '_> {
         let from = at + self.from * g.outputs;
         let to = from..from + self.places * g.outputs;
         with_type!(self.problem.output_type(), U => {
-            let to = &mut bytemuck::cast_slice_mut::<u8, U>(self.planes[0])[to];
+            let to = &mut bytemuck::cast_slice_mut::<u8, U>(planes[0])[to];
             match g.outputs {
                 2 => interleave::<U, 2>(values, to),
                 3 => interleave::<U, 3>(values, to),

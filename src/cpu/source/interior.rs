@@ -25,7 +25,7 @@ impl<'a> Interior<'a> {
             ElementType::F32 if vectors => bytemuck::try_cast_slice::<u8, f32>(image).ok(),
             _ => None,
         };
-        let columns = if image.is_some() { inside(g) } else { 0..0 };
+        let columns = if image.is_some() { inside(g, S::f32s::LEN) } else { 0..0 };
         Self { problem, image: image.unwrap_or_default(), columns }
     }
 
@@ -84,13 +84,16 @@ impl<'a> InteriorTile<'a> {
     }
 }
 
-/// Output columns whose taps all lie inside the input.
-fn inside(g: &Geometry) -> Range<usize> {
+/// Output columns whose taps all lie inside the input, but for those that make edges a vector wide.
+fn inside(g: &Geometry, lanes: usize) -> Range<usize> {
     let (stride, extent) = (g.stride.1, g.extent().1);
     let first = g.left.div_ceil(stride);
     let end = match (g.width + g.left).checked_sub(extent) {
         Some(room) => (room / stride + 1).min(g.out_width),
         None => 0,
     };
+    let vector = lanes.div_ceil(g.channels);
+    let first = if first == 0 { 0 } else { first.max(vector) };
+    let end = if end < g.out_width { end.min(g.out_width.saturating_sub(vector)) } else { end };
     if first < end { first..end } else { 0..0 }
 }
