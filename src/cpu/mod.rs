@@ -116,13 +116,24 @@ impl Cpu {
         if dst.is_empty() {
             return;
         }
-        if let (CpuReady::Direct, Some(images)) = (ready, launch.images_per_task) {
+        let problem = match ready {
+            CpuReady::Lying(lying) => lying,
+            CpuReady::Direct | CpuReady::Separable(_) | CpuReady::BoxFilter | CpuReady::Fft(_) => {
+                problem
+            }
+        };
+        if let (CpuReady::Direct | CpuReady::Lying(_), Some(images)) =
+            (ready, launch.images_per_task)
+        {
             return self.small(problem, images, src, dst);
         }
         let made = launch.scheme.part_of(problem);
         let left = match ready {
             CpuReady::Fft(transforms) => Some(self.transform(made, transforms, src, dst)),
-            CpuReady::Direct | CpuReady::Separable(_) | CpuReady::BoxFilter => None,
+            CpuReady::Direct
+            | CpuReady::Lying(_)
+            | CpuReady::Separable(_)
+            | CpuReady::BoxFilter => None,
         };
         let edges = match launch.scheme.leaves_edges(problem) {
             true => plan::edges(problem),
@@ -213,6 +224,8 @@ impl std::fmt::Display for Cpu {
 #[derive(Clone, Debug)]
 pub(crate) enum CpuReady {
     Direct,
+    /// The same of a column of pixels, as the row that it is as well.
+    Lying(Box<Problem>),
     Separable(Factors),
     BoxFilter,
     Fft(fft::Transforms),
@@ -221,7 +234,9 @@ pub(crate) enum CpuReady {
 impl CpuReady {
     pub fn new(problem: &Problem, launch: &CpuLaunch) -> Self {
         match &launch.scheme {
-            CpuScheme::Direct => Self::Direct,
+            CpuScheme::Direct => {
+                problem.lying().map_or(Self::Direct, |lying| Self::Lying(Box::new(lying)))
+            }
             CpuScheme::Separable(factors) => Self::Separable(factors.clone()),
             CpuScheme::BoxFilter => Self::BoxFilter,
             CpuScheme::Fft { tile, outputs } => {

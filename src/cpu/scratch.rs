@@ -15,10 +15,22 @@ pub(super) struct Scratch {
     pub sums: Vec<f32>,
     /// Sums of whole numbers.
     pub whole: [Vec<u32>; 4],
+    /// Columns left and right of others.
+    pub edges: [Edge; 2],
     /// Sums that are not made where outputs lie.
     pub staged: Vec<f32>,
     /// Tiles of transforms and sums of such, some of their rows, and what transforms ask for.
     pub tiles: [Vec<Complex<f32>>; 5],
     /// A row of the border's constant.
     pub constant: Vec<f32>,
+}
+
+/// Columns beside others that are made at the same time.
+#[derive(Debug, Default)]
+pub(super) struct Edge {
+    /// Their lines, and which rows these hold.
+    pub lines: Vec<f32>,
+    pub window: Window,
+    /// Sums that are not made where outputs lie.
+    pub staged: Vec<f32>,
 }

@@ -253,6 +253,38 @@ pub(super) fn tasks(problem: &Problem, limits: &CpuLimits, one_thread: f64) -> (
     (rows_per_task.clamp(1, g.out_height.max(1)), threads)
 }
 
+/// Least scalars of a row of a task that has not all columns: a tile or so.
+const PIECE: usize = 1 << 11;
+
+/// Output rows and columns of a task of `direct`, which would have so many whole rows: pieces of rows, where there
+/// are too few of these for all threads.
+pub(super) fn pieces(
+    problem: &Problem,
+    limits: &CpuLimits,
+    rows_per_task: usize,
+    one_thread: f64,
+) -> (usize, Option<usize>) {
+    let g = problem.geometry();
+    if problem.gathers() {
+        return (rows_per_task, None);
+    }
+    let (tasks, threads) = count(limits, one_thread);
+    let down = |rows: usize| g.images * g.out_height.div_ceil(rows);
+    let least = (PIECE / g.channels).max(8 * (g.extent().1 - 1)).max(1);
+    let most = (g.out_width / least).max(1);
+    // As high as two blocks, for the halo; where pieces cannot be many, down to half a one.
+    let parts = g.out_height.div_ceil(2 * BLOCK).max(tasks.div_ceil(most * g.images.max(1)));
+    let high = g.out_height.div_ceil(parts.max(1)).max(BLOCK / 2).min(g.out_height.max(1));
+    let across = tasks.div_ceil(down(high).max(1)).min(most);
+    let by_rows = down(rows_per_task);
+    let few = threads > 1 && by_rows < 2 * threads && down(high) * across >= 2 * by_rows;
+    match (limits.cuts.task_columns, limits.cuts.task_rows) {
+        (Some(columns), _) => (rows_per_task, Some(columns.max(1)).filter(|n| *n < g.out_width)),
+        (None, None) if few => (high, Some(g.out_width.div_ceil(across))),
+        (None, _) => (rows_per_task, None),
+    }
+}
+
 /// Whether outputs that sums become as they are, one for each, are stored past the caches: where these do not hold
 /// the tensors, and vectors are whole cache lines. With AVX2, 32 of 64 bytes, it took as long with as
 /// without. With AVX-512 stores from registers gained a third (Zen 4); rows that are staged first, as ours

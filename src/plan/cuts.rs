@@ -11,6 +11,8 @@
 pub struct Cuts {
     /// CPU: output rows of a task.
     pub task_rows: Option<usize>,
+    /// CPU: output columns of a task of `direct`.
+    pub task_columns: Option<usize>,
     /// CPU: images of a task, where they are small.
     pub images: Option<usize>,
     /// CPU: scalars of a tile of columns.
@@ -37,6 +39,7 @@ impl Cuts {
     /// The plan's own choice everywhere.
     pub const NONE: Self = Self {
         task_rows: None,
+        task_columns: None,
         images: None,
         tile: None,
         cache: None,

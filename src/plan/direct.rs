@@ -7,12 +7,12 @@ use super::limits::{AdapterClass, CpuLimits, GpuLimits};
 use super::offer::Offer;
 use crate::Problem;
 
-/// Output rows of a task.
-pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<usize> {
+/// Output rows and columns of a task.
+pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<(usize, Option<usize>)> {
     let one_thread = cost::cpu_direct(problem, limits);
-    let (rows_per_task, threads) = cost::tasks(problem, limits, one_thread);
+    let (rows, threads) = cost::tasks(problem, limits, one_thread);
     let us = one_thread / threads as f64 + cost::sharing(problem, threads);
-    Ok((rows_per_task, us))
+    Ok((cost::pieces(problem, limits, rows, one_thread), us))
 }
 
 /// Longest flat row of an image that is small, in scalars: eight vectors of AVX-512, sixteen of AVX2.

@@ -22,8 +22,14 @@ impl fmt::Display for Plan {
                     }
                 }
                 match launch.images_per_task {
-                    Some(images) => write!(f, "{images} images in a task, back to back")?,
-                    None => write!(f, "{} output rows in a task", launch.rows_per_task)?,
+                    Some(images) => write!(f, "{images} images in a task, side by side")?,
+                    None => {
+                        write!(f, "{} output rows", launch.rows_per_task)?;
+                        if let Some(columns) = launch.columns_per_task {
+                            write!(f, " of {columns} columns")?;
+                        }
+                        write!(f, " in a task")?;
+                    }
                 }
                 let past = if launch.streamed { ", stored past the caches" } else { "" };
                 writeln!(f, "{past}")?;

@@ -28,7 +28,9 @@ pub struct CpuLaunch {
     /// Output rows of one task; all rows where no thread is worth waking. With
     /// [`CpuScheme::Fft`] those of what tiles leave to `direct`, and of edges.
     pub rows_per_task: usize,
-    /// Images of one task, where they are so small that whole ones are made back to back: planes of 7x7
+    /// Output columns of one task, where rows are too few for all threads; otherwise it has all.
+    pub columns_per_task: Option<usize>,
+    /// Images of one task, where they are so small that whole ones are made side by side: planes of 7x7
     /// pixels, say.
     pub images_per_task: Option<usize>,
     /// Whether outputs are stored past the caches: those of tensors that the caches do not hold. A cache

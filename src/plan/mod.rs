@@ -342,17 +342,22 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
     }
     match machine {
         Machine::Cpu(limits) => {
-            let (scheme, rows_per_task, us) = on_cpu(algorithm, problem, limits)?;
+            let (scheme, (rows_per_task, columns_per_task), us) =
+                on_cpu(algorithm, problem, limits)?;
             let streamed = cost::streamed(problem, limits);
             let (images_per_task, streamed) = match scheme {
-                CpuScheme::Direct => match direct::images(problem, limits, us) {
-                    Some(images) => (Some(images), false),
-                    None => (None, streamed),
-                },
+                CpuScheme::Direct => {
+                    let lying = problem.lying();
+                    match direct::images(lying.as_ref().unwrap_or(problem), limits, us) {
+                        Some(images) => (Some(images), false),
+                        None => (None, streamed),
+                    }
+                }
                 CpuScheme::Separable(_) | CpuScheme::BoxFilter => (None, streamed),
                 CpuScheme::Fft { .. } => (None, false),
             };
-            let launch = CpuLaunch { scheme, rows_per_task, images_per_task, streamed };
+            let launch =
+                CpuLaunch { scheme, rows_per_task, columns_per_task, images_per_task, streamed };
             Ok((Launch::Cpu(launch), us))
         }
         Machine::Gpu(limits, residence) => {
@@ -363,16 +368,17 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
     }
 }
 
-/// What a task computes, of how many output rows, and microseconds.
+/// What a task computes, of how many output rows and columns, and microseconds.
 fn on_cpu(
     algorithm: Algorithm,
     problem: &Problem,
     limits: &CpuLimits,
-) -> std::result::Result<(CpuScheme, usize, f64), String> {
+) -> std::result::Result<(CpuScheme, (usize, Option<usize>), f64), String> {
     Ok(match algorithm {
         Algorithm::Direct => {
-            let (rows, us) = direct::cpu(problem, limits)?;
-            (CpuScheme::Direct, rows, us)
+            let lying = problem.lying();
+            let (task, us) = direct::cpu(lying.as_ref().unwrap_or(problem), limits)?;
+            (CpuScheme::Direct, task, us)
         }
         Algorithm::Flat => return Err(flat::NOT_ON_CPU.into()),
         Algorithm::Separable => {
@@ -381,12 +387,12 @@ fn on_cpu(
                 separable::OnCpu::Factors(factors) => CpuScheme::Separable(factors),
                 separable::OnCpu::BoxFilter => CpuScheme::BoxFilter,
             };
-            (scheme, rows, us)
+            (scheme, (rows, None), us)
         }
         Algorithm::Fft => {
             let ((tile, outputs), us) = fft::cpu(problem, limits)?;
-            let (rows, _) = direct::cpu(problem, limits)?;
-            (CpuScheme::Fft { tile, outputs }, rows, us)
+            let (rows, _) = cost::tasks(problem, limits, cost::cpu_direct(problem, limits));
+            (CpuScheme::Fft { tile, outputs }, (rows, None), us)
         }
         Algorithm::Auto => return Err(NO_ALGORITHM.into()),
     })

@@ -4,6 +4,7 @@ mod adjoint;
 mod axis;
 mod geometry;
 mod gradient;
+mod lying;
 mod options;
 mod weights;
 

@@ -34,6 +34,7 @@ fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
     let transform = (*rng.pick(lengths), *rng.pick(lengths));
     Cuts {
         task_rows: some(rng, &[1, 1, 2, 3, 4, 5, 7, 9]),
+        task_columns: rng.chance(2).then(|| *rng.pick(&[1, 2, 3, 5, 8, 13, 20])),
         images: rng.chance(3).then(|| *rng.pick(&[1, 2, 3, 5])),
         cache: (!rng.chance(5)).then_some(0),
         tile: some(rng, &[1, 2, 3, 5, 8, 11, 16, 17, 24, 33, 48, 100]),
@@ -51,6 +52,7 @@ fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
 #[derive(Debug, Default)]
 struct Seams {
     tasks: usize,
+    pieces: usize,
     small: usize,
     streamed: usize,
     tiles: usize,
@@ -71,6 +73,9 @@ impl Seams {
                 self.factors += usize::from(matches!(launch.scheme, CpuScheme::Separable(_)));
                 self.running += usize::from(matches!(launch.scheme, CpuScheme::BoxFilter));
                 self.tasks += usize::from(launch.rows_per_task < rows);
+                let pieces =
+                    launch.columns_per_task.is_some() && plan.algorithm() == Algorithm::Direct;
+                self.pieces += usize::from(pieces && launch.images_per_task.is_none());
                 self.small += usize::from(launch.images_per_task.is_some());
                 self.streamed += usize::from(launch.streamed);
                 self.tiles += usize::from(cuts.tile.is_some_and(|tile| tile < places));
@@ -149,7 +154,8 @@ fn forward_on_the_cpu() {
     }
     say(&format!("seams of the CPU: {cases} cases, {seams:?}"));
     refuse("seams of the CPU", &failures);
-    let Seams { tasks, tiles, transforms, small, streamed, .. } = seams;
+    let Seams { tasks, pieces, tiles, transforms, small, streamed, .. } = seams;
+    assert!(pieces > cases / 20, "{seams:?}");
     assert!(tasks > cases / 2 && tiles > cases / 2 && transforms > cases / 20, "{seams:?}");
     assert!(small > cases / 50 && streamed > cases / 50, "{seams:?}");
 }

@@ -1,28 +1,33 @@
 //! Tap by tap over flat rows, block of rows by block of rows.
 //!
 //! Interior columns of f32 input are read where they lie (`source/interior.rs`); others (bytes, columns near the
-//! border, strides over few channels) go through lines of a tile (`source/lines.rs`).
+//! border, short rows, strides over few channels) go through lines of a tile (`source/lines.rs`).
 
 mod small;
+mod strips;
 
 use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase};
 
 use super::kernels::{self, Block, Segments};
-use super::raw::Scalar;
-use super::scratch::Scratch;
+use super::raw::{self, Scalar};
+use super::scratch::{Edge, Scratch};
 use super::sink::{self, Sink};
-use super::source::{self, Interior, Lines};
-use super::task::{Blocks, Task, tiles};
+use super::source::{self, Interior, Lines, recycled};
+use super::task::{Blocks, Task};
 use crate::{ElementType, Problem};
 pub(super) use small::{Images, small};
+use strips::{Strip, strips};
 
 /// Scalars of a tile that is computed where it lies: the lines of a block of rows, those of a 5x5 kernel
 /// say, stay in a core's second cache from block to block.
 const TILE: usize = 1 << 13;
 /// Of one that goes through lines or sums of its own: they stay in the first cache.
 const STAGED_TILE: usize = 1 << 10;
+/// Scalars of a row that is copied whole: its edges would be as much work as the copy. So short a row ends before
+/// processors see that it is gone through, so what the next block reads and stores is asked for.
+const SHORT_ROW: usize = 1 << 9;
 
 /// Computes one task.
 #[inline(always)]
@@ -55,56 +60,65 @@ fn run_of<S: Simd, T: Scalar>(
     let image = source::image(problem, src, task.image);
     let interior = Interior::<T>::of::<S>(problem, image);
     let staged = problem.input_type() != ElementType::F32 || !sink::in_place(problem);
-    let Scratch { lines, window, staged: room, .. } = scratch;
     let tile = task.tile.unwrap_or(if staged { STAGED_TILE } else { TILE });
-    let wanted = &task.columns;
-    let within = |part: Range<usize>| {
+    let edge_tile = task.tile.unwrap_or(STAGED_TILE);
+    let parts = interior.parts(g);
+    let edges = parts[0].len() + parts[2].len();
+    let short = edges > 0 && g.out_width * g.channels <= SHORT_ROW;
+    let parts = if short { [0..g.out_width, 0..0, 0..0] } else { parts };
+    let (wanted, task_rows) = (task.columns.clone(), task.rows.clone());
+    let parts = parts.map(|part: Range<usize>| {
         part.start.max(wanted.start)..part.end.min(wanted.end).max(part.start.max(wanted.start))
-    };
-    for columns in tiles(g, interior.parts(g).map(within), tile) {
-        let interior = interior.within(&columns);
-        let places = columns.len() * g.channels;
-        let segments =
-            interior.as_ref().map_or(Segments::one(places), |interior| interior.segments);
-        let at_once = kernels::rows_at_once::<S, T>(g, g.kernel);
-        let blocks = Blocks::new(g, task.rows.len(), at_once, g.kernel, 1).overlapping();
-        let count = blocks.pattern.needed.len();
-        let from = columns.start * g.channels;
-        let streamed = task.streamed;
-        let mut sink = Sink { problem, planes: &mut task.planes, from, places, streamed };
-        if let Some(interior) = interior {
-            let mut constant = Vec::new();
-            interior.fill(&mut constant);
-            let mut there: Vec<&[T]> = Vec::with_capacity(count);
-            blocks.each(
-                &task.rows,
-                #[inline(always)]
-                |rows, pattern, needed| {
-                    there.clear();
-                    there.extend(needed.iter().map(|row| interior.line(*row, &constant)));
-                    let block = Block {
-                        pattern,
-                        lines: &there,
-                        offsets: &interior.offsets,
-                        taps,
-                        bias: 0.0,
-                    };
-                    sink.sums(simd, rows, room, block, segments);
-                },
-            );
-            continue;
+    });
+    let at_once = kernels::rows_at_once::<S, T>(g, g.kernel);
+    let blocks = Blocks::new(g, task.rows.len(), at_once, g.kernel, 1).overlapping();
+    let count = blocks.pattern.needed.len();
+    let Scratch { edges: [first, second], staged: room, .. } = scratch;
+    let mut constant = Vec::new();
+    let row = g.out_row() * problem.output_type().bytes();
+    let (mut at, mut there) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let mut beside = Vec::with_capacity(count);
+    for Strip { before, inside, behind } in strips(g, parts, (edge_tile, tile)) {
+        let inside = inside.and_then(|columns| Some((interior.within(&columns)?, columns)));
+        if let Some((inside, _)) = &inside {
+            inside.fill(&mut constant);
         }
-        let mut lines = Lines::new(problem, columns, lines, window).with(count, S::f32s::LEN);
-        let mut at = Vec::with_capacity(count);
+        let mut edges = [(before, &mut *first), (behind, &mut *second)].map(|(columns, edge)| {
+            let (columns, Edge { lines, window, staged }) = (columns?, edge);
+            let lines = Lines::new(problem, columns.clone(), lines, window);
+            let ahead = if short { at_once * g.stride.0 } else { 0 };
+            Some((lines.with(count, S::f32s::LEN).ahead(ahead), staged, columns))
+        });
         blocks.each(
-            &task.rows,
+            &task_rows,
             #[inline(always)]
             |rows, pattern, needed| {
-                lines.slide(simd, image, needed, &mut at);
-                let there: Vec<&[f32]> = at.iter().map(|line| lines.line(*line)).collect();
-                let offsets = lines.offsets();
-                let block = Block { pattern, lines: &there, offsets, taps, bias: 0.0 };
-                sink.sums(simd, rows, room, block, segments);
+                if short {
+                    let next = (rows.first + at_once) * row..(rows.first + 2 * at_once) * row;
+                    for plane in &task.planes {
+                        raw::prefetch(plane.get(next.clone()).unwrap_or_default());
+                    }
+                }
+                if let Some((inside, columns)) = &inside {
+                    let mut lines: Vec<&[T]> = recycled(std::mem::take(&mut there));
+                    lines.extend(needed.iter().map(|row| inside.line(*row, &constant)));
+                    let (lines_of, offsets) = (&lines[..], &inside.offsets[..]);
+                    let block = Block { pattern, lines: lines_of, offsets, taps, bias: 0.0 };
+                    let mut sink = Sink::of(problem, &mut task, columns);
+                    sink.sums(simd, rows, room, block, inside.segments);
+                    there = recycled(lines);
+                }
+                for (edge, room, columns) in edges.iter_mut().flatten() {
+                    edge.slide(simd, image, needed, &mut at);
+                    let mut lines: Vec<&[f32]> = recycled(std::mem::take(&mut beside));
+                    lines.extend(at.iter().map(|line| edge.line(*line)));
+                    let (lines_of, offsets) = (&lines[..], edge.offsets());
+                    let block = Block { pattern, lines: lines_of, offsets, taps, bias: 0.0 };
+                    let segments = Segments::one(columns.len() * g.channels);
+                    let mut sink = Sink::of(problem, &mut task, columns);
+                    sink.sums(simd, rows, room, block, segments);
+                    beside = recycled(lines);
+                }
             },
         );
     }

@@ -14,6 +14,7 @@
 #![allow(unsafe_code, reason = "what is proven once is not checked again in inner loops")]
 
 mod pages;
+mod prefetch;
 mod scalar;
 mod stream;
 
@@ -22,6 +23,7 @@ use std::marker::PhantomData;
 use fearless_simd::{Simd, SimdBase};
 
 pub(crate) use pages::large_pages;
+pub(super) use prefetch::prefetch;
 pub(super) use scalar::Scalar;
 #[cfg(test)]
 pub(super) use scalar::store;

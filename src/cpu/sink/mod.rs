@@ -2,11 +2,13 @@
 
 mod activation;
 
+use std::ops::Range;
+
 use fearless_simd::Simd;
 
 use super::kernels::{Block, MAX_ROWS, Segments};
 use super::raw::{self, Scalar};
-use super::task::Rows;
+use super::task::{Rows, Task};
 use crate::element::with_type;
 use crate::problem::Follow;
 use crate::{Activation, Element, ElementType, Problem};
@@ -16,9 +18,10 @@ pub(super) use activation::{activate, activation_gradient};
 #[derive(Debug)]
 pub(super) struct Sink<'a, 'b> {
     pub problem: &'a Problem,
-    /// The task's rows: one slice, or one for each output plane.
+    /// The task's rows: one slice, or one for each output plane; or as many for each as there are rows, pieces of
+    /// them, one after the other.
     pub planes: &'a mut [&'b mut [u8]],
-    /// First scalar of the flat row, and how many, before outputs multiply them.
+    /// First scalar of the flat row, or of its piece, and how many, before outputs multiply them.
     pub from: usize,
     pub places: usize,
     /// Whether outputs are stored past the caches.
@@ -42,7 +45,19 @@ fn rounds<T: Scalar>(problem: &Problem) -> bool {
         && weights.activation == Activation::None
 }
 
-impl Sink<'_, '_> {
+impl<'a, 'b> Sink<'a, 'b> {
+    /// Of some of a task's columns.
+    pub fn of(problem: &'a Problem, task: &'a mut Task<'b>, columns: &Range<usize>) -> Self {
+        let channels = problem.geometry().channels;
+        Self {
+            problem,
+            from: (columns.start - task.origin) * channels,
+            places: columns.len() * channels,
+            streamed: task.streamed,
+            planes: &mut task.planes,
+        }
+    }
+
     /// Outputs of some rows: of `block` with the taps and the bias of each filter.
     pub fn sums<S: Simd, T: Scalar>(
         &mut self,
@@ -53,16 +68,8 @@ impl Sink<'_, '_> {
         segments: Segments,
     ) {
         let bias = &self.problem.weights().bias;
-        if rounds::<T>(self.problem)
-            && let Some(plane) = self.planes.first_mut()
-        {
-            let row = self.problem.geometry().out_row();
-            let all = &mut bytemuck::cast_slice_mut::<u8, T>(plane)[rows.first * row..];
-            let mut out = all.chunks_mut(row).step_by(rows.spacing);
-            let mut out = std::array::from_fn::<_, MAX_ROWS, _>(|_| match out.next() {
-                Some(row) => &mut row[self.from..self.from + self.places],
-                None => Default::default(),
-            });
+        if rounds::<T>(self.problem) {
+            let mut out = self.places::<T>(rows);
             return Block { bias: bias[0], ..block }.sum(simd, segments, &mut out[..rows.count]);
         }
         let each = block.taps.len() / bias.len();
@@ -82,9 +89,10 @@ impl Sink<'_, '_> {
         mut sum: impl FnMut(usize, &mut [&mut [f32]]),
     ) {
         let weights = self.problem.weights();
-        let (from, places) = (self.from, self.places);
+        let places = self.places;
         let streamed = self.streamed && raw::STREAMS;
-        if let Some(mut out) = self.in_place(rows) {
+        if in_place(self.problem) {
+            let mut out = self.places::<f32>(rows);
             if streamed {
                 staged.resize(rows.count * places, 0.0);
                 let mut sums = staged.chunks_mut(places);
@@ -94,19 +102,15 @@ impl Sink<'_, '_> {
                 simd.vectorize(
                     #[inline(always)]
                     || {
-                        for (row, sums) in out.zip(sums) {
+                        for (row, sums) in out.into_iter().zip(sums).take(rows.count) {
                             activate(simd, weights.activation, sums);
-                            raw::stream(simd, sums, &mut row[from..from + places]);
+                            raw::stream(simd, sums, row);
                         }
                         raw::fence();
                     },
                 );
                 return;
             }
-            let mut out = std::array::from_fn::<_, MAX_ROWS, _>(|_| match out.next() {
-                Some(row) => &mut row[from..from + places],
-                None => Default::default(),
-            });
             sum(0, &mut out[..rows.count]);
             for row in out {
                 activate(simd, weights.activation, row);
@@ -154,23 +158,43 @@ impl Sink<'_, '_> {
         );
     }
 
-    /// The rows themselves where sums can be made in them.
-    fn in_place(&mut self, rows: Rows) -> Option<impl Iterator<Item = &mut [f32]>> {
-        if !in_place(self.problem) {
-            return None;
-        }
-        let all = bytemuck::try_cast_slice_mut::<u8, f32>(self.planes.first_mut()?).ok()?;
+    /// The places themselves in each row of the only output, scalars of `U`.
+    fn places<U: Element>(&mut self, rows: Rows) -> [&mut [U]; MAX_ROWS] {
+        let part = self.from..self.from + self.places;
         let row = self.problem.geometry().out_row();
-        Some(all[rows.first * row..].chunks_mut(row).step_by(rows.spacing).take(rows.count))
+        match &mut self.planes {
+            [all] => {
+                let all =
+                    bytemuck::cast_slice_mut::<u8, U>(all)[rows.first * row..].chunks_mut(row);
+                let mut all = all.step_by(rows.spacing).take(rows.count);
+                std::array::from_fn(|_| match all.next() {
+                    Some(row) => &mut row[part.clone()],
+                    None => Default::default(),
+                })
+            }
+            pieces => {
+                let pieces = pieces[rows.first..].iter_mut();
+                let mut pieces = pieces.step_by(rows.spacing).take(rows.count);
+                std::array::from_fn(|_| match pieces.next() {
+                    Some(piece) => &mut bytemuck::cast_slice_mut(piece)[part.clone()],
+                    None => Default::default(),
+                })
+            }
+        }
     }
 
     /// One row: the values of each output.
     #[inline(always)]
     fn narrow(&mut self, row: usize, values: Values<'_>) {
         let g = self.problem.geometry();
-        let at = row * g.out_row();
+        // Slices of each plane: whole, or one for each row.
+        let (at, first, each) = match self.planes.len() / g.out_planes() {
+            0 | 1 => (row * g.out_row(), 0, 1),
+            rows => (0, row, rows),
+        };
+        let planes = &mut self.planes[first..];
         if g.planar || g.outputs == 1 {
-            for (output, plane) in self.planes.iter_mut().enumerate() {
+            for (output, plane) in planes.iter_mut().step_by(each).enumerate() {
                 let part = at + self.from..at + self.from + self.places;
                 self.problem.output_type().narrow(values.of(output), plane, part);
             }
@@ -179,7 +203,7 @@ impl Sink<'_, '_> {
         let from = at + self.from * g.outputs;
         let to = from..from + self.places * g.outputs;
         with_type!(self.problem.output_type(), U => {
-            let to = &mut bytemuck::cast_slice_mut::<u8, U>(self.planes[0])[to];
+            let to = &mut bytemuck::cast_slice_mut::<u8, U>(planes[0])[to];
             match g.outputs {
                 2 => interleave::<U, 2>(values, to),
                 3 => interleave::<U, 3>(values, to),

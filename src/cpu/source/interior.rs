@@ -33,7 +33,7 @@ impl<'a, T: Scalar> Interior<'a, T> {
         };
         // What fills no block would be copied for each.
         let fills = |columns: &Range<usize>| T::IS_F32 || columns.len() * g.channels >= least;
-        let columns = image.map(|_| inside(g)).filter(fills).unwrap_or(0..0);
+        let columns = image.map(|_| inside(g, S::f32s::LEN)).filter(fills).unwrap_or(0..0);
         Self { problem, image: image.unwrap_or_default(), columns }
     }
 
@@ -97,13 +97,16 @@ impl<'a, T: Scalar> InteriorTile<'a, T> {
     }
 }
 
-/// Output columns whose taps all lie inside the input.
-fn inside(g: &Geometry) -> Range<usize> {
+/// Output columns whose taps all lie inside the input, but for those that make edges a vector wide.
+fn inside(g: &Geometry, lanes: usize) -> Range<usize> {
     let (stride, extent) = (g.stride.1, g.extent().1);
     let first = g.left.div_ceil(stride);
     let end = match (g.width + g.left).checked_sub(extent) {
         Some(room) => (room / stride + 1).min(g.out_width),
         None => 0,
     };
+    let vector = lanes.div_ceil(g.channels);
+    let first = if first == 0 { 0 } else { first.max(vector) };
+    let end = if end < g.out_width { end.min(g.out_width.saturating_sub(vector)) } else { end };
     if first < end { first..end } else { 0..0 }
 }

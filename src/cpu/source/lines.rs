@@ -16,6 +16,7 @@ use std::ops::Range;
 use fearless_simd::Simd;
 
 use super::window::Window;
+use crate::cpu::raw;
 use crate::element::with_type;
 use crate::problem::Geometry;
 use crate::{Border, Element, ElementType, Problem};
@@ -52,6 +53,8 @@ pub(in crate::cpu) struct Lines<'a> {
     offsets: Vec<usize>,
     segments: Vec<Segment>,
     pitch: usize,
+    /// How many rows behind the one that fills a line the next is asked for; 0: none is.
+    ahead: usize,
     lines: &'a mut Vec<f32>,
     window: &'a mut Window,
 }
@@ -96,7 +99,8 @@ impl<'a> Lines<'a> {
         let offsets =
             taps.into_iter().map(|(at, behind)| segments[at].start + behind * g.channels).collect();
         let (element, border) = (problem.input_type(), problem.border());
-        Self { element, g, border, columns, offsets, segments, pitch: end, lines, window }
+        let (pitch, ahead) = (end, 0);
+        Self { element, g, border, columns, offsets, segments, pitch, ahead, lines, window }
     }
 
     /// Makes room for `count` lines that hold nothing. Behind each are `slack` scalars that may be read.
@@ -113,14 +117,9 @@ impl<'a> Lines<'a> {
         self.pitch
     }
 
-    /// Makes room for `count` lines back to back, with `slack` scalars behind the last one.
-    pub fn back_to_back(&mut self, count: usize, slack: usize) {
-        self.lines.resize(self.pitch * count + slack, 0.0);
-    }
-
-    /// All lines as one, and what lies behind them.
-    pub fn all(&self) -> &[f32] {
-        self.lines
+    /// The same that asks for rows, of blocks that go on by so many.
+    pub fn ahead(self, ahead: usize) -> Self {
+        Self { ahead, ..self }
     }
 
     /// Where each tap column starts in a line.
@@ -144,19 +143,11 @@ impl<'a> Lines<'a> {
 
     /// Fills a line with a row of the image `src`.
     pub fn fill<S: Simd>(&mut self, simd: S, src: &[u8], line: usize, row: isize) {
-        self.fill_rows(simd, src, line, row..row + 1);
-    }
-
-    /// Fills lines from `line` on with rows of the image `src`.
-    pub fn fill_rows<S: Simd>(&mut self, simd: S, src: &[u8], line: usize, rows: Range<isize>) {
         simd.vectorize(
             #[inline(always)]
             || {
                 with_type!(self.element, T => {
-                    let src = bytemuck::cast_slice::<u8, T>(src);
-                    for (n, row) in rows.enumerate() {
-                        self.fill_from::<T>(src, line + n, row);
-                    }
+                    self.fill_from::<T>(bytemuck::cast_slice::<u8, T>(src), line, row);
                 });
             },
         );
@@ -173,6 +164,9 @@ impl<'a> Lines<'a> {
         };
         // On to the end of the image: what is copied in pieces may go on.
         let source = &src[row * g.row()..];
+        if self.ahead > 0 && row + self.ahead < g.height {
+            raw::prefetch(&source[self.ahead * g.row()..][..g.row()]);
+        }
         let first = g.first_column(self.columns.start);
         for Segment { first: tap, len, start, inside } in &self.segments {
             let out = &mut out[*start..*start + *len * g.channels];

@@ -16,3 +16,9 @@ pub(super) fn image<'a>(problem: &Problem, src: &'a [u8], image: usize) -> &'a [
     let bytes = problem.geometry().image() * problem.input_type().bytes();
     &src[image * bytes..(image + 1) * bytes]
 }
+
+/// A list emptied, for other lines: its memory stays.
+pub(super) fn recycled<'b, T>(mut lines: Vec<&[T]>) -> Vec<&'b [T]> {
+    lines.clear();
+    lines.into_iter().map(|_| Default::default()).collect()
+}

@@ -16,8 +16,11 @@ pub(super) struct Task<'a> {
     pub rows: Range<usize>,
     /// Of which `direct` makes these columns: all, but where others were made by other means.
     pub columns: Range<usize>,
-    /// The rows' memory: one slice, or one for each output plane.
+    /// The rows' memory: one slice, or one for each output plane. Where a task has not all columns, each row is a
+    /// slice of its own.
     pub planes: Vec<&'a mut [u8]>,
+    /// The column that these begin with.
+    pub origin: usize,
     /// Scalars of a tile of columns, where that is not the algorithm's own choice.
     pub tile: Option<usize>,
     /// Whether outputs are stored past the caches.
@@ -29,7 +32,8 @@ impl Task<'_> {
     pub fn again(&mut self) -> Task<'_> {
         let planes = self.planes.iter_mut().map(|plane| &mut **plane).collect();
         let (rows, columns) = (self.rows.clone(), self.columns.clone());
-        Task { image: self.image, rows, columns, planes, tile: self.tile, streamed: self.streamed }
+        let Self { image, origin, tile, streamed, .. } = *self;
+        Task { image, rows, columns, planes, origin, tile, streamed }
     }
 
     /// Those of its rows that a rectangle has, and the rectangle's columns.
@@ -47,13 +51,14 @@ impl Task<'_> {
             rows,
             columns: columns.clone(),
             planes,
+            origin: self.origin,
             tile: self.tile,
             streamed: self.streamed,
         })
     }
 }
 
-/// Cuts the output into tasks that own their rows.
+/// Cuts the output into tasks that own their rows, or pieces of them.
 pub(super) fn tasks<'a>(
     problem: &Problem,
     launch: &CpuLaunch,
@@ -62,6 +67,9 @@ pub(super) fn tasks<'a>(
 ) -> Vec<Task<'a>> {
     let g = problem.geometry();
     let row = g.out_row() * problem.output_type().bytes();
+    if let Some(wide) = launch.columns_per_task {
+        return pieces(problem, (launch, wide), tile, dst);
+    }
     let mut tasks = Vec::new();
     for (image, out) in dst.chunks_mut(g.out_planes() * g.out_height * row).enumerate() {
         let first = tasks.len();
@@ -74,11 +82,51 @@ pub(super) fn tasks<'a>(
                         rows: start..start + rows.len() / row,
                         columns: 0..g.out_width,
                         planes: Vec::with_capacity(g.out_planes()),
+                        origin: 0,
                         tile,
                         streamed: launch.streamed,
                     });
                 }
                 tasks[first + i].planes.push(rows);
+            }
+        }
+    }
+    tasks
+}
+
+/// The same of tasks that have some columns each.
+fn pieces<'a>(
+    problem: &Problem,
+    (launch, wide): (&CpuLaunch, usize),
+    tile: Option<usize>,
+    dst: &'a mut [u8],
+) -> Vec<Task<'a>> {
+    let g = problem.geometry();
+    let row = g.out_row() * problem.output_type().bytes();
+    let high = launch.rows_per_task;
+    let mut tasks: Vec<Task<'a>> = Vec::new();
+    for (image, out) in dst.chunks_mut(g.out_planes() * g.out_height * row).enumerate() {
+        let first = tasks.len();
+        for start in (0..g.out_height).step_by(high) {
+            tasks.extend((0..g.out_width).step_by(wide).map(|origin| Task {
+                image,
+                rows: start..(start + high).min(g.out_height),
+                columns: origin..(origin + wide).min(g.out_width),
+                planes: Vec::with_capacity(g.out_planes() * high),
+                origin,
+                tile,
+                streamed: launch.streamed,
+            }));
+        }
+        let across = g.out_width.div_ceil(wide);
+        for plane in out.chunks_mut(g.out_height * row) {
+            for (n, row_of) in plane.chunks_mut(row).enumerate() {
+                let tasks = &mut tasks[first + n / high * across..];
+                for (task, piece) in
+                    tasks.iter_mut().zip(row_of.chunks_mut(row / g.out_width * wide))
+                {
+                    task.planes.push(piece);
+                }
             }
         }
     }

@@ -209,3 +209,45 @@ fn large_outputs_are_streamed() {
     assert!(!streamed(1100, ElementType::F32, 8, usual));
     assert!(!streamed(2000, ElementType::U8, 16, usual));
 }
+
+/// What has fewer rows than threads is cut into pieces of rows: several for each thread, none of them more than a
+/// thread's share, with halos that are small beside what they make. A column is cut as the row it is.
+#[test]
+fn few_rows_are_cut_into_pieces() {
+    let wide = |high, wide| Conv2d::new(kernel(high, wide, 1));
+    let rows = [
+        (wide(1, 9), [1, 1, 4_000_000, 1], (1, 4_000_000)),
+        (wide(9, 1), [1, 4_000_000, 1, 1], (1, 4_000_000)),
+        (wide(3, 3), [1, 8, 100_000, 3], (8, 100_000)),
+        (wide(5, 5), [1, 2, 300_000, 4], (2, 300_000)),
+        (wide(3, 3), [2, 3, 200_000, 3], (3, 200_000)),
+        (wide(3, 3), [1, 20, 100_000, 3], (20, 100_000)),
+    ];
+    let launch = |conv: &Conv2d, shape: [usize; 4], threads| {
+        let problem = problem(conv, shape, F32, F32);
+        let machine = Machine::Cpu(CpuLimits::new(threads, 8));
+        match choose(&problem, &machine, Algorithm::Direct).unwrap().launch() {
+            Launch::Cpu(launch) => (launch.rows_per_task, launch.columns_per_task),
+            Launch::Gpu(_) => panic!("planned for a GPU"),
+        }
+    };
+    for (conv, shape, (height, width)) in rows {
+        for threads in [16, 64] {
+            let (rows, columns) = launch(&conv, shape, threads);
+            let columns = columns.unwrap();
+            let tasks = shape[0] * height.div_ceil(rows) * width.div_ceil(columns);
+            let told = format!("{shape:?}, {threads} threads: {tasks} of {rows}x{columns}");
+            assert!((2 * threads..=8 * threads).contains(&tasks), "{told}");
+            assert!(rows * columns * threads <= shape[0] * height * width, "{told}");
+            // Rows beyond the image cost nothing.
+            let high = (rows + 4).min(height);
+            assert!(high * (columns + 8) <= rows * columns * 3 / 2, "{told}");
+        }
+        // One thread has no need of it.
+        assert_eq!(launch(&conv, shape, 1).1, None);
+    }
+    // Enough rows, or too little work.
+    assert_eq!(launch(&wide(3, 3), [1, 1080, 1920, 3], 16).1, None);
+    assert_eq!(launch(&wide(3, 3), [1, 1080, 1920, 3], 64).1, None);
+    assert_eq!(launch(&wide(3, 3), [1, 8, 300, 3], 16).1, None);
+}
