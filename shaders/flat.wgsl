@@ -245,14 +245,16 @@ fn main(
     }
 
     let bias = terms() * FILTERS * kernel_height() * kernel_width();
-    let matrix = bias + FILTERS;
+    let scale = bias + FILTERS;
+    let matrix = scale + 1u;
     for (var r = 0u; r < ROWS; r++) {
         // Outputs of this row: that of vector v and output g stands at g * VECTORS + v.
         var y: array<vec4<f32>, 16>;
         for (var f = 0u; f < FILTERS; f++) {
             for (var v = 0u; v < VECTORS; v++) {
-                let sum = sum_of(s, (f * ROWS + r) * VECTORS + v) + vec4(weights[bias + f]);
-                y[f * VECTORS + v] = activate4(ACTIVATION, sum, p.activation_a, p.activation_b);
+                let sum = sum_of(s, (f * ROWS + r) * VECTORS + v);
+                let scaled = fma(sum, vec4(weights[scale]), vec4(weights[bias + f]));
+                y[f * VECTORS + v] = activate4(ACTIVATION, scaled, p.activation_a, p.activation_b);
             }
         }
         if FOLLOW {

@@ -34,8 +34,9 @@ fn filtered(image: u32, r: u32, q: u32, c: u32, f: u32) -> f32 {
             }
         }
     }
-    let bias = weights[p.filters * kernel_height() * kernel_width() + f];
-    return activate(ACTIVATION, sum + bias, p.activation_a, p.activation_b);
+    let bias = p.filters * kernel_height() * kernel_width();
+    let y = fma(sum, weights[bias + p.filters], weights[bias + f]);
+    return activate(ACTIVATION, y, p.activation_a, p.activation_b);
 }
 
 // Output g of channel c at one place.
@@ -43,7 +44,7 @@ fn place(image: u32, r: u32, q: u32, c: u32, g: u32) -> f32 {
     if !FOLLOW {
         return filtered(image, r, q, c, g);
     }
-    let matrix = p.filters * (kernel_height() * kernel_width() + 1u);
+    let matrix = p.filters * (kernel_height() * kernel_width() + 1u) + 1u;
     var sum = weights[matrix + p.filters * p.outputs + g];
     for (var f = 0u; f < p.filters; f++) {
         sum = fma(weights[matrix + f * p.outputs + g], filtered(image, r, q, c, f), sum);

@@ -18,7 +18,7 @@ use fearless_simd::{Simd, SimdBase};
 
 use super::kernels::{self, Block, MAX_ROWS, Pattern, Segments};
 use super::scratch::Scratch;
-use super::sink::Sink;
+use super::sink::{Sink, first_bias, scale};
 use super::source::{self, Interior, Lines};
 use super::task::{Blocks, Rows, Task, tiles};
 use crate::problem::Geometry;
@@ -145,6 +145,7 @@ struct Filter {
     terms: Vec<usize>,
     /// A row of each.
     taps: Vec<f32>,
+    mean: Option<f32>,
     bias: f32,
     pattern: Pattern,
 }
@@ -164,7 +165,7 @@ impl Filter {
                 .collect();
             let taps = terms.iter().flat_map(|term| row(*term)).copied().collect();
             let pattern = Pattern::new(&along, 1, (1, width), terms.len());
-            Self { terms, taps, bias: *bias, pattern }
+            Self { terms, taps, mean: problem.mean(), bias: *bias, pattern }
         };
         bias.iter().enumerate().map(of).collect()
     }
@@ -183,8 +184,9 @@ impl Filter {
             lines.clear();
             lines.extend(self.terms.iter().map(|term| sums.row(*term, row)));
             let (pattern, lines, taps) = (&self.pattern, &lines[..], &self.taps[..]);
-            let block = Block { pattern, lines, offsets, taps, bias: self.bias };
-            block.sum(simd, segments, &mut [out]);
+            let bias = first_bias(self.mean, self.bias);
+            Block { pattern, lines, offsets, taps, bias }.sum(simd, segments, &mut [&mut **out]);
         }
+        scale(simd, self.mean, self.bias, out);
     }
 }

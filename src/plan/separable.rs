@@ -12,8 +12,7 @@ use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
 use super::limits::{CpuLimits, GpuLimits, Residence};
 use super::offer::{Accuracy, Offer};
-use crate::kernel::{factors, spread};
-use crate::problem::Weights;
+use crate::kernel::{Terms, factors, spread};
 use crate::{ElementType, Factors, Problem};
 
 /// Most row factors: the sums an invocation of the first pass keeps.
@@ -111,17 +110,22 @@ pub(super) enum First {
 }
 
 impl First {
-    /// The factors, of at most so many terms.
-    fn factors(self, weights: &Weights, (kh, kw): (usize, usize), most: usize) -> Option<Factors> {
+    /// The factors of what inputs are multiplied with, of at most so many terms.
+    fn factors(self, problem: &Problem, most: usize) -> Option<Factors> {
+        let (weights, (kh, kw)) = (problem.weights(), problem.geometry().kernel);
+        let taps = problem.summed_taps();
+        // Ones are found to be ones.
+        let unknown = Terms::default();
+        let terms = if problem.mean().is_some() { &unknown } else { &weights.terms };
         match self {
-            Self::Rows => factors(&weights.taps, &weights.terms, (weights.filters, kh, kw), most),
+            Self::Rows => factors(&taps, terms, (weights.filters, kh, kw), most),
             Self::Columns => {
-                let filters = weights.taps.chunks(kh * kw);
+                let filters = taps.chunks(kh * kw);
                 let exchanged: Vec<f32> = filters
                     .flat_map(|taps| (0..kh * kw).map(|at| taps[at % kh * kw + at / kh]))
                     .collect();
                 let size = (weights.filters, kw, kh);
-                factors(&exchanged, &weights.terms.transposed(), size, most)
+                factors(&exchanged, &terms.transposed(), size, most)
             }
         }
     }
@@ -143,7 +147,7 @@ pub(super) fn found(problem: &Problem, first: First) -> Result<Factors, String> 
     if most == 0 || !errors {
         return Err(format!("{kh}x{kw} taps are no more than those of two passes"));
     }
-    match first.factors(weights, (kh, kw), most) {
+    match first.factors(problem, most) {
         Some(found) if found.terms() > 0 => Ok(found),
         Some(_) => Err("all weights are 0".into()),
         None => Err(format!("the kernel is no sum of {most} separable ones, or is not finite")),
@@ -207,7 +211,7 @@ pub(super) fn again(problem: &Problem, terms: usize, first: First) -> Result<Fac
         First::Rows => (weights.filters, kh, kw),
         First::Columns => (weights.filters, kw, kh),
     };
-    match first.factors(weights, (kh, kw), terms) {
+    match first.factors(problem, terms) {
         Some(found) => Ok(found.padded(size, terms)),
         None => {
             Err(format!("the new kernel is no sum of {terms} separable ones, or is not finite"))

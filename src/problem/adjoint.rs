@@ -25,6 +25,7 @@ pub(super) fn problem(
         weights,
         border,
         way,
+        mean: None,
         texels: false,
     };
     let back = match convolution(&forward, weights.filters) {

@@ -5,6 +5,7 @@ mod axis;
 mod geometry;
 mod gradient;
 mod lying;
+mod mean;
 mod options;
 mod weights;
 
@@ -44,6 +45,8 @@ pub struct Problem {
     /// What the engines meet beyond the edges.
     border: Border,
     way: Way,
+    /// The tap of a box filter whose sums are exact.
+    mean: Option<f32>,
     /// Whether input and output are textures.
     texels: bool,
 }
@@ -172,6 +175,7 @@ impl Problem {
             top: rows.before,
             left: columns.before,
         };
+        let mean = mean::of(&weights, kernel, input_type, conv.border);
         Ok(Self {
             conv: conv.clone(),
             input_shape,
@@ -182,6 +186,7 @@ impl Problem {
             weights,
             border: conv.border,
             way: Way::Taps,
+            mean,
             texels: false,
         })
     }

@@ -56,7 +56,7 @@ fn run_of<S: Simd, T: Scalar>(
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
-    let taps = &problem.weights().taps[..];
+    let taps = &problem.summed_taps()[..];
     let image = source::image(problem, src, task.image);
     let interior = Interior::<T>::of::<S>(problem, image);
     let staged = problem.input_type() != ElementType::F32 || !sink::in_place(problem);

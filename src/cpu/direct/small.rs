@@ -17,7 +17,7 @@ use fearless_simd::{Simd, SimdBase};
 use crate::cpu::kernels::{self, Block, MAX_ROWS, Segments};
 use crate::cpu::raw;
 use crate::cpu::scratch::Scratch;
-use crate::cpu::sink::{Sink, Values, activate};
+use crate::cpu::sink::{Sink, Values, activate, first_bias, scale};
 use crate::cpu::source::recycled;
 use crate::cpu::task::{Blocks, Rows};
 use crate::element::with_type;
@@ -43,6 +43,7 @@ pub(in crate::cpu) fn small<S: Simd>(
 ) {
     let g = problem.geometry();
     let weights = problem.weights();
+    let (mean, taps) = (problem.mean(), problem.summed_taps());
     let row = g.out_width * g.channels;
     let image = g.out_image() * problem.output_type().bytes();
     let Scratch { lines, staged, .. } = scratch;
@@ -81,9 +82,9 @@ pub(in crate::cpu) fn small<S: Simd>(
                 let mut lines: Vec<&[f32]> = recycled(std::mem::take(&mut there));
                 lines.extend(needed.iter().map(|row| padded.line(*row)));
                 for (f, sums) in sums.chunks_mut(filter).enumerate() {
-                    let each = weights.taps.len() / weights.filters;
-                    let taps = &weights.taps[f * each..(f + 1) * each];
-                    let (offsets, bias) = (&offsets[..], weights.bias[f]);
+                    let each = taps.len() / weights.filters;
+                    let taps = &taps[f * each..(f + 1) * each];
+                    let (offsets, bias) = (&offsets[..], first_bias(mean, weights.bias[f]));
                     let mut out = sums.chunks_mut(places);
                     let mut out =
                         std::array::from_fn::<_, MAX_ROWS, _>(|_| out.next().unwrap_or_default());
@@ -92,6 +93,7 @@ pub(in crate::cpu) fn small<S: Simd>(
                         Segments::one(places),
                         &mut out[..rows.count],
                     );
+                    scale(simd, mean, weights.bias[f], &mut out[..rows.count]);
                     activate(simd, weights.activation, &mut sums[..rows.count * places]);
                 }
                 there = recycled(lines);

@@ -43,6 +43,25 @@ fn rounds<T: Scalar>(problem: &Problem) -> bool {
         && weights.filters == 1
         && weights.follow.is_none()
         && weights.activation == Activation::None
+        && problem.mean().is_none()
+}
+
+/// What a sum begins with: its bias, unless it is to become a mean first.
+pub(super) fn first_bias(mean: Option<f32>, bias: f32) -> f32 {
+    if mean.is_some() { 0.0 } else { bias }
+}
+
+/// Makes means of exact sums, where they are to be.
+pub(super) fn scale<S: Simd>(simd: S, mean: Option<f32>, bias: f32, sums: &mut [&mut [f32]]) {
+    let Some(mean) = mean else { return };
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            for row in sums {
+                row.iter_mut().for_each(|sum| *sum = *sum * mean + bias);
+            }
+        },
+    );
 }
 
 impl<'a, 'b> Sink<'a, 'b> {
@@ -73,9 +92,11 @@ impl<'a, 'b> Sink<'a, 'b> {
             return Block { bias: bias[0], ..block }.sum(simd, segments, &mut out[..rows.count]);
         }
         let each = block.taps.len() / bias.len();
+        let mean = self.problem.mean();
         self.fill(simd, rows, staged, |f, out| {
             let taps = &block.taps[f * each..(f + 1) * each];
-            Block { taps, bias: bias[f], ..block }.sum(simd, segments, out);
+            Block { taps, bias: first_bias(mean, bias[f]), ..block }.sum(simd, segments, out);
+            scale(simd, mean, bias[f], out);
         });
     }
 

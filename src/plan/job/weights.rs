@@ -25,7 +25,7 @@ fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
     let weights = problem.weights();
     let taps = match (pass, &launch.scheme) {
         (Pass::Across, Scheme::Separable { factors, .. }) => {
-            return [factors.rows(), &vec![0.0; factors.terms()]].concat();
+            return [factors.rows(), &vec![0.0; factors.terms()], &[1.0]].concat();
         }
         (Pass::Down, Scheme::Separable { factors, .. }) => factors.columns().to_vec(),
         (Pass::Forward | Pass::Multiply | Pass::Back, Scheme::Fft(tile)) => {
@@ -37,9 +37,13 @@ fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
                 (0..weights.filters).flat_map(|t| (0..weights.filters).map(move |f| (t, f)));
             places.map(|(t, f)| f32::from(u8::from(t == f))).collect()
         }
-        _ => weights.taps.clone(),
+        _ => problem.summed_taps().into_owned(),
     };
-    let mut contents = [taps.as_slice(), &weights.bias].concat();
+    let scale = match pass {
+        Pass::Finish => 1.0,
+        _ => problem.mean().unwrap_or(1.0),
+    };
+    let mut contents = [taps.as_slice(), &weights.bias, &[scale]].concat();
     if let Some(follow) = &weights.follow {
         contents.extend(&follow.weights);
         contents.extend(&follow.bias);
