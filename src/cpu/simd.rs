@@ -5,7 +5,7 @@ use fearless_simd::Level;
 use fearless_simd::dispatch;
 
 use super::fft::{Left, Transform, Transforms, Unit};
-use super::gradient::{self, Part};
+use super::gradient::{self, Part, PointwisePart};
 #[cfg(test)]
 use super::kernels::{self, Block, Segments};
 #[cfg(test)]
@@ -16,7 +16,7 @@ use super::{CpuReady, adjoint, box_filter, direct, fft, separable, sink};
 use crate::plan::Rectangle;
 #[cfg(test)]
 use crate::problem::Geometry;
-use crate::{Activation, Problem};
+use crate::{Activation, Pointwise, Problem};
 
 /// `fearless_simd::dispatch` without SSE4.2: loops over bytes were a twentieth faster by it and those over
 /// floats not at all, and all of them would be compiled once more for it.
@@ -142,14 +142,20 @@ impl Simd {
         dispatch!(self.0, simd => direct::small(simd, problem, src, images, scratch));
     }
 
-    /// Applies an activation to each value of a row.
-    pub fn activate(self, activation: Activation, row: &mut [f32]) {
-        dispatch!(self.0, simd => sink::activate(simd, activation, row));
-    }
-
     /// Makes of each sum the gradient with respect to it, of that of its output.
     pub fn activation_gradient(self, activation: Activation, sums: &mut [f32], outputs: &[f32]) {
         dispatch!(self.0, simd => sink::activation_gradient(simd, activation, sums, outputs));
+    }
+
+    /// Of a part of what a pointwise step follows, from outputs back to sums.
+    pub fn pointwise_gradient(
+        self,
+        planar: bool,
+        activation: Activation,
+        pointwise: &Pointwise,
+        part: PointwisePart<'_>,
+    ) -> gradient::Sums {
+        dispatch!(self.0, simd => gradient::through(simd, planar, activation, pointwise, part))
     }
 
     /// Tap by tap.
@@ -199,6 +205,11 @@ impl Simd {
 /// What tests of micro-kernels call by level.
 #[cfg(test)]
 impl Simd {
+    /// Applies an activation to each value of a row.
+    pub fn activate(self, activation: Activation, row: &mut [f32]) {
+        dispatch!(self.0, simd => sink::activate(simd, activation, row));
+    }
+
     pub fn sum<T: raw::Scalar, U: raw::Scalar>(
         self,
         block: Block<'_, T>,

@@ -1,9 +1,10 @@
 //! From the gradient of outputs to that of the sums before activation and pointwise step.
 
+use fearless_simd::Simd;
 use rayon::prelude::*;
 
 use crate::cpu::Cpu;
-use crate::cpu::simd::Simd;
+use crate::cpu::sink;
 use crate::problem::{Geometry, PointwiseSums};
 use crate::{Activation, Pointwise};
 
@@ -11,14 +12,14 @@ use crate::{Activation, Pointwise};
 const PART: usize = 1 << 14;
 
 /// What the pointwise step's own gradients sum up to: `[filters, outputs]`, and `[outputs]`.
-struct Sums {
+pub(in crate::cpu) struct Sums {
     weights: Vec<f64>,
     bias: Vec<f64>,
 }
 
 /// A run of places: their sums, which become gradients, and the gradients of their outputs; one slice,
 /// or one for each plane.
-struct Part<'a> {
+pub(in crate::cpu) struct PointwisePart<'a> {
     sums: Vec<&'a mut [f32]>,
     outputs: Vec<&'a [f32]>,
 }
@@ -43,7 +44,8 @@ impl Cpu {
             }
             Some(pointwise) => {
                 let parts = parts(g, pointwise, sums, outputs);
-                let one = |part| through(self.simd, g.planar, activation, pointwise, part);
+                let one =
+                    |part| self.simd.pointwise_gradient(g.planar, activation, pointwise, part);
                 let made: Vec<Sums> = parts.into_par_iter().map(one).collect();
                 let (filters, outputs) = (pointwise.filters(), pointwise.outputs());
                 let mut all = empty(filters, outputs);
@@ -73,12 +75,12 @@ fn parts<'a>(
     pointwise: &Pointwise,
     sums: &'a mut [f32],
     outputs: &'a [f32],
-) -> Vec<Part<'a>> {
+) -> Vec<PointwisePart<'a>> {
     let (many, few) = (pointwise.filters(), pointwise.outputs());
     if !g.planar {
         let chunks = sums.chunks_mut(PART * many).zip(outputs.chunks(PART * few));
         return chunks
-            .map(|(sums, outputs)| Part { sums: vec![sums], outputs: vec![outputs] })
+            .map(|(sums, outputs)| PointwisePart { sums: vec![sums], outputs: vec![outputs] })
             .collect();
     }
     let plane = g.out_height * g.out_width;
@@ -87,7 +89,8 @@ fn parts<'a>(
     for (sums, outputs) in images {
         let first = parts.len();
         parts.extend(
-            (0..plane.div_ceil(PART)).map(|_| Part { sums: Vec::new(), outputs: Vec::new() }),
+            (0..plane.div_ceil(PART))
+                .map(|_| PointwisePart { sums: Vec::new(), outputs: Vec::new() }),
         );
         for plane in sums.chunks_mut(plane) {
             for (n, sums) in plane.chunks_mut(PART).enumerate() {
@@ -125,12 +128,13 @@ fn values(planar: bool, number: usize, of: usize, from: usize) -> (usize, usize,
     if planar { (number, from, 1) } else { (0, from * of + number, of) }
 }
 
-fn through(
-    simd: Simd,
+/// Makes of the sums of a part the gradients with respect to them, and sums up those of the pointwise step.
+pub(in crate::cpu) fn through<S: Simd>(
+    simd: S,
     planar: bool,
     activation: Activation,
     pointwise: &Pointwise,
-    mut part: Part<'_>,
+    mut part: PointwisePart<'_>,
 ) -> Sums {
     let (filters, outputs) = (pointwise.filters(), pointwise.outputs());
     let (weights, bias) = (pointwise.weights(), pointwise.get_bias());
@@ -147,7 +151,7 @@ fn through(
             let of = part.sums[plane][first..].iter().step_by(step);
             row.iter_mut().zip(of).for_each(|(to, sum)| *to = *sum);
             y.copy_from_slice(row);
-            simd.activate(activation, y);
+            sink::activate(simd, activation, y);
         }
         for (g, (dy, t)) in given.each(count).zip(mixed.each(count)).enumerate() {
             let (plane, first, step) = values(planar, g, outputs, from);
@@ -161,7 +165,7 @@ fn through(
                 }
             }
             // `t` becomes the gradient.
-            simd.activation_gradient(follow, t, dy);
+            sink::activation_gradient(simd, follow, t, dy);
             all.bias[g] = t.iter().fold(all.bias[g], |sum, t| sum + f64::from(*t));
             for (f, y) in filtered.each(count).enumerate() {
                 let sum = &mut all.weights[f * outputs + g];
@@ -176,7 +180,7 @@ fn through(
                 let weight = weights[f * outputs + g];
                 back.iter_mut().zip(t).for_each(|(back, t)| *back += weight * *t);
             }
-            simd.activation_gradient(activation, row, back);
+            sink::activation_gradient(simd, activation, row, back);
             let (plane, first, step) = values(planar, f, filters, from);
             let of = part.sums[plane][first..].iter_mut().step_by(step);
             of.zip(row).for_each(|(to, sum)| *to = *sum);

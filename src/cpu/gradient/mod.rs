@@ -23,6 +23,7 @@ use super::task::{Blocks, tiles};
 use crate::Problem;
 use crate::plan::{DEPTH, KernelGradient};
 use crate::problem::Geometry;
+pub(super) use activation::{PointwisePart, Sums, through};
 use taps::{Inputs, taps, total};
 
 /// Output rows of a block, where a tap row of one is the next tap row of the row before.

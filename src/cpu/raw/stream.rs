@@ -72,8 +72,6 @@ pub(in crate::cpu) fn fence() {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn streams_copy_all_of_a_row_and_nothing_else() {
         let from: Vec<f32> = (1..=400).map(|x| x as f32).collect();

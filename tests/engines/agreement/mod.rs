@@ -5,6 +5,7 @@
 mod algorithms;
 mod comparison;
 mod factors;
+mod means;
 mod options;
 mod random;
 mod values;
