@@ -270,7 +270,7 @@ pub(super) fn pieces(
     }
     let (tasks, threads) = count(limits, one_thread);
     let down = |rows: usize| g.images * g.out_height.div_ceil(rows);
-    let least = (PIECE / g.channels).max(8 * (g.extent().1 - 1)).max(1);
+    let least = (PIECE / g.channels.max(1)).max(8 * (g.extent().1 - 1)).max(1);
     let most = (g.out_width / least).max(1);
     // As high as two blocks, for the halo; where pieces cannot be many, down to half a one.
     let parts = g.out_height.div_ceil(2 * BLOCK).max(tasks.div_ceil(most * g.images.max(1)));

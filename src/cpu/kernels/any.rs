@@ -93,16 +93,11 @@ impl<T: Scalar> Block<'_, T> {
             return;
         }
         for (n, line) in run.lines.clone().enumerate() {
-            let taps: [&[f32]; R] = std::array::from_fn(
-                #[inline(always)]
-                |r| {
-                    if (LO..HI).contains(&r) {
-                        &self.taps[(run.tap + n - (r - LO) * phases) * columns..][..columns]
-                    } else {
-                        Default::default()
-                    }
-                },
-            );
+            // Not by `array::from_fn`, which is a call here, for which all accumulators are stored.
+            let mut taps: [&[f32]; R] = [&[]; R];
+            for r in LO..HI {
+                taps[r] = &self.taps[(run.tap + n - (r - LO) * phases) * columns..][..columns];
+            }
             for j in 0..columns {
                 add::<S, R, V>(
                     simd,

@@ -105,10 +105,13 @@ fn add<S: Simd, const R: usize, const V: usize>(
     sums: &mut [[S::f32s; V]; R],
 ) {
     if const { R < V } {
-        let taps: [Option<S::f32s>; R] = std::array::from_fn(
-            #[inline(always)]
-            |r| tap(r).map(|tap| S::f32s::splat(simd, tap)),
-        );
+        let mut taps: [Option<S::f32s>; R] = [None; R];
+        for r in 0..R {
+            taps[r] = match tap(r) {
+                Some(tap) => Some(S::f32s::splat(simd, tap)),
+                None => None,
+            };
+        }
         for v in 0..V {
             let value = vector(v);
             for r in 0..R {
@@ -118,7 +121,10 @@ fn add<S: Simd, const R: usize, const V: usize>(
             }
         }
     } else {
-        let values: [S::f32s; V] = std::array::from_fn(vector);
+        let mut values = [S::f32s::splat(simd, 0.0); V];
+        for v in 0..V {
+            values[v] = vector(v);
+        }
         for r in 0..R {
             if let Some(tap) = tap(r) {
                 let tap = S::f32s::splat(simd, tap);

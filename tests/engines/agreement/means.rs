@@ -98,7 +98,9 @@ fn boxes_of_whole_numbers_are_means() {
     let planes = Conv2d::new(Kernel::box_blur(2, 3).unwrap()).layout(Layout::Nchw);
     let x = Array4::from_elem([1, 3, 9, 9], 1u8);
     for backend in engines().iter().filter(|b| !matches!(b.kind, Kind::CpuFft | Kind::GpuFft)) {
-        let Ok(prepared) = backend.engine.prepare::<u8, f32>(&planes, [1, 3, 9, 9]) else { continue };
+        let Ok(prepared) = backend.engine.prepare::<u8, f32>(&planes, [1, 3, 9, 9]) else {
+            continue;
+        };
         let y = prepared.run(&x).unwrap();
         assert_eq!(y[[0, 1, 4, 4]], 6.0 * (1.0f32 / 6.0), "{}", backend.name);
     }
