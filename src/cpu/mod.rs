@@ -117,12 +117,12 @@ impl Cpu {
             return;
         }
         let problem = match ready {
-            CpuReady::Lying(lying) => lying,
+            CpuReady::AsRow(as_row) => as_row,
             CpuReady::Direct | CpuReady::Separable(_) | CpuReady::BoxFilter | CpuReady::Fft(_) => {
                 problem
             }
         };
-        if let (CpuReady::Direct | CpuReady::Lying(_), Some(images)) =
+        if let (CpuReady::Direct | CpuReady::AsRow(_), Some(images)) =
             (ready, launch.images_per_task)
         {
             return self.small(problem, images, src, dst);
@@ -131,7 +131,7 @@ impl Cpu {
         let left = match ready {
             CpuReady::Fft(transforms) => Some(self.transform(made, transforms, src, dst)),
             CpuReady::Direct
-            | CpuReady::Lying(_)
+            | CpuReady::AsRow(_)
             | CpuReady::Separable(_)
             | CpuReady::BoxFilter => None,
         };
@@ -225,7 +225,7 @@ impl std::fmt::Display for Cpu {
 pub(crate) enum CpuReady {
     Direct,
     /// The same of a column of pixels, as the row that it is as well.
-    Lying(Box<Problem>),
+    AsRow(Box<Problem>),
     Separable(Factors),
     BoxFilter,
     Fft(fft::Transforms),
@@ -235,7 +235,7 @@ impl CpuReady {
     pub fn new(problem: &Problem, launch: &CpuLaunch) -> Self {
         match &launch.scheme {
             CpuScheme::Direct => {
-                problem.lying().map_or(Self::Direct, |lying| Self::Lying(Box::new(lying)))
+                problem.as_row().map_or(Self::Direct, |as_row| Self::AsRow(Box::new(as_row)))
             }
             CpuScheme::Separable(factors) => Self::Separable(factors.clone()),
             CpuScheme::BoxFilter => Self::BoxFilter,

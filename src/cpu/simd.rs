@@ -187,7 +187,7 @@ impl Simd {
             CpuReady::Direct if problem.gathers() => {
                 self.edges(problem, &adjoint::whole(problem, &task), src, task, scratch);
             }
-            CpuReady::Direct | CpuReady::Lying(_) => self.direct(problem, src, task, scratch),
+            CpuReady::Direct | CpuReady::AsRow(_) => self.direct(problem, src, task, scratch),
             CpuReady::Separable(factors) => {
                 dispatch!(self.0, simd => {
                     separable::run(simd, problem, factors, src, task, scratch)

@@ -342,13 +342,13 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
     }
     match machine {
         Machine::Cpu(limits) => {
-            let (scheme, (rows_per_task, columns_per_task), us) =
+            let ((scheme, (rows_per_task, columns_per_task)), us) =
                 on_cpu(algorithm, problem, limits)?;
             let streamed = cost::streamed(problem, limits);
             let (images_per_task, streamed) = match scheme {
                 CpuScheme::Direct => {
-                    let lying = problem.lying();
-                    match direct::images(lying.as_ref().unwrap_or(problem), limits, us) {
+                    let as_row = problem.as_row();
+                    match direct::images(as_row.as_ref().unwrap_or(problem), limits, us) {
                         Some(images) => (Some(images), false),
                         None => (None, streamed),
                     }
@@ -373,12 +373,12 @@ fn on_cpu(
     algorithm: Algorithm,
     problem: &Problem,
     limits: &CpuLimits,
-) -> std::result::Result<(CpuScheme, (usize, Option<usize>), f64), String> {
+) -> Offer<(CpuScheme, (usize, Option<usize>))> {
     Ok(match algorithm {
         Algorithm::Direct => {
-            let lying = problem.lying();
-            let (task, us) = direct::cpu(lying.as_ref().unwrap_or(problem), limits)?;
-            (CpuScheme::Direct, task, us)
+            let as_row = problem.as_row();
+            let (task, us) = direct::cpu(as_row.as_ref().unwrap_or(problem), limits)?;
+            ((CpuScheme::Direct, task), us)
         }
         Algorithm::Flat => return Err(flat::NOT_ON_CPU.into()),
         Algorithm::Separable => {
@@ -387,12 +387,12 @@ fn on_cpu(
                 separable::OnCpu::Factors(factors) => CpuScheme::Separable(factors),
                 separable::OnCpu::BoxFilter => CpuScheme::BoxFilter,
             };
-            (scheme, (rows, None), us)
+            ((scheme, (rows, None)), us)
         }
         Algorithm::Fft => {
             let ((tile, outputs), us) = fft::cpu(problem, limits)?;
             let (rows, _) = cost::tasks(problem, limits, cost::cpu_direct(problem, limits));
-            (CpuScheme::Fft { tile, outputs }, (rows, None), us)
+            ((CpuScheme::Fft { tile, outputs }, (rows, None)), us)
         }
         Algorithm::Auto => return Err(NO_ALGORITHM.into()),
     })

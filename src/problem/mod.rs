@@ -1,10 +1,10 @@
 //! A [`Conv2d`] that met a shape: every check a caller can fail, and all arithmetic of shapes.
 
 mod adjoint;
+mod as_row;
 mod axis;
 mod geometry;
 mod gradient;
-mod lying;
 mod mean;
 mod options;
 mod weights;

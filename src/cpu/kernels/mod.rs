@@ -107,10 +107,9 @@ fn add<S: Simd, const R: usize, const V: usize>(
     if const { R < V } {
         let mut taps: [Option<S::f32s>; R] = [None; R];
         for r in 0..R {
-            taps[r] = match tap(r) {
-                Some(tap) => Some(S::f32s::splat(simd, tap)),
-                None => None,
-            };
+            if let Some(tap) = tap(r) {
+                taps[r] = Some(S::f32s::splat(simd, tap));
+            }
         }
         for v in 0..V {
             let value = vector(v);

@@ -37,6 +37,7 @@ impl Scalar for f32 {
         S::f32s::load_array_ref(simd, unsafe { &*from.cast() })
     }
 
+    #[allow(clippy::needless_range_loop, reason = "iterators over arrays are not always unrolled")]
     #[inline(always)]
     unsafe fn store<S: Simd, const V: usize>(_: S, to: *mut Self, sums: [S::f32s; V]) {
         const { array_is_vector::<S, S::f32s>() };

@@ -9,7 +9,7 @@ impl Problem {
     /// The same with rows for columns, where input and output are a column of pixels and the taps lie one below
     /// the other. Tensors lie in memory as they did and sums are added up in the order they were; but what
     /// was one pixel a row becomes vectors of them.
-    pub(crate) fn lying(&self) -> Option<Self> {
+    pub(crate) fn as_row(&self) -> Option<Self> {
         let g = self.geometry;
         let column = (g.width, g.out_width, g.kernel.1, g.left) == (1, 1, 1, 0);
         if !column || g.channels >= WIDE || self.gathers() || self.texels {
