@@ -436,7 +436,7 @@ impl Gather<'_> {
             .map(|n| (input as usize + n * phase.apart) * g.channels)
             .collect();
         let pattern = &patterns[to.count - 1];
-        let block = Block { pattern, lines, offsets: &offsets, taps, bias: 0.0 };
+        let block = Block { pattern, lines, offsets: &offsets, taps, bias: 0.0, ahead: &[] };
         let places = count * g.channels;
         let row = g.out_row();
         if let Some(segments) = self.straight::<S>(tile, count) {

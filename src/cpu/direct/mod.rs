@@ -78,6 +78,7 @@ fn run_of<S: Simd, T: Scalar>(
     let row = g.out_row() * problem.output_type().bytes();
     let (mut at, mut there) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let mut beside = Vec::with_capacity(count);
+    let mut ahead: Vec<&[T]> = Vec::new();
     for Strip { before, inside, behind } in strips(g, parts, (edge_tile, tile)) {
         let inside = inside.and_then(|columns| Some((interior.within(&columns)?, columns)));
         if let Some((inside, _)) = &inside {
@@ -102,8 +103,16 @@ fn run_of<S: Simd, T: Scalar>(
                 if let Some((inside, columns)) = &inside {
                     let mut lines: Vec<&[T]> = recycled(std::mem::take(&mut there));
                     lines.extend(needed.iter().map(|row| inside.line(*row, &constant)));
+                    // Rows that come in by the next block. (With strides it took longer.)
+                    let below = needed.last().map_or(0, |row| row + 1);
+                    let below = below..below + at_once as isize;
+                    ahead = recycled(std::mem::take(&mut ahead));
+                    if g.stride == (1, 1) {
+                        ahead.extend(below.filter_map(|row| inside.row(row)));
+                    }
                     let (lines_of, offsets) = (&lines[..], &inside.offsets[..]);
-                    let block = Block { pattern, lines: lines_of, offsets, taps, bias: 0.0 };
+                    let block =
+                        Block { pattern, lines: lines_of, offsets, taps, bias: 0.0, ahead: &ahead };
                     let mut sink = Sink::of(problem, &mut task, columns);
                     sink.sums(simd, rows, room, block, inside.segments);
                     there = recycled(lines);
@@ -113,7 +122,8 @@ fn run_of<S: Simd, T: Scalar>(
                     let mut lines: Vec<&[f32]> = recycled(std::mem::take(&mut beside));
                     lines.extend(at.iter().map(|line| edge.line(*line)));
                     let (lines_of, offsets) = (&lines[..], edge.offsets());
-                    let block = Block { pattern, lines: lines_of, offsets, taps, bias: 0.0 };
+                    let block =
+                        Block { pattern, lines: lines_of, offsets, taps, bias: 0.0, ahead: &[] };
                     let segments = Segments::one(columns.len() * g.channels);
                     let mut sink = Sink::of(problem, &mut task, columns);
                     sink.sums(simd, rows, room, block, segments);

@@ -40,7 +40,7 @@ pub(super) use pattern::{Pattern, spacing};
 use segments::Segment;
 pub(super) use segments::Segments;
 
-use super::raw::Scalar;
+use super::raw::{self, Scalar};
 use crate::problem::Geometry;
 
 /// Rows of accumulators by vectors of each: what the registers hold beside the vectors that are loaded and a
@@ -146,9 +146,20 @@ pub(super) struct Block<'a, T = f32> {
     /// `[terms, kernel height, kernel width]`.
     pub taps: &'a [f32],
     pub bias: f32,
+    /// Lines that the next block needs beside these, which are asked for step by step: so memory is read while
+    /// sums are made, and not before or after.
+    pub ahead: &'a [&'a [T]],
 }
 
 impl<T: Scalar> Block<'_, T> {
+    /// Asks for what the next block reads at a place.
+    #[inline(always)]
+    fn ask_ahead<S: Simd, const V: usize>(&self, place: usize) {
+        for line in self.ahead {
+            raw::prefetch_at(line, place, V * S::f32s::LEN);
+        }
+    }
+
     /// The sums of some segments into each row of `out`.
     // Once for each level: it is large.
     #[inline(never)]

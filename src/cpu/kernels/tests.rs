@@ -62,8 +62,14 @@ fn check<T: Scalar, U: Scalar>(level: Simd, case: &Case, pattern: &Pattern, scal
     let mut made = vec![vec![untouched; span + 40]; case.rows];
     let mut out = Vec::new();
     out.extend(made.iter_mut().map(|row| &mut row[20..20 + span]));
-    let block =
-        Block { pattern, lines: &lines, offsets: &case.offsets, taps: &case.taps, bias: 0.25 };
+    let block = Block {
+        pattern,
+        lines: &lines,
+        offsets: &case.offsets,
+        taps: &case.taps,
+        bias: 0.25,
+        ahead: &lines[..1],
+    };
     level.sum(block, case.segments, &mut out);
 
     let Segments { len, step, apart, count } = case.segments;
@@ -159,8 +165,14 @@ fn short_lines_are_refused() {
     let pattern = Pattern::new(&g, 1, (1, 2), 1);
     let line = vec![1.0; 100];
     let (lines, offsets, taps) = ([&line[..]], [0, 5], [1.0, 2.0]);
-    let block =
-        Block { pattern: &pattern, lines: &lines, offsets: &offsets, taps: &taps, bias: 0.0 };
+    let block = Block {
+        pattern: &pattern,
+        lines: &lines,
+        offsets: &offsets,
+        taps: &taps,
+        bias: 0.0,
+        ahead: &[],
+    };
     let mut out = vec![0.0; 96];
     Simd::detect().sum::<f32, f32>(block, Segments::one(96), &mut [&mut out]);
 }

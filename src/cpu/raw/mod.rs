@@ -23,7 +23,7 @@ use std::marker::PhantomData;
 use fearless_simd::{Simd, SimdBase};
 
 pub(crate) use pages::large_pages;
-pub(super) use prefetch::prefetch;
+pub(super) use prefetch::{prefetch, prefetch_at};
 pub(super) use scalar::Scalar;
 #[cfg(test)]
 pub(super) use scalar::store;

@@ -20,3 +20,19 @@ pub(in crate::cpu) fn prefetch<T>(memory: &[T]) {
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = memory;
 }
+
+/// The same of so many scalars from a place on, which need not lie inside.
+#[inline(always)]
+pub(in crate::cpu) fn prefetch_at<T>(memory: &[T], place: usize, count: usize) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let start = memory.as_ptr().wrapping_add(place).cast::<i8>();
+        for at in (0..count * size_of::<T>()).step_by(LINE) {
+            // SAFETY: every x86-64 has the instruction, which changes no memory and accepts any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at)) };
+        }
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = (memory, place, count);
+}

@@ -83,6 +83,14 @@ impl<'a, T: Scalar> InteriorTile<'a, T> {
         self.reach
     }
 
+    /// The line of row `row`, where it lies inside.
+    #[inline(always)]
+    pub fn row(&self, row: isize) -> Option<&'a [T]> {
+        let g = self.problem.geometry();
+        let row = usize::try_from(row).ok().filter(|row| *row < g.height)?;
+        Some(&self.image[row * g.row()..(row + 1) * g.row()][self.from..])
+    }
+
     /// The line of row `row` of the continued input.
     #[inline(always)]
     pub fn line<'b>(&self, row: isize, constant: &'b [T]) -> &'b [T]
