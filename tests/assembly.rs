@@ -16,12 +16,12 @@ const LEVELS: [(&str, &str, bool); 3] =
 
 /// Loops that must be there, by the multiplications of a turn with 32 registers and with 16.
 const LOOPS: [(&str, usize, usize); 6] = [
-    ("a block of 3x3 taps (kernels/square.rs)", 216, 108),
-    ("a block of 5x5 taps (kernels/square.rs)", 600, 300),
+    ("a block of 3x3 taps (kernels/unrolled.rs)", 216, 108),
+    ("a block of 5x5 taps (kernels/unrolled.rs)", 600, 300),
     ("a tap column that all rows of a block meet (kernels/any.rs)", 24, 12),
     ("a tap, 1 row of 8 vectors (kernels/any.rs)", 8, 8),
-    ("3x3 taps of a kernel's gradient, 4 rows (correlate/taps.rs)", 36, 36),
-    ("2x5 taps of a kernel's gradient, 4 rows (correlate/taps.rs)", 40, 40),
+    ("3x3 taps of a kernel's gradient, 4 rows (gradient/taps.rs)", 36, 36),
+    ("2x5 taps of a kernel's gradient, 4 rows (gradient/taps.rs)", 40, 40),
 ];
 
 /// Loops of sigmoid, tanh and gelu and of their slopes, a division each.

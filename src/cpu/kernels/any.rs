@@ -29,7 +29,7 @@ impl<T: Scalar> Block<'_, T> {
             V * S::f32s::LEN,
             #[inline(always)]
             |x| {
-                self.ask_ahead::<S, V>(from + x);
+                self.ask_ahead::<S, R, V>(from + x);
                 let to = writes.at::<S, V>(x);
                 let at = reads.at::<S, V>(from + x);
                 let mut sums = [[S::f32s::splat(simd, self.bias); V]; R];

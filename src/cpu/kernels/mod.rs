@@ -152,11 +152,16 @@ pub(super) struct Block<'a, T = f32> {
 }
 
 impl<T: Scalar> Block<'_, T> {
-    /// Asks for what the next block reads at a place.
+    /// Asks for what the next block reads at a place: of as many lines as this one has rows at most.
     #[inline(always)]
-    fn ask_ahead<S: Simd, const V: usize>(&self, place: usize) {
-        for line in self.ahead {
-            raw::prefetch_at(line, place, V * S::f32s::LEN);
+    fn ask_ahead<S: Simd, const R: usize, const V: usize>(&self, place: usize) {
+        if let [first, rest @ ..] = self.ahead {
+            raw::prefetch_at(first, place, V * S::f32s::LEN);
+            // No loop, so that the one along the row is the innermost.
+            for r in 1..R {
+                let line = rest.get(r - 1).unwrap_or(first);
+                raw::prefetch_at(line, place, V * S::f32s::LEN);
+            }
         }
     }
 
