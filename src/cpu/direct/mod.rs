@@ -1,7 +1,7 @@
 //! Tap by tap over flat rows, block of rows by block of rows.
 //!
-//! Interior columns of f32 input are read where they lie (`source/interior.rs`); others (bytes, columns near the
-//! border, short rows, strides over few channels) go through lines of a tile (`source/lines.rs`).
+//! Interior columns are read where they lie (`source/interior.rs`); others (halves, columns near the border, short
+//! rows, strides over few channels) go through lines of a tile (`source/lines.rs`).
 
 mod small;
 mod strips;
@@ -23,7 +23,7 @@ use strips::{Strip, strips};
 /// Scalars of a tile that is computed where it lies: the lines of a block of rows, those of a 5x5 kernel
 /// say, stay in a core's second cache from block to block.
 const TILE: usize = 1 << 13;
-/// Of one that goes through lines or sums of its own: they stay in the first cache.
+/// Of one that goes through lines or sums of its own, which stay in the first cache.
 const STAGED_TILE: usize = 1 << 10;
 /// Scalars of a row that is copied whole: its edges would be as much work as the copy. So short a row ends before
 /// processors see that it is gone through, so what the next block reads and stores is asked for.
@@ -59,7 +59,7 @@ fn run_of<S: Simd, T: Scalar>(
     let taps = &problem.summed_taps()[..];
     let image = source::image(problem, src, task.image);
     let interior = Interior::<T>::of::<S>(problem, image);
-    let staged = problem.input_type() != ElementType::F32 || !sink::in_place(problem);
+    let staged = !sink::in_place(problem) && !sink::rounds::<T>(problem);
     let tile = task.tile.unwrap_or(if staged { STAGED_TILE } else { TILE });
     let edge_tile = task.tile.unwrap_or(STAGED_TILE);
     let parts = interior.parts(g);

@@ -36,7 +36,7 @@ pub(super) fn in_place(problem: &Problem) -> bool {
 
 /// Whether sums are rounded in registers: scalars of the type that is read, and nothing between them and the
 /// sums.
-fn rounds<T: Scalar>(problem: &Problem) -> bool {
+pub(super) fn rounds<T: Scalar>(problem: &Problem) -> bool {
     let weights = problem.weights();
     T::TYPE != ElementType::F32
         && problem.output_type() == T::TYPE
