@@ -84,10 +84,17 @@ impl GpuPrepared {
         let pieces: Vec<Piece> = joined(pieces);
         let executor = self.gpu().executor.clone();
         let ready = self.ready_mut();
-        let weights = job::weights(&ready.problem, ready.launch()?);
-        if Arc::get_mut(ready).is_none() {
-            *ready = Arc::new(ready.again(&executor, &weights)?);
-            self.forget_slots();
+        // What it is prepared for may be a mean, whose inputs are added up as they are; this kernel is any.
+        let weights = job::weights(&ready.problem.clone().without_mean(), ready.launch()?);
+        match Arc::get_mut(ready) {
+            Some(own) if own.problem.mean().is_some() => {
+                own.compiled.rewrite(&executor.context, &weights)?;
+            }
+            Some(_) => {}
+            None => {
+                *ready = Arc::new(ready.again(&executor, &weights)?);
+                self.forget_slots();
+            }
         }
         let command = Command::Copies { from: Resource::Source, to: Resource::Weights(0), pieces };
         let copy = Job { commands: vec![command], ..Job::default() };

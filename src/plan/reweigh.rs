@@ -32,9 +32,7 @@ impl Plan {
                     CpuScheme::Separable(factors) => {
                         CpuScheme::Separable(separable(factors.terms(), First::Columns)?)
                     }
-                    CpuScheme::BoxFilter
-                        if box_filter::applies(problem.but_for_edges()).is_ok() =>
-                    {
+                    CpuScheme::BoxFilter if box_filter::applies(problem.but_for_edges()) => {
                         CpuScheme::BoxFilter
                     }
                     CpuScheme::BoxFilter => CpuScheme::Separable(separable(1, First::Columns)?),

@@ -67,14 +67,14 @@ pub(super) enum OnCpu {
 
 /// Whichever takes less time on one thread, as threads must not change bits; and output rows of a task.
 pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<(OnCpu, usize)> {
-    let running = box_filter::applies(problem).map(|()| cost::cpu_box_filter(problem, limits));
+    let running = box_filter::applies(problem).then(|| cost::cpu_box_filter(problem, limits));
     let factors = found(problem, First::Columns)
         .map(|factors| (cost::cpu_separable(problem, &factors, limits), factors));
     let (way, one_thread) = match (running, factors) {
-        (Ok(us), Ok((other, _))) if us <= other => (OnCpu::BoxFilter, us),
-        (Ok(us), Err(_)) => (OnCpu::BoxFilter, us),
+        (Some(us), Ok((other, _))) if us <= other => (OnCpu::BoxFilter, us),
+        (Some(us), Err(_)) => (OnCpu::BoxFilter, us),
         (_, Ok((us, factors))) => (OnCpu::Factors(factors), us),
-        (Err(_), Err(reason)) => return Err(reason),
+        (None, Err(reason)) => return Err(reason),
     };
     let (rows_per_task, threads) = cost::tasks(problem, limits, one_thread);
     let us = one_thread / threads as f64 + cost::sharing(problem, threads);

@@ -25,7 +25,7 @@ pub(super) fn problem(
         weights,
         border,
         way,
-        mean: None,
+        box_tap: None,
         texels: false,
     };
     let back = match convolution(&forward, weights.filters) {

@@ -8,8 +8,8 @@ use crate::{Border, ElementType};
 /// Up to here every whole number is an f32.
 const EXACT: u64 = 1 << f32::MANTISSA_DIGITS;
 
-/// [`Problem::mean`] of a kernel with so many rows and columns.
-pub(super) fn of(
+/// [`Problem::box_tap`] of a kernel with so many rows and columns.
+pub(super) fn box_tap(
     weights: &Weights,
     (rows, columns): (usize, usize),
     input: ElementType,
@@ -19,21 +19,31 @@ pub(super) fn of(
     let sum = most.checked_mul((rows as u64).checked_mul(columns as u64)?)?;
     let (first, others) = weights.taps.split_first()?;
     let alike = first.is_normal() && others.iter().all(|tap| tap == first);
-    let power = first.to_bits().trailing_zeros() >= f32::MANTISSA_DIGITS - 1;
     // What lies outside is a number like others.
     let outside = |value: f32| value.fract() == 0.0 && (0.0..=most as f32).contains(&value);
     let whole = border.constant().is_none_or(outside);
-    (alike && !power && whole && sum <= EXACT).then_some(*first)
+    (alike && whole && sum <= EXACT).then_some(*first)
 }
 
 impl Problem {
     /// The number that all taps are, those of a box filter, where inputs are whole numbers and so few that
-    /// their sum is exact in f32, in whatever order. Engines then add up inputs as they are and multiply
-    /// once: a result is the mean, rounded once, and a half is a half on each of them.
-    ///
-    /// `None` also for powers of two, whose products and sums are exact anyway, and for adjoints.
+    /// their sum is exact in f32, in whatever order. `None` for adjoints.
+    pub(crate) fn box_tap(&self) -> Option<f32> {
+        self.box_tap
+    }
+
+    /// The same where engines add up inputs as they are and multiply once: a result is the mean, rounded once,
+    /// and a half is a half on each of them. `None` also for powers of two, whose products and sums are exact
+    /// anyway.
     pub(crate) fn mean(&self) -> Option<f32> {
-        self.mean
+        let power = |tap: &f32| tap.to_bits().trailing_zeros() >= f32::MANTISSA_DIGITS - 1;
+        self.box_tap.filter(|tap| !power(tap))
+    }
+
+    /// The same of which no mean is made: its taps are about to be others.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn without_mean(self) -> Self {
+        Self { box_tap: None, ..self }
     }
 
     /// What inputs are multiplied with before they are summed: ones where the sum becomes a mean.

@@ -46,7 +46,7 @@ pub struct Problem {
     border: Border,
     way: Way,
     /// The tap of a box filter whose sums are exact.
-    mean: Option<f32>,
+    box_tap: Option<f32>,
     /// Whether input and output are textures.
     texels: bool,
 }
@@ -175,7 +175,7 @@ impl Problem {
             top: rows.before,
             left: columns.before,
         };
-        let mean = mean::of(&weights, kernel, input_type, conv.border);
+        let box_tap = mean::box_tap(&weights, kernel, input_type, conv.border);
         Ok(Self {
             conv: conv.clone(),
             input_shape,
@@ -186,7 +186,7 @@ impl Problem {
             weights,
             border: conv.border,
             way: Way::Taps,
-            mean,
+            box_tap,
             texels: false,
         })
     }

@@ -1,12 +1,12 @@
 //! Other weights for what is prepared: as if it had been prepared with them, and without planning.
 
 use channelwise::{
-    Activation, Algorithm, Border, Conv2d, Error, Gpu, GpuTensor, Kernel, Layout, Pointwise,
-    Problem, reference,
+    Activation, Algorithm, Border, Conv2d, Error, Gpu, GpuPrepared, GpuTensor, Kernel, Layout,
+    Pointwise, Problem, reference,
 };
 use ndarray::{Array3, Array4};
 
-use crate::common::{F32, Rng, compare, engines, gpu, same_bits};
+use crate::common::{F32, Rng, U8, compare, engines, gpu, same_bits};
 
 const SHAPE: [usize; 4] = [2, 23, 19, 4];
 
@@ -202,6 +202,43 @@ fn kernels_come_from_the_device() {
     let mut flat = gpu.prepare(&problem, Algorithm::Flat).unwrap();
     let foreign = GpuTensor::<f32>::zeros(&other, [7, 7, 1]).unwrap();
     assert!(matches!(flat.set_kernel_from(&foreign), Err(Error::Buffer { .. })));
+}
+
+/// Where a box filter of bytes was prepared, a mean, a kernel from the device is no mean, whether a clone
+/// shares what was prepared or none does; and weights from the host may be one again.
+#[test]
+fn kernels_from_the_device_are_no_means() {
+    let Some(gpu) = gpu() else { return };
+    let bytes =
+        Array4::from_shape_fn(SHAPE, |(n, r, q, c)| (n * 91 + r * 37 + q * 11 + c * 5) as u8);
+    let from = GpuTensor::from_array(&gpu, &bytes).unwrap();
+    let mut rng = Rng::new(19);
+    let mean = Conv2d::new(Kernel::box_blur(3, 3).unwrap());
+    let new = rng.kernel(3, 3, 1);
+    let values = Array3::from_shape_vec((3, 3, 1), new.weights().to_vec()).unwrap();
+    let kernel = GpuTensor::from_array(&gpu, &values).unwrap();
+    for algorithm in [Algorithm::Direct, Algorithm::Flat] {
+        let ready = |conv: &Conv2d| {
+            let problem = Problem::new(conv, SHAPE, U8, F32).unwrap();
+            gpu.prepare(&problem, algorithm).unwrap()
+        };
+        let run =
+            |prepared: &GpuPrepared| prepared.apply::<u8, f32>(&from).unwrap().download().unwrap();
+        let want = run(&ready(&Conv2d::new(new.clone())));
+        for shared in [false, true] {
+            let mut prepared = ready(&mean);
+            let before = run(&prepared);
+            let clone = shared.then(|| prepared.clone());
+            prepared.set_kernel_from(&kernel).unwrap();
+            same_bits(&run(&prepared), &want)
+                .unwrap_or_else(|e| panic!("{algorithm}, {shared}: {e}"));
+            if let Some(clone) = clone {
+                same_bits(&run(&clone), &before).unwrap();
+            }
+            prepared.set_weights(&mean).unwrap();
+            same_bits(&run(&prepared), &before).unwrap();
+        }
+    }
 }
 
 /// Chains whose neighbours become one kernel and chains whose neighbours do not, on every engine, clones

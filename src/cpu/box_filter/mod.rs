@@ -155,7 +155,7 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
             || {
                 if held.is_empty() || 2 * moved >= rows {
                     self.sums.fill(0);
-                    wanted.clone().for_each(|row| self.enter(row));
+                    wanted.clone().for_each(|row| self.change(row, u32::wrapping_add));
                 } else {
                     let pairs = (held.end..wanted.end).zip(held.start..wanted.start);
                     pairs.for_each(|(enter, leave)| self.replace(enter, leave));
@@ -173,17 +173,17 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
         Some(&self.image[row * g.row()..(row + 1) * g.row()])
     }
 
-    /// Adds a row.
+    /// Adds a row, or takes it off.
     #[inline(always)]
-    fn enter(&mut self, row: isize) {
+    fn change(&mut self, row: isize, change: impl Fn(u32, u32) -> u32 + Copy) {
         match self.row(row) {
             Some(row) => {
                 for (sum, x) in self.sums[self.inside.clone()].iter_mut().zip(&row[self.from..]) {
-                    *sum = sum.wrapping_add((*x).into());
+                    *sum = change(*sum, (*x).into());
                 }
-                self.beyond(row, u32::wrapping_add);
+                self.beyond(row, change);
             }
-            None => self.constant(u32::wrapping_add),
+            None => self.constant(change),
         }
     }
 
@@ -191,8 +191,8 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
     #[inline(always)]
     fn replace(&mut self, enter: isize, leave: isize) {
         let (Some(enter), Some(leave)) = (self.row(enter), self.row(leave)) else {
-            self.enter(enter);
-            return self.leave(leave);
+            self.change(enter, u32::wrapping_add);
+            return self.change(leave, u32::wrapping_sub);
         };
         let rows = enter[self.from..].iter().zip(&leave[self.from..]);
         for (sum, (enter, leave)) in self.sums[self.inside.clone()].iter_mut().zip(rows) {
@@ -200,20 +200,6 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
         }
         self.beyond(enter, u32::wrapping_add);
         self.beyond(leave, u32::wrapping_sub);
-    }
-
-    /// Takes off a row.
-    #[inline(always)]
-    fn leave(&mut self, row: isize) {
-        match self.row(row) {
-            Some(row) => {
-                for (sum, x) in self.sums[self.inside.clone()].iter_mut().zip(&row[self.from..]) {
-                    *sum = sum.wrapping_sub((*x).into());
-                }
-                self.beyond(row, u32::wrapping_sub);
-            }
-            None => self.constant(u32::wrapping_sub),
-        }
     }
 
     /// What a row is to the columns beyond the input.

@@ -8,17 +8,7 @@ const LINE: usize = 64;
 /// row, but not from block to block where rows are short: each begins with a wait.
 #[inline(always)]
 pub(in crate::cpu) fn prefetch<T>(memory: &[T]) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let start = memory.as_ptr().cast::<i8>();
-        for at in (0..size_of_val(memory)).step_by(LINE) {
-            // SAFETY: the place lies inside, and every x86-64 has the instruction, which changes no memory.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(at)) };
-        }
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = memory;
+    prefetch_at(memory, 0, memory.len());
 }
 
 /// The same of so many scalars from a place on, which need not lie inside.
