@@ -17,7 +17,7 @@
 //! So a vector that is loaded serves up to as many rows as the kernel has, and a tap that is broadcast
 //! serves all vectors. What a block holds is bounded by the registers ([`Shape`]); what it takes is bounded
 //! by two fused multiply-adds a cycle or by two loads a cycle, broadcasts among them. Of 3x3 taps a block of
-//! 4 rows by 3 vectors makes 108 multiply-adds of 90 loads, and 6 by 4 makes 216 of 150.
+//! 3 rows by 4 vectors makes 108 multiply-adds of 87 loads, and 6 by 4 makes 216 of 150.
 //!
 //! Whatever the block, and the place in it, a sum is added up in one order: bias, lines, columns. So
 //! results do not depend on how the work is cut.
