@@ -10,7 +10,7 @@ use fearless_simd::{Simd, SimdBase};
 
 use super::segments::{Segment, steps};
 use super::{Block, add};
-use crate::cpu::raw::{Reads, Scalar, Writes, anew};
+use crate::cpu::raw::{Reads, Scalar, Writes};
 
 /// Most lines of a block: of 6 rows of 5x5 taps.
 const MOST_LINES: usize = 10;
@@ -41,7 +41,7 @@ impl<T: Scalar> Block<'_, T> {
             #[inline(always)]
             |j| self.offsets[j],
         );
-        let mut taps = &self.taps[..SIDE * SIDE];
+        let taps = &self.taps[..SIDE * SIDE];
         let reads = Reads::new(lines, offsets, len);
         let mut writes = Writes::<U, R>::new(out, to, len);
         let bias = S::f32s::splat(simd, self.bias);
@@ -52,13 +52,13 @@ impl<T: Scalar> Block<'_, T> {
             |x| {
                 self.ask_ahead::<S, R, V>(from + x);
                 let to = writes.at::<S, V>(x);
-                let at = reads.at::<S, V>(x);
+                let mut at = reads.at::<S, V>(x);
                 let mut sums = [[bias; V]; R];
+                let mut taps = taps;
                 // Line by line: a loop over them would be left a loop.
                 macro_rules! lines {
                     ($($i:literal)*) => { $(
                         if const { $i < (R - 1) * PHASES + SIDE } {
-                            taps = anew(taps);
                             for j in 0..SIDE {
                                 add::<S, R, V>(
                                     simd,
@@ -71,6 +71,7 @@ impl<T: Scalar> Block<'_, T> {
                                     },
                                     &mut sums,
                                 );
+                                at.behind(&mut sums, &mut taps);
                             }
                         }
                     )* };

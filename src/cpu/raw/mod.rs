@@ -13,6 +13,7 @@
 //! ```
 #![allow(unsafe_code, reason = "what is proven once is not checked again in inner loops")]
 
+mod order;
 mod pages;
 mod prefetch;
 mod scalar;
@@ -88,6 +89,18 @@ impl<'a, T: Scalar + 'a, L: AsRef<[&'a [T]]>, O: AsRef<[usize]>, S: Simd, const 
     }
 }
 
+impl<R, S: Simd, const V: usize> At<'_, R, S, V> {
+    /// What is loaded and summed behind it stays behind what was summed before it ([`order`]).
+    #[inline(always)]
+    pub fn behind<const ROWS: usize>(
+        &mut self,
+        sums: &mut [[S::f32s; V]; ROWS],
+        taps: &mut &[f32],
+    ) {
+        order::in_order::<S, ROWS, V>(sums, &mut self.x, taps);
+    }
+}
+
 /// Rows of one length that are written.
 #[derive(Debug)]
 pub(super) struct Writes<'a, U, const R: usize> {
@@ -147,23 +160,4 @@ impl<U: Scalar, S: Simd, const R: usize, const V: usize> To<'_, U, S, R, V> {
             unsafe { U::store(simd, self.rows[r].add(self.x), sums[r]) };
         }
     }
-}
-
-/// The same numbers, without that compilers know it: what was broadcast of them before is broadcast anew, by
-/// one load each, where otherwise dozens of vectors would be kept for later and, as registers are few,
-/// stored and loaded. (5x5 taps on AVX2, in the caches: 0.137 ms without, 0.119 with it.)
-#[allow(clippy::pointers_in_nomem_asm_block, reason = "there is no instruction in it")]
-#[inline(always)]
-pub(super) fn anew(taps: &[f32]) -> &[f32] {
-    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
-    {
-        let mut start = taps.as_ptr();
-        // SAFETY: no instruction. The pointer is the one that went in, so what it points to is there.
-        unsafe {
-            std::arch::asm!("/* {0} */", inout(reg) start, options(pure, nomem, nostack, preserves_flags));
-            std::slice::from_raw_parts(start, taps.len())
-        }
-    }
-    #[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
-    taps
 }
