@@ -158,6 +158,9 @@ impl Cpu {
             if !edges.is_empty() {
                 self.simd.edges(problem, &edges, src, task, scratch);
             }
+            if launch.streamed {
+                raw::fence();
+            }
         };
         self.each(tasks, run);
     }

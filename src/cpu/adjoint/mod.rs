@@ -349,7 +349,13 @@ impl Gather<'_> {
             _ if tile.folded => None,
             1 => Some(Segments::one(count * channels)),
             _ if channels < S::f32s::LEN => None,
-            _ => Some(Segments { len: channels, step: channels, apart: stride * channels, count }),
+            _ => Some(Segments {
+                from: 0,
+                len: channels,
+                step: channels,
+                apart: stride * channels,
+                count,
+            }),
         }
     }
 

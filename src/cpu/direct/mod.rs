@@ -94,7 +94,7 @@ fn run_of<S: Simd, T: Scalar>(
             &task_rows,
             #[inline(always)]
             |rows, pattern, needed| {
-                if short {
+                if short && !task.streamed {
                     let next = (rows.first + at_once) * row..(rows.first + 2 * at_once) * row;
                     for plane in &task.planes {
                         raw::prefetch(plane.get(next.clone()).unwrap_or_default());

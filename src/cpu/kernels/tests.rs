@@ -72,12 +72,13 @@ fn check<T: Scalar, U: Scalar>(level: Simd, case: &Case, pattern: &Pattern, scal
     };
     level.sum(block, case.segments, &mut out);
 
-    let Segments { len, step, apart, count } = case.segments;
+    let Segments { from, len, step, apart, count } = case.segments;
     for (r, row) in made.iter().enumerate() {
         let mut want = vec![untouched; row.len()];
         for n in 0..count {
             for place in 0..len {
-                let sum = plain(case, &lines, pattern, r, n * step + place, level.is_fused());
+                let sum =
+                    plain(case, &lines, pattern, r, from + n * step + place, level.is_fused());
                 want[20 + n * apart + place] = U::from_f32(sum);
             }
         }
@@ -126,13 +127,20 @@ fn micro_kernels_are_plain_loops() {
             assert!(most <= MAX_ROWS);
             let rows = if below(2) == 0 { most } else { 1 + below(most) };
             let segments = match below(4) {
-                0 => Segments { len: 1 + below(70), step: 80, apart: 75, count: 1 + below(4) },
+                0 => Segments {
+                    from: below(9),
+                    len: 1 + below(70),
+                    step: 80,
+                    apart: 75,
+                    count: 1 + below(4),
+                },
                 1 => Segments::one(1 + below(20)),
-                _ => Segments::one(1 + below(300)),
+                _ => Segments { from: below(9), ..Segments::one(1 + below(300)) },
             };
             let offsets: Vec<usize> =
                 (0..kernel.1).map(|j| j * (1 + below(5)) + below(3)).collect();
             let far = offsets.iter().max().unwrap() + (segments.count - 1) * segments.step;
+            let far = far + segments.from;
             let pattern = Pattern::new(&g, rows, kernel, terms);
             // Lines end where they must, or go on.
             let len = far + segments.len + if below(2) == 0 { 0 } else { 16 };

@@ -28,7 +28,7 @@ pub(super) use prefetch::{prefetch, prefetch_at};
 pub(super) use scalar::Scalar;
 #[cfg(test)]
 pub(super) use scalar::store;
-pub(super) use stream::{STREAMS, fence, stream};
+pub(super) use stream::{STREAMS, fence, lead, stream};
 
 /// Lines, of which `len` places behind each offset lie inside.
 #[derive(Clone, Copy, Debug)]

@@ -93,8 +93,8 @@ mod through {
         unsafe {
             asm!(
                 "/* {place} {taps} */",
-                place = inout(reg) *place,
-                taps = inout(reg) *taps,
+                place = inout(reg) * place,
+                taps = inout(reg) * taps,
                 options(pure, nomem, nostack, preserves_flags),
             );
         }

@@ -5,6 +5,11 @@ use fearless_simd::{Simd, SimdBase};
 /// Bytes of a cache line, the same on all processors that [`stream`] knows.
 const LINE: usize = 64;
 
+/// Scalars before the first whole cache line of a row.
+pub(in crate::cpu) fn lead(row: &[f32]) -> usize {
+    row.as_ptr().align_offset(LINE).min(row.len())
+}
+
 /// Copies a row past the caches, where the processor can: a cache line that is stored whole, from its begin
 /// on and with nothing between, is not read before. (Of several rows by turns, as a block makes them, Zen 3
 /// took up to three times as long where their distance was a multiple of half a page.)
@@ -17,7 +22,7 @@ const LINE: usize = 64;
 pub(in crate::cpu) fn stream<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
     assert_eq!(from.len(), to.len());
     const SCALARS: usize = LINE / size_of::<f32>();
-    let lead = to.as_ptr().align_offset(LINE).min(to.len());
+    let lead = lead(to);
     let (head, to) = to.split_at_mut(lead);
     let (head_from, from) = from.split_at(lead);
     head.copy_from_slice(head_from);

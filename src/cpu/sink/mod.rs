@@ -10,7 +10,7 @@ use super::kernels::{Block, MAX_ROWS, Segments};
 use super::raw::{self, Scalar};
 use super::task::{Rows, Task};
 use crate::element::with_type;
-use crate::problem::Follow;
+use crate::problem::{Follow, Weights};
 use crate::{Activation, Element, ElementType, Problem};
 pub(super) use activation::{activate, activation_gradient};
 
@@ -27,6 +27,10 @@ pub(super) struct Sink<'a, 'b> {
     /// Whether outputs are stored past the caches.
     pub streamed: bool,
 }
+
+/// Scalars of a row that go from sums to outputs together: those of a block's rows stay in the first cache beside
+/// what it reads, and fill enough cache lines of each row one after the other.
+const PIECE: usize = 1 << 9;
 
 /// Whether sums can be made where outputs lie: f32 and one output per channel.
 pub(super) fn in_place(problem: &Problem) -> bool {
@@ -64,6 +68,44 @@ pub(super) fn scale<S: Simd>(simd: S, mean: Option<f32>, bias: f32, sums: &mut [
     );
 }
 
+/// Activates sums and copies them past the caches, row by row. A task ends with a [`raw::fence`].
+fn stream<S: Simd>(
+    simd: S,
+    activation: Activation,
+    sums: &mut [&mut [f32]],
+    out: &mut [&mut [f32]],
+) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            for (sums, row) in sums.iter_mut().zip(out) {
+                activate(simd, activation, sums);
+                raw::stream(simd, sums, row);
+            }
+        },
+    );
+}
+
+/// Outputs of short rows that lie one behind the other: they are stored past the caches as one.
+fn stream_short_rows<S: Simd, T: Scalar>(
+    simd: S,
+    problem: &Problem,
+    (block, segments): (Block<'_, T>, Segments),
+    staged: &mut Vec<f32>,
+    out: &mut [f32],
+) {
+    let Weights { bias, activation, .. } = problem.weights();
+    let (bias, activation, mean) = (bias[0], *activation, problem.mean());
+    staged.resize(staged.len().max(out.len()), 0.0);
+    let sums = &mut staged[..out.len()];
+    let mut rows = sums.chunks_mut(problem.geometry().out_row());
+    let count = rows.len();
+    let mut rows = std::array::from_fn::<_, MAX_ROWS, _>(|_| rows.next().unwrap_or_default());
+    Block { bias: first_bias(mean, bias), ..block }.sum(simd, segments, &mut rows[..count]);
+    scale(simd, mean, bias, &mut rows[..count]);
+    stream(simd, activation, &mut [sums], &mut [out]);
+}
+
 impl<'a, 'b> Sink<'a, 'b> {
     /// Of some of a task's columns.
     pub fn of(problem: &'a Problem, task: &'a mut Task<'b>, columns: &Range<usize>) -> Self {
@@ -91,6 +133,13 @@ impl<'a, 'b> Sink<'a, 'b> {
             let mut out = self.places::<T>(rows);
             return Block { bias: bias[0], ..block }.sum(simd, segments, &mut out[..rows.count]);
         }
+        if in_place(self.problem) && (self.is_streamed() || self.has_activation()) {
+            let problem = self.problem;
+            return match self.short_rows(rows) {
+                Some(out) => stream_short_rows(simd, problem, (block, segments), staged, out),
+                _ => self.by_pieces(simd, rows, staged, block, segments),
+            };
+        }
         let each = block.taps.len() / bias.len();
         let mean = self.problem.mean();
         self.fill(simd, rows, staged, |f, out| {
@@ -98,6 +147,69 @@ impl<'a, 'b> Sink<'a, 'b> {
             Block { taps, bias: first_bias(mean, bias[f]), ..block }.sum(simd, segments, out);
             scale(simd, mean, bias[f], out);
         });
+    }
+
+    /// Outputs of some rows where they lie, piece by piece: what is left to do with sums is done, and they are
+    /// stored past the caches, while the first cache holds them.
+    fn by_pieces<S: Simd, T: Scalar>(
+        &mut self,
+        simd: S,
+        rows: Rows,
+        staged: &mut Vec<f32>,
+        block: Block<'_, T>,
+        segments: Segments,
+    ) {
+        let Weights { bias, activation, .. } = self.problem.weights();
+        let (bias, activation) = (bias[0], *activation);
+        let mean = self.problem.mean();
+        let block = Block { bias: first_bias(mean, bias), ..block };
+        let streamed = self.is_streamed();
+        let mut out = self.places::<f32>(rows);
+        // Pieces begin with cache lines, so that none is stored half here and half there.
+        let lead = if streamed { raw::lead(out[0]) } else { 0 };
+        for (to, piece) in segments.pieces(lead, PIECE) {
+            let places = piece.span();
+            let mut out =
+                out.each_mut().map(|row| row.get_mut(to..to + places).unwrap_or_default());
+            let out = &mut out[..rows.count];
+            if !streamed {
+                block.sum(simd, piece, out);
+                scale(simd, mean, bias, out);
+                for row in out {
+                    activate(simd, activation, row);
+                }
+                continue;
+            }
+            staged.resize(staged.len().max(rows.count * places), 0.0);
+            let mut sums = staged.chunks_mut(places);
+            let mut sums =
+                std::array::from_fn::<_, MAX_ROWS, _>(|_| sums.next().unwrap_or_default());
+            let sums = &mut sums[..rows.count];
+            block.sum(simd, piece, sums);
+            scale(simd, mean, bias, sums);
+            stream(simd, activation, sums, out);
+        }
+    }
+
+    /// The rows themselves, where they are whole, few places each, one behind the other, and streamed.
+    fn short_rows(&mut self, rows: Rows) -> Option<&mut [f32]> {
+        let row = self.problem.geometry().out_row();
+        let short = self.places == row && row <= PIECE && rows.spacing == 1 && self.is_streamed();
+        match &mut self.planes {
+            [all] if short => {
+                let all = bytemuck::cast_slice_mut::<u8, f32>(all);
+                all.get_mut(rows.first * row..(rows.first + rows.count) * row)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_streamed(&self) -> bool {
+        self.streamed && raw::STREAMS
+    }
+
+    fn has_activation(&self) -> bool {
+        self.problem.weights().activation != Activation::None
     }
 
     /// Outputs of some rows. `sum` makes the sums of a filter, bias included, for all places of each
@@ -111,8 +223,8 @@ impl<'a, 'b> Sink<'a, 'b> {
     ) {
         let weights = self.problem.weights();
         let places = self.places;
-        let streamed = self.streamed && raw::STREAMS;
         if in_place(self.problem) {
+            let streamed = self.is_streamed();
             let mut out = self.places::<f32>(rows);
             if streamed {
                 staged.resize(rows.count * places, 0.0);
@@ -120,16 +232,7 @@ impl<'a, 'b> Sink<'a, 'b> {
                 let mut sums =
                     std::array::from_fn::<_, MAX_ROWS, _>(|_| sums.next().unwrap_or_default());
                 sum(0, &mut sums[..rows.count]);
-                simd.vectorize(
-                    #[inline(always)]
-                    || {
-                        for (row, sums) in out.into_iter().zip(sums).take(rows.count) {
-                            activate(simd, weights.activation, sums);
-                            raw::stream(simd, sums, row);
-                        }
-                        raw::fence();
-                    },
-                );
+                stream(simd, weights.activation, &mut sums[..rows.count], &mut out);
                 return;
             }
             sum(0, &mut out[..rows.count]);
