@@ -24,6 +24,7 @@ pub(crate) use gradient::CpuKernelGradient;
 pub(crate) use raw::large_pages;
 use scratch::Scratch;
 use simd::Simd;
+pub(crate) use source::Input;
 use task::Task;
 
 /// The CPU engine: SIMD chosen at run time, threads by rayon.
@@ -110,20 +111,18 @@ impl Cpu {
         problem: &Problem,
         launch: &CpuLaunch,
         ready: &CpuReady,
-        src: &[u8],
+        src: Input<'_>,
         dst: &mut [u8],
     ) {
         if dst.is_empty() {
             return;
         }
-        let problem = match ready {
-            CpuReady::AsRow(as_row) => as_row,
-            CpuReady::Direct | CpuReady::Separable(_) | CpuReady::BoxFilter | CpuReady::Fft(_) => {
-                problem
-            }
+        let problem = match (ready, src) {
+            (CpuReady::AsRow(as_row), Input::Whole(_)) => as_row,
+            _ => problem,
         };
-        if let (CpuReady::Direct | CpuReady::AsRow(_), Some(images)) =
-            (ready, launch.images_per_task)
+        if let (CpuReady::Direct | CpuReady::AsRow(_), Some(images), Input::Whole(src)) =
+            (ready, launch.images_per_task, src)
         {
             return self.small(problem, images, src, dst);
         }
@@ -220,6 +219,14 @@ impl std::fmt::Display for Cpu {
         let threads = self.limits().threads;
         let plural = if threads == 1 { "" } else { "s" };
         write!(f, "cpu: {threads} thread{plural}, {}", self.simd.name())
+    }
+}
+
+impl CpuReady {
+    /// Whether rows of input are read where they lie. Those of small images, or of a column that is made as a row,
+    /// have to follow one another.
+    pub fn reads_rows(&self, launch: &CpuLaunch) -> bool {
+        !matches!(self, Self::AsRow(_)) && launch.images_per_task.is_none()
     }
 }
 

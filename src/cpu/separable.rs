@@ -19,7 +19,7 @@ use fearless_simd::{Simd, SimdBase};
 use super::kernels::{self, Block, MAX_ROWS, Pattern, Segments};
 use super::scratch::Scratch;
 use super::sink::{Sink, first_bias, scale};
-use super::source::{self, Interior, Lines};
+use super::source::{Image, Input, Interior, Lines};
 use super::task::{Blocks, Rows, Task, tiles};
 use crate::problem::Geometry;
 use crate::{Factors, Problem};
@@ -35,12 +35,12 @@ pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
     factors: &Factors,
-    src: &[u8],
+    src: Input<'_>,
     mut task: Task<'_>,
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
-    let image = source::image(problem, src, task.image);
+    let image = Image::new(problem, src, task.image);
     let at_once = kernels::rows_at_once::<S, f32>(g, (g.kernel.0, 1));
     let blocks = Blocks::new(g, task.rows.len(), at_once, (g.kernel.0, 1), 1).overlapping();
     let count = blocks.pattern.needed.len();

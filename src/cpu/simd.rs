@@ -11,6 +11,7 @@ use super::kernels::{self, Block, Segments};
 #[cfg(test)]
 use super::raw;
 use super::scratch::Scratch;
+use super::source::Input;
 use super::task::Task;
 use super::{CpuReady, adjoint, box_filter, direct, fft, separable, sink};
 use crate::plan::Rectangle;
@@ -110,7 +111,7 @@ impl Simd {
         self,
         problem: &Problem,
         edges: &[Rectangle],
-        src: &[u8],
+        src: Input<'_>,
         task: Task<'_>,
         scratch: &mut Scratch,
     ) {
@@ -159,7 +160,7 @@ impl Simd {
     }
 
     /// Tap by tap.
-    pub fn direct(self, problem: &Problem, src: &[u8], task: Task<'_>, scratch: &mut Scratch) {
+    pub fn direct(self, problem: &Problem, src: Input<'_>, task: Task<'_>, scratch: &mut Scratch) {
         dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch));
     }
 
@@ -168,7 +169,7 @@ impl Simd {
         self,
         problem: &Problem,
         transforms: &Transforms,
-        src: &[u8],
+        src: Input<'_>,
         unit: &mut Unit<'_>,
         scratch: &mut Scratch,
     ) -> Vec<Left> {
@@ -179,7 +180,7 @@ impl Simd {
         self,
         problem: &Problem,
         ready: &CpuReady,
-        src: &[u8],
+        src: Input<'_>,
         task: Task<'_>,
         scratch: &mut Scratch,
     ) {

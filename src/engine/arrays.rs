@@ -1,9 +1,9 @@
 //! Where ndarray stops: arrays as shapes and slices.
 
-use ndarray::{Array, ArrayD, ArrayRef, Dimension, Ix2, Ix3, Ix4, IxDyn};
+use ndarray::{Array, ArrayD, ArrayRef, ArrayViewD, Axis, Dimension, Ix2, Ix3, Ix4, IxDyn};
 
 use crate::cpu;
-use crate::{Element, Error, Result, Shape};
+use crate::{Element, Error, Layout, Result, Shape};
 
 mod sealed {
     pub trait Sealed {}
@@ -52,6 +52,35 @@ pub(super) fn in_order<'a, T: Element, D: Axes>(
     Ok(whole.as_slice().unwrap_or_default())
 }
 
+/// Bytes of a row that is not read where it lies, for it would take as long to find it as to copy it.
+const SHORT: usize = 256;
+
+/// The rows of `array` in order, where these do not follow one another and each lies in one piece: what is along
+/// the width, with the channels of NHWC.
+pub(super) fn rows<T: Element, D: Axes>(
+    array: &ArrayRef<T, D>,
+    layout: Layout,
+) -> Option<Vec<&[u8]>> {
+    fn add<'a, T: Element>(
+        part: ArrayViewD<'a, T>,
+        axes: usize,
+        rows: &mut Vec<&'a [u8]>,
+    ) -> Option<()> {
+        if part.ndim() == axes {
+            let row = bytemuck::cast_slice::<T, u8>(part.to_slice()?);
+            rows.push(Some(row).filter(|row| row.len() >= SHORT)?);
+            return Some(());
+        }
+        (0..part.len_of(Axis(0)))
+            .try_for_each(|at| add(part.clone().index_axis_move(Axis(0), at), axes, rows))
+    }
+    let axes = if layout == Layout::Nhwc && array.ndim() > 2 { 2 } else { 1 };
+    let mut rows = Vec::new();
+    let apart = array.as_slice().is_none();
+    apart.then(|| add(array.view().into_dyn(), axes, &mut rows))??;
+    Some(rows)
+}
+
 /// A new array of this shape.
 pub(super) fn of_shape<T: Element, D: Axes>(
     what: &'static str,
@@ -71,4 +100,34 @@ pub(super) fn shape_of<T, D: Axes>(array: &ArrayRef<T, D>) -> Result<Shape> {
 
 pub(super) fn mismatch(what: &'static str, expected: Shape, found: &[usize]) -> Error {
     Error::ShapeMismatch { what, expected: expected.dims().to_vec(), found: found.to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Array4, s};
+
+    use super::*;
+
+    /// Rows that lie apart are where they are in what a view is of, in its order; others are not found, for
+    /// they have to be copied.
+    #[test]
+    fn rows_are_those_of_a_view() {
+        let all = Array4::from_shape_fn((2, 5, 40, 3), |(n, h, w, c)| (n + 2 * h + w + c) as f32);
+        let crop = all.slice(s![.., 1..;-2, 3..33, ..]);
+        let found = rows(&crop, Layout::Nhwc).unwrap();
+        assert_eq!(found.len(), 4);
+        for (n, row) in found.into_iter().enumerate() {
+            let (image, row_of) = (n / 2, 4 - 2 * (n % 2));
+            let there = all.slice(s![image, row_of, 3..33, ..]);
+            assert_eq!(row.as_ptr(), there.as_ptr().cast(), "{n}");
+            assert_eq!(row.len(), 30 * 3 * 4);
+        }
+        // The same as planes of rows of three, which are short, and along an axis that has gaps.
+        assert!(rows(&crop, Layout::Nchw).is_none());
+        assert!(rows(&all.slice(s![.., .., ..;2, ..]), Layout::Nhwc).is_none());
+        assert!(rows(&all, Layout::Nhwc).is_none());
+        let grey = Array2::<u8>::zeros((300, 400));
+        assert_eq!(rows(&grey.slice(s![..7, 1..]), Layout::Nhwc).unwrap().len(), 7);
+        assert!(rows(&grey.t(), Layout::Nhwc).is_none());
+    }
 }

@@ -1,7 +1,7 @@
 //! Gradients on the CPU.
 
 use super::arrays::zeroed;
-use crate::cpu::{CpuKernelGradient, CpuReady};
+use crate::cpu::{CpuKernelGradient, CpuReady, Input};
 use crate::plan::{self, GradientPlan, Launch, Machine, Plan};
 use crate::problem::WeightSums;
 use crate::{Algorithm, Conv2d, Cpu, Problem, Result};
@@ -73,7 +73,13 @@ impl OnCpu {
         let delta = match (plan.sums().map(Plan::launch), &ready.0) {
             (Some(Launch::Cpu(launch)), Some(ready)) => {
                 held = zeroed("the sums before the activation", sums.output_len())?;
-                cpu.run(sums, launch, ready, src, bytemuck::cast_slice_mut(&mut held));
+                cpu.run(
+                    sums,
+                    launch,
+                    ready,
+                    Input::Whole(src),
+                    bytemuck::cast_slice_mut(&mut held),
+                );
                 let pointwise = conv.pointwise.as_ref();
                 let g = sums.geometry();
                 made.pointwise =
@@ -93,7 +99,7 @@ impl OnCpu {
         }
         if let (true, Launch::Cpu(launch)) = (wanted.input, plan.input().launch()) {
             let to = bytemuck::cast_slice_mut(to);
-            cpu.run(back, launch, &ready.1, bytemuck::cast_slice(delta), to);
+            cpu.run(back, launch, &ready.1, Input::Whole(bytemuck::cast_slice(delta)), to);
         }
         drop(held);
         Ok(made)

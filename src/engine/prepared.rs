@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use ndarray::{Array, ArrayRef};
 
-use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard};
-use crate::cpu::CpuReady;
+use super::arrays::{Axes, in_order, mismatch, of_shape, rows, shape_of, standard};
+use crate::cpu::{CpuReady, Input};
 use crate::gpu::GpuPrepared;
 use crate::plan::{Launch, Plan};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
 use crate::wait::{Clock, Wait};
-use crate::{Conv2d, Cpu, Element, Problem, Result};
+use crate::{Conv2d, Cpu, Element, Error, Problem, Result};
 
 /// A problem and what will do it. Clones share nothing that is changed.
 #[derive(Clone, Debug)]
@@ -56,8 +56,12 @@ impl OnCpu {
 
     /// `src` and `dst` hold whole tensors.
     pub(super) fn run<T: Element, U: Element>(&self, src: &[T], dst: &mut [U]) {
+        self.run_from(Input::Whole(bytemuck::cast_slice(src)), dst);
+    }
+
+    fn run_from<U: Element>(&self, src: Input<'_>, dst: &mut [U]) {
         if let Launch::Cpu(launch) = self.plan.launch() {
-            let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
+            let dst = bytemuck::cast_slice_mut(dst);
             self.cpu.run(&self.problem, launch, &self.made, src, dst);
         }
     }
@@ -92,10 +96,22 @@ impl Ready {
         }
     }
 
-    /// `src` and `dst` hold whole tensors.
-    pub(super) async fn run<T: Element, U: Element>(
+    /// Whether [`Ready::run`] takes the rows of an input that lie apart.
+    pub(super) fn reads_rows(&self) -> bool {
+        match self {
+            Self::Cpu(on_cpu) => match on_cpu.plan.launch() {
+                Launch::Cpu(launch) => on_cpu.made.reads_rows(launch),
+                Launch::Gpu(_) => false,
+            },
+            Self::Gpu(_) => false,
+        }
+    }
+
+    /// `src` and `dst` are whole tensors; rows that lie apart are only for one that
+    /// [`reads_rows`](Self::reads_rows).
+    pub(super) async fn run<U: Element>(
         &self,
-        src: &[T],
+        src: Input<'_>,
         dst: &mut [U],
         wait: Wait,
         measured: bool,
@@ -103,11 +119,14 @@ impl Ready {
         let mut clock = Clock::start();
         match self {
             Self::Cpu(on_cpu) => {
-                on_cpu.run(src, dst);
+                on_cpu.run_from(src, dst);
                 Ok(Timings { compute: clock.lap(), ..Timings::default() })
             }
             Self::Gpu(prepared) => {
-                let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
+                let Input::Whole(src) = src else {
+                    return Err(Error::argument("rows of the input", "apart", "a GPU copies them"));
+                };
+                let dst = bytemuck::cast_slice_mut(dst);
                 let parts = prepared.run(src, dst, wait, measured).await?;
                 Ok(Timings {
                     upload: parts.upload,
@@ -296,8 +315,17 @@ impl<T: Element, U: Element> Prepared<T, U> {
         if shape_of(output)? != problem.output_shape() {
             return Err(mismatch("output", problem.output_shape(), output.shape()));
         }
-        let mut copy = None;
-        let src = in_order(input, &mut copy)?;
+        let (mut copy, apart);
+        let src = match self.ready.reads_rows().then(|| rows(input, problem.conv().layout)) {
+            Some(Some(rows)) => {
+                apart = rows;
+                Input::Rows(&apart)
+            }
+            _ => {
+                copy = None;
+                Input::Whole(bytemuck::cast_slice(in_order(input, &mut copy)?))
+            }
+        };
         let mut timings = match output.as_slice_mut() {
             Some(dst) => self.slices(src, dst, wait, measured).await?,
             None => {

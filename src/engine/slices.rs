@@ -2,6 +2,7 @@
 
 use super::arrays::zeroed;
 use super::prepared::{Prepared, Timings};
+use crate::cpu::Input;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
 use crate::wait::{Clock, Wait};
@@ -133,6 +134,14 @@ impl Grid {
     }
 }
 
+fn check_len(end: &End, shape: Shape, len: usize) -> Result<()> {
+    if shape.elements() == Some(len) {
+        return Ok(());
+    }
+    let (expected, found) = (shape.dims().to_vec(), vec![len]);
+    Err(Error::ShapeMismatch { what: end.what, expected, found })
+}
+
 impl<T: Element, U: Element> Prepared<T, U> {
     /// Computes from a slice into another: whole tensors without gaps, in the shapes of
     /// [`Prepared::problem`].
@@ -153,7 +162,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
     /// [`Error::OutOfMemory`]; what the device runs into.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_slices(&self, src: &[T], dst: &mut [U]) -> Result<()> {
-        block_on(self.slices(src, dst, Wait::Here, false)).map(drop)
+        block_on(self.whole(src, dst, Wait::Here, false)).map(drop)
     }
 
     /// [`Prepared::run_slices`] without blocking.
@@ -161,14 +170,15 @@ impl<T: Element, U: Element> Prepared<T, U> {
     /// # Errors
     /// The same.
     pub async fn run_slices_async(&self, src: &[T], dst: &mut [U]) -> Result<()> {
-        self.slices(src, dst, Wait::Elsewhere, false).await.map(drop)
+        self.whole(src, dst, Wait::Elsewhere, false).await.map(drop)
     }
 
     /// Computes from slices whose rows may lie apart into others. What lies between the rows of `dst` is left
     /// as it is; slices may be longer than the tensors.
     ///
-    /// Both engines work on tensors without gaps: an end that has some is copied row by row, at the speed of
-    /// memory and with room for one tensor more.
+    /// A CPU reads rows where they lie. An output that has gaps, and on a GPU an input as well, is copied row by
+    /// row, at the speed of memory and with room for one tensor more; so are inputs of many small images and
+    /// columns of single pixels.
     ///
     /// # Errors
     /// [`Error::Argument`] where rows would overlap, or a plane begin before the one before it ends;
@@ -190,24 +200,21 @@ impl<T: Element, U: Element> Prepared<T, U> {
         self.pitched(src, dst, Wait::Elsewhere).await
     }
 
-    /// Every call ends here.
+    async fn whole(&self, src: &[T], dst: &mut [U], wait: Wait, measured: bool) -> Result<Timings> {
+        check_len(&INPUT, self.problem().input_shape(), src.len())?;
+        self.slices(Input::Whole(bytemuck::cast_slice(src)), dst, wait, measured).await
+    }
+
+    /// Every call ends here. `src` is an input that was checked.
     pub(super) async fn slices(
         &self,
-        src: &[T],
+        src: Input<'_>,
         dst: &mut [U],
         wait: Wait,
         measured: bool,
     ) -> Result<Timings> {
         let mut clock = Clock::start();
-        let problem = self.problem();
-        for (end, shape, len) in
-            [(INPUT, problem.input_shape(), src.len()), (OUTPUT, problem.output_shape(), dst.len())]
-        {
-            if shape.elements() != Some(len) {
-                let (expected, found) = (shape.dims().to_vec(), vec![len]);
-                return Err(Error::ShapeMismatch { what: end.what, expected, found });
-            }
-        }
+        check_len(&OUTPUT, self.problem().output_shape(), dst.len())?;
         let mut timings = self.ready.run(src, dst, wait, measured).await?;
         timings.total = clock.lap();
         Ok(timings)
@@ -220,27 +227,30 @@ impl<T: Element, U: Element> Prepared<T, U> {
         let to = Grid::of(problem.output_shape(), layout);
         src.check(&INPUT, src.data.len(), &from)?;
         dst.check(&OUTPUT, dst.data.len(), &to)?;
-        let copy;
-        let whole = match from.len() {
-            0 => &[],
-            len if src.is_whole(&from) => &src.data[..len],
+        let (copy, rows);
+        let src = match from.len() {
+            0 => Input::Whole(&[]),
+            len if src.is_whole(&from) => Input::Whole(bytemuck::cast_slice(&src.data[..len])),
+            _ if self.ready.reads_rows() => {
+                let row = |at: usize| bytemuck::cast_slice(&src.data[at..at + from.row]);
+                rows = src.rows(&from).map(row).collect::<Vec<&[u8]>>();
+                Input::Rows(&rows)
+            }
             len => {
                 let mut made = zeroed("a copy of the input", len)?;
                 for (row, at) in made.chunks_exact_mut(from.row).zip(src.rows(&from)) {
                     row.copy_from_slice(&src.data[at..at + from.row]);
                 }
                 copy = made;
-                &copy[..]
+                Input::Whole(bytemuck::cast_slice(&copy))
             }
         };
         match to.len() {
-            0 => self.slices(whole, &mut [], wait, false).await?,
-            len if dst.is_whole(&to) => {
-                self.slices(whole, &mut dst.data[..len], wait, false).await?
-            }
+            0 => self.slices(src, &mut [], wait, false).await?,
+            len if dst.is_whole(&to) => self.slices(src, &mut dst.data[..len], wait, false).await?,
             len => {
                 let mut made = zeroed("a copy of the output", len)?;
-                let timings = self.slices(whole, &mut made, wait, false).await?;
+                let timings = self.slices(src, &mut made, wait, false).await?;
                 for (row, at) in made.chunks_exact(to.row).zip(dst.rows(&to)) {
                     dst.data[at..at + to.row].copy_from_slice(row);
                 }

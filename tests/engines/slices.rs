@@ -1,9 +1,10 @@
 //! Tensors in slices, with and without gaps, held against the same in arrays, which others hold against the
 //! reference.
 
-use channelwise::ndarray::{Array4, ArrayD, IxDyn};
+use channelwise::ndarray::{Array4, ArrayD, Axis, IxDyn};
 use channelwise::{
-    Border, Conv2d, Element, Engine, Error, Kernel, Layout, Padding, Pitched, Prepared, Result,
+    Algorithm, Border, Conv2d, Element, Engine, Error, Kernel, Layout, Padding, Pitched, Prepared,
+    Result, f16,
 };
 use pollster::block_on;
 
@@ -123,6 +124,70 @@ fn a_part_of_an_image() {
         let photo = &photo.as_slice().unwrap()[start..];
         prepared.run_pitched(Pitched::new(photo, 90), Pitched::new(&mut found, 33)).unwrap();
         assert_eq!(found, want.as_slice().unwrap());
+    }
+}
+
+/// Rows that lie apart, which a CPU reads where they are, give the bits that a copy of them gives: by every
+/// algorithm, of every type, and whatever lies between them, before and behind.
+fn apart<T: Element, U: Element>(layout: Layout, spoilt: T) {
+    use channelwise::ndarray::{Slice, s};
+    let kernels = [
+        (Algorithm::Direct, Kernel::sobel_x()),
+        (Algorithm::Direct, Kernel::stack(&[Kernel::laplacian8(), Kernel::sobel_y()]).unwrap()),
+        (Algorithm::Separable, Kernel::gaussian(9, 1.5).unwrap()),
+        (Algorithm::Auto, Kernel::box_blur(11, 11).unwrap()),
+        (Algorithm::Fft, Kernel::motion(15.0, 40.0).unwrap()),
+    ];
+    let borders = [Border::Constant(2.0), Border::Wrap, Border::Reflect, Border::Replicate];
+    let dims = if layout == Layout::Nhwc { [2, 47, 150, 3] } else { [2, 3, 47, 450] };
+    for (n, (algorithm, kernel)) in kernels.into_iter().enumerate() {
+        let conv = Conv2d::new(kernel).border(borders[n % 4]).layout(layout).assume_finite();
+        let engine = Engine::cpu().with_algorithm(algorithm);
+        for (conv, padding) in [(conv.clone(), "same"), (conv.stride(2, 1), "stride")] {
+            if algorithm == Algorithm::Fft && padding == "stride" {
+                continue;
+            }
+            let prepared: Prepared<T, U> = engine.prepare(&conv, dims).unwrap();
+            let src = numbers::<T>(dims.iter().product());
+            let whole = Array4::from_shape_vec(dims, src.clone()).unwrap();
+            let want = prepared.run(&whole).unwrap();
+            // A larger tensor, of which every other image or row, or a part of the columns, is this one.
+            let (rows, columns) = if layout == Layout::Nhwc { (1, 2) } else { (2, 3) };
+            let mut larger = dims;
+            larger[0] *= 2;
+            larger[rows] = 2 * dims[rows] + 3;
+            larger[columns] += 5;
+            let mut larger = Array4::from_elem(larger, spoilt);
+            for step in [1isize, 2, -1, -2] {
+                let mut part = larger.slice_mut(s![..;2, .., .., ..]);
+                part.slice_axis_inplace(Axis(rows), Slice::from(1..1 + 2 * dims[rows] as isize));
+                let end = dims[rows] as isize * step.abs();
+                part.slice_axis_inplace(Axis(rows), Slice::new(0, Some(end), step));
+                part.slice_axis_inplace(Axis(columns), Slice::from(2..2 + dims[columns] as isize));
+                part.assign(&whole);
+                let what = format!("{algorithm} {layout:?} {padding} step {step}");
+                assert!(prepared.run(&part).unwrap() == want, "{what}");
+                part.fill(spoilt);
+            }
+            let [planes, rows, row] = grid(&dims, layout);
+            let source = spread(&src, [planes, rows, row], [7, 19], spoilt);
+            let mut found = vec![U::from_f32(0.0); want.len()];
+            let from = Pitched::new(&source[..], row + 7).plane_pitch(rows * (row + 7) + 19);
+            let [_, out_rows, out_row] = grid(want.shape(), layout);
+            let into = Pitched::new(&mut found[..], out_row).plane_pitch(out_rows * out_row);
+            prepared.run_pitched(from, into).unwrap();
+            assert!(found == want.as_slice().unwrap(), "{algorithm} {layout:?} {padding} pitched");
+        }
+    }
+}
+
+#[test]
+fn rows_that_lie_apart() {
+    for layout in [Layout::Nhwc, Layout::Nchw] {
+        apart::<f32, f32>(layout, f32::NAN);
+        apart::<u8, u8>(layout, 255);
+        apart::<u16, f32>(layout, 65535);
+        apart::<f16, f32>(layout, f16::NAN);
     }
 }
 

@@ -14,7 +14,7 @@ use fearless_simd::{Simd, SimdBase};
 
 use super::kernels::{self, Block, MAX_ROWS, Pattern, Segments};
 use super::scratch::Scratch;
-use super::source::{self, Window};
+use super::source::{Image, Input, Window};
 use super::task::Task;
 use crate::element::with_type;
 use crate::plan::Rectangle;
@@ -58,7 +58,7 @@ struct Tile {
 struct Gather<'a> {
     problem: &'a Problem,
     g: &'a Geometry,
-    image: &'a [u8],
+    image: Image<'a>,
     /// Output rows, and columns: all, or all that any padding continues.
     rows: Range<usize>,
     columns: &'a [Range<usize>],
@@ -76,13 +76,13 @@ pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
     rectangles: &[Rectangle],
-    src: &[u8],
+    src: Input<'_>,
     mut task: Task<'_>,
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
     let Some(out) = task.planes.first_mut() else { return };
-    let image = source::image(problem, src, task.image);
+    let image = Image::new(problem, src, task.image);
     let row = g.out_row();
     let mut sums = std::mem::take(&mut scratch.sums);
     let mut at = 0;
@@ -285,8 +285,7 @@ impl Gather<'_> {
         let inputs = first..last + 1;
         let len = inputs.len() * g.channels;
         let inside = inputs.start >= 0 && inputs.end <= g.width as isize;
-        let image = bytemuck::try_cast_slice::<u8, f32>(self.image).ok();
-        let image = image.filter(|_| self.lies() && inside);
+        let lies = self.problem.input_type() == ElementType::F32 && self.lies() && inside;
 
         if rows.columns.iter().all(|columns| self.within(tile, &columns.phase).1 == 0) {
             return;
@@ -299,7 +298,7 @@ impl Gather<'_> {
         let pitch = len + S::f32s::LEN;
         constant.clear();
         constant.resize(pitch, 0.0);
-        if image.is_none() {
+        if !lies {
             lines.clear();
             lines.resize(slots * g.inputs * pitch, 0.0);
         }
@@ -312,20 +311,19 @@ impl Gather<'_> {
                 needed.clear();
                 let pattern = &rows.columns[0].patterns[together - 1];
                 needed.extend(pattern.needed.iter().map(|row| top + row));
-                if image.is_none() {
+                if !lies {
                     self.slide(simd, &needed, &inputs, pitch, lines, window, &mut at);
                 }
                 let mut block: Vec<&[f32]> = Vec::with_capacity(needed.len() * g.inputs);
                 for f in 0..g.inputs {
                     for (n, row) in needed.iter().enumerate() {
                         let there = usize::try_from(*row).ok().filter(|row| *row < g.height);
-                        block.push(match (image, there) {
+                        block.push(match (lies, there) {
                             (_, None) => constant,
-                            (Some(image), Some(row)) => {
-                                let from = row * g.row() + inputs.start as usize * g.channels;
-                                &image[from..(row + 1) * g.row()]
+                            (true, Some(row)) => {
+                                &self.image.row(row)[inputs.start as usize * g.channels..]
                             }
-                            (None, Some(_)) => &lines[(at[n] * g.inputs + f) * pitch..][..pitch],
+                            (false, Some(_)) => &lines[(at[n] * g.inputs + f) * pitch..][..pitch],
                         });
                     }
                 }
@@ -395,17 +393,15 @@ impl Gather<'_> {
                 simd.vectorize(
                     #[inline(always)]
                     || with_type!(self.problem.input_type(), T => {
-                    let image = bytemuck::cast_slice::<u8, T>(self.image);
                     for (f, to) in to.chunks_exact_mut(pitch).enumerate() {
                         let to = &mut to[skip..];
                         if g.pixel() == g.channels {
-                            let from = (f * g.height + row) * g.row();
-                            let part = from + inside.start * g.channels..from + inside.end * g.channels;
-                            <T as Element>::widen(&image[part], to);
+                            let from = self.image.row::<T>(f * g.height + row);
+                            let part = inside.start * g.channels..inside.end * g.channels;
+                            <T as Element>::widen(&from[part], to);
                         } else {
-                            let from = row * g.row();
-                            let part = from + inside.start * g.pixel()..from + inside.end * g.pixel();
-                            let values = image[part].iter().skip(f).step_by(g.inputs);
+                            let part = inside.start * g.pixel()..inside.end * g.pixel();
+                            let values = self.image.row::<T>(row)[part].iter().skip(f).step_by(g.inputs);
                             for (to, value) in to.iter_mut().zip(values) {
                                 *to = Element::to_f32(*value);
                             }

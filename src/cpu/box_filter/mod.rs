@@ -13,13 +13,14 @@
 //!
 //! One sum becomes one output: times the tap, rounded once, and the bias is added.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use fearless_simd::Simd;
 
 use crate::cpu::scratch::Scratch;
 use crate::cpu::sink::Sink;
-use crate::cpu::source;
+use crate::cpu::source::{Image, Input};
 use crate::cpu::task::{Rows, Task, tiles};
 use crate::problem::Geometry;
 use crate::{Element, ElementType, Problem};
@@ -34,7 +35,7 @@ const HOP: usize = 32;
 pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
-    src: &[u8],
+    src: Input<'_>,
     task: Task<'_>,
     scratch: &mut Scratch,
 ) {
@@ -49,13 +50,13 @@ pub(super) fn run<S: Simd>(
 fn run_on<S: Simd, T: Element + Into<u32>>(
     simd: S,
     problem: &Problem,
-    src: &[u8],
+    src: Input<'_>,
     mut task: Task<'_>,
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
     let (tap, bias) = (problem.weights().taps[0], problem.weights().bias[0]);
-    let image: &[T] = bytemuck::cast_slice(source::image(problem, src, task.image));
+    let image = Image::new(problem, src, task.image);
     let Scratch { whole: [sums, hops, more, windows], staged, .. } = scratch;
     let whole_rows = std::iter::once(0..g.out_width);
     for columns in tiles(g, whole_rows, task.tile.unwrap_or(TILE)) {
@@ -63,7 +64,7 @@ fn run_on<S: Simd, T: Element + Into<u32>>(
         let from = columns.start * g.channels;
         let streamed = task.streamed;
         let mut sink = Sink { problem, planes: &mut task.planes, from, places, streamed };
-        let mut down = ColumnSums::new(problem, image, &columns, sums);
+        let mut down = ColumnSums::<T>::new(problem, image, &columns, sums);
         let pixels = (columns.len() - 1) * g.stride.1 + 1;
         windows.resize(pixels * g.channels, 0);
         for row in task.rows.clone() {
@@ -104,7 +105,8 @@ fn finish(windows: &[u32], g: &Geometry, tap: f32, bias: f32, out: &mut [f32]) {
 
 /// Sums of the rows that an output row meets, for the columns that a tile needs, the border's among them.
 struct ColumnSums<'a, T> {
-    image: &'a [T],
+    image: Image<'a>,
+    scalars: PhantomData<T>,
     problem: &'a Problem,
     /// The rows that they are of.
     held: Range<isize>,
@@ -120,7 +122,7 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
     /// Of no rows yet.
     fn new(
         problem: &'a Problem,
-        image: &'a [T],
+        image: Image<'a>,
         columns: &Range<usize>,
         sums: &'a mut Vec<u32>,
     ) -> Self {
@@ -142,7 +144,7 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
         sums.clear();
         sums.resize(count * g.channels, 0);
         let inside = inside.start * g.channels..inside.end * g.channels;
-        Self { image, problem, held: 0..0, sums, inside, from, outside }
+        Self { image, scalars: PhantomData, problem, held: 0..0, sums, inside, from, outside }
     }
 
     /// Makes them those of the rows from `first` on.
@@ -170,7 +172,7 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
     fn row(&self, row: isize) -> Option<&'a [T]> {
         let g = self.problem.geometry();
         let row = self.problem.border().index(row, g.height)?;
-        Some(&self.image[row * g.row()..(row + 1) * g.row()])
+        Some(self.image.row(row))
     }
 
     /// Adds a row, or takes it off.

@@ -1,6 +1,6 @@
 //! Running sums against sums that are made anew for each output: the same bits, however the work is cut.
 
-use crate::cpu::CpuReady;
+use crate::cpu::{CpuReady, Input};
 use crate::plan::{self, CpuScheme, Cuts, Launch, Machine};
 use crate::{Algorithm, Border, Conv2d, Cpu, ElementType, Kernel, Padding, Problem};
 
@@ -20,7 +20,7 @@ fn run(cpu: &Cpu, problem: &Problem, src: &[u8]) -> Vec<f32> {
     assert!(plan.explain().contains("running sums"), "{plan}");
     let mut out = vec![f32::NAN; problem.output_len()];
     let ready = CpuReady::new(problem, launch);
-    cpu.run(problem, launch, &ready, src, bytemuck::cast_slice_mut(&mut out));
+    cpu.run(problem, launch, &ready, Input::Whole(src), bytemuck::cast_slice_mut(&mut out));
     out
 }
 

@@ -14,7 +14,7 @@ use super::kernels::{self, Block, Segments};
 use super::raw::{self, Scalar};
 use super::scratch::{Edge, Scratch};
 use super::sink::{self, Sink};
-use super::source::{self, Interior, Lines, recycled};
+use super::source::{Image, Input, Interior, Lines, recycled};
 use super::task::{Blocks, Task};
 use crate::{ElementType, Problem};
 pub(super) use small::{Images, small};
@@ -34,7 +34,7 @@ const SHORT_ROW: usize = 1 << 9;
 pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
-    src: &[u8],
+    src: Input<'_>,
     task: Task<'_>,
     scratch: &mut Scratch,
 ) {
@@ -51,13 +51,13 @@ pub(super) fn run<S: Simd>(
 fn run_of<S: Simd, T: Scalar>(
     simd: S,
     problem: &Problem,
-    src: &[u8],
+    src: Input<'_>,
     mut task: Task<'_>,
     scratch: &mut Scratch,
 ) {
     let g = problem.geometry();
     let taps = &problem.summed_taps()[..];
-    let image = source::image(problem, src, task.image);
+    let image = Image::new(problem, src, task.image);
     let interior = Interior::<T>::of::<S>(problem, image);
     let staged = !sink::in_place(problem) && !sink::rounds::<T>(problem);
     let tile = task.tile.unwrap_or(if staged { STAGED_TILE } else { TILE });

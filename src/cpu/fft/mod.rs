@@ -21,7 +21,7 @@ use rustfft::num_complex::Complex;
 use super::Cpu;
 use super::scratch::Scratch;
 use super::sink::{self, Sink};
-use super::source;
+use super::source::{Image, Input};
 use super::task::Rows;
 use crate::Problem;
 use crate::element::with_type;
@@ -87,7 +87,7 @@ impl Cpu {
         &self,
         problem: &Problem,
         transforms: &Transforms,
-        src: &[u8],
+        src: Input<'_>,
         dst: &mut [u8],
     ) -> Vec<Left> {
         let units = units::units(problem, transforms.outputs, dst);
@@ -104,7 +104,7 @@ pub(super) fn run<S: Simd>(
     simd: S,
     problem: &Problem,
     transforms: &Transforms,
-    src: &[u8],
+    src: Input<'_>,
     unit: &mut Unit<'_>,
     scratch: &mut Scratch,
 ) -> Vec<Left> {
@@ -117,7 +117,7 @@ pub(super) fn run<S: Simd>(
     // Sums [filters, rows, flat row], unless they are made where outputs lie.
     let in_place = sink::in_place(problem);
     sums.resize(if in_place { 0 } else { weights.filters * unit.rows.len() * flat }, 0.0);
-    let tile = Tile { problem, transforms, image: source::image(problem, src, unit.image) };
+    let tile = Tile { problem, transforms, image: Image::new(problem, src, unit.image) };
 
     // First columns of tiles that hold what would spread.
     let mut left: Vec<usize> = Vec::new();
@@ -184,7 +184,7 @@ impl Out<'_, '_> {
 struct Tile<'a> {
     problem: &'a Problem,
     transforms: &'a Transforms,
-    image: &'a [u8],
+    image: Image<'a>,
 }
 
 impl Tile<'_> {
@@ -246,7 +246,6 @@ impl Tile<'_> {
     fn lines(self, row: isize, pair: &[Plane], lines: &mut [Complex<f32>]) {
         let Self { problem, transforms: Transforms { transform, .. }, image } = self;
         with_type!(problem.input_type(), T => {
-            let image = bytemuck::cast_slice::<u8, T>(image);
             for (i, line) in lines.chunks_exact_mut(transform.tile.1).enumerate() {
                 each(
                     pair,

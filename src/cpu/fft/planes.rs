@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use rustfft::num_complex::Complex;
 
+use crate::cpu::source::Image;
 use crate::problem::Geometry;
 use crate::{Element, Problem};
 
@@ -102,7 +103,7 @@ macro_rules! with_channels {
 #[inline(always)]
 pub(in crate::cpu) fn load<T: Element>(
     problem: &Problem,
-    image: &[T],
+    image: Image<'_>,
     row: isize,
     plane: &Plane,
     parts: Parts,
@@ -123,7 +124,7 @@ pub(in crate::cpu) fn load<T: Element>(
         }
         return;
     };
-    let row = &image[row * g.row()..(row + 1) * g.row()];
+    let row = image.row::<T>(row);
     // Columns inside the input, and the others.
     let from = left.min(0).unsigned_abs().min(needed);
     let to = usize::try_from(g.width as isize - left).unwrap_or(0).clamp(from, needed);

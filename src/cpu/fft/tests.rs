@@ -3,7 +3,7 @@
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
-use crate::cpu::CpuReady;
+use crate::cpu::{CpuReady, Input};
 use crate::plan::{self, CpuScheme, Cuts, Launch, Machine};
 use crate::{Algorithm, Border, Conv2d, Cpu, ElementType, Kernel, Layout, Padding, Problem};
 
@@ -28,9 +28,9 @@ fn run(
     let mut floats = vec![f32::NAN; len];
     let ready = CpuReady::new(problem, launch);
     if element == F32 {
-        cpu.run(problem, launch, &ready, src, bytemuck::cast_slice_mut(&mut floats));
+        cpu.run(problem, launch, &ready, Input::Whole(src), bytemuck::cast_slice_mut(&mut floats));
     } else {
-        cpu.run(problem, launch, &ready, src, &mut bytes);
+        cpu.run(problem, launch, &ready, Input::Whole(src), &mut bytes);
         floats.iter_mut().zip(&bytes).for_each(|(float, byte)| *float = f32::from(*byte));
     }
     (floats, outputs)

@@ -12,6 +12,7 @@ use rustfft::num_complex::Complex;
 use super::Part;
 use crate::cpu::fft::{self, Parts, Plane, Transform, Way};
 use crate::cpu::scratch::Scratch;
+use crate::cpu::source::{Image, Input};
 use crate::element::with_type;
 use crate::plan::{PAIRS, tile_outputs};
 
@@ -28,7 +29,7 @@ pub(in crate::cpu) fn run<S: Simd>(
     let (kh, kw) = g.kernel;
     let (points, columns) = (transform.points(), transform.tile.1);
     let filters = problem.weights().filters;
-    let image = crate::cpu::source::image(problem, src, *image);
+    let image = Image::new(problem, Input::Whole(src), *image);
     let mut sums = vec![0.0; super::len(problem)];
     let (kernel, bias) = sums.split_at_mut(filters * kh * kw);
 
@@ -51,7 +52,6 @@ pub(in crate::cpu) fn run<S: Simd>(
                     #[inline(always)]
                     || {
                         with_type!(problem.input_type(), T => {
-                            let image = bytemuck::cast_slice::<u8, T>(image);
                             for (i, line) in lines.chunks_exact_mut(columns).enumerate() {
                                 let row = first_row + (first + i) as isize;
                                 fft::each(

@@ -18,7 +18,7 @@ use super::Cpu;
 use super::fft::Transform;
 use super::kernels::Segments;
 use super::scratch::Scratch;
-use super::source::{self, Interior, Lines};
+use super::source::{Image, Input, Interior, Lines};
 use super::task::{Blocks, tiles};
 use crate::Problem;
 use crate::plan::{DEPTH, KernelGradient};
@@ -124,7 +124,7 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
     let g = problem.geometry();
     let filters = problem.weights().filters;
     let mut sums = vec![0.0; len(problem)];
-    let image = source::image(problem, src, *image);
+    let image = Image::new(problem, Input::Whole(src), *image);
     let Scratch { lines, window, constant, staged, .. } = scratch;
     let interior = Interior::of::<S>(problem, image);
     let joined = super::kernels::spacing(g).1 == 1;

@@ -1,10 +1,12 @@
 //! Columns that are read where they lie: of a type that micro-kernels read, all taps inside, and vectors of
 //! neighbours.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase};
 
+use super::Image;
 use crate::Problem;
 use crate::cpu::kernels::{self, Segments};
 use crate::cpu::raw::Scalar;
@@ -14,12 +16,13 @@ use crate::problem::Geometry;
 #[derive(Clone, Debug)]
 pub(in crate::cpu) struct Interior<'a, T = f32> {
     problem: &'a Problem,
-    image: &'a [T],
+    image: Image<'a>,
     columns: Range<usize>,
+    scalars: PhantomData<T>,
 }
 
 impl<'a, T: Scalar> Interior<'a, T> {
-    pub fn of<S: Simd>(problem: &'a Problem, image: &'a [u8]) -> Self {
+    pub fn of<S: Simd>(problem: &'a Problem, image: Image<'a>) -> Self {
         let g = problem.geometry();
         // A pixel of a strided row is a segment of its own.
         let least = if T::IS_F32 { S::f32s::LEN } else { kernels::places_at_once::<S>() };
@@ -27,14 +30,12 @@ impl<'a, T: Scalar> Interior<'a, T> {
         let constant = problem.border().constant();
         // Rows of the border's constant are scalars like others.
         let whole = constant.is_none_or(|constant| T::from_f32(constant).to_f32() == constant);
-        let image = match problem.input_type() == T::TYPE && vectors && whole {
-            true => bytemuck::try_cast_slice::<u8, T>(image).ok(),
-            false => None,
-        };
+        let readable = problem.input_type() == T::TYPE && vectors && whole;
         // What fills no block would be copied for each.
         let fills = |columns: &Range<usize>| T::IS_F32 || columns.len() * g.channels >= least;
-        let columns = image.map(|_| inside(g, S::f32s::LEN)).filter(fills).unwrap_or(0..0);
-        Self { problem, image: image.unwrap_or_default(), columns }
+        let columns = if readable { inside(g, S::f32s::LEN) } else { 0..0 };
+        let columns = if fills(&columns) { columns } else { 0..0 };
+        Self { problem, image, columns, scalars: PhantomData }
     }
 
     /// These columns, and those to both sides.
@@ -54,6 +55,7 @@ impl<'a, T: Scalar> Interior<'a, T> {
             reach: ((columns.len() - 1) * g.stride.1 + g.extent().1) * g.channels,
             offsets: (0..g.kernel.1).map(|j| j * g.dilation.1 * g.channels).collect(),
             segments: Segments::of(g, columns.len()),
+            scalars: PhantomData,
         })
     }
 }
@@ -62,13 +64,14 @@ impl<'a, T: Scalar> Interior<'a, T> {
 #[derive(Debug)]
 pub(in crate::cpu) struct InteriorTile<'a, T = f32> {
     problem: &'a Problem,
-    image: &'a [T],
+    image: Image<'a>,
     /// Where its lines start in a row, and how many scalars of it they need.
     from: usize,
     reach: usize,
     /// Where each tap column starts in a line.
     pub offsets: Vec<usize>,
     pub segments: Segments,
+    scalars: PhantomData<T>,
 }
 
 impl<'a, T: Scalar> InteriorTile<'a, T> {
@@ -88,7 +91,7 @@ impl<'a, T: Scalar> InteriorTile<'a, T> {
     pub fn row(&self, row: isize) -> Option<&'a [T]> {
         let g = self.problem.geometry();
         let row = usize::try_from(row).ok().filter(|row| *row < g.height)?;
-        Some(&self.image[row * g.row()..(row + 1) * g.row()][self.from..])
+        Some(&self.image.row(row)[self.from..])
     }
 
     /// The line of row `row` of the continued input.
@@ -99,7 +102,7 @@ impl<'a, T: Scalar> InteriorTile<'a, T> {
     {
         let g = self.problem.geometry();
         match self.problem.border().index(row, g.height) {
-            Some(row) => &self.image[row * g.row()..(row + 1) * g.row()][self.from..],
+            Some(row) => &self.image.row(row)[self.from..],
             None => constant,
         }
     }

@@ -15,6 +15,7 @@ use std::ops::Range;
 
 use fearless_simd::Simd;
 
+use super::Image;
 use super::window::Window;
 use crate::cpu::raw;
 use crate::element::with_type;
@@ -128,7 +129,13 @@ impl<'a> Lines<'a> {
     }
 
     /// Sees to it that lines hold these rows, which rise, and tells which.
-    pub fn slide<S: Simd>(&mut self, simd: S, src: &[u8], rows: &[isize], lines: &mut Vec<usize>) {
+    pub fn slide<S: Simd>(
+        &mut self,
+        simd: S,
+        src: Image<'_>,
+        rows: &[isize],
+        lines: &mut Vec<usize>,
+    ) {
         let Self { window, .. } = self;
         let mut window = std::mem::take(*window);
         window.slide(rows, lines, |line, row| self.fill(simd, src, line, row));
@@ -142,19 +149,19 @@ impl<'a> Lines<'a> {
     }
 
     /// Fills a line with a row of the image `src`.
-    pub fn fill<S: Simd>(&mut self, simd: S, src: &[u8], line: usize, row: isize) {
+    pub fn fill<S: Simd>(&mut self, simd: S, src: Image<'_>, line: usize, row: isize) {
         simd.vectorize(
             #[inline(always)]
             || {
                 with_type!(self.element, T => {
-                    self.fill_from::<T>(bytemuck::cast_slice::<u8, T>(src), line, row);
+                    self.fill_from::<T>(src, line, row);
                 });
             },
         );
     }
 
     #[inline(always)]
-    fn fill_from<T: Element>(&mut self, src: &[T], line: usize, row: isize) {
+    fn fill_from<T: Element>(&mut self, src: Image<'_>, line: usize, row: isize) {
         let g = self.g;
         let out = &mut self.lines[line * self.pitch..(line + 1) * self.pitch];
         let fill = self.border.constant().unwrap_or(0.0);
@@ -162,10 +169,9 @@ impl<'a> Lines<'a> {
             out.fill(fill);
             return;
         };
-        // On to the end of the image: what is copied in pieces may go on.
-        let source = &src[row * g.row()..];
+        let source = src.on_from_row::<T>(row);
         if self.ahead > 0 && row + self.ahead < g.height {
-            raw::prefetch(&source[self.ahead * g.row()..][..g.row()]);
+            raw::prefetch(src.row::<T>(row + self.ahead));
         }
         let first = g.first_column(self.columns.start);
         for Segment { first: tap, len, start, inside } in &self.segments {
