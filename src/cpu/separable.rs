@@ -94,7 +94,7 @@ pub(super) fn run<S: Simd>(
 
 /// The block of the first pass, but for its taps.
 fn down<'a>(pattern: &'a Pattern, lines: &'a [&'a [f32]]) -> Block<'a> {
-    Block { pattern, lines, offsets: &[0], taps: &[], bias: 0.0, ahead: &[] }
+    Block { pattern, lines, offsets: &[0], taps: &[], bias: 0.0, integers: None, ahead: &[] }
 }
 
 /// How rows are summed: where each tap column starts in a row of column sums, where outputs lie, and how many
@@ -185,7 +185,7 @@ impl Filter {
             lines.extend(self.terms.iter().map(|term| sums.row(*term, row)));
             let (pattern, lines, taps) = (&self.pattern, &lines[..], &self.taps[..]);
             let bias = first_bias(self.mean, self.bias);
-            Block { pattern, lines, offsets, taps, bias, ahead: &[] }.sum(
+            Block { pattern, lines, offsets, taps, bias, integers: None, ahead: &[] }.sum(
                 simd,
                 segments,
                 &mut [&mut **out],

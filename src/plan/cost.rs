@@ -331,8 +331,13 @@ pub(super) fn cpu_direct(problem: &Problem, limits: &CpuLimits) -> f64 {
     let (kh, _) = problem.geometry().kernel;
     let filters = problem.weights().filters as f64;
     let taps = problem.weights().taps.len() as f64;
-    let each = taps / 5100.0 + filters * (0.0004 * kh as f64 + 0.0005);
-    let compute = vectors(problem, limits) * each + converting(problem, limits, false);
+    // Bytes as integers: nothing is converted, and vectors hold twice as many.
+    let compute = if problem.integers().is_some() {
+        vectors(problem, limits) * (taps / 8000.0 + 0.0012)
+    } else {
+        let each = taps / 5100.0 + filters * (0.0004 * kh as f64 + 0.0005);
+        vectors(problem, limits) * each + converting(problem, limits, false)
+    };
     beside_memory(problem, compute) + 0.5
 }
 

@@ -5,6 +5,7 @@ mod as_row;
 mod axis;
 mod geometry;
 mod gradient;
+mod integers;
 mod mean;
 mod options;
 mod weights;
@@ -14,6 +15,7 @@ use std::fmt;
 use axis::Axis;
 pub(crate) use geometry::Geometry;
 pub(crate) use gradient::{PointwiseSums, WeightSums};
+pub(crate) use integers::Integers;
 pub(crate) use weights::{Follow, Weights};
 
 use crate::{Border, Conv2d, ElementType, Error, Layout, Padding, Result, Shape};

@@ -438,7 +438,15 @@ impl Gather<'_> {
             .map(|n| (input as usize + n * phase.apart) * g.channels)
             .collect();
         let pattern = &patterns[to.count - 1];
-        let block = Block { pattern, lines, offsets: &offsets, taps, bias: 0.0, ahead: &[] };
+        let block = Block {
+            pattern,
+            lines,
+            offsets: &offsets,
+            taps,
+            bias: 0.0,
+            integers: None,
+            ahead: &[],
+        };
         let places = count * g.channels;
         let row = g.out_row();
         if let Some(segments) = self.straight::<S>(tile, count) {

@@ -70,6 +70,8 @@ fn run_of<S: Simd, T: Scalar>(
     let parts = parts.map(|part: Range<usize>| {
         part.start.max(wanted.start)..part.end.min(wanted.end).max(part.start.max(wanted.start))
     });
+    let integers = problem.integers();
+    let integers = integers.as_ref();
     let at_once = kernels::rows_at_once::<S, T>(g, g.kernel);
     let blocks = Blocks::new(g, task.rows.len(), at_once, g.kernel, 1).overlapping();
     let count = blocks.pattern.needed.len();
@@ -111,8 +113,15 @@ fn run_of<S: Simd, T: Scalar>(
                         ahead.extend(below.filter_map(|row| inside.row(row)));
                     }
                     let (lines_of, offsets) = (&lines[..], &inside.offsets[..]);
-                    let block =
-                        Block { pattern, lines: lines_of, offsets, taps, bias: 0.0, ahead: &ahead };
+                    let block = Block {
+                        pattern,
+                        lines: lines_of,
+                        offsets,
+                        taps,
+                        bias: 0.0,
+                        integers,
+                        ahead: &ahead,
+                    };
                     let mut sink = Sink::of(problem, &mut task, columns);
                     sink.sums(simd, rows, room, block, inside.segments);
                     there = recycled(lines);
@@ -122,8 +131,15 @@ fn run_of<S: Simd, T: Scalar>(
                     let mut lines: Vec<&[f32]> = recycled(std::mem::take(&mut beside));
                     lines.extend(at.iter().map(|line| edge.line(*line)));
                     let (lines_of, offsets) = (&lines[..], edge.offsets());
-                    let block =
-                        Block { pattern, lines: lines_of, offsets, taps, bias: 0.0, ahead: &[] };
+                    let block = Block {
+                        pattern,
+                        lines: lines_of,
+                        offsets,
+                        taps,
+                        bias: 0.0,
+                        integers: None,
+                        ahead: &[],
+                    };
                     let segments = Segments::one(columns.len() * g.channels);
                     let mut sink = Sink::of(problem, &mut task, columns);
                     sink.sums(simd, rows, room, block, segments);

@@ -88,11 +88,16 @@ pub(in crate::cpu) fn small<S: Simd>(
                     let mut out = sums.chunks_mut(places);
                     let mut out =
                         std::array::from_fn::<_, MAX_ROWS, _>(|_| out.next().unwrap_or_default());
-                    Block { pattern, lines: &lines, offsets, taps, bias, ahead: &[] }.sum(
-                        simd,
-                        Segments::one(places),
-                        &mut out[..rows.count],
-                    );
+                    Block {
+                        pattern,
+                        lines: &lines,
+                        offsets,
+                        taps,
+                        bias,
+                        integers: None,
+                        ahead: &[],
+                    }
+                    .sum(simd, Segments::one(places), &mut out[..rows.count]);
                     scale(simd, mean, weights.bias[f], &mut out[..rows.count]);
                     activate(simd, weights.activation, &mut sums[..rows.count * places]);
                 }

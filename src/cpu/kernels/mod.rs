@@ -28,6 +28,7 @@
 
 mod any;
 mod column;
+mod integers;
 mod pattern;
 mod segments;
 #[cfg(test)]
@@ -41,7 +42,7 @@ use segments::Segment;
 pub(super) use segments::Segments;
 
 use super::raw::{self, Scalar};
-use crate::problem::Geometry;
+use crate::problem::{Geometry, Integers};
 
 /// Rows of accumulators by vectors of each: what the registers hold beside the vectors that are loaded and a
 /// tap.
@@ -78,6 +79,11 @@ pub(super) fn places_at_once<S: Simd>() -> usize {
 #[inline(always)]
 const fn wide<S: Simd>() -> bool {
     S::f32s::LEN == 16 || cfg!(target_arch = "aarch64")
+}
+
+/// Whether it is bytes that become bytes.
+const fn is_bytes<T: Scalar, U: Scalar>() -> bool {
+    size_of::<T>() == 1 && size_of::<U>() == 1
 }
 
 /// Output rows of a block of lines of `T`, and a kernel with so many rows and columns.
@@ -146,6 +152,8 @@ pub(super) struct Block<'a, T = f32> {
     /// `[terms, kernel height, kernel width]`.
     pub taps: &'a [f32],
     pub bias: f32,
+    /// The same as integers, where it is bytes that become bytes.
+    pub integers: Option<&'a Integers>,
     /// Lines that the next block needs beside these, which are asked for step by step: so memory is read while
     /// sums are made, and not before or after.
     pub ahead: &'a [&'a [T]],
@@ -194,6 +202,17 @@ impl<T: Scalar> Block<'_, T> {
     ) {
         let Segment { len, .. } = segment;
         let lanes = S::f32s::LEN;
+        if const { is_bytes::<T, U>() }
+            && let Some(integers) = self.integers
+            && len >= V * lanes
+        {
+            if self.pattern.is_square::<R>(3, 1) {
+                return self.integers::<S, 3, R, U>(simd, integers, segment, out);
+            }
+            if self.pattern.is_square::<R>(5, 1) {
+                return self.integers::<S, 5, R, U>(simd, integers, segment, out);
+            }
+        }
         if len >= V * lanes && self.pattern.is_square::<R>(3, 1) {
             self.unrolled::<S, 3, 1, R, V, U>(simd, segment, out);
         } else if len >= V * lanes && self.pattern.is_square::<R>(5, 1) {

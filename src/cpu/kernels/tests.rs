@@ -7,7 +7,7 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 use super::{Block, MAX_ROWS, Pattern, Segments, spacing};
 use crate::cpu::raw::Scalar;
 use crate::cpu::simd::Simd;
-use crate::problem::Geometry;
+use crate::problem::{Geometry, Integers};
 use crate::{Conv2d, ElementType, Kernel, Problem};
 
 const UNTOUCHED: f32 = -1234.5;
@@ -62,12 +62,14 @@ fn check<T: Scalar, U: Scalar>(level: Simd, case: &Case, pattern: &Pattern, scal
     let mut made = vec![vec![untouched; span + 40]; case.rows];
     let mut out = Vec::new();
     out.extend(made.iter_mut().map(|row| &mut row[20..20 + span]));
+    let integers = Integers::of(&case.taps, 0.25);
     let block = Block {
         pattern,
         lines: &lines,
         offsets: &case.offsets,
         taps: &case.taps,
         bias: 0.25,
+        integers: integers.as_ref(),
         ahead: &lines[..1],
     };
     level.sum(block, case.segments, &mut out);
@@ -103,7 +105,7 @@ fn micro_kernels_are_plain_loops() {
     let mut random = Pcg32::seed_from_u64(17);
     let mut below = |n: usize| random.next_u32() as usize % n;
     for level in Simd::all() {
-        for number in 0..1200 {
+        for number in 0..2400 {
             let kernel = match number % 4 {
                 0 => (3, 3),
                 1 => (5, 5),
@@ -147,7 +149,12 @@ fn micro_kernels_are_plain_loops() {
             let mut unit = || below(1 << 20) as f32 / (1 << 19) as f32 - 1.0;
             let lines = pattern.needed.len() * terms;
             let lines = (0..lines).map(|_| (0..len).map(|_| unit()).collect()).collect();
-            let taps = (0..terms * kernel.0 * kernel.1).map(|_| unit()).collect();
+            let taps: Vec<f32> = (0..terms * kernel.0 * kernel.1).map(|_| unit()).collect();
+            // Sixteenths, which are integers of bytes; with a bias of a quarter.
+            let taps = match number % 40 {
+                0 | 5 => taps.into_iter().map(|tap| (tap * 5.0).trunc() / 16.0).collect(),
+                _ => taps,
+            };
             let case = Case { g, kernel, terms, rows, segments, offsets, taps, lines };
             match number % 5 {
                 0 => check::<u8, u8>(level, &case, &pattern, 255.0),
@@ -179,6 +186,7 @@ fn short_lines_are_refused() {
         offsets: &offsets,
         taps: &taps,
         bias: 0.0,
+        integers: None,
         ahead: &[],
     };
     let mut out = vec![0.0; 96];

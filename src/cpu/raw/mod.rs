@@ -89,15 +89,33 @@ impl<'a, T: Scalar + 'a, L: AsRef<[&'a [T]]>, O: AsRef<[usize]>, S: Simd, const 
     }
 }
 
+impl<'a, T: Scalar + 'a, L: AsRef<[&'a [T]]>, O: AsRef<[usize]>, S: Simd, const V: usize>
+    At<'_, Reads<T, L, O>, S, V>
+{
+    /// All that tap column `column` meets of line `line`, of bytes: as many as a vector of them has.
+    ///
+    /// # Panics
+    /// Where there is no such column or line, or scalars are no bytes, or places are others.
+    #[inline(always)]
+    pub fn bytes(&self, simd: S, line: usize, column: usize) -> S::u8s {
+        assert!(size_of::<T>() == 1 && V * S::f32s::LEN == S::u8s::LEN);
+        let Reads { lines, offsets, .. } = self.reads;
+        let at = offsets.as_ref()[column] + self.x;
+        const { scalar::array_is_vector::<S, S::u8s>() };
+        // SAFETY: as in `load`: `V * f32s::LEN` bytes, which are a vector.
+        S::u8s::load_array_ref(simd, unsafe { &*lines.as_ref()[line].as_ptr().add(at).cast() })
+    }
+}
+
 impl<R, S: Simd, const V: usize> At<'_, R, S, V> {
     /// What is loaded and summed behind it stays behind what was summed before it ([`order`]).
     #[inline(always)]
-    pub fn behind<const ROWS: usize>(
+    pub fn behind<B: SimdBase<S>, T, const EACH: usize, const ROWS: usize>(
         &mut self,
-        sums: &mut [[S::f32s; V]; ROWS],
-        taps: &mut &[f32],
+        sums: &mut [[B; EACH]; ROWS],
+        taps: &mut &[T],
     ) {
-        order::in_order::<S, ROWS, V>(sums, &mut self.x, taps);
+        order::in_order(sums, &mut self.x, taps);
     }
 }
 
@@ -158,6 +176,20 @@ impl<U: Scalar, S: Simd, const R: usize, const V: usize> To<'_, U, S, R, V> {
             // SAFETY: `Writes::new` saw that rows have `len` scalars, and `Writes::at` that
             // `x + V * LEN <= len`. They are borrowed for as long as `self` is.
             unsafe { U::store(simd, self.rows[r].add(self.x), sums[r]) };
+        }
+    }
+
+    /// Stores a vector of bytes in each row, as many as there are places.
+    ///
+    /// # Panics
+    /// Where scalars are no bytes, or places are others.
+    #[inline(always)]
+    pub fn store_bytes(self, bytes: [S::u8s; R]) {
+        assert!(size_of::<U>() == 1 && V * S::f32s::LEN == S::u8s::LEN);
+        const { scalar::array_is_vector::<S, S::u8s>() };
+        for r in (0..R).rev() {
+            // SAFETY: as in `store`: `V * f32s::LEN` bytes, which are a vector.
+            bytes[r].store_array(unsafe { &mut *self.rows[r].add(self.x).cast() });
         }
     }
 }

@@ -14,14 +14,14 @@
 //! In the caches, one thread, AVX2, blocks of 3x4 vectors: 3x3 taps 25 G multiply-adds a second without and
 //! 42 with it, 5x5 31 and 45, of 46 that the processor has.
 
-use fearless_simd::Simd;
+use fearless_simd::{Simd, SimdBase};
 
 /// Makes what was summed before the call before what is read and summed behind it. The numbers stay as they are.
 #[inline(always)]
-pub(super) fn in_order<S: Simd, const R: usize, const V: usize>(
-    sums: &mut [[S::f32s; V]; R],
+pub(super) fn in_order<S: Simd, B: SimdBase<S>, T, const R: usize, const V: usize>(
+    sums: &mut [[B; V]; R],
     place: &mut usize,
-    taps: &mut &[f32],
+    taps: &mut &[T],
 ) {
     #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
     {
@@ -31,13 +31,21 @@ pub(super) fn in_order<S: Simd, const R: usize, const V: usize>(
         // The sums are as many vectors of as many bytes as each arm says, and a level with such vectors has
         // the registers for them.
         unsafe {
-            match (size_of::<S::f32s>(), R * V) {
+            match (size_of::<B>(), R * V) {
                 #[cfg(target_arch = "x86_64")]
                 (16, 12) => through::xmm(&mut *all.cast(), place, &mut start),
                 #[cfg(target_arch = "x86_64")]
                 (32, 12) => through::ymm(&mut *all.cast(), place, &mut start),
                 #[cfg(target_arch = "x86_64")]
                 (64, 24) => through::zmm(&mut *all.cast(), place, &mut start),
+                #[cfg(target_arch = "x86_64")]
+                (16, 6) => through::few_xmm(&mut *all.cast(), place, &mut start),
+                #[cfg(target_arch = "x86_64")]
+                (32, 6) => through::few_ymm(&mut *all.cast(), place, &mut start),
+                #[cfg(target_arch = "x86_64")]
+                (64, 12) => through::few_zmm(&mut *all.cast(), place, &mut start),
+                #[cfg(target_arch = "aarch64")]
+                (16, 12) => through::few_neon(&mut *all.cast(), place, &mut start),
                 #[cfg(target_arch = "aarch64")]
                 (16, 24) => through::neon(&mut *all.cast(), place, &mut start),
                 // Blocks that registers have room beside.
@@ -62,7 +70,11 @@ mod through {
         ($name:ident, $class:ident, $vector:ty, $features:literal, $count:literal: $($sum:ident)*) => {
             #[inline]
             #[target_feature(enable = $features)]
-            pub fn $name(sums: &mut [$vector; $count], place: &mut usize, taps: &mut *const f32) {
+            pub fn $name<T>(
+                sums: &mut [$vector; $count],
+                place: &mut usize,
+                taps: &mut *const T,
+            ) {
                 let [$($sum),*] = sums;
                 // SAFETY: a comment.
                 unsafe {
@@ -84,11 +96,19 @@ mod through {
     through!(ymm, ymm_reg, __m256, "avx2", 12: a b c d e f g h i j k l);
     #[cfg(target_arch = "x86_64")]
     through!(zmm, zmm_reg, __m512, "avx512f", 24: a b c d e f g h i j k l m n o p q r s t u v w x);
+    #[cfg(target_arch = "x86_64")]
+    through!(few_xmm, xmm_reg, __m128, "sse2", 6: a b c d e f);
+    #[cfg(target_arch = "x86_64")]
+    through!(few_ymm, ymm_reg, __m256, "avx2", 6: a b c d e f);
+    #[cfg(target_arch = "x86_64")]
+    through!(few_zmm, zmm_reg, __m512, "avx512f", 12: a b c d e f g h i j k l);
+    #[cfg(target_arch = "aarch64")]
+    through!(few_neon, vreg, float32x4_t, "neon", 12: a b c d e f g h i j k l);
     #[cfg(target_arch = "aarch64")]
     through!(neon, vreg, float32x4_t, "neon", 24: a b c d e f g h i j k l m n o p q r s t u v w x);
 
     #[inline(always)]
-    pub fn none(place: &mut usize, taps: &mut *const f32) {
+    pub fn none<T>(place: &mut usize, taps: &mut *const T) {
         // SAFETY: a comment.
         unsafe {
             asm!(

@@ -25,7 +25,7 @@ pub(in crate::cpu) trait Scalar: Element {
 
 /// A vector's lanes as an array, which is as large as it: arrays are read and written by reference, for a
 /// slice would be one whose pointer compilers compare with null.
-const fn array_is_vector<S: Simd, B: SimdBase<S>>() {
+pub(super) const fn array_is_vector<S: Simd, B: SimdBase<S>>() {
     assert!(size_of::<B::Array>() == B::LEN * size_of::<B::Element>());
 }
 
