@@ -285,18 +285,16 @@ pub(super) fn pieces(
     }
 }
 
-/// Whether outputs that sums become as they are, one for each, are stored past the caches: where these do not hold
-/// the tensors, and vectors are at least half a cache line. Of pieces of half a thousand sums, staged in the first
+/// Whether outputs of f32 are stored past the caches: where these do not hold the tensors, vectors are at least half
+/// a cache line, and of interleaved outputs there are not many. Of pieces of half a thousand sums, staged in the first
 /// cache, on Zen 3 with AVX2: 3x3 on 8x224x224x64 in 0.7 of the time, 5x5 on 512x512x224 in 0.85. (From registers,
 /// rows by turns, some tensors took twice as long and others less, by the distance of their rows. With AVX-512
 /// only such stores were measured, which gained a third on Zen 4.)
 pub(super) fn streamed(problem: &Problem, limits: &CpuLimits) -> bool {
-    let weights = problem.weights();
-    let as_they_are = problem.output_type() == ElementType::F32
-        && weights.filters == 1
-        && weights.follow.is_none();
+    let g = problem.geometry();
+    let floats = problem.output_type() == ElementType::F32 && (g.planar || g.outputs <= 4);
     let lines = limits.lanes >= 8 || limits.cuts.cache.is_some();
-    as_they_are && lines && problem.bytes() > limits.cuts.cache.unwrap_or(limits.cache)
+    floats && lines && problem.bytes() > limits.cuts.cache.unwrap_or(limits.cache)
 }
 
 /// What passes through memory at the same time as the sums are made takes that much longer.

@@ -244,7 +244,7 @@ impl<'a, 'b> Sink<'a, 'b> {
         // Sums [filters, rows, places], and outputs [outputs, places] of a row where they are others.
         let outputs = weights.follow.as_ref().map_or(0, |follow| follow.bias.len());
         let filter = rows.count * places;
-        staged.resize(weights.filters * filter + outputs * places, 0.0);
+        staged.resize(weights.filters * filter + outputs * places + INTERLEAVED, 0.0);
         let (sums, outputs) = staged.split_at_mut(weights.filters * filter);
         for (f, sums) in sums.chunks_mut(filter).enumerate() {
             let mut out = sums.chunks_mut(places);
@@ -259,7 +259,7 @@ impl<'a, 'b> Sink<'a, 'b> {
     }
 
     /// Outputs of a row from what its filters gave: mixed, in their type and in their places. `outputs` has room
-    /// for `[outputs, places]` where filters are mixed.
+    /// for `[outputs, places]` where filters are mixed, and behind them for a piece that is streamed.
     pub fn finish<S: Simd>(
         &mut self,
         simd: S,
@@ -269,6 +269,8 @@ impl<'a, 'b> Sink<'a, 'b> {
     ) {
         let Values { places, .. } = filtered;
         let weights = self.problem.weights();
+        let mixed = weights.follow.as_ref().map_or(0, |follow| follow.bias.len() * places);
+        let (outputs, room) = outputs.split_at_mut(mixed);
         let values = match &weights.follow {
             Some(follow) => {
                 apply(simd, follow, filtered, weights.filters, outputs);
@@ -278,7 +280,7 @@ impl<'a, 'b> Sink<'a, 'b> {
         };
         simd.vectorize(
             #[inline(always)]
-            || self.narrow(row, values),
+            || self.narrow(simd, row, values, room),
         );
     }
 
@@ -309,8 +311,9 @@ impl<'a, 'b> Sink<'a, 'b> {
 
     /// One row: the values of each output.
     #[inline(always)]
-    fn narrow(&mut self, row: usize, values: Values<'_>) {
+    fn narrow<S: Simd>(&mut self, simd: S, row: usize, values: Values<'_>, room: &mut [f32]) {
         let g = self.problem.geometry();
+        let streamed = self.is_streamed() && self.problem.output_type() == ElementType::F32;
         // Slices of each plane: whole, or one for each row.
         let (at, first, each) = match self.planes.len() / g.out_planes() {
             0 | 1 => (row * g.out_row(), 0, 1),
@@ -320,12 +323,25 @@ impl<'a, 'b> Sink<'a, 'b> {
         if g.planar || g.outputs == 1 {
             for (output, plane) in planes.iter_mut().step_by(each).enumerate() {
                 let part = at + self.from..at + self.from + self.places;
-                self.problem.output_type().narrow(values.of(output), plane, part);
+                if streamed {
+                    let plane = bytemuck::cast_slice_mut::<u8, f32>(plane);
+                    raw::stream(simd, values.of(output), &mut plane[part]);
+                } else {
+                    self.problem.output_type().narrow(values.of(output), plane, part);
+                }
             }
             return;
         }
         let from = at + self.from * g.outputs;
         let to = from..from + self.places * g.outputs;
+        if streamed && (2..=4).contains(&g.outputs) {
+            let to = &mut bytemuck::cast_slice_mut::<u8, f32>(planes[0])[to];
+            return match g.outputs {
+                2 => stream_interleaved::<S, 2>(simd, values, to, room),
+                3 => stream_interleaved::<S, 3>(simd, values, to, room),
+                _ => stream_interleaved::<S, 4>(simd, values, to, room),
+            };
+        }
         with_type!(self.problem.output_type(), U => {
             let to = &mut bytemuck::cast_slice_mut::<u8, U>(planes[0])[to];
             match g.outputs {
@@ -344,17 +360,41 @@ impl<'a, 'b> Sink<'a, 'b> {
     }
 }
 
-/// The values of a few outputs, one after the other at each place: compilers make shuffles of it.
+/// The values of a few outputs, one after the other at each place: compilers make shuffles of it, where they see
+/// that no place is beyond an end.
 #[inline(always)]
 fn interleave<U: Element, const N: usize>(values: Values<'_>, to: &mut [U]) {
-    let values: [&[f32]; N] = std::array::from_fn(
-        #[inline(always)]
-        |output| values.of(output),
-    );
-    for (n, to) in to.chunks_exact_mut(N).enumerate() {
-        for (to, values) in to.iter_mut().zip(values) {
-            *to = Element::from_f32(values[n]);
+    let (to, _) = to.as_chunks_mut::<N>();
+    let to = &mut to[..values.places];
+    let mut rows: [&[f32]; N] = [&[]; N];
+    for (output, row) in rows.iter_mut().enumerate() {
+        *row = &values.of(output)[..to.len()];
+    }
+    for n in 0..to.len() {
+        for output in 0..N {
+            to[n][output] = Element::from_f32(rows[output][n]);
         }
+    }
+}
+
+/// Outputs that are interleaved before they are streamed: whole cache lines of two, three and four, which the first
+/// cache holds.
+const INTERLEAVED: usize = 960;
+
+/// The same past the caches, piece by piece in `room`.
+#[inline(always)]
+fn stream_interleaved<S: Simd, const N: usize>(
+    simd: S,
+    values: Values<'_>,
+    to: &mut [f32],
+    room: &mut [f32],
+) {
+    for (n, to) in to.chunks_mut(INTERLEAVED).enumerate() {
+        let room = &mut room[..to.len()];
+        let from = n * INTERLEAVED / N;
+        let piece = Values { all: &values.all[from..], places: to.len() / N, ..values };
+        interleave::<f32, N>(piece, room);
+        raw::stream(simd, room, to);
     }
 }
 
