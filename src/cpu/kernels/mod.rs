@@ -19,6 +19,9 @@
 //! by two fused multiply-adds a cycle or by two loads a cycle, broadcasts among them. Of 3x3 taps a block of
 //! 3 rows by 4 vectors makes 108 multiply-adds of 87 loads, and 6 by 4 makes 216 of 150.
 //!
+//! That they are held in registers is seen to by `raw::order`: compilers would order the multiply-adds
+//! of a step anew, row by row.
+//!
 //! Whatever the block, and the place in it, a sum is added up in one order: bias, lines, columns. So
 //! results do not depend on how the work is cut.
 #![allow(
@@ -51,8 +54,7 @@ struct Shape {
     vectors: usize,
 }
 
-/// Of 16 registers (SSE, AVX2, wasm): 12 accumulators, three taps, one vector. Four vectors are two whole
-/// cache lines of AVX2, which streamed stores have to fill.
+/// Of 16 registers (SSE, AVX2, wasm): 12 accumulators, three taps, one vector.
 const OF_16: Shape = Shape { rows: 3, vectors: 4 };
 /// Of 32 (AVX-512, NEON): 24 accumulators, four vectors, a tap.
 const OF_32: Shape = Shape { rows: 6, vectors: 4 };

@@ -108,7 +108,7 @@ impl<'a, T: Scalar + 'a, L: AsRef<[&'a [T]]>, O: AsRef<[usize]>, S: Simd, const 
 }
 
 impl<R, S: Simd, const V: usize> At<'_, R, S, V> {
-    /// What is loaded and summed behind it stays behind what was summed before it ([`order`]).
+    /// What is loaded and summed behind it stays behind what was summed before it (`order`).
     #[inline(always)]
     pub fn behind<B: SimdBase<S>, T, const EACH: usize, const ROWS: usize>(
         &mut self,

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! In the caches, one thread, AVX2, blocks of 3x4 vectors: 3x3 taps 25 G multiply-adds a second without and
-//! 42 with it, 5x5 31 and 45, of 46 that the processor has.
+//! 33 with it, 5x5 31 and 42, of 46 that the processor has.
 
 use fearless_simd::{Simd, SimdBase};
 

@@ -1,13 +1,13 @@
 //! Where rows of input come from: read where they lie ([`Interior`]), or converted and continued by the
 //! border to both sides ([`Lines`]), of which a [`Window`] of rows slides over the image.
 
-mod image;
+mod input;
 mod interior;
 mod lines;
 mod window;
 
-pub(super) use image::Image;
-pub(crate) use image::Input;
+pub(super) use input::Image;
+pub(crate) use input::Input;
 pub(super) use interior::Interior;
 pub(super) use lines::Lines;
 pub(super) use window::Window;
