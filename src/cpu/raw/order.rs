@@ -59,6 +59,7 @@ pub(super) fn in_order<S: Simd, B: SimdBase<S>, T, const R: usize, const V: usiz
 }
 
 #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "there is no instruction in it")]
 mod through {
     #[cfg(target_arch = "aarch64")]
     use std::arch::aarch64::float32x4_t;
