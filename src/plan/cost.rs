@@ -285,15 +285,20 @@ pub(super) fn pieces(
     }
 }
 
+/// Bytes of a cache line, on the processors that store past the caches.
+const LINE: usize = 64;
+
 /// Whether outputs of f32 are stored past the caches: where these do not hold the tensors, vectors are at least half
-/// a cache line, and of interleaved outputs there are not many. Of pieces of half a thousand sums, staged in the first
-/// cache, on Zen 3 with AVX2: 3x3 on 8x224x224x64 in 0.7 of the time, 5x5 on 512x512x224 in 0.85. (From registers,
-/// rows by turns, some tensors took twice as long and others less, by the distance of their rows. With AVX-512
-/// only such stores were measured, which gained a third on Zen 4.)
+/// a cache line, rows are whole lines apart, and of interleaved outputs there are not many. Of pieces of half a
+/// thousand sums, staged in the first cache, on Zen 3 with AVX2: 3x3 on 8x224x224x64 in 0.7 of the time, on 8x56x56x256
+/// in 0.75, 5x5 on 512x512x224 in 0.85; with rows that end within a line 0.95 to 1.25. (From registers, rows by turns,
+/// some tensors took twice as long and others less, by the distance of their rows. With AVX-512 only such stores were
+/// measured, which gained a third on Zen 4.)
 pub(super) fn streamed(problem: &Problem, limits: &CpuLimits) -> bool {
     let g = problem.geometry();
     let floats = problem.output_type() == ElementType::F32 && (g.planar || g.outputs <= 4);
-    let lines = limits.lanes >= 8 || limits.cuts.cache.is_some();
+    let bytes = g.out_row() * problem.output_type().bytes();
+    let lines = limits.lanes >= 8 && bytes.is_multiple_of(LINE) || limits.cuts.cache.is_some();
     floats && lines && problem.bytes() > limits.cuts.cache.unwrap_or(limits.cache)
 }
 

@@ -192,16 +192,19 @@ fn small_images_share_tasks() {
 /// Outputs go past the caches only where these do not hold the tensors.
 #[test]
 fn large_outputs_are_streamed() {
-    let streamed = |height: usize, kind, lanes, cache: u64| {
+    let wide = |height: usize, width: usize, kind, lanes, cache: u64| {
         let conv = Conv2d::new(Kernel::laplacian8());
-        let problem = Problem::new(&conv, [height, 1024, 4], ElementType::F32, kind).unwrap();
+        let problem = Problem::new(&conv, [height, width, 4], ElementType::F32, kind).unwrap();
         let machine = Machine::Cpu(CpuLimits::new(8, lanes).with_cache(cache));
         match choose(&problem, &machine, Algorithm::Direct).unwrap().launch() {
             Launch::Cpu(launch) => launch.streamed,
             Launch::Gpu(_) => panic!("planned for a GPU"),
         }
     };
+    let streamed = |height, kind, lanes, cache| wide(height, 1024, kind, lanes, cache);
     let usual = CpuLimits::CACHE;
+    // Rows that end within a cache line.
+    assert!(!wide(1100, 1025, ElementType::F32, 16, usual));
     assert!(streamed(1100, ElementType::F32, 16, usual));
     assert!(!streamed(900, ElementType::F32, 16, usual));
     assert!(streamed(900, ElementType::F32, 16, usual / 2));
