@@ -55,24 +55,29 @@ impl<T: Scalar> Block<'_, T> {
                 let mut at = reads.at::<S, V>(x);
                 let mut sums = [[bias; V]; R];
                 let mut taps = taps;
-                // Line by line: a loop over them would be left a loop.
+                // Column by column and line by line: a loop over them would be left a loop.
+                macro_rules! columns {
+                    ($i:literal; $($j:literal)*) => { $(
+                        if const { $j < SIDE } {
+                            add::<S, R, V>(
+                                simd,
+                                #[inline(always)]
+                                |v| at.load(simd, $i, $j, v),
+                                #[inline(always)]
+                                |r| {
+                                    let met = $i >= r * PHASES && $i - r * PHASES < SIDE;
+                                    met.then(|| taps[($i - r * PHASES) * SIDE + $j])
+                                },
+                                &mut sums,
+                            );
+                            at.behind(&mut sums, &mut taps);
+                        }
+                    )* };
+                }
                 macro_rules! lines {
                     ($($i:literal)*) => { $(
                         if const { $i < (R - 1) * PHASES + SIDE } {
-                            for j in 0..SIDE {
-                                add::<S, R, V>(
-                                    simd,
-                                    #[inline(always)]
-                                    |v| at.load(simd, $i, j, v),
-                                    #[inline(always)]
-                                    |r| {
-                                        let met = $i >= r * PHASES && $i - r * PHASES < SIDE;
-                                        met.then(|| taps[($i - r * PHASES) * SIDE + j])
-                                    },
-                                    &mut sums,
-                                );
-                                at.behind(&mut sums, &mut taps);
-                            }
+                            columns!($i; 0 1 2 3 4);
                         }
                     )* };
                 }
