@@ -16,7 +16,7 @@
 
 use fearless_simd::{Simd, SimdBase};
 
-use super::kernels::{self, Block, MAX_ROWS, Pattern, Segments};
+use super::kernels::{self, Block, Pattern, Segments};
 use super::scratch::Scratch;
 use super::sink::{Sink, first_bias, scale};
 use super::source::{Image, Input, Interior, Lines};
@@ -94,7 +94,7 @@ pub(super) fn run<S: Simd>(
 
 /// The block of the first pass, but for its taps.
 fn down<'a>(pattern: &'a Pattern, lines: &'a [&'a [f32]]) -> Block<'a> {
-    Block { pattern, lines, offsets: &[0], taps: &[], bias: 0.0, integers: None, ahead: &[] }
+    Block::new(pattern, lines, &[0], &[])
 }
 
 /// How rows are summed: where each tap column starts in a row of column sums, where outputs lie, and how many
@@ -125,10 +125,8 @@ impl<'a> ColumnSums<'a> {
         all.resize(factors.terms() * rows * pitch, 0.0);
         let columns = factors.rows().chunks(factors.rows().len() / factors.terms());
         for (taps, sums) in columns.zip(all.chunks_mut(rows * pitch)) {
-            let mut sums = sums.chunks_mut(pitch);
-            let mut sums =
-                std::array::from_fn::<_, MAX_ROWS, _>(|_| sums.next().unwrap_or_default());
-            Block { taps, ..block }.sum(simd, Segments::one(reach), &mut sums[..rows]);
+            let sums = &mut kernels::rows(sums, pitch)[..rows];
+            Block { taps, ..block }.sum(simd, Segments::one(reach), sums);
         }
         Self { all, rows, pitch }
     }
@@ -183,13 +181,9 @@ impl Filter {
         for (row, out) in out.iter_mut().enumerate() {
             lines.clear();
             lines.extend(self.terms.iter().map(|term| sums.row(*term, row)));
-            let (pattern, lines, taps) = (&self.pattern, &lines[..], &self.taps[..]);
-            let bias = first_bias(self.mean, self.bias);
-            Block { pattern, lines, offsets, taps, bias, integers: None, ahead: &[] }.sum(
-                simd,
-                segments,
-                &mut [&mut **out],
-            );
+            let block = Block::new(&self.pattern, &lines, offsets, &self.taps);
+            let block = Block { bias: first_bias(self.mean, self.bias), ..block };
+            block.sum(simd, segments, &mut [&mut **out]);
         }
         scale(simd, self.mean, self.bias, out);
     }

@@ -52,8 +52,16 @@ pub(super) fn in_order<'a, T: Element, D: Axes>(
     Ok(whole.as_slice().unwrap_or_default())
 }
 
-/// Bytes of a row that is not read where it lies, for it would take as long to find it as to copy it.
-const SHORT: usize = 256;
+/// Bytes from which on a row is read where it lies: to find a shorter one takes as long as to copy it, and a list of
+/// all of them as much room.
+pub(super) const LONG_ROW: usize = 256;
+
+/// A list for so many rows, where there is memory for it.
+pub(super) fn room_for_rows<'a>(count: usize) -> Option<Vec<&'a [u8]>> {
+    let mut rows = Vec::new();
+    rows.try_reserve_exact(count).ok()?;
+    Some(rows)
+}
 
 /// The rows of `array` in order, where these do not follow one another and each lies in one piece: what is along
 /// the width, with the channels of NHWC.
@@ -68,16 +76,20 @@ pub(super) fn rows<T: Element, D: Axes>(
     ) -> Option<()> {
         if part.ndim() == axes {
             let row = bytemuck::cast_slice::<T, u8>(part.to_slice()?);
-            rows.push(Some(row).filter(|row| row.len() >= SHORT)?);
+            rows.push(row);
             return Some(());
         }
         (0..part.len_of(Axis(0)))
             .try_for_each(|at| add(part.clone().index_axis_move(Axis(0), at), axes, rows))
     }
     let axes = if layout == Layout::Nhwc && array.ndim() > 2 { 2 } else { 1 };
-    let mut rows = Vec::new();
-    let apart = array.as_slice().is_none();
-    apart.then(|| add(array.view().into_dyn(), axes, &mut rows))??;
+    let (outer, inner) = array.shape().split_at(array.ndim() - axes);
+    let bytes = inner.iter().product::<usize>() * T::TYPE.bytes();
+    if array.as_slice().is_some() || bytes < LONG_ROW {
+        return None;
+    }
+    let mut rows = room_for_rows(outer.iter().product())?;
+    add(array.view().into_dyn(), axes, &mut rows)?;
     Some(rows)
 }
 

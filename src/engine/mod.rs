@@ -117,8 +117,8 @@ impl Engine {
 
     /// Applies `conv` to `input`; the output has the same element type and number of axes.
     ///
-    /// `input` is any ndarray array or view. A CPU reads crops and other views whose rows lie in one piece each
-    /// where they are; what else is not contiguous in standard order is copied first. Repeated calls with equal options and shape plan only once.
+    /// `input` is any ndarray array or view. A CPU reads crops and other views whose rows lie in one piece
+    /// each, of 256 bytes and more, where they are; what else is not contiguous in standard order is copied first. Repeated calls with equal options and shape plan only once.
     ///
     /// # Errors
     /// Those of [`Problem::new`], and what the engine runs into.

@@ -1,6 +1,6 @@
 //! Tensors in plain slices: without gaps, or with rows and planes that lie apart.
 
-use super::arrays::zeroed;
+use super::arrays::{LONG_ROW, room_for_rows, zeroed};
 use super::prepared::{Prepared, Timings};
 use crate::cpu::Input;
 #[cfg(not(target_arch = "wasm32"))]
@@ -176,9 +176,9 @@ impl<T: Element, U: Element> Prepared<T, U> {
     /// Computes from slices whose rows may lie apart into others. What lies between the rows of `dst` is left
     /// as it is; slices may be longer than the tensors.
     ///
-    /// A CPU reads rows where they lie. An output that has gaps, and on a GPU an input as well, is copied row by
-    /// row, at the speed of memory and with room for one tensor more; so are inputs of many small images and
-    /// columns of single pixels.
+    /// A CPU reads rows of 256 bytes and more where they lie. An output that has gaps, and on a GPU an input as
+    /// well, is copied row by row, at the speed of memory and with room for one tensor more; so are inputs of
+    /// shorter rows and of many small images.
     ///
     /// # Errors
     /// [`Error::Argument`] where rows would overlap, or a plane begin before the one before it ends;
@@ -220,6 +220,17 @@ impl<T: Element, U: Element> Prepared<T, U> {
         Ok(timings)
     }
 
+    /// The rows of an input that is read where it lies.
+    fn rows_of<'a>(&self, src: &Pitched<&'a [T]>, grid: &Grid) -> Option<Vec<&'a [u8]>> {
+        if grid.row * T::TYPE.bytes() < LONG_ROW || !self.ready.reads_rows() {
+            return None;
+        }
+        let mut rows = room_for_rows(grid.planes * grid.rows)?;
+        let row = |at: usize| bytemuck::cast_slice(&src.data[at..at + grid.row]);
+        rows.extend(src.rows(grid).map(row));
+        Some(rows)
+    }
+
     async fn pitched(&self, src: Pitched<&[T]>, dst: Pitched<&mut [U]>, wait: Wait) -> Result<()> {
         let problem = self.problem();
         let layout = problem.conv().layout;
@@ -228,22 +239,20 @@ impl<T: Element, U: Element> Prepared<T, U> {
         src.check(&INPUT, src.data.len(), &from)?;
         dst.check(&OUTPUT, dst.data.len(), &to)?;
         let (copy, rows);
-        let src = match from.len() {
-            0 => Input::Whole(&[]),
-            len if src.is_whole(&from) => Input::Whole(bytemuck::cast_slice(&src.data[..len])),
-            _ if self.ready.reads_rows() => {
-                let row = |at: usize| bytemuck::cast_slice(&src.data[at..at + from.row]);
-                rows = src.rows(&from).map(row).collect::<Vec<&[u8]>>();
-                Input::Rows(&rows)
+        let src = if from.len() == 0 {
+            Input::Whole(&[])
+        } else if src.is_whole(&from) {
+            Input::Whole(bytemuck::cast_slice(&src.data[..from.len()]))
+        } else if let Some(found) = self.rows_of(&src, &from) {
+            rows = found;
+            Input::Rows(&rows)
+        } else {
+            let mut made = zeroed("a copy of the input", from.len())?;
+            for (row, at) in made.chunks_exact_mut(from.row).zip(src.rows(&from)) {
+                row.copy_from_slice(&src.data[at..at + from.row]);
             }
-            len => {
-                let mut made = zeroed("a copy of the input", len)?;
-                for (row, at) in made.chunks_exact_mut(from.row).zip(src.rows(&from)) {
-                    row.copy_from_slice(&src.data[at..at + from.row]);
-                }
-                copy = made;
-                Input::Whole(bytemuck::cast_slice(&copy))
-            }
+            copy = made;
+            Input::Whole(bytemuck::cast_slice(&copy))
         };
         match to.len() {
             0 => self.slices(src, &mut [], wait, false).await?,

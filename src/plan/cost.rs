@@ -285,8 +285,8 @@ pub(super) fn pieces(
     }
 }
 
-/// Bytes of a cache line, on the processors that store past the caches.
-const LINE: usize = 64;
+/// Bytes of a cache line, on the processors that ask for memory or store past the caches.
+pub(crate) const CACHE_LINE: usize = 64;
 
 /// Whether outputs of f32 are stored past the caches: where these do not hold the tensors, vectors are at least half
 /// a cache line, rows are whole lines apart, and of interleaved outputs there are not many. Of pieces of half a
@@ -298,7 +298,8 @@ pub(super) fn streamed(problem: &Problem, limits: &CpuLimits) -> bool {
     let g = problem.geometry();
     let floats = problem.output_type() == ElementType::F32 && (g.planar || g.outputs <= 4);
     let bytes = g.out_row() * problem.output_type().bytes();
-    let lines = limits.lanes >= 8 && bytes.is_multiple_of(LINE) || limits.cuts.cache.is_some();
+    let lines =
+        limits.lanes >= 8 && bytes.is_multiple_of(CACHE_LINE) || limits.cuts.cache.is_some();
     floats && lines && problem.bytes() > limits.cuts.cache.unwrap_or(limits.cache)
 }
 

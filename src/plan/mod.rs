@@ -33,6 +33,7 @@ use std::fmt;
 pub use bands::{Band, Span};
 pub use chain::{ChainPlan, ChainStage, chain};
 pub(crate) use chain::{problems, reweighed};
+pub(crate) use cost::CACHE_LINE;
 pub use cost::Traffic;
 pub use cuts::Cuts;
 pub use engines::choose_engine;

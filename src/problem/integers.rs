@@ -1,6 +1,6 @@
 //! Kernels of bytes whose taps are multiples of some 2^-k: their sums as 16-bit integers.
 
-use super::Problem;
+use super::{Problem, Weights};
 use crate::{Activation, ElementType};
 
 /// Most binary places of taps.
@@ -48,21 +48,23 @@ impl Integers {
 }
 
 impl Problem {
+    /// Whether there is nothing between sums and outputs but their type.
+    pub(crate) fn sums_are_outputs(&self) -> bool {
+        let Weights { filters, follow, activation, .. } = &self.weights;
+        let alone = *filters == 1 && follow.is_none() && *activation == Activation::None;
+        alone && self.mean().is_none()
+    }
+
     /// The kernel as integers, where it is square, of 3 or 5 rows, and all that is between bytes and bytes. Sums in
     /// f32 are exact then as well, and round to the same bytes.
     pub(crate) fn integers(&self) -> Option<Integers> {
-        let weights = &self.weights;
+        let Weights { taps, bias, .. } = &self.weights;
         let bytes = self.input_type() == ElementType::U8 && self.output_type() == ElementType::U8;
-        let alone = weights.filters == 1
-            && weights.follow.is_none()
-            && weights.activation == Activation::None
-            && self.mean().is_none()
-            && !self.gathers();
         let square = matches!(self.geometry().kernel, (3, 3) | (5, 5));
-        if !(bytes && alone && square) {
+        if !(bytes && square && self.sums_are_outputs()) || self.gathers() {
             return None;
         }
-        Integers::of(&weights.taps, *weights.bias.first()?)
+        Integers::of(taps, *bias.first()?)
     }
 }
 

@@ -438,15 +438,7 @@ impl Gather<'_> {
             .map(|n| (input as usize + n * phase.apart) * g.channels)
             .collect();
         let pattern = &patterns[to.count - 1];
-        let block = Block {
-            pattern,
-            lines,
-            offsets: &offsets,
-            taps,
-            bias: 0.0,
-            integers: None,
-            ahead: &[],
-        };
+        let block = Block::new(pattern, lines, &offsets, taps);
         let places = count * g.channels;
         let row = g.out_row();
         if let Some(segments) = self.straight::<S>(tile, count) {
@@ -459,8 +451,7 @@ impl Gather<'_> {
             return block.sum(simd, segments, &mut rows[..to.count]);
         }
         staged.resize(staged.len().max(to.count * places), 0.0);
-        let mut rows = staged.chunks_mut(places);
-        let mut rows = std::array::from_fn::<_, MAX_ROWS, _>(|_| rows.next().unwrap_or_default());
+        let mut rows = kernels::rows(staged, places);
         block.sum(simd, Segments::one(places), &mut rows[..to.count]);
         for (n, sums) in rows[..to.count].iter().enumerate() {
             let out = &mut out[(to.row + n * to.step) * row..][..row];

@@ -113,15 +113,8 @@ fn run_of<S: Simd, T: Scalar>(
                         ahead.extend(below.filter_map(|row| inside.row(row)));
                     }
                     let (lines_of, offsets) = (&lines[..], &inside.offsets[..]);
-                    let block = Block {
-                        pattern,
-                        lines: lines_of,
-                        offsets,
-                        taps,
-                        bias: 0.0,
-                        integers,
-                        ahead: &ahead,
-                    };
+                    let block = Block::new(pattern, lines_of, offsets, taps);
+                    let block = Block { integers, ahead: &ahead, ..block };
                     let mut sink = Sink::of(problem, &mut task, columns);
                     sink.sums(simd, rows, room, block, inside.segments);
                     there = recycled(lines);
@@ -131,15 +124,7 @@ fn run_of<S: Simd, T: Scalar>(
                     let mut lines: Vec<&[f32]> = recycled(std::mem::take(&mut beside));
                     lines.extend(at.iter().map(|line| edge.line(*line)));
                     let (lines_of, offsets) = (&lines[..], edge.offsets());
-                    let block = Block {
-                        pattern,
-                        lines: lines_of,
-                        offsets,
-                        taps,
-                        bias: 0.0,
-                        integers: None,
-                        ahead: &[],
-                    };
+                    let block = Block::new(pattern, lines_of, offsets, taps);
                     let segments = Segments::one(columns.len() * g.channels);
                     let mut sink = Sink::of(problem, &mut task, columns);
                     sink.sums(simd, rows, room, block, segments);

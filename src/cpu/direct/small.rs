@@ -14,10 +14,10 @@
 
 use fearless_simd::{Simd, SimdBase};
 
-use crate::cpu::kernels::{self, Block, MAX_ROWS, Segments};
+use crate::cpu::kernels::{self, Block, Segments};
 use crate::cpu::raw;
 use crate::cpu::scratch::Scratch;
-use crate::cpu::sink::{Sink, Values, activate, first_bias, scale};
+use crate::cpu::sink::{Sink, Values, activate, sum_filter};
 use crate::cpu::source::recycled;
 use crate::cpu::task::{Blocks, Rows};
 use crate::element::with_type;
@@ -43,7 +43,7 @@ pub(in crate::cpu) fn small<S: Simd>(
 ) {
     let g = problem.geometry();
     let weights = problem.weights();
-    let (mean, taps) = (problem.mean(), problem.summed_taps());
+    let taps = problem.summed_taps();
     let row = g.out_width * g.channels;
     let image = g.out_image() * problem.output_type().bytes();
     let Scratch { lines, staged, .. } = scratch;
@@ -82,23 +82,9 @@ pub(in crate::cpu) fn small<S: Simd>(
                 let mut lines: Vec<&[f32]> = recycled(std::mem::take(&mut there));
                 lines.extend(needed.iter().map(|row| padded.line(*row)));
                 for (f, sums) in sums.chunks_mut(filter).enumerate() {
-                    let each = taps.len() / weights.filters;
-                    let taps = &taps[f * each..(f + 1) * each];
-                    let (offsets, bias) = (&offsets[..], first_bias(mean, weights.bias[f]));
-                    let mut out = sums.chunks_mut(places);
-                    let mut out =
-                        std::array::from_fn::<_, MAX_ROWS, _>(|_| out.next().unwrap_or_default());
-                    Block {
-                        pattern,
-                        lines: &lines,
-                        offsets,
-                        taps,
-                        bias,
-                        integers: None,
-                        ahead: &[],
-                    }
-                    .sum(simd, Segments::one(places), &mut out[..rows.count]);
-                    scale(simd, mean, weights.bias[f], &mut out[..rows.count]);
+                    let block = Block::new(pattern, &lines, &offsets, &taps);
+                    let out = &mut kernels::rows(sums, places)[..rows.count];
+                    sum_filter(simd, problem, f, block, Segments::one(places), out);
                     activate(simd, weights.activation, &mut sums[..rows.count * places]);
                 }
                 there = recycled(lines);

@@ -40,25 +40,14 @@ impl<T: Scalar> Block<'_, T> {
                 let to = writes.at::<S, V>(x);
                 let at = reads.at::<S, V>(x);
                 let mut sums = [[S::f32s::splat(simd, self.bias); V]; R];
-                // Line by line: a loop over them would be left a loop.
-                macro_rules! named {
-                    ($line:ident $row:ident, $first:expr, $tap:expr; $($i:literal)*) => { $(
-                        if const { $i + 1 < R } {
-                            add::<S, R, V>(
-                                simd,
-                                #[inline(always)]
-                                |v| at.load(simd, $first + $i, 0, v),
-                                #[inline(always)]
-                                |$row| {
-                                    let $line = $i;
-                                    $tap
-                                },
-                                &mut sums,
-                            );
-                        }
-                    )* };
-                }
-                named!(line row, 0, (row <= line).then(|| head[line - row]); 0 1 2 3 4);
+                unroll!(I in R - 1 => add::<S, R, V>(
+                    simd,
+                    #[inline(always)]
+                    |v| at.load(simd, I, 0, v),
+                    #[inline(always)]
+                    |r| (r <= I).then(|| head[I - r]),
+                    &mut sums,
+                ));
                 for (line, taps) in (R - 1..count).zip(taps.windows(R)) {
                     add::<S, R, V>(
                         simd,
@@ -69,7 +58,14 @@ impl<T: Scalar> Block<'_, T> {
                         &mut sums,
                     );
                 }
-                named!(line row, count, (row > line).then(|| foot[R - 1 + line - row]); 0 1 2 3 4);
+                unroll!(I in R - 1 => add::<S, R, V>(
+                    simd,
+                    #[inline(always)]
+                    |v| at.load(simd, count + I, 0, v),
+                    #[inline(always)]
+                    |r| (r > I).then(|| foot[R - 1 + I - r]),
+                    &mut sums,
+                ));
                 to.store(simd, sums);
             },
         );

@@ -17,13 +17,11 @@ use fearless_simd::{Simd, SimdBase, SimdNarrow, SimdWiden};
 
 use super::Block;
 use super::segments::{Segment, steps};
-use crate::cpu::raw::{Reads, Scalar, Writes};
+use crate::cpu::raw::{Scalar, Writes};
 use crate::problem::Integers;
 
 /// Places of a step, in vectors of f32: those of a vector of bytes.
 const VECTORS: usize = 4;
-/// Most lines of a block: of 6 rows of 5x5 taps.
-const MOST_LINES: usize = 10;
 
 /// Sums over 2^`places`, half to even, from 0 to 255.
 #[inline(always)]
@@ -43,19 +41,12 @@ impl<T: Scalar> Block<'_, T> {
         self,
         simd: S,
         integers: &Integers,
-        Segment { from, to, len }: Segment,
+        segment: Segment,
         out: &mut [&mut [U]],
     ) {
-        let lines: [&[T]; MOST_LINES] = std::array::from_fn(
-            #[inline(always)]
-            |i| &self.lines[if i < R - 1 + SIDE { i } else { 0 }][from..],
-        );
-        let offsets: [usize; SIDE] = std::array::from_fn(
-            #[inline(always)]
-            |j| self.offsets[j],
-        );
+        let Segment { from, to, len } = segment;
         let taps = &integers.taps[..SIDE * SIDE];
-        let reads = Reads::new(lines, offsets, len);
+        let reads = self.square::<SIDE, R>(segment);
         let mut writes = Writes::<U, R>::new(out, to, len);
         let bias = S::u16s::splat(simd, integers.bias);
         steps(
@@ -68,26 +59,19 @@ impl<T: Scalar> Block<'_, T> {
                 let mut at = reads.at::<S, VECTORS>(x);
                 let mut taps = taps;
                 let mut sums = [[bias; 2]; R];
-                // Line by line: a loop over them would be left a loop.
-                macro_rules! lines {
-                    ($($i:literal)*) => { $(
-                        if const { $i < R - 1 + SIDE } {
-                            for j in 0..SIDE {
-                                let (low, high) = at.bytes(simd, $i, j).widen();
-                                for r in 0..R {
-                                    if $i >= r && $i - r < SIDE {
-                                        let tap = taps[($i - r) * SIDE + j];
-                                        let tap = S::u16s::splat(simd, tap);
-                                        sums[r][0] += low * tap;
-                                        sums[r][1] += high * tap;
-                                    }
-                                }
-                                at.behind(&mut sums, &mut taps);
+                unroll!(I in R - 1 + SIDE => {
+                    unroll!(J in SIDE => {
+                        let (low, high) = at.bytes(simd, I, J).widen();
+                        for r in 0..R {
+                            if I >= r && I - r < SIDE {
+                                let tap = S::u16s::splat(simd, taps[(I - r) * SIDE + J]);
+                                sums[r][0] += low * tap;
+                                sums[r][1] += high * tap;
                             }
                         }
-                    )* };
-                }
-                lines!(0 1 2 3 4 5 6 7 8 9);
+                        at.behind(&mut sums, &mut taps);
+                    });
+                });
                 let mut bytes = [S::u8s::splat(simd, 0); R];
                 for r in 0..R {
                     let [low, high] = sums[r];

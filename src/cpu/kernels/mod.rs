@@ -29,6 +29,20 @@
     reason = "accumulators are named by row and vector; iterators over arrays are not always unrolled"
 )]
 
+/// `body` for `AT` from 0 to below `end`, which is at most 10, one after the other in the code: what compilers leave a
+/// loop keeps no accumulators in registers.
+macro_rules! unroll {
+    ($at:ident in $end:expr => $body:expr) => {
+        unroll!(@ $at $end, $body, 0 1 2 3 4 5 6 7 8 9)
+    };
+    (@ $at:ident $end:expr, $body:expr, $($n:literal)*) => { $(
+        if const { $n < $end } {
+            const $at: usize = $n;
+            $body
+        }
+    )* };
+}
+
 mod any;
 mod column;
 mod integers;
@@ -44,7 +58,7 @@ pub(super) use pattern::{Pattern, spacing};
 use segments::Segment;
 pub(super) use segments::Segments;
 
-use super::raw::{self, Scalar};
+use super::raw::{self, Reads, Scalar};
 use crate::problem::{Geometry, Integers};
 
 /// Rows of accumulators by vectors of each: what the registers hold beside the vectors that are loaded and a
@@ -64,6 +78,8 @@ const TALL_OF_16: Shape = Shape { rows: 6, vectors: 2 };
 /// Vectors of a block of one row.
 const VECTORS_OF_ONE: usize = 8;
 
+/// Most lines of a square block: of 6 rows of 5x5 taps.
+const MOST_LINES: usize = 10;
 /// Most output rows of a block.
 pub(super) const MAX_ROWS: usize = OF_32.rows;
 /// Vectors of a block of several rows.
@@ -161,7 +177,41 @@ pub(super) struct Block<'a, T = f32> {
     pub ahead: &'a [&'a [T]],
 }
 
-impl<T: Scalar> Block<'_, T> {
+/// Rows of so many sums each, one behind the other.
+pub(super) fn rows(sums: &mut [f32], places: usize) -> [&mut [f32]; MAX_ROWS] {
+    let mut rows = sums.chunks_mut(places);
+    std::array::from_fn(|_| rows.next().unwrap_or_default())
+}
+
+impl<'a, T: Scalar> Block<'a, T> {
+    /// Without bias, of taps that are no integers, and that asks for nothing.
+    pub fn new(
+        pattern: &'a Pattern,
+        lines: &'a [&'a [T]],
+        offsets: &'a [usize],
+        taps: &'a [f32],
+    ) -> Self {
+        Self { pattern, lines, offsets, taps, bias: 0.0, integers: None, ahead: &[] }
+    }
+
+    /// What a pattern that [`is_square`](Pattern::is_square) reads of a segment.
+    #[inline(always)]
+    fn square<const SIDE: usize, const R: usize>(
+        &self,
+        Segment { from, len, .. }: Segment,
+    ) -> Reads<T, [&'a [T]; MOST_LINES], [usize; SIDE]> {
+        // Lines that are not there are the first one, and nothing is loaded of them.
+        let lines = std::array::from_fn(
+            #[inline(always)]
+            |i| &self.lines[if i < R - 1 + SIDE { i } else { 0 }][from..],
+        );
+        let offsets = std::array::from_fn(
+            #[inline(always)]
+            |j| self.offsets[j],
+        );
+        Reads::new(lines, offsets, len)
+    }
+
     /// Asks for what the next block reads at a place: of as many lines as this one has rows at most.
     #[inline(always)]
     fn ask_ahead<S: Simd, const R: usize, const V: usize>(&self, place: usize) {
@@ -208,17 +258,17 @@ impl<T: Scalar> Block<'_, T> {
             && let Some(integers) = self.integers
             && len >= V * lanes
         {
-            if self.pattern.is_square::<R>(3, 1) {
+            if self.pattern.is_square::<R>(3) {
                 return self.integers::<S, 3, R, U>(simd, integers, segment, out);
             }
-            if self.pattern.is_square::<R>(5, 1) {
+            if self.pattern.is_square::<R>(5) {
                 return self.integers::<S, 5, R, U>(simd, integers, segment, out);
             }
         }
-        if len >= V * lanes && self.pattern.is_square::<R>(3, 1) {
-            self.unrolled::<S, 3, 1, R, V, U>(simd, segment, out);
-        } else if len >= V * lanes && self.pattern.is_square::<R>(5, 1) {
-            self.unrolled::<S, 5, 1, R, V, U>(simd, segment, out);
+        if len >= V * lanes && self.pattern.is_square::<R>(3) {
+            self.unrolled::<S, 3, R, V, U>(simd, segment, out);
+        } else if len >= V * lanes && self.pattern.is_square::<R>(5) {
+            self.unrolled::<S, 5, R, V, U>(simd, segment, out);
         } else if const { !T::IS_F32 } {
             // The others are made for f32 alone: they decide how long the crate takes to compile.
             if len >= V * lanes {

@@ -78,11 +78,10 @@ impl Pattern {
         Self { rows, needed, runs, kernel, terms, phases }
     }
 
-    /// Whether it is `R` rows of one kernel with `side` rows and columns, where tap rows of neighbours lie
-    /// `phases` apart.
+    /// Whether it is `R` rows of one kernel with `side` rows and columns, where neighbours' tap rows are neighbours.
     #[inline(always)]
-    pub(super) fn is_square<const R: usize>(&self, side: usize, phases: usize) -> bool {
-        (self.rows, self.kernel, self.terms, self.phases) == (R, (side, side), 1, phases)
+    pub(super) fn is_square<const R: usize>(&self, side: usize) -> bool {
+        (self.rows, self.kernel, self.terms, self.phases) == (R, (side, side), 1, 1)
     }
 
     /// Whether it is `R` rows of one kernel with a single column, of which some line meets all of them.

@@ -25,9 +25,12 @@ pub(super) fn in_order<S: Simd, B: SimdBase<S>, T, const R: usize, const V: usiz
 ) {
     #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
     {
+        // A level's own vectors, for which it has registers.
+        const { assert!(size_of::<B>() == size_of::<S::f32s>()) };
         let mut start = taps.as_ptr();
         let all = std::ptr::from_mut(sums);
-        // SAFETY: no instruction, so that `start` is the pointer that went in, and what it points to is there.
+        // SAFETY: no instruction, so that `start` is the pointer that went in, what it points to is there, and the
+        // place is the one that was proven.
         // The sums are as many vectors of as many bytes as each arm says, and a level with such vectors has
         // the registers for them.
         unsafe {

@@ -1,9 +1,5 @@
 //! Memory that is asked for before it is needed.
 
-/// Bytes of a cache line.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-const LINE: usize = 64;
-
 /// Asks for memory that will soon be read or written. Processors see by themselves what is gone through row by
 /// row, but not from block to block where rows are short: each begins with a wait.
 #[inline(always)]
@@ -38,7 +34,7 @@ fn ask<T, const HINT: i32>(start: *const T, count: usize) {
     {
         use std::arch::x86_64::_mm_prefetch;
         let start = start.cast::<i8>();
-        for at in (0..count * size_of::<T>()).step_by(LINE) {
+        for at in (0..count * size_of::<T>()).step_by(crate::plan::CACHE_LINE) {
             // SAFETY: every x86-64 has the instruction, which changes no memory and accepts any address.
             unsafe { _mm_prefetch::<HINT>(start.wrapping_add(at)) };
         }

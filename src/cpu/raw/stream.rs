@@ -2,12 +2,11 @@
 
 use fearless_simd::{Simd, SimdBase};
 
-/// Bytes of a cache line, the same on all processors that [`stream`] knows.
-const LINE: usize = 64;
+use crate::plan::CACHE_LINE;
 
 /// Scalars before the first whole cache line of a row.
 pub(in crate::cpu) fn lead(row: &[f32]) -> usize {
-    row.as_ptr().align_offset(LINE).min(row.len())
+    row.as_ptr().align_offset(CACHE_LINE).min(row.len())
 }
 
 /// Copies a row past the caches, where the processor can: a cache line that is stored whole, from its begin
@@ -21,7 +20,7 @@ pub(in crate::cpu) fn lead(row: &[f32]) -> usize {
 #[inline(always)]
 pub(in crate::cpu) fn stream<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
     assert_eq!(from.len(), to.len());
-    const SCALARS: usize = LINE / size_of::<f32>();
+    const SCALARS: usize = CACHE_LINE / size_of::<f32>();
     let lead = lead(to);
     let (head, to) = to.split_at_mut(lead);
     let (head_from, from) = from.split_at(lead);

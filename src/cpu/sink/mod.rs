@@ -6,11 +6,11 @@ use std::ops::Range;
 
 use fearless_simd::Simd;
 
-use super::kernels::{Block, MAX_ROWS, Segments};
+use super::kernels::{self, Block, MAX_ROWS, Segments};
 use super::raw::{self, Scalar};
 use super::task::{Rows, Task};
 use crate::element::with_type;
-use crate::problem::{Follow, Weights};
+use crate::problem::Follow;
 use crate::{Activation, Element, ElementType, Problem};
 pub(super) use activation::{activate, activation_gradient};
 
@@ -41,13 +41,7 @@ pub(super) fn in_place(problem: &Problem) -> bool {
 /// Whether sums are rounded in registers: scalars of the type that is read, and nothing between them and the
 /// sums.
 pub(super) fn rounds<T: Scalar>(problem: &Problem) -> bool {
-    let weights = problem.weights();
-    T::TYPE != ElementType::F32
-        && problem.output_type() == T::TYPE
-        && weights.filters == 1
-        && weights.follow.is_none()
-        && weights.activation == Activation::None
-        && problem.mean().is_none()
+    T::TYPE != ElementType::F32 && problem.output_type() == T::TYPE && problem.sums_are_outputs()
 }
 
 /// What a sum begins with: its bias, unless it is to become a mean first.
@@ -66,6 +60,22 @@ pub(super) fn scale<S: Simd>(simd: S, mean: Option<f32>, bias: f32, sums: &mut [
             }
         },
     );
+}
+
+/// The sums of filter `f`, bias included, or its means. `block` has the taps of all filters.
+pub(super) fn sum_filter<S: Simd, T: Scalar>(
+    simd: S,
+    problem: &Problem,
+    f: usize,
+    block: Block<'_, T>,
+    segments: Segments,
+    out: &mut [&mut [f32]],
+) {
+    let (bias, mean) = (&problem.weights().bias, problem.mean());
+    let each = block.taps.len() / bias.len();
+    let taps = &block.taps[f * each..(f + 1) * each];
+    Block { taps, bias: first_bias(mean, bias[f]), ..block }.sum(simd, segments, out);
+    scale(simd, mean, bias[f], out);
 }
 
 /// Activates sums and copies them past the caches, row by row. A task ends with a [`raw::fence`].
@@ -94,16 +104,12 @@ fn stream_short_rows<S: Simd, T: Scalar>(
     staged: &mut Vec<f32>,
     out: &mut [f32],
 ) {
-    let Weights { bias, activation, .. } = problem.weights();
-    let (bias, activation, mean) = (bias[0], *activation, problem.mean());
     staged.resize(staged.len().max(out.len()), 0.0);
     let sums = &mut staged[..out.len()];
-    let mut rows = sums.chunks_mut(problem.geometry().out_row());
-    let count = rows.len();
-    let mut rows = std::array::from_fn::<_, MAX_ROWS, _>(|_| rows.next().unwrap_or_default());
-    Block { bias: first_bias(mean, bias), ..block }.sum(simd, segments, &mut rows[..count]);
-    scale(simd, mean, bias, &mut rows[..count]);
-    stream(simd, activation, &mut [sums], &mut [out]);
+    let places = problem.geometry().out_row();
+    let count = sums.len() / places;
+    sum_filter(simd, problem, 0, block, segments, &mut kernels::rows(sums, places)[..count]);
+    stream(simd, problem.weights().activation, &mut [sums], &mut [out]);
 }
 
 impl<'a, 'b> Sink<'a, 'b> {
@@ -128,24 +134,20 @@ impl<'a, 'b> Sink<'a, 'b> {
         block: Block<'_, T>,
         segments: Segments,
     ) {
-        let bias = &self.problem.weights().bias;
-        if rounds::<T>(self.problem) {
+        let problem = self.problem;
+        if rounds::<T>(problem) {
+            let bias = problem.weights().bias[0];
             let mut out = self.places::<T>(rows);
-            return Block { bias: bias[0], ..block }.sum(simd, segments, &mut out[..rows.count]);
+            return Block { bias, ..block }.sum(simd, segments, &mut out[..rows.count]);
         }
-        if in_place(self.problem) && (self.is_streamed() || self.has_activation()) {
-            let problem = self.problem;
+        if in_place(problem) && (self.is_streamed() || self.has_activation()) {
             return match self.short_rows(rows) {
                 Some(out) => stream_short_rows(simd, problem, (block, segments), staged, out),
-                _ => self.by_pieces(simd, rows, staged, block, segments),
+                None => self.by_pieces(simd, rows, staged, block, segments),
             };
         }
-        let each = block.taps.len() / bias.len();
-        let mean = self.problem.mean();
         self.fill(simd, rows, staged, |f, out| {
-            let taps = &block.taps[f * each..(f + 1) * each];
-            Block { taps, bias: first_bias(mean, bias[f]), ..block }.sum(simd, segments, out);
-            scale(simd, mean, bias[f], out);
+            sum_filter(simd, problem, f, block, segments, out);
         });
     }
 
@@ -159,10 +161,8 @@ impl<'a, 'b> Sink<'a, 'b> {
         block: Block<'_, T>,
         segments: Segments,
     ) {
-        let Weights { bias, activation, .. } = self.problem.weights();
-        let (bias, activation) = (bias[0], *activation);
-        let mean = self.problem.mean();
-        let block = Block { bias: first_bias(mean, bias), ..block };
+        let problem = self.problem;
+        let activation = problem.weights().activation;
         let streamed = self.is_streamed();
         let mut out = self.places::<f32>(rows);
         // Pieces begin with cache lines, so that none is stored half here and half there.
@@ -172,22 +172,15 @@ impl<'a, 'b> Sink<'a, 'b> {
             let mut out =
                 out.each_mut().map(|row| row.get_mut(to..to + places).unwrap_or_default());
             let out = &mut out[..rows.count];
-            if !streamed {
-                block.sum(simd, piece, out);
-                scale(simd, mean, bias, out);
-                for row in out {
-                    activate(simd, activation, row);
-                }
-                continue;
+            if streamed {
+                staged.resize(staged.len().max(rows.count * places), 0.0);
+                let sums = &mut kernels::rows(staged, places)[..rows.count];
+                sum_filter(simd, problem, 0, block, piece, sums);
+                stream(simd, activation, sums, out);
+            } else {
+                sum_filter(simd, problem, 0, block, piece, out);
+                out.iter_mut().for_each(|row| activate(simd, activation, row));
             }
-            staged.resize(staged.len().max(rows.count * places), 0.0);
-            let mut sums = staged.chunks_mut(places);
-            let mut sums =
-                std::array::from_fn::<_, MAX_ROWS, _>(|_| sums.next().unwrap_or_default());
-            let sums = &mut sums[..rows.count];
-            block.sum(simd, piece, sums);
-            scale(simd, mean, bias, sums);
-            stream(simd, activation, sums, out);
         }
     }
 
@@ -228,12 +221,9 @@ impl<'a, 'b> Sink<'a, 'b> {
             let mut out = self.places::<f32>(rows);
             if streamed {
                 staged.resize(rows.count * places, 0.0);
-                let mut sums = staged.chunks_mut(places);
-                let mut sums =
-                    std::array::from_fn::<_, MAX_ROWS, _>(|_| sums.next().unwrap_or_default());
-                sum(0, &mut sums[..rows.count]);
-                stream(simd, weights.activation, &mut sums[..rows.count], &mut out);
-                return;
+                let sums = &mut kernels::rows(staged, places)[..rows.count];
+                sum(0, sums);
+                return stream(simd, weights.activation, sums, &mut out);
             }
             sum(0, &mut out[..rows.count]);
             for row in out {
@@ -247,9 +237,7 @@ impl<'a, 'b> Sink<'a, 'b> {
         staged.resize(weights.filters * filter + outputs * places + INTERLEAVED, 0.0);
         let (sums, outputs) = staged.split_at_mut(weights.filters * filter);
         for (f, sums) in sums.chunks_mut(filter).enumerate() {
-            let mut out = sums.chunks_mut(places);
-            let mut out = std::array::from_fn::<_, MAX_ROWS, _>(|_| out.next().unwrap_or_default());
-            sum(f, &mut out[..rows.count]);
+            sum(f, &mut kernels::rows(sums, places)[..rows.count]);
             activate(simd, weights.activation, sums);
         }
         for row in 0..rows.count {
