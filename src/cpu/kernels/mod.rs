@@ -28,9 +28,13 @@
     clippy::needless_range_loop,
     reason = "accumulators are named by row and vector; iterators over arrays are not always unrolled"
 )]
+#![allow(
+    clippy::absurd_extreme_comparisons,
+    reason = "`unroll!` names lines by constants, and the first is 0"
+)]
 
-/// `body` for `AT` from 0 to below `end`, which is at most 10, one after the other in the code: what compilers leave a
-/// loop keeps no accumulators in registers.
+/// `body` for `AT` from 0 to below `end`, which is at most 10, one after the other in the code: what compilers
+/// leave a loop keeps no accumulators in registers.
 macro_rules! unroll {
     ($at:ident in $end:expr => $body:expr) => {
         unroll!(@ $at $end, $body, 0 1 2 3 4 5 6 7 8 9)
