@@ -38,6 +38,9 @@ fn activate(kind: u32, x: f32, a: f32, b: f32) -> f32 {
         case 6u: { // clamp to a..b (relu6 too)
             return clip(x, a, b);
         }
+        case 8u: { // abs
+            return abs(x);
+        }
         default: {
             return x;
         }

@@ -1,4 +1,4 @@
-// Twin of `Border::index` in src/border.rs.
+// Twin of `Border::index` in src/border.rs, and of `Sides::index` beside it.
 
 const BORDER_CONSTANT: u32 = 1u;
 const BORDER_REPLICATE: u32 = 2u;
@@ -50,24 +50,35 @@ fn continued(border: u32, far: bool, at: i32, n: i32) -> i32 {
     }
 }
 
-fn border_index(at: i32, n: i32) -> i32 {
-    return continued(BORDER, FAR, at, n);
+// The same where the axis is continued by one border before its first place and by another behind its last.
+fn continued_by(before: u32, after: u32, far: bool, at: i32, n: i32) -> i32 {
+    if before == after {
+        return continued(before, far, at, n);
+    }
+    return continued(select(before, after, at >= n), far, at, n);
+}
+
+// Whether a constant stands for place `at`.
+fn is_constant(before: u32, after: u32, at: i32, n: i32) -> bool {
+    return (before == BORDER_CONSTANT && at < 0) || (after == BORDER_CONSTANT && at >= n);
 }
 
 // Row of the source buffer for row `at` of the continued input; -1 for the constant.
 fn source_row(at: i32) -> i32 {
-    if p.rows_continued != 0u && BORDER != BORDER_CONSTANT {
-        return at - p.src_row;
+    let n = i32(p.height);
+    if p.rows_continued != 0u {
+        return select(at - p.src_row, -1, is_constant(BORDER_TOP, BORDER_BOTTOM, at, n));
     }
-    let row = border_index(at, i32(p.height));
+    let row = continued_by(BORDER_TOP, BORDER_BOTTOM, FAR, at, n);
     return select(row - p.src_row, -1, row < 0);
 }
 
 // Column of the source buffer for column `at` of the continued input; -1 for the constant.
 fn source_column(at: i32) -> i32 {
-    if p.columns_continued != 0u && BORDER != BORDER_CONSTANT {
-        return at - p.src_column;
+    let n = i32(p.width);
+    if p.columns_continued != 0u {
+        return select(at - p.src_column, -1, is_constant(BORDER_LEFT, BORDER_RIGHT, at, n));
     }
-    let column = border_index(at, i32(p.width));
+    let column = continued_by(BORDER_LEFT, BORDER_RIGHT, FAR, at, n);
     return select(column - p.src_column, -1, column < 0);
 }

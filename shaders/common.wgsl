@@ -90,7 +90,10 @@ override WORKGROUP_Y: u32 = 8u;
 
 // Constants of the problem: numbers of border.wgsl and activation.wgsl, and whether a pointwise step
 // follows.
-override BORDER: u32 = 1u;
+override BORDER_TOP: u32 = 1u;
+override BORDER_BOTTOM: u32 = 1u;
+override BORDER_LEFT: u32 = 1u;
+override BORDER_RIGHT: u32 = 1u;
 override ACTIVATION: u32 = 0u;
 override FOLLOW: bool = false;
 override FOLLOW_ACTIVATION: u32 = 0u;

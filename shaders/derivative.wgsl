@@ -25,6 +25,9 @@ fn derivative(kind: u32, x: f32, a: f32, b: f32) -> f32 {
         case 7u: { // relu6: its ends have slope 0
             return select(0.0, 1.0, x > 0.0 && x < b);
         }
+        case 8u: { // abs: its kink has slope 0
+            return select(0.0, 1.0, x > 0.0) - select(0.0, 1.0, x < 0.0);
+        }
         default: {
             return 1.0;
         }

@@ -108,12 +108,16 @@ struct Spot { scalar: u32, inside: bool }
 
 fn spot(row_base: u32, column: i32, channel: u32, before: u32, ahead: u32) -> Spot {
     let at = column + i32(ahead);
-    if BORDER == BORDER_CONSTANT {
+    if BORDER_LEFT == BORDER_CONSTANT && BORDER_RIGHT == BORDER_CONSTANT {
         // The way to the next place is the same everywhere.
         let inside = u32(at) < p.columns_end;
         return Spot(select(row_base, row_base + before + ahead * channels(), inside), inside);
     }
-    return Spot(row_base + u32(source_column(min(at, p.last_column))) * channels() + channel, true);
+    let read = source_column(min(at, p.last_column));
+    if BORDER_LEFT == BORDER_CONSTANT || BORDER_RIGHT == BORDER_CONSTANT {
+        return Spot(row_base + u32(max(read, 0)) * channels() + channel, read >= 0);
+    }
+    return Spot(row_base + u32(read) * channels() + channel, true);
 }
 
 fn slide(w: Window, next: vec4<f32>) -> Window {

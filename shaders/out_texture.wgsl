@@ -7,15 +7,18 @@
 
 const LANES: u32 = 4u;
 
-// Border of alpha that is kept: passes that read something else meet another.
-override KEEP_BORDER: u32 = 1u;
+// Borders of alpha that is kept: passes that read something else meet others.
+override KEEP_TOP: u32 = 1u;
+override KEEP_BOTTOM: u32 = 1u;
+override KEEP_LEFT: u32 = 1u;
+override KEEP_RIGHT: u32 = 1u;
 
 // Alpha of the source where the middle of the kernel lies.
 fn kept_alpha(row: u32, column: u32) -> f32 {
     let at_row = i32(row * p.keep_rows) + p.keep_row;
     let at_column = i32(column * p.keep_columns) + p.keep_column;
-    let y = continued(KEEP_BORDER, true, at_row, i32(p.height));
-    let x = continued(KEEP_BORDER, true, at_column, i32(p.width));
+    let y = continued_by(KEEP_TOP, KEEP_BOTTOM, true, at_row, i32(p.height));
+    let x = continued_by(KEEP_LEFT, KEEP_RIGHT, true, at_column, i32(p.width));
     return select(textureLoad(original, vec2(max(x, 0), max(y, 0)), 0).a, p.fill, min(x, y) < 0);
 }
 

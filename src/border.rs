@@ -2,9 +2,13 @@
 //!
 //! [`Border::index`] is the definition; `shaders/border.wgsl` is its twin.
 
+mod sides;
+
 use std::fmt;
 
-/// How the input is continued beyond its edges, on both axes.
+pub use sides::{Borders, Sides};
+
+/// How an input is continued beyond its edges: on all sides, or on some ([`Borders`]).
 ///
 /// Every border is defined for every padding, also one longer than the input: reflections bounce
 /// and wraps go round as often as needed. The pattern shows a row `abcd` and what is seen left and
@@ -22,8 +26,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Border {
-    /// Everything outside has this value (`BORDER_CONSTANT`; SciPy's `cval`).
-    Constant(f32),
+    /// Everything outside has this value (`BORDER_CONSTANT`; SciPy's `cval`). It is rounded to f32 where sums are
+    /// made in f32.
+    Constant(f64),
     /// The edge element goes on (`BORDER_REPLICATE`, SciPy `nearest`, NumPy `edge`).
     Replicate,
     /// Mirrored with the edge element repeated (`BORDER_REFLECT`, SciPy `reflect`, NumPy `symmetric`).
@@ -83,7 +88,7 @@ impl Border {
 
     /// The value outside, where the border is a constant.
     #[must_use]
-    pub fn constant(self) -> Option<f32> {
+    pub fn constant(self) -> Option<f64> {
         match self {
             Self::Constant(v) => Some(v),
             Self::Replicate | Self::Reflect | Self::Reflect101 | Self::Wrap => None,

@@ -1,8 +1,10 @@
 //! What the user asks for: a kernel and how to apply it.
 
+mod missing;
 mod pointwise;
 
-use crate::{Activation, Border, Kernel, Layout};
+use crate::{Activation, Border, Borders, Kernel, Layout};
+pub use missing::Missing;
 pub use pointwise::Pointwise;
 
 /// How far the output reaches beyond the places where the kernel lies wholly inside the input.
@@ -69,16 +71,20 @@ pub struct Conv2d {
     pub(crate) dilation: (usize, usize),
     pub(crate) padding: Padding,
     pub(crate) anchor: Option<(usize, usize)>,
-    pub(crate) border: Border,
+    pub(crate) border: Borders,
     pub(crate) flip: bool,
     pub(crate) layout: Layout,
     pub(crate) bias: Vec<f32>,
+    /// The same in f64, where it was given so.
+    pub(crate) bias_digits: Option<Vec<f64>>,
     pub(crate) activation: Activation,
     pub(crate) pointwise: Option<Pointwise>,
     pub(crate) finite: bool,
     pub(crate) adjoint: bool,
     /// Rows and columns of what the adjoint gives.
     pub(crate) adjoint_size: Option<(usize, usize)>,
+    /// Whether it is normalised, and how.
+    pub(crate) missing: Option<Missing>,
 }
 
 impl Conv2d {
@@ -110,6 +116,7 @@ impl Conv2d {
             ("pointwise step", pointwise),
             ("assume_finite", self.finite == other.finite),
             ("adjoint", adjoint(self) == adjoint(other)),
+            ("normalisation", self.same_missing(other)),
         ]
         .into_iter()
         .find_map(|(name, same)| (!same).then_some(name))
@@ -126,15 +133,17 @@ impl Conv2d {
             dilation: (1, 1),
             padding: Padding::Same,
             anchor: None,
-            border: Border::ZERO,
+            border: Borders::default(),
             flip: false,
             layout: Layout::Nhwc,
             bias: Vec::new(),
+            bias_digits: None,
             activation: Activation::None,
             pointwise: None,
             finite: false,
             adjoint: false,
             adjoint_size: None,
+            missing: None,
         }
     }
 
@@ -209,10 +218,11 @@ impl Conv2d {
         self
     }
 
-    /// What lies beyond the edges.
+    /// What lies beyond the edges: a [`Border`], or a pair of them for rows and columns (SciPy's
+    /// `mode=(rows, columns)`), or [`Borders`] for each side.
     #[must_use]
-    pub fn border(mut self, border: Border) -> Self {
-        self.border = border;
+    pub fn border(mut self, border: impl Into<Borders>) -> Self {
+        self.border = border.into();
         self
     }
 
@@ -294,7 +304,34 @@ impl Conv2d {
     #[must_use]
     pub fn bias(mut self, bias: impl Into<Vec<f32>>) -> Self {
         self.bias = bias.into();
+        self.bias_digits = None;
         self
+    }
+
+    /// The same from f64, whose digits count where sums are made in f64
+    /// ([`ElementType::sums_in_f64`](crate::ElementType::sums_in_f64)). The numbers of activations and of
+    /// pointwise steps are f32 everywhere.
+    ///
+    /// ```
+    /// use channelwise::{Conv2d, Engine, Kernel};
+    /// use ndarray::array;
+    /// # fn main() -> channelwise::Result<()> {
+    /// let lifted = Conv2d::new(Kernel::identity()).bias_f64([0.1]);
+    /// assert_eq!(Engine::cpu().run(&lifted, &array![[1.0f64]])?, array![[1.1]]);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn bias_f64(mut self, bias: impl Into<Vec<f64>>) -> Self {
+        let bias = bias.into();
+        self.bias = bias.iter().map(|b| *b as f32).collect();
+        self.bias_digits = Some(bias);
+        self
+    }
+
+    /// The bias of filter `f` with all its digits.
+    pub(crate) fn exact_bias(&self, f: usize) -> f64 {
+        let rounded = self.bias.get(f).copied().map_or(0.0, f64::from);
+        self.bias_digits.as_ref().and_then(|all| all.get(f)).copied().unwrap_or(rounded)
     }
 
     /// Applies `activation` after the bias.
@@ -316,7 +353,7 @@ impl Conv2d {
     /// weight is NaN, which equals nothing; and zeros of different sign are told apart.
     pub(crate) fn same_bits(&self, other: &Self) -> bool {
         // Every field by its name, so that none is forgotten.
-        let Self { kernel, bias, pointwise, border, activation, .. } = self;
+        let Self { kernel, bias, bias_digits, pointwise, border, activation, .. } = self;
         let plain = |conv: &Self| {
             let Self {
                 kernel: _,
@@ -328,15 +365,20 @@ impl Conv2d {
                 flip,
                 layout,
                 bias: _,
+                bias_digits: _,
                 activation: _,
                 pointwise: _,
                 finite,
                 adjoint,
                 adjoint_size,
+                missing: _,
             } = *conv;
             (stride, dilation, padding, anchor, flip, layout, finite, adjoint, adjoint_size)
         };
         let bits = bytemuck::cast_slice::<f32, u32>;
+        let digits = |digits: &Option<Vec<f64>>| {
+            digits.as_deref().map(|all| bytemuck::cast_slice::<f64, u64>(all).to_vec())
+        };
         let steps = match (pointwise, &other.pointwise) {
             (Some(one), Some(other)) => one.same_bits(other),
             (one, other) => one.is_none() && other.is_none(),
@@ -345,7 +387,9 @@ impl Conv2d {
             && steps
             && kernel.same_bits(&other.kernel)
             && bits(bias) == bits(&other.bias)
+            && digits(bias_digits) == digits(&other.bias_digits)
             && border.same_bits(other.border)
+            && self.same_missing(other)
             && activation.same_bits(other.activation)
     }
 
@@ -366,7 +410,7 @@ impl Conv2d {
     /// assert_eq!((conv.get_stride(), conv.get_dilation()), ((2, 1), (1, 3)));
     /// assert_eq!((conv.get_padding(), conv.get_anchor()), (Padding::Same, Some((1, 2))));
     /// let conv = conv.padding(Padding::Full).border(Border::Wrap).layout(Layout::Nchw).flip();
-    /// assert_eq!((conv.get_padding(), conv.get_border()), (Padding::Full, Border::Wrap));
+    /// assert_eq!((conv.get_padding(), conv.get_border()), (Padding::Full, Border::Wrap.into()));
     /// assert_eq!((conv.get_layout(), conv.is_flipped()), (Layout::Nchw, true));
     /// let step = Pointwise::new(1, 1, vec![2.0])?;
     /// let conv = conv.bias([0.5]).activation(Activation::Relu).pointwise(step.clone());
@@ -402,7 +446,7 @@ impl Conv2d {
 
     /// What lies beyond the edges: [`Conv2d::border`].
     #[must_use]
-    pub fn get_border(&self) -> Border {
+    pub fn get_border(&self) -> Borders {
         self.border
     }
 

@@ -137,7 +137,7 @@ impl Job<'_> {
         check(&problem)?;
         let source = ArrayView3::from_shape(shape, image.as_raw().as_slice())
             .map_err(|_| mismatch(&[image.as_raw().len()]))?;
-        let whole = element.max_integer().map_or(1.0, |most| most as f32);
+        let whole = element.integers().map_or(1.0, |whole| *whole.end() as f32);
         let mut output: Array3<P::Subpixel> = if self.as_stored(channels) {
             engine.run_async(conv, &source).await?
         } else {
@@ -166,7 +166,10 @@ impl Job<'_> {
     fn as_stored(&self, channels: usize) -> bool {
         let Self { conv, options, .. } = self;
         let plain = |activation: Activation| {
-            matches!(activation, Activation::None | Activation::Relu | Activation::Leaky(_))
+            matches!(
+                activation,
+                Activation::None | Activation::Relu | Activation::Leaky(_) | Activation::Abs
+            )
         };
         let alpha = options.alpha == AlphaMode::Premultiply && matches!(channels, 2 | 4);
         let border = conv.border.constant().is_none_or(|value| value == 0.0);
@@ -199,11 +202,12 @@ fn keep_alpha<T: Element>(
 ) {
     let g = problem.geometry();
     let border = problem.border();
-    let fill = T::from_f32(border.constant().unwrap_or(0.0) * whole);
+    let fill = T::from_f32(border.fill() * whole);
     let alpha = g.channels - 1;
     for ((r, q), value) in output.slice_mut(ndarray::s![.., .., alpha]).indexed_iter_mut() {
         let (row, column) = problem.anchor_at(r, q);
-        *value = match (border.index(row, g.height), border.index(column, g.width)) {
+        *value = match (border.rows().index(row, g.height), border.columns().index(column, g.width))
+        {
             (Some(row), Some(column)) => source[[row, column, alpha]],
             _ => fill,
         };

@@ -18,10 +18,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - What to compute: [`Kernel`], [`Conv2d`] with its [`Border`], [`Padding`], [`Activation`],
-//!   [`Pointwise`] and [`Layout`].
+//! - What to compute: [`Kernel`], [`Conv2d`] with its [`Border`] (or [`Borders`]), [`Padding`], [`Activation`],
+//!   [`Pointwise`] and [`Layout`]; over values some of which are missing, [`Conv2d::normalized`].
 //! - What computes it: [`Engine`], for one call, or [`Prepared`] for many of one shape, on arrays of
-//!   [`ndarray`] or on plain slices ([`Prepared::run_slices`], [`Pitched`]). Data that
+//!   [`ndarray`] or on plain slices ([`Prepared::run_slices`], [`Pitched`]); [`Region`] for a part of the
+//!   output, [`Each`] for a convolution of its own for each image. Data that
 //!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
 //!   [`GpuTexturePrepared::encode_texture`] for textures, [`GpuChain`] for several in a row,
 //!   [`FrameStream`] for frame after frame.
@@ -96,14 +97,14 @@ mod shape;
 mod wait;
 
 pub use activation::Activation;
-pub use border::Border;
+pub use border::{Border, Borders, Sides};
 pub use color::AlphaMode;
-pub use conv::{Conv2d, Padding, Pointwise};
+pub use conv::{Conv2d, Missing, Padding, Pointwise};
 pub use cpu::Cpu;
 pub use element::{Element, ElementType};
 pub use engine::{
-    Axes, Backward, Chain, Engine, Gradients, Pitched, PointwiseGradients, Prepared, Timings,
-    WeightGradients,
+    Axes, Backward, Chain, Each, Engine, Gradients, Pitched, PointwiseGradients, Prepared, Region,
+    Timings, WeightGradients,
 };
 pub use error::{Error, ErrorSource, Result};
 #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]

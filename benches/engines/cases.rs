@@ -101,7 +101,7 @@ impl Case {
 
     /// The input, of numbers in 0..1 or of all that an integer type holds.
     pub(crate) fn scale(&self) -> Result<f32, Failure> {
-        Ok(self.element()?.max_integer().unwrap_or(1) as f32)
+        Ok(self.element()?.integers().map_or(1.0, |whole| *whole.end() as f32))
     }
 
     pub(crate) fn conv(&self) -> Result<Conv2d, Failure> {
@@ -110,7 +110,7 @@ impl Case {
         let kernel = match (weights.as_str(), sigma) {
             ("random", _) => {
                 // Integers stay in their range: the sum of the weights is about 1.
-                let integers = self.element()?.max_integer().is_some();
+                let integers = self.element()?.is_integer();
                 let scale = if integers { 2.0 / (height * width) as f32 } else { 1.0 };
                 let taps = (0..height * width).map(|_| noise.next() * scale).collect();
                 Kernel::new(*height, *width, taps)?

@@ -33,6 +33,8 @@ pub enum Activation {
     Gelu,
     /// `min(max(x, lo), hi)`.
     Clamp(f32, f32),
+    /// `|x|`: the size of a derivative, say.
+    Abs,
 }
 
 impl Activation {
@@ -86,6 +88,7 @@ impl Activation {
                 #[inline(always)]
                 |x| x * if x < 0.0 { a } else { 1.0 },
             ),
+            Self::Abs => each(values, f32::abs),
             Self::Sigmoid => each(values, curves::sigmoid::<FUSED>),
             Self::Tanh => each(values, curves::tanh::<FUSED>),
             Self::Gelu => each(values, curves::gelu::<FUSED>),
@@ -114,6 +117,7 @@ impl Activation {
             Self::Tanh => x.tanh(),
             Self::Gelu => 0.5 * x * libm::erfc(-x * FRAC_1_SQRT_2),
             Self::Clamp(lo, hi) => clip(f64::from(lo), f64::from(hi)),
+            Self::Abs => x.abs(),
         }
     }
 
@@ -121,7 +125,7 @@ impl Activation {
     #[must_use]
     pub fn slope(self) -> f64 {
         match self {
-            Self::None | Self::Relu | Self::Relu6 | Self::Tanh | Self::Clamp(..) => 1.0,
+            Self::None | Self::Relu | Self::Relu6 | Self::Tanh | Self::Clamp(..) | Self::Abs => 1.0,
             Self::Sigmoid => 0.25,
             Self::Leaky(a) => f64::from(a).abs().max(1.0),
             // At x = sqrt(2): Φ(x) + x φ(x).
@@ -144,7 +148,7 @@ impl Activation {
     pub fn own_error(self, x: f64) -> f64 {
         let eps = f64::from(f32::EPSILON);
         match self {
-            Self::None | Self::Relu | Self::Relu6 | Self::Clamp(..) => 0.0,
+            Self::None | Self::Relu | Self::Relu6 | Self::Clamp(..) | Self::Abs => 0.0,
             Self::Leaky(a) => eps * (f64::from(a) * x).abs(),
             Self::Sigmoid => 4e-7 + eps * x.abs().min(1.0),
             Self::Tanh => 1e-6,
@@ -190,6 +194,12 @@ impl Activation {
                 #[inline(always)]
                 |x| if x > 0.0 { 1.0 } else { a },
             ),
+            Self::Abs => scale(
+                values,
+                factors,
+                #[inline(always)]
+                |x| within(x > 0.0) - within(x < 0.0),
+            ),
             Self::Sigmoid => scale(values, factors, curves::sigmoid_slope::<FUSED>),
             Self::Tanh => scale(values, factors, curves::tanh_slope::<FUSED>),
             Self::Gelu => scale(values, factors, curves::gelu_slope::<FUSED>),
@@ -205,7 +215,7 @@ impl Activation {
     /// The derivative in f64: the definition.
     ///
     /// At its kinks it is what TensorFlow and PyTorch take: relu and relu6 have slope 0 there,
-    /// leaky `a`, and clamp 1. A NaN compares false, so relu, relu6 and clamp have slope 0 there
+    /// leaky `a`, clamp 1 and abs 0. A NaN compares false, so relu, relu6, clamp and abs have slope 0 there
     /// and leaky `a`; the others are NaN, and gelu is NaN at infinities too, as in PyTorch.
     #[must_use]
     pub fn exact_derivative(self, x: f64) -> f64 {
@@ -228,6 +238,7 @@ impl Activation {
                 0.5 * libm::erfc(-x * FRAC_1_SQRT_2) + x * (-0.5 * x * x).exp() * DENSITY_AT_0
             }
             Self::Clamp(lo, hi) => within(f64::from(lo) <= x && x <= f64::from(hi)),
+            Self::Abs => within(x > 0.0) - within(x < 0.0),
         }
     }
 
@@ -250,6 +261,7 @@ impl Activation {
         match self {
             Self::None => 0.0,
             Self::Relu => either(0.0, 0.0),
+            Self::Abs => 2.0 * either(0.0, 0.0),
             Self::Relu6 => either(0.0, 6.0),
             Self::Leaky(a) => (1.0 - f64::from(a)).abs() * either(0.0, 0.0),
             Self::Clamp(lo, hi) => either(f64::from(lo), f64::from(hi)),
@@ -266,7 +278,12 @@ impl Activation {
     pub fn needs_float(self) -> bool {
         match self {
             Self::Sigmoid | Self::Tanh | Self::Gelu => true,
-            Self::None | Self::Relu | Self::Relu6 | Self::Leaky(_) | Self::Clamp(..) => false,
+            Self::None
+            | Self::Relu
+            | Self::Relu6
+            | Self::Leaky(_)
+            | Self::Clamp(..)
+            | Self::Abs => false,
         }
     }
 
@@ -284,7 +301,8 @@ impl Activation {
             | Self::Relu6
             | Self::Sigmoid
             | Self::Tanh
-            | Self::Gelu => None,
+            | Self::Gelu
+            | Self::Abs => None,
         }
     }
 }
@@ -329,6 +347,7 @@ impl fmt::Display for Activation {
             Self::Tanh => f.write_str("tanh"),
             Self::Gelu => f.write_str("gelu"),
             Self::Clamp(lo, hi) => write!(f, "clamp:{lo},{hi}"),
+            Self::Abs => f.write_str("abs"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const ALL: [Activation; 8] = [
+const ALL: [Activation; 9] = [
     Activation::None,
     Activation::Relu,
     Activation::Relu6,
@@ -11,6 +11,7 @@ const ALL: [Activation; 8] = [
     Activation::Tanh,
     Activation::Gelu,
     Activation::Clamp(-1.5, 2.0),
+    Activation::Abs,
 ];
 
 #[test]
@@ -53,7 +54,7 @@ fn known_values() {
 /// Where the slope jumps.
 fn kinks(act: Activation) -> Vec<f64> {
     match act {
-        Activation::Relu | Activation::Leaky(_) => vec![0.0],
+        Activation::Relu | Activation::Leaky(_) | Activation::Abs => vec![0.0],
         Activation::Relu6 => vec![0.0, 6.0],
         Activation::Clamp(lo, hi) => vec![lo.into(), hi.into()],
         _ => vec![],

@@ -3,9 +3,11 @@
 mod adjoint;
 mod box_filter;
 mod direct;
+mod double;
 mod fft;
 mod gradient;
 mod kernels;
+mod masked;
 mod raw;
 mod scratch;
 mod separable;
@@ -19,8 +21,10 @@ use std::sync::{Arc, Mutex};
 use rayon::prelude::*;
 
 use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts};
+use crate::problem::DoubleWeights;
 use crate::{Error, Factors, Problem, Result};
 pub(crate) use gradient::CpuKernelGradient;
+pub(crate) use masked::{Mask, Packing};
 pub(crate) use raw::large_pages;
 use scratch::Scratch;
 use simd::Simd;
@@ -132,7 +136,8 @@ impl Cpu {
             CpuReady::Direct
             | CpuReady::AsRow(_)
             | CpuReady::Separable(_)
-            | CpuReady::BoxFilter => None,
+            | CpuReady::BoxFilter
+            | CpuReady::Double(_) => None,
         };
         let edges = match launch.scheme.leaves_edges(problem) {
             true => plan::edges(problem),
@@ -162,6 +167,15 @@ impl Cpu {
             }
         };
         self.each(tasks, run);
+    }
+
+    /// Calls `run` with each of several pieces of work, which may share out tasks of their own.
+    pub(crate) fn together<T: Send>(&self, all: Vec<T>, run: impl Fn(T) + Sync + Send) {
+        let all = || all.into_par_iter().with_max_len(1).for_each(run);
+        match &self.pool {
+            Some(pool) => pool.install(all),
+            None => all(),
+        }
     }
 
     /// Small images, so many in a task.
@@ -239,6 +253,7 @@ pub(crate) enum CpuReady {
     Separable(Factors),
     BoxFilter,
     Fft(fft::Transforms),
+    Double(DoubleWeights),
 }
 
 impl CpuReady {
@@ -249,6 +264,11 @@ impl CpuReady {
             }
             CpuScheme::Separable(factors) => Self::Separable(factors.clone()),
             CpuScheme::BoxFilter => Self::BoxFilter,
+            CpuScheme::Double => match problem.double() {
+                Some(weights) => Self::Double(weights.clone()),
+                // Only problems that ask for it are planned so.
+                None => Self::Direct,
+            },
             CpuScheme::Fft { tile, outputs } => {
                 Self::Fft(fft::Transforms::new(problem.but_for_edges(), *tile, *outputs))
             }

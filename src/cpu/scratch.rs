@@ -21,8 +21,22 @@ pub(super) struct Scratch {
     pub staged: Vec<f32>,
     /// Tiles of transforms and sums of such, some of their rows, and what transforms ask for.
     pub tiles: [Vec<Complex<f32>>; 5],
+    /// Those of sums in f64.
+    pub double: DoubleScratch,
     /// A row of the border's constant.
     pub constant: Vec<f32>,
+}
+
+/// What sums in f64 take.
+#[derive(Debug, Default)]
+pub(super) struct DoubleScratch {
+    pub lines: Vec<f64>,
+    /// Which rows they hold.
+    pub window: Window,
+    /// Of each filter.
+    pub sums: Vec<f64>,
+    /// What a pointwise step makes of them.
+    pub mixed: Vec<f64>,
 }
 
 /// Columns beside others that are made at the same time.

@@ -13,7 +13,7 @@ use super::raw;
 use super::scratch::Scratch;
 use super::source::Input;
 use super::task::Task;
-use super::{CpuReady, adjoint, box_filter, direct, fft, separable, sink};
+use super::{CpuReady, adjoint, box_filter, direct, double, fft, separable, sink};
 use crate::plan::Rectangle;
 #[cfg(test)]
 use crate::problem::Geometry;
@@ -196,6 +196,9 @@ impl Simd {
             }
             CpuReady::BoxFilter => {
                 dispatch!(self.0, simd => box_filter::run(simd, problem, src, task, scratch));
+            }
+            CpuReady::Double(weights) => {
+                dispatch!(self.0, simd => double::run(simd, problem, weights, src, task, scratch));
             }
             // Its units are no tasks: `Cpu::transform`.
             CpuReady::Fft(_) => {}

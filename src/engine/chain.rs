@@ -224,7 +224,19 @@ impl<T: Element, U: Element> Chain<T, U> {
 
 /// Every stage on what the one before it made.
 fn on_cpu<T: Element, U: Element>(stages: &[OnCpu], src: &[T], dst: &mut [U]) -> Result<()> {
-    let room = |stage: &OnCpu| zeroed::<f32>("a stage's output", stage.problem().output_len());
+    match T::TYPE.sums_in_f64() || U::TYPE.sums_in_f64() {
+        true => by_way_of::<f64, T, U>(stages, src, dst),
+        false => by_way_of::<f32, T, U>(stages, src, dst),
+    }
+}
+
+/// The same with elements of `B` between the stages.
+fn by_way_of<B: Element, T: Element, U: Element>(
+    stages: &[OnCpu],
+    src: &[T],
+    dst: &mut [U],
+) -> Result<()> {
+    let room = |stage: &OnCpu| zeroed::<B>("a stage's output", stage.problem().output_len());
     match stages {
         [] => {}
         [only] => only.run(src, dst),

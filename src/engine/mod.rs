@@ -5,10 +5,13 @@ mod auto;
 mod backward;
 mod chain;
 mod cpu_backward;
+mod each;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod gradients;
+mod masked;
 mod prepared;
+mod region;
 mod slices;
 #[cfg(feature = "gpu")]
 mod tensors;
@@ -22,8 +25,10 @@ use ndarray::{Array, ArrayRef};
 pub use arrays::Axes;
 pub use backward::Backward;
 pub use chain::Chain;
+pub use each::Each;
 pub use gradients::{Gradients, PointwiseGradients, WeightGradients};
 pub use prepared::{Prepared, Timings};
+pub use region::Region;
 pub use slices::Pitched;
 
 use crate::gpu::Gpu;
@@ -248,7 +253,18 @@ impl Engine {
     }
 
     async fn make_ready(&self, problem: Problem, wait: Wait) -> Result<Ready> {
-        let algorithm = self.shared.algorithm;
+        match problem.conv().missing {
+            Some(_) => self.masked(problem, wait).await,
+            None => self.make_plain(problem, self.shared.algorithm, wait).await,
+        }
+    }
+
+    async fn make_plain(
+        &self,
+        problem: Problem,
+        algorithm: Algorithm,
+        wait: Wait,
+    ) -> Result<Ready> {
         Ok(match &self.shared.backend {
             Backend::Cpu(cpu) => {
                 let plan = plan::choose(&problem, &Machine::Cpu(cpu.limits()), algorithm)?;
@@ -308,7 +324,7 @@ mod tests {
         let conv = || -> Result<Conv2d> {
             let step = Pointwise::new(1, 1, vec![nan])?.bias([nan]).activation(Activation::Relu);
             Ok(Conv2d::new(Kernel::new(1, 2, vec![nan, 0.0])?)
-                .border(Border::Constant(nan))
+                .border(Border::Constant(f64::NAN))
                 .bias([nan])
                 .activation(Activation::Leaky(0.0))
                 .pointwise(step))
@@ -329,7 +345,7 @@ mod tests {
             kernel([nan, -0.0])?,
             kernel([-nan, 0.0])?,
             Conv2d { kernel: Kernel::new(2, 1, vec![nan, 0.0])?, ..conv()? },
-            conv()?.border(Border::Constant(-nan)),
+            conv()?.border(Border::Constant(-f64::NAN)),
             conv()?.border(Border::Wrap),
             conv()?.bias([-nan]),
             conv()?.bias([]),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ndarray::{Array, ArrayRef};
 
 use super::arrays::{Axes, in_order, mismatch, of_shape, rows, shape_of, standard};
+use super::masked::Masked;
 use crate::cpu::{CpuReady, Input};
 use crate::gpu::GpuPrepared;
 use crate::plan::{Launch, Plan};
@@ -20,6 +21,8 @@ use crate::{Conv2d, Cpu, Element, Error, Problem, Result};
 pub(super) enum Ready {
     Cpu(Box<OnCpu>),
     Gpu(GpuPrepared),
+    /// Normalised: sums of one of these.
+    Masked(Box<Masked>),
 }
 
 /// A problem made ready for the CPU.
@@ -46,6 +49,11 @@ impl OnCpu {
         Ok(Self::new(&self.cpu, problem, plan))
     }
 
+    /// Another problem for the same engine.
+    pub(super) fn planned(&self, problem: Problem, plan: Plan) -> Self {
+        Self::new(&self.cpu, problem, plan)
+    }
+
     pub(super) fn problem(&self) -> &Problem {
         &self.problem
     }
@@ -56,12 +64,17 @@ impl OnCpu {
 
     /// `src` and `dst` hold whole tensors.
     pub(super) fn run<T: Element, U: Element>(&self, src: &[T], dst: &mut [U]) {
-        self.run_from(Input::Whole(bytemuck::cast_slice(src)), dst);
+        self.run_from(Input::Whole(bytemuck::cast_slice(src)), bytemuck::cast_slice_mut(dst));
     }
 
-    fn run_from<U: Element>(&self, src: Input<'_>, dst: &mut [U]) {
+    /// Several at once, on the threads of the first.
+    pub(super) fn run_all<T: Element, U: Element>(all: Vec<(&Self, &[T], &mut [U])>) {
+        let Some(cpu) = all.first().map(|(first, ..)| first.cpu.clone()) else { return };
+        cpu.together(all, |(made, src, dst)| made.run(src, dst));
+    }
+
+    fn run_from(&self, src: Input<'_>, dst: &mut [u8]) {
         if let Launch::Cpu(launch) = self.plan.launch() {
-            let dst = bytemuck::cast_slice_mut(dst);
             self.cpu.run(&self.problem, launch, &self.made, src, dst);
         }
     }
@@ -75,6 +88,10 @@ impl Ready {
     fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
         match self {
             Self::Gpu(prepared) => prepared.set_weights(conv),
+            Self::Masked(_) => {
+                let limit = "those of a normalised convolution are prepared anew";
+                Err(Error::argument("weights", "others", limit))
+            }
             Self::Cpu(on_cpu) => {
                 **on_cpu = on_cpu.reweighed(on_cpu.problem.reweighed(conv)?)?;
                 Ok(())
@@ -86,6 +103,7 @@ impl Ready {
         match self {
             Self::Cpu(on_cpu) => &on_cpu.problem,
             Self::Gpu(prepared) => prepared.problem(),
+            Self::Masked(masked) => masked.problem(),
         }
     }
 
@@ -93,6 +111,7 @@ impl Ready {
         match self {
             Self::Cpu(on_cpu) => &on_cpu.plan,
             Self::Gpu(prepared) => prepared.plan(),
+            Self::Masked(masked) => masked.plan(),
         }
     }
 
@@ -103,16 +122,16 @@ impl Ready {
                 Launch::Cpu(launch) => on_cpu.made.reads_rows(launch),
                 Launch::Gpu(_) => false,
             },
-            Self::Gpu(_) => false,
+            Self::Gpu(_) | Self::Masked(_) => false,
         }
     }
 
-    /// `src` and `dst` are whole tensors; rows that lie apart are only for one that
+    /// `src` and `dst` are whole tensors, as bytes; rows that lie apart are only for one that
     /// [`reads_rows`](Self::reads_rows).
-    pub(super) async fn run<U: Element>(
+    pub(super) async fn run(
         &self,
         src: Input<'_>,
-        dst: &mut [U],
+        dst: &mut [u8],
         wait: Wait,
         measured: bool,
     ) -> Result<Timings> {
@@ -122,11 +141,11 @@ impl Ready {
                 on_cpu.run_from(src, dst);
                 Ok(Timings { compute: clock.lap(), ..Timings::default() })
             }
+            Self::Masked(masked) => masked.run_plain(src, dst, wait).await,
             Self::Gpu(prepared) => {
                 let Input::Whole(src) = src else {
                     return Err(Error::argument("rows of the input", "apart", "a GPU copies them"));
                 };
-                let dst = bytemuck::cast_slice_mut(dst);
                 let parts = prepared.run(src, dst, wait, measured).await?;
                 Ok(Timings {
                     upload: parts.upload,

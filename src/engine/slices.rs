@@ -54,18 +54,22 @@ impl<S> Pitched<S> {
         Self { plane: Some(plane_pitch), ..self }
     }
 
+    pub(super) fn into_data(self) -> S {
+        self.data
+    }
+
     /// Elements from one plane to the next.
     fn plane(&self, grid: &Grid) -> usize {
         self.plane.unwrap_or_else(|| self.row.saturating_mul(grid.rows))
     }
 
-    fn is_whole(&self, grid: &Grid) -> bool {
+    pub(super) fn is_whole(&self, grid: &Grid) -> bool {
         let apart = grid.planes > 1 && self.plane(grid) != grid.rows * grid.row;
         (self.row == grid.row || grid.planes * grid.rows <= 1) && !apart
     }
 
     /// Where its rows begin, in order.
-    fn rows(&self, grid: &Grid) -> impl Iterator<Item = usize> + use<S> {
+    pub(super) fn rows(&self, grid: &Grid) -> impl Iterator<Item = usize> + use<S> {
         let (row, plane, rows) = (self.row, self.plane(grid), grid.rows);
         (0..grid.planes).flat_map(move |p| (0..rows).map(move |r| p * plane + r * row))
     }
@@ -94,6 +98,22 @@ impl<S> Pitched<S> {
     }
 }
 
+impl<'a, T> Pitched<&'a [T]> {
+    pub(super) fn data(&self) -> &'a [T] {
+        self.data
+    }
+
+    pub(super) fn check_input(&self, grid: &Grid) -> Result<()> {
+        self.check(&INPUT, self.data.len(), grid)
+    }
+}
+
+impl<T> Pitched<&mut [T]> {
+    pub(super) fn check_output(&self, grid: &Grid) -> Result<()> {
+        self.check(&OUTPUT, self.data.len(), grid)
+    }
+}
+
 /// What errors call the ends of a call.
 struct End {
     what: &'static str,
@@ -113,15 +133,15 @@ const OUTPUT: End = End {
 };
 
 /// A tensor as planes of rows.
-struct Grid {
-    planes: usize,
-    rows: usize,
+pub(super) struct Grid {
+    pub planes: usize,
+    pub rows: usize,
     /// Elements of a row.
-    row: usize,
+    pub row: usize,
 }
 
 impl Grid {
-    fn of(shape: Shape, layout: Layout) -> Self {
+    pub fn of(shape: Shape, layout: Layout) -> Self {
         let [n, h, w, c] = shape.to_nhwc(layout);
         match layout {
             Layout::Nhwc => Self { planes: n, rows: h, row: w * c },
@@ -129,7 +149,7 @@ impl Grid {
         }
     }
 
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.planes * self.rows * self.row
     }
 }
@@ -215,7 +235,8 @@ impl<T: Element, U: Element> Prepared<T, U> {
     ) -> Result<Timings> {
         let mut clock = Clock::start();
         check_len(&OUTPUT, self.problem().output_shape(), dst.len())?;
-        let mut timings = self.ready.run(src, dst, wait, measured).await?;
+        let mut timings =
+            self.ready.run(src, bytemuck::cast_slice_mut(dst), wait, measured).await?;
         timings.total = clock.lap();
         Ok(timings)
     }
@@ -236,8 +257,8 @@ impl<T: Element, U: Element> Prepared<T, U> {
         let layout = problem.conv().layout;
         let from = Grid::of(problem.input_shape(), layout);
         let to = Grid::of(problem.output_shape(), layout);
-        src.check(&INPUT, src.data.len(), &from)?;
-        dst.check(&OUTPUT, dst.data.len(), &to)?;
+        src.check_input(&from)?;
+        dst.check_output(&to)?;
         let (copy, rows);
         let src = if from.len() == 0 {
             Input::Whole(&[])

@@ -111,7 +111,16 @@ fn pattern(element: ElementType) -> Vec<u8> {
                 (0..4096).map(|_| half::f16::from_f32(unit(next()))).collect();
             cast_slice(&all).to_vec()
         }
-        ElementType::U8 | ElementType::U16 => {
+        ElementType::F64 => {
+            let all: Vec<f64> = (0..4096).map(|_| unit(next()).into()).collect();
+            cast_slice(&all).to_vec()
+        }
+        ElementType::U8
+        | ElementType::I8
+        | ElementType::U16
+        | ElementType::I16
+        | ElementType::U32
+        | ElementType::I32 => {
             let all: Vec<u32> = (0..4096).map(|_| next() << 8 ^ next()).collect();
             cast_slice(&all).to_vec()
         }

@@ -112,6 +112,11 @@ impl GpuPrepared {
         &self.ready.plan
     }
 
+    /// A part of the same problem, by the same algorithm, for data in host memory.
+    pub(crate) async fn part(&self, problem: &Problem, wait: Wait) -> Result<Self> {
+        self.gpu.prepare_host(problem, self.plan().algorithm(), wait).await
+    }
+
     pub(super) fn gpu(&self) -> &Gpu {
         &self.gpu
     }

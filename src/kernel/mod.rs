@@ -1,6 +1,7 @@
 //! The weights: one 2-D kernel, or several, shared by all channels.
 
 mod cross;
+mod digits;
 mod factors;
 mod fit;
 mod presets;
@@ -31,7 +32,8 @@ use crate::{Error, Result};
 /// A kernel that was made from columns times rows ([`Kernel::separable`], most presets, and what is made of
 /// such ones) keeps these beside its weights, and [`Algorithm::Separable`](crate::Algorithm::Separable) takes
 /// them; of others it looks for some. The weights alone say what a kernel is: kernels of equal weights are
-/// equal, however they were made. Plans and the last bits of results may differ, within the stated bound.
+/// equal, however they were made. Plans and the last bits of results may differ, within the stated bound; and sums
+/// in f64 take all the digits that a kernel was made from ([`Kernel::from_f64`]).
 ///
 /// ```
 /// use channelwise::Kernel;
@@ -51,6 +53,8 @@ pub struct Kernel {
     filters: usize,
     /// `[height, width, filters]`, row-major.
     weights: Vec<f32>,
+    /// The same in f64, where that is more than `weights` and `terms` say.
+    digits: Option<Vec<f64>>,
     /// What it was made from.
     terms: Terms,
 }
@@ -90,16 +94,20 @@ impl Kernel {
                 found: vec![weights.len()],
             });
         }
-        Ok(Self { height, width, filters, weights, terms: Terms::default() })
+        Ok(Self { height, width, filters, weights, digits: None, terms: Terms::default() })
     }
 
     /// Whether both are the same to the bit, as NaNs then are and zeros of different sign are not; and were
     /// made from the same, as plans depend on that.
     pub(crate) fn same_bits(&self, other: &Self) -> bool {
-        let Self { height, width, filters, weights, terms } = self;
+        let Self { height, width, filters, weights, digits, terms } = self;
         let bits = bytemuck::cast_slice::<f32, u32>;
+        let more = |digits: &Option<Vec<f64>>| {
+            digits.as_deref().map(|all| bytemuck::cast_slice::<f64, u64>(all).to_vec())
+        };
         (height, width, filters) == (&other.height, &other.width, &other.filters)
             && bits(weights) == bits(&other.weights)
+            && more(digits) == more(&other.digits)
             && terms.same_bits(&other.terms)
     }
 
@@ -137,6 +145,24 @@ impl Kernel {
         Self::with_filters(h, w, f, weights.iter().copied().collect())
     }
 
+    /// A kernel for each image of a batch, from `[images, height, width, filters]`: for
+    /// [`Engine::run_each`](crate::Engine::run_each).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a size of 0.
+    ///
+    /// ```
+    /// use channelwise::Kernel;
+    /// use ndarray::Array4;
+    /// # fn main() -> channelwise::Result<()> {
+    /// let kernels = Kernel::each(&Array4::from_elem((8, 5, 5, 1), 0.04))?;
+    /// assert_eq!((kernels.len(), kernels[0].height()), (8, 5));
+    /// # Ok(()) }
+    /// ```
+    pub fn each(weights: &ArrayRef<f32, Ix4>) -> Result<Vec<Self>> {
+        weights.outer_iter().map(|image| Self::from_array3(&image)).collect()
+    }
+
     /// The filters of all `kernels`, in order, as one kernel.
     ///
     /// # Errors
@@ -149,16 +175,16 @@ impl Kernel {
             let sides = |kernel: &Self| vec![kernel.height, kernel.width];
             same("stacked kernel", sides(first), sides(kernel))?;
         }
+        let all: Vec<(usize, Vec<f64>)> =
+            kernels.iter().map(|k| (k.filters, k.weights_f64())).collect();
         let weights = (0..first.height * first.width)
-            .flat_map(|tap| {
-                kernels.iter().flat_map(move |k| &k.weights[tap * k.filters..(tap + 1) * k.filters])
-            })
+            .flat_map(|tap| all.iter().flat_map(move |(n, k)| &k[tap * n..(tap + 1) * n]))
             .copied()
             .collect();
         let filters = kernels.iter().map(|k| k.filters).sum();
-        let all = kernels.iter().flat_map(|k| (0..k.filters).map(|f| k.terms.of(f).to_vec()));
-        let stack = Self::with_filters(first.height, first.width, filters, weights)?;
-        Ok(Self { terms: Terms::new(all.collect()), ..stack })
+        let terms = kernels.iter().flat_map(|k| (0..k.filters).map(|f| k.terms.of(f).to_vec()));
+        let sides = [first.height, first.width, filters];
+        Ok(Self::of_digits(sides, weights, Terms::new(terms.collect())))
     }
 
     /// Number of rows.
@@ -205,8 +231,15 @@ impl Kernel {
     /// The kernel turned by 180 degrees, which makes a correlation a convolution.
     #[must_use]
     pub fn flipped(&self) -> Self {
-        let taps = self.weights.chunks_exact(self.filters).rev();
-        Self { weights: taps.flatten().copied().collect(), terms: self.terms.turned(), ..*self }
+        fn turned<T: Copy>(weights: &[T], filters: usize) -> Vec<T> {
+            weights.chunks_exact(filters).rev().flatten().copied().collect()
+        }
+        Self {
+            weights: turned(&self.weights, self.filters),
+            digits: self.digits.as_ref().map(|digits| turned(digits, self.filters)),
+            terms: self.terms.turned(),
+            ..*self
+        }
     }
 
     /// Each filter divided by the sum of its weights, so that flat areas keep their value.
@@ -214,11 +247,12 @@ impl Kernel {
     /// # Errors
     /// [`Error::Argument`] where a filter sums to 0 (derivatives do) or to a non-finite value.
     pub fn normalized(&self) -> Result<Self> {
-        let mut out = self.clone();
+        let mut weights = self.weights_f64();
         let mut terms = Vec::with_capacity(self.filters);
         for f in 0..self.filters {
-            let sum: f64 = self.filter(f).map(f64::from).sum();
-            let size: f64 = self.filter(f).map(|w| f64::from(w).abs()).sum();
+            let filter = || weights.iter().skip(f).step_by(self.filters);
+            let sum: f64 = filter().sum();
+            let size: f64 = filter().map(|w| w.abs()).sum();
             // A sum that is rounding noise beside the weights is a zero sum.
             if !sum.is_finite() || sum.abs() <= 1e-6 * size {
                 return Err(Error::argument(
@@ -227,21 +261,20 @@ impl Kernel {
                     format!("normalising filter {f} needs a finite sum other than 0"),
                 ));
             }
-            for w in out.weights.iter_mut().skip(f).step_by(self.filters) {
-                *w = (f64::from(*w) / sum) as f32;
-            }
+            weights.iter_mut().skip(f).step_by(self.filters).for_each(|w| *w /= sum);
             let scaled = sum_of_terms([(1.0 / sum, self.terms.of(f))]);
-            // Weights that were subnormal have fewer digits than what they were made from.
-            terms.push(if agree(&scaled, out.filter(f), self.width) { scaled } else { Vec::new() });
+            let rounded = weights.iter().skip(f).step_by(self.filters).map(|w| *w as f32);
+            terms.push(if agree(&scaled, rounded, self.width) { scaled } else { Vec::new() });
         }
-        Ok(Self { terms: Terms::new(terms), ..out })
+        let sides = [self.height, self.width, self.filters];
+        Ok(Self::of_digits(sides, weights, Terms::new(terms)))
     }
 }
 
-/// By their weights.
+/// By their weights as f32.
 impl PartialEq for Kernel {
     fn eq(&self, other: &Self) -> bool {
-        let Self { height, width, filters, weights, terms: _ } = self;
+        let Self { height, width, filters, weights, digits: _, terms: _ } = self;
         (height, width, filters) == (&other.height, &other.width, &other.filters)
             && *weights == other.weights
     }

@@ -87,26 +87,30 @@ impl Kernel {
         let filters = first.filters;
         let parts = |f: usize| kernels.iter().map(move |(by, kernel)| (*by, kernel.terms.of(f)));
         let terms: Vec<_> = (0..filters).map(|f| terms::sum(parts(f))).collect();
+        let all: Vec<(f64, Vec<f64>)> =
+            kernels.iter().map(|(by, kernel)| (*by, kernel.weights_f64())).collect();
         let weight = |at: usize| match terms[at % filters].as_slice() {
-            [] => kernels.iter().map(|(by, kernel)| by * f64::from(kernel.weights[at])).sum(),
+            [] => all.iter().map(|(by, weights)| by * weights[at]).sum(),
             terms => terms::weight(terms, at / filters / first.width, at / filters % first.width),
         };
-        let weights = (0..first.weights.len()).map(|at| weight(at) as f32).collect();
-        Ok(Self { weights, terms: Terms::new(terms), ..*first })
+        let weights = (0..first.weights.len()).map(weight).collect();
+        let sides = [first.height, first.width, filters];
+        Ok(Self::of_digits(sides, weights, Terms::new(terms)))
     }
 
     /// A single filter, the sum of `terms`, of which there is one at least, of the same sizes.
     pub(super) fn of_terms(terms: Vec<Term>) -> Self {
         let (height, width) = (terms[0].column.len(), terms[0].row.len());
-        let weight = |at: usize| terms::weight(&terms, at / width, at % width) as f32;
+        let weight = |at: usize| terms::weight(&terms, at / width, at % width);
         let weights = (0..height * width).map(weight).collect();
-        Self { height, width, filters: 1, weights, terms: Terms::new(vec![terms]) }
+        Self::of_digits([height, width, 1], weights, Terms::new(vec![terms]))
     }
 
     /// The same single filter, made from `terms`: dropped where the weights are not their roundings.
     pub(super) fn made_from(self, terms: Vec<Term>) -> Self {
         let terms = if agree(&terms, self.filter(0), self.width) { terms } else { Vec::new() };
-        Self { terms: Terms::new(vec![terms]), ..self }
+        let weights = self.weights_f64();
+        Self { terms: Terms::new(vec![terms]), ..self }.with_digits(weights)
     }
 }
 

@@ -113,13 +113,15 @@ impl SharedLayer {
     #[must_use]
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
-        self.conv.bias.clear();
+        self.conv = self.conv.bias([]);
         self.conv.pointwise = self.conv.pointwise.map(|step| step.bias([]));
         self
     }
 
     fn settled(mut conv: Conv2d, use_bias: bool) -> Result<Self> {
         let filters = conv.kernel.filters();
+        // Layers learn in f32.
+        conv.bias_digits = None;
         if conv.bias.is_empty() {
             conv.bias = vec![0.0; filters];
         }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::gather::Axis;
 use crate::problem::Geometry;
-use crate::{Border, Error, Problem, Result};
+use crate::{Border, Error, Problem, Result, Sides};
 
 /// The input coordinates of one axis that a band's source buffer holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,10 +201,10 @@ impl Cutter<'_> {
                 len: inputs.len(),
                 continued: false,
             };
-            let source_rows = held(Axis::rows(g).gathered(&rows, border));
+            let source_rows = held(Axis::rows(g).gathered(&rows, border.rows()));
             let source_columns = match columns == (0..g.out_width) {
                 true => whole(g.width),
-                false => held(Axis::columns(g).gathered(&columns, border)),
+                false => held(Axis::columns(g).gathered(&columns, border.columns())),
             };
             return Band { images, rows, columns, source_rows, source_columns };
         }
@@ -212,7 +212,7 @@ impl Cutter<'_> {
             g.first_row(rows.start),
             (rows.len() - 1) * g.stride.0 + extent_rows,
             g.height,
-            border,
+            border.rows(),
         );
         let source_columns = if columns == (0..g.out_width) {
             whole(g.width)
@@ -221,7 +221,7 @@ impl Cutter<'_> {
                 g.first_column(columns.start),
                 (columns.len() - 1) * g.stride.1 + extent_columns,
                 g.width,
-                border,
+                border.columns(),
             )
         };
         Band { images, rows, columns, source_rows, source_columns }
@@ -260,37 +260,37 @@ impl Cutter<'_> {
 }
 
 /// Which input coordinates are needed for `len` continued ones from `first`.
-fn span(first: isize, len: usize, n: usize, border: Border) -> Span {
+fn span(first: isize, len: usize, n: usize, border: Sides) -> Span {
     let last = first + len as isize - 1;
     let end = n as isize - 1;
-    let all = Span { first: 0, len: n, continued: false };
-    let near = match border {
-        // Outside is never read; at least one row is kept, so that the buffer is not empty.
-        Border::Constant(_) | Border::Replicate => {
-            let (a, b) = (first.clamp(0, end), last.clamp(0, end));
-            Span { first: a, len: (b - a) as usize + 1, continued: false }
+    // At least one row is kept, so that the buffer is not empty.
+    let (mut a, mut b) = (first.clamp(0, end), last.clamp(0, end));
+    let mut beyond = false;
+    for (border, at, reached) in
+        [(border.before, first, first < 0), (border.after, last, last > end)]
+    {
+        if !reached || border.constant().is_some() {
+            continue;
         }
-        // A reflection stays near the edge while it bounces only once.
-        Border::Reflect | Border::Reflect101 if first > -(n as isize) && last <= 2 * end => {
-            let inside = first.clamp(0, end)..=last.clamp(0, end);
-            let images = [first, last]
-                .into_iter()
-                .filter(|at| !(0..=end).contains(at))
-                .filter_map(|at| border.index(at, n))
-                .map(|at| at as isize);
-            let (mut a, mut b) = (*inside.start(), *inside.end());
-            for at in images {
-                (a, b) = (a.min(at), b.max(at));
+        beyond = true;
+        let near = match border {
+            Border::Constant(_) | Border::Replicate => continue,
+            // A reflection stays near the edge while it bounces only once.
+            Border::Reflect | Border::Reflect101 if first > -(n as isize) && last <= 2 * end => {
+                border.index(at, n)
             }
-            Span { first: a, len: (b - a) as usize + 1, continued: false }
-        }
-        Border::Wrap if first >= 0 && last <= end => Span { first, len, continued: false },
-        Border::Reflect | Border::Reflect101 | Border::Wrap => all.clone(),
-    };
+            Border::Reflect | Border::Reflect101 | Border::Wrap => None,
+        };
+        (a, b) = match near {
+            Some(at) => (a.min(at as isize), b.max(at as isize)),
+            None => (0, end),
+        };
+    }
+    let near = Span { first: a, len: (b - a) as usize + 1, continued: false };
     // Where a run of the input itself would be longer, the needed rows are gathered.
-    if near.len > len.max(1) && !matches!(border, Border::Constant(_)) {
-        if all.len <= len {
-            return all;
+    if beyond && near.len > len.max(1) {
+        if n <= len {
+            return Span { first: 0, len: n, continued: false };
         }
         return Span { first, len, continued: true };
     }

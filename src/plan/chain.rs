@@ -122,8 +122,8 @@ impl fmt::Display for ChainPlan {
     }
 }
 
-/// The convolutions `convs`, each on the output of the one before it. Between them lie f32 values, which
-/// are neither rounded nor saturated; `from` and `to` are the types of the first input and the last output.
+/// The convolutions `convs`, each on the output of the one before it. Between them lie f32 values (f64 where the
+/// first or the last sums in f64), which are neither rounded nor saturated; `from` and `to` are the types of the first input and the last output.
 /// Neighbours are folded into one kernel where that is the same in real arithmetic and cheaper by the
 /// model: both linear (only the last may have an activation), and
 ///
@@ -251,6 +251,8 @@ pub(crate) fn problems(
     let Some(first) = convs.first() else {
         return Err(Error::argument("convolutions of a chain", 0, "at least 1 is needed"));
     };
+    let double = from.sums_in_f64() || to.sums_in_f64();
+    let between = if double { ElementType::F64 } else { ElementType::F32 };
     let mut problems: Vec<Problem> = Vec::with_capacity(convs.len());
     for (i, conv) in convs.iter().enumerate() {
         if conv.layout != first.layout {
@@ -258,8 +260,8 @@ pub(crate) fn problems(
             return Err(Error::argument("layout", conv.layout, limit));
         }
         let shape = problems.last().map_or(shape, Problem::output_shape);
-        let from = if i == 0 { from } else { ElementType::F32 };
-        let to = if i + 1 == convs.len() { to } else { ElementType::F32 };
+        let from = if i == 0 { from } else { between };
+        let to = if i + 1 == convs.len() { to } else { between };
         problems.push(Problem::new(conv, shape, from, to)?);
     }
     Ok(problems)

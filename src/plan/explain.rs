@@ -11,6 +11,7 @@ impl fmt::Display for Plan {
             Launch::Cpu(launch) => {
                 match &launch.scheme {
                     CpuScheme::Direct => write!(f, "  ")?,
+                    CpuScheme::Double => write!(f, "  sums in f64, ")?,
                     CpuScheme::Separable(factors) => {
                         let terms = factors.terms();
                         write!(f, "  {terms} term{}, ", if terms == 1 { "" } else { "s" })?

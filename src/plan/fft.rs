@@ -225,7 +225,7 @@ pub(super) fn finite(problem: &Problem) -> Result<(), String> {
     if !problem.weights().taps.iter().all(|k| k.is_finite()) {
         return Err("the kernel is not finite".into());
     }
-    if problem.border().constant().is_some_and(|value| !value.is_finite()) {
+    if !problem.border().fill().is_finite() {
         return Err("the border's constant is not finite".into());
     }
     Ok(())
@@ -328,7 +328,7 @@ pub(super) fn cpu(
 /// Output rows of a part and tiles of the CPU's gradient of the kernel, and its microseconds on one thread.
 pub(super) fn correlation(problem: &Problem, cuts: &Cuts) -> Option<(usize, (usize, usize), f64)> {
     // Of the kernel only the size counts.
-    if problem.border().constant().is_some_and(|value| !value.is_finite()) {
+    if !problem.border().fill().is_finite() {
         return None;
     }
     let filters = problem.weights().filters;
@@ -461,15 +461,16 @@ pub(super) fn cpu_caveat(problem: &Problem, tile: (usize, usize)) -> Option<Stri
             "of so small weights the spectrum loses digits; `assume_finite` allows it".into(),
         );
     }
-    let most = f64::from(problem.input_type().max_integer()?);
-    let constant = problem.border().constant().map_or(0.0, |c| f64::from(c.abs()));
+    let whole = problem.input_type().integers()?;
+    let most = whole.start().unsigned_abs().max(whole.end().unsigned_abs()) as f64;
+    let constant = problem.border().fill().abs();
     let off = accuracy(problem, (tile.0 as u32, tile.1 as u32)).spread * 2f64.powi(-24);
-    if problem.output_type().max_integer().is_none() {
+    if !problem.output_type().is_integer() {
         return Some(
             "sums of integers may be exact, its sums are not; `assume_finite` allows it".into(),
         );
     }
-    (off * most.max(constant) >= 0.5).then(|| {
+    (off * most.max(constant.into()) >= 0.5).then(|| {
         "it may be off by more than half a step of the output; `assume_finite` allows it".into()
     })
 }

@@ -28,7 +28,8 @@
 //! Biases and filters: output channel `c F1 F2 + f1 F2 + f2` of two stages is filter `f1 F2 + f2` of one.
 
 use crate::{
-    Activation, Border, Conv2d, ElementType, Kernel, Layout, Padding, Pointwise, Problem, Shape,
+    Activation, Border, Borders, Conv2d, ElementType, Kernel, Layout, Padding, Pointwise, Problem,
+    Shape, Sides,
 };
 
 /// One stage, or several as one, before the weights are rounded.
@@ -38,7 +39,7 @@ pub(super) struct Linear {
     taps: Vec<f64>,
     bias: Vec<f64>,
     axes: [Axis; 2],
-    border: Border,
+    border: Borders,
     /// What stands behind the sums; only the last stage may have any.
     activation: Activation,
     follow: Option<Pointwise>,
@@ -80,15 +81,19 @@ impl Axis {
     }
 
     /// Whether `ŷ = Y` wherever `second` reads, with `border` on both stages.
-    fn commutes(&self, border: Border, second: &Self) -> bool {
+    fn commutes(&self, border: Sides, second: &Self) -> bool {
         // It reads no `ŷ` but `y`, and `y = Y` is the definition.
         if second.stays_inside() {
             return true;
         }
+        let both = [border.before, border.after];
+        let Some(border) = border.single().filter(|border| border.constant().is_none()) else {
+            // `Y[p] = b1 + k1 x̂[p]` for every p, and the index map of the border is the same for both.
+            return self.is_in_place() && both.iter().all(|border| border.constant().is_none());
+        };
         match border {
             // Beyond its end `ŷ` is a constant, and `Y` goes on with what the kernel still meets.
             Border::Constant(_) => false,
-            // `Y[p] = b1 + k1 x̂[p]` for every p, and the index map of the border is the same for both.
             _ if self.is_in_place() => true,
             // `Y` goes on while `ŷ` stands still.
             Border::Replicate => false,
@@ -239,9 +244,9 @@ impl Linear {
                 return Err(format!("border {second} does not go on as border {first} does"));
             }
         };
-        for (name, (one, two)) in ["rows", "columns"].iter().zip(self.axes.iter().zip(&second.axes))
-        {
-            if !one.commutes(border, two) {
+        let sides = [("rows", border.rows()), ("columns", border.columns())];
+        for ((name, border), (one, two)) in sides.iter().zip(self.axes.iter().zip(&second.axes)) {
+            if !one.commutes(*border, two) {
                 return Err(format!("beyond the edges of {name} border {border} does not commute"));
             }
         }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::cost::{GpuCost, Traffic};
 use super::limits::{CpuLimits, GpuLimits};
 use crate::problem::Geometry;
-use crate::{Border, Problem};
+use crate::{Border, Problem, Sides};
 
 /// Some rows and columns of an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,22 @@ impl Axis {
     }
 
     /// The most that an output of the shader goes through: continued places, and taps in all of them.
-    pub fn loops(&self, taps: usize, dilation: usize, border: Border) -> Loops {
+    pub fn loops(&self, taps: usize, dilation: usize, border: Sides) -> Loops {
+        match border.single() {
+            Some(border) => self.loops_of(taps, dilation, border),
+            // Each side's, which the shader goes through one after the other.
+            None => {
+                let [one, other] = [border.before, border.after]
+                    .map(|border| self.loops_of(taps, dilation, border));
+                Loops {
+                    places: one.places + other.places,
+                    taps: one.taps.saturating_add(other.taps),
+                }
+            }
+        }
+    }
+
+    fn loops_of(&self, taps: usize, dilation: usize, border: Border) -> Loops {
         let Self { input, output, stride, before, .. } = *self;
         let (last, end) = ((input - 1) * stride, self.end());
         // Twin of `taps` in `shaders/place_adjoint.wgsl`.
@@ -97,25 +112,33 @@ impl Axis {
     }
 
     /// The outputs that the places before the first one, and after the last, continue.
-    fn continued(&self, border: Border) -> [Range<usize>; 2] {
+    fn continued(&self, border: Sides) -> [Range<usize>; 2] {
         let Self { output, before, .. } = *self;
         let after = self.after();
-        let [low, high] = match border {
-            Border::Constant(_) => return [0..0, 0..0],
+        let low = match border.before {
+            Border::Constant(_) => 0..0,
+            _ if before == 0 => 0..0,
             // Further than once round, they may be any.
-            _ if before >= output || after >= output => [0..output, 0..output],
-            Border::Replicate => [0..1, output - 1..output],
-            Border::Reflect | Border::Reflect101 => {
-                [0..(before + 1).min(output), output.saturating_sub(after + 1)..output]
-            }
-            Border::Wrap => [output - before..output, 0..after],
+            _ if before >= output => 0..output,
+            Border::Replicate => 0..1,
+            Border::Reflect | Border::Reflect101 => 0..(before + 1).min(output),
+            Border::Wrap => output - before..output,
         };
-        [if before > 0 { low } else { 0..0 }, if after > 0 { high } else { 0..0 }]
+        let high = match border.after {
+            Border::Constant(_) => 0..0,
+            _ if after == 0 => 0..0,
+            _ if after >= output => 0..output,
+            Border::Replicate => output - 1..output,
+            Border::Reflect | Border::Reflect101 => output.saturating_sub(after + 1)..output,
+            Border::Wrap => 0..after,
+        };
+        [low, high]
     }
 
     /// The inputs that outputs `out` gather.
-    pub fn gathered(&self, out: &Range<usize>, border: Border) -> Range<usize> {
-        let reaches = |at: &Range<usize>| at.start < out.end && out.start < at.end;
+    pub fn gathered(&self, out: &Range<usize>, border: Sides) -> Range<usize> {
+        let reaches =
+            |at: &Range<usize>| !at.is_empty() && at.start < out.end && out.start < at.end;
         let [low, high] = self.continued(border);
         let mut spans = vec![self.met(self.before + out.start, self.before + out.end - 1)];
         if reaches(&low) {
@@ -129,7 +152,7 @@ impl Axis {
     }
 
     /// The outputs that any place of the padding continues, in order and apart.
-    fn edges(&self, border: Border) -> Vec<Range<usize>> {
+    fn edges(&self, border: Sides) -> Vec<Range<usize>> {
         let mut all = Vec::from(self.continued(border));
         all.retain(|range| !range.is_empty());
         all.sort_by_key(|range| range.start);
@@ -147,8 +170,8 @@ impl Axis {
 /// Loop iterations of `place` in `shaders/place_adjoint.wgsl`.
 pub(super) fn iterations(problem: &Problem) -> u64 {
     let g = problem.geometry();
-    let rows = Axis::rows(g).loops(g.kernel.0, g.dilation.0, problem.border());
-    let columns = Axis::columns(g).loops(g.kernel.1, g.dilation.1, problem.border());
+    let rows = Axis::rows(g).loops(g.kernel.0, g.dilation.0, problem.border().rows());
+    let columns = Axis::columns(g).loops(g.kernel.1, g.dilation.1, problem.border().columns());
     let each = columns.taps.saturating_mul(problem.weights().filters as u64 + 1);
     let row = each.saturating_add(columns.places + 3);
     rows.taps.saturating_mul(row).saturating_add(rows.places + 3)
@@ -157,8 +180,8 @@ pub(super) fn iterations(problem: &Problem) -> u64 {
 /// The pixels that padding continues, in rectangles that do not overlap.
 pub(crate) fn edges(problem: &Problem) -> Vec<Rectangle> {
     let g = problem.geometry();
-    let rows = Axis::rows(g).edges(problem.border());
-    let columns = Axis::columns(g).edges(problem.border());
+    let rows = Axis::rows(g).edges(problem.border().rows());
+    let columns = Axis::columns(g).edges(problem.border().columns());
     let mut all: Vec<Rectangle> =
         rows.iter().map(|rows| Rectangle { rows: rows.clone(), columns: 0..g.out_width }).collect();
     let ends: Vec<usize> = rows.iter().flat_map(|rows| [rows.start, rows.end]).collect();

@@ -47,6 +47,8 @@ pub enum CpuScheme {
     /// Columns, then rows of the column sums. The factors are those of the kernel with rows and columns
     /// exchanged, as what the filters share is made first: [`Factors::rows`] run down the image.
     Separable(Factors),
+    /// Tap by tap, with sums in f64.
+    Double,
     /// Running sums down columns and along rows, of whole numbers by taps that are all one number.
     BoxFilter,
     /// Transforms of tiles, which are chosen by the problem alone: threads change no bit.
@@ -170,14 +172,14 @@ impl CpuScheme {
     /// What tasks make of the problem: all, or all but the edges.
     pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
         match self {
-            Self::Direct => problem,
+            Self::Direct | Self::Double => problem,
             Self::Separable(_) | Self::BoxFilter | Self::Fft { .. } => problem.but_for_edges(),
         }
     }
 
     /// Whether tasks leave edges that have to be gathered.
     pub(crate) fn leaves_edges(&self, problem: &Problem) -> bool {
-        problem.has_edges() && !matches!(self, Self::Direct)
+        problem.has_edges() && !matches!(self, Self::Direct | Self::Double)
     }
 }
 
@@ -195,7 +197,7 @@ impl Launch {
         match self {
             Self::Gpu(launch) => launch.scheme.caveat(problem),
             Self::Cpu(launch) => match &launch.scheme {
-                CpuScheme::Direct | CpuScheme::BoxFilter => None,
+                CpuScheme::Direct | CpuScheme::Double | CpuScheme::BoxFilter => None,
                 CpuScheme::Separable(factors) => separable::caveat(problem, factors),
                 CpuScheme::Fft { tile, .. } => fft::cpu_caveat(problem, *tile),
             },
@@ -206,7 +208,7 @@ impl Launch {
         match self {
             Self::Gpu(launch) => launch.scheme.accuracy(problem),
             Self::Cpu(launch) => match &launch.scheme {
-                CpuScheme::Direct | CpuScheme::BoxFilter => Accuracy::default(),
+                CpuScheme::Direct | CpuScheme::Double | CpuScheme::BoxFilter => Accuracy::default(),
                 CpuScheme::Separable(factors) => separable::accuracy(problem, factors),
                 CpuScheme::Fft { tile: (rows, columns), .. } => {
                     fft::accuracy(problem, (*rows as u32, *columns as u32))

@@ -22,6 +22,7 @@ pub(crate) mod job;
 mod launch;
 mod limits;
 mod offer;
+mod part;
 mod pass;
 mod reweigh;
 mod separable;
@@ -48,6 +49,7 @@ pub use launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
 pub use limits::{AdapterClass, CpuLimits, DeviceCosts, GpuLimits, Machine, Residence};
 pub use offer::Accuracy;
 use offer::Offer;
+pub(crate) use part::widened;
 pub(crate) use pass::Pass;
 pub(crate) use separable::terms as separable_terms;
 pub(crate) use split::smaller;
@@ -78,7 +80,7 @@ pub enum Algorithm {
     /// of infinities, and their rounding errors are relative to the largest input
     /// ([`Plan::accuracy`]).
     ///
-    /// On the CPU box filters of bytes and u16 are made by running sums, exact and in a time that does not
+    /// On the CPU box filters of integers of 8 and 16 bits are made by running sums, exact and in a time that does not
     /// grow with the kernel, where their sums stay up to 2^24.
     Separable,
     /// Transforms of tiles times the kernel's spectrum, for large kernels. Rounding errors are relative to
@@ -226,7 +228,7 @@ impl Plan {
 /// The plan for `problem` on `machine`; `wanted` forces an algorithm.
 ///
 /// # Errors
-/// [`Error::NotApplicable`] where the wanted algorithm cannot do it; [`Error::TooLarge`] where not
+/// [`Error::Argument`] for a normalised convolution; [`Error::NotApplicable`] where the wanted algorithm cannot do it; [`Error::TooLarge`] where not
 /// even one output fits the device's limits.
 pub fn choose(problem: &Problem, machine: &Machine, wanted: Algorithm) -> Result<Plan> {
     Looked::at(problem, machine, wanted).take(problem, wanted)
@@ -292,6 +294,10 @@ impl Looked {
     }
 
     fn take(self, problem: &Problem, wanted: Algorithm) -> Result<Plan> {
+        if problem.conv().missing.is_some() {
+            let limit = "it is two sums, which an `Engine` prepares; there is no plan of one";
+            return Err(Error::argument("convolution", "normalised", limit));
+        }
         let candidates = self.candidates();
         let Self { machine, offers } = self;
         let refused = |algorithm, reason: String| {
@@ -355,7 +361,7 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
                     }
                 }
                 CpuScheme::Separable(_) | CpuScheme::BoxFilter => (None, streamed),
-                CpuScheme::Fft { .. } => (None, false),
+                CpuScheme::Double | CpuScheme::Fft { .. } => (None, false),
             };
             let launch =
                 CpuLaunch { scheme, rows_per_task, columns_per_task, images_per_task, streamed };
@@ -376,6 +382,12 @@ fn on_cpu(
     limits: &CpuLimits,
 ) -> Offer<(CpuScheme, (usize, Option<usize>))> {
     Ok(match algorithm {
+        Algorithm::Auto => return Err(NO_ALGORITHM.into()),
+        Algorithm::Direct if problem.double().is_some() => {
+            let (rows, us) = direct::cpu_double(problem, limits);
+            ((CpuScheme::Double, (rows, None)), us)
+        }
+        _ if problem.double().is_some() => return Err("only direct makes sums in f64".into()),
         Algorithm::Direct => {
             let as_row = problem.as_row();
             let (task, us) = direct::cpu(as_row.as_ref().unwrap_or(problem), limits)?;
@@ -395,7 +407,6 @@ fn on_cpu(
             let (rows, _) = cost::tasks(problem, limits, cost::cpu_direct(problem, limits));
             ((CpuScheme::Fft { tile, outputs }, (rows, None)), us)
         }
-        Algorithm::Auto => return Err(NO_ALGORITHM.into()),
     })
 }
 
@@ -405,6 +416,14 @@ fn on_gpu(
     limits: &GpuLimits,
     residence: Residence,
 ) -> Offer<Scheme> {
+    if problem.double().is_some() {
+        let asks = [problem.input_type(), problem.output_type()].into_iter();
+        let element = asks.filter(|element| element.sums_in_f64()).map(|e| e.to_string()).next();
+        let element = element.unwrap_or_default();
+        return Err(format!(
+            "of {element} sums are made in f64, which shaders lack: the CPU does it"
+        ));
+    }
     Ok(match algorithm {
         Algorithm::Direct => {
             let ((workgroup, sliced), us) = direct::gpu(problem, limits)?;

@@ -6,7 +6,7 @@ use std::fmt;
 pub(super) type Offer<T> = Result<(T, f64), String>;
 
 /// How far a result may be from the exact value: with `n` taps (and the bias), `u` = 2^-24 the unit
-/// round-off of f32, and `X` the largest magnitude of the input and the border's constant,
+/// round-off of f32 (2^-53 where sums are made in f64), and `X` the largest magnitude of the input and the border's constant,
 ///
 /// `2 n u Σ|k x| + spread u X`.
 ///

@@ -29,6 +29,7 @@ impl Plan {
             Launch::Cpu(launch) => Launch::Cpu(CpuLaunch {
                 scheme: match &launch.scheme {
                     CpuScheme::Direct => CpuScheme::Direct,
+                    CpuScheme::Double => CpuScheme::Double,
                     CpuScheme::Separable(factors) => {
                         CpuScheme::Separable(separable(factors.terms(), First::Columns)?)
                     }

@@ -1,7 +1,9 @@
 //! The adjoint of a convolution.
 
-use super::{Geometry, MAX_AXIS, MAX_COORDINATE, Problem, Way, Weights, checked};
-use crate::{Activation, Border, Conv2d, ElementType, Error, Padding, Result, Shape};
+use super::{
+    DoubleWeights, Geometry, MAX_AXIS, MAX_COORDINATE, Problem, Way, Weights, checked, sums_in_f64,
+};
+use crate::{Activation, Border, Borders, Conv2d, ElementType, Error, Padding, Result, Shape};
 
 /// The problem of the adjoint that takes a tensor of this shape.
 ///
@@ -13,9 +15,17 @@ pub(super) fn problem(
     input_type: ElementType,
     output_type: ElementType,
 ) -> Result<Problem> {
-    let forward = forward(conv, shape)?;
+    let element = match sums_in_f64(input_type, output_type) {
+        true => ElementType::F64,
+        false => ElementType::F32,
+    };
+    let forward = forward(conv, shape, element)?;
     let weights = Weights::linear(conv);
-    let problem = |geometry: Geometry, weights: Weights, border: Border, way: Way| Problem {
+    let double = (element == ElementType::F64).then(|| DoubleWeights::linear(conv));
+    let problem = |geometry: Geometry,
+                   (weights, double): (Weights, Option<DoubleWeights>),
+                   border: Borders,
+                   way: Way| Problem {
         conv: conv.clone(),
         input_shape: shape,
         output_shape: forward.input_shape,
@@ -23,6 +33,7 @@ pub(super) fn problem(
         output_type,
         geometry,
         weights,
+        double,
         border,
         way,
         box_tap: None,
@@ -31,7 +42,8 @@ pub(super) fn problem(
     let back = match convolution(&forward, weights.filters) {
         Some((geometry, folds)) => {
             countable(&geometry)?;
-            Some((problem(geometry, weights.clone().turned(), Border::ZERO, Way::Taps), folds))
+            let turned = (weights.clone().turned(), double.clone().map(DoubleWeights::turned));
+            Some((problem(geometry, turned, Border::ZERO.into(), Way::Taps), folds))
         }
         None => None,
     };
@@ -50,13 +62,14 @@ pub(super) fn problem(
         outputs: 1,
         ..there
     };
-    Ok(problem(geometry, weights, conv.border, way))
+    Ok(problem(geometry, (weights, double), conv.border, way))
 }
 
 impl Problem {
     /// The convolution whose adjoint it is.
     pub(crate) fn forward(&self) -> Result<Self> {
-        forward(&self.conv, self.input_shape)
+        let element = if self.double.is_some() { ElementType::F64 } else { ElementType::F32 };
+        forward(&self.conv, self.input_shape, element)
     }
 }
 
@@ -70,7 +83,11 @@ fn countable(g: &Geometry) -> Result<()> {
 }
 
 /// The convolution whose adjoint it is.
-fn forward(conv: &Conv2d, shape: Shape) -> Result<Problem> {
+fn forward(conv: &Conv2d, shape: Shape, element: ElementType) -> Result<Problem> {
+    if conv.missing.is_some() {
+        let limit = "a normalised convolution has none";
+        return Err(Error::argument("adjoint", "of a normalised one", limit));
+    }
     let pointwise = conv.pointwise.as_ref();
     for (name, activation) in [
         ("activation", conv.activation),
@@ -103,7 +120,7 @@ fn forward(conv: &Conv2d, shape: Shape) -> Result<Problem> {
             || Error::argument("channels of the adjoint's input", channels, "no such axis"),
         )?;
     let conv = Conv2d { adjoint: false, adjoint_size: None, ..conv.clone() };
-    let forward = Problem::new(&conv, input, ElementType::F32, ElementType::F32)?;
+    let forward = Problem::new(&conv, input, element, element)?;
     if forward.output_shape != shape {
         return Err(Error::ShapeMismatch {
             what: "input of the adjoint",
@@ -167,7 +184,7 @@ fn convolution(forward: &Problem, filters: usize) -> Option<(Geometry, bool)> {
     let (top, left) = (turned(g.top, extent.0)?, turned(g.left, extent.1)?);
     turned(bottom, extent.0)?;
     turned(right, extent.1)?;
-    let folds = padded && forward.border.constant().is_none();
+    let folds = padded && !forward.border.is_constant();
     if g.stride != (1, 1) || filters != 1 {
         return None;
     }

@@ -1,6 +1,7 @@
 //! A column of pixels as a row.
 
 use super::{Geometry, Problem};
+use crate::Borders;
 
 /// Channels from which on pixels fill vectors, of which a column's blocks then serve several rows.
 const WIDE: usize = 32;
@@ -27,6 +28,8 @@ impl Problem {
             left: g.top,
             ..g
         };
-        Some(Self { geometry, ..self.clone() })
+        // No column lies beyond the others, so that of columns are not asked for.
+        let border = Borders::from_rows(self.border);
+        Some(Self { geometry, border, ..self.clone() })
     }
 }

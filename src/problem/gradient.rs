@@ -33,6 +33,14 @@ impl Problem {
                 "gradients are those of a convolution; the adjoint's own is the convolution",
             ));
         }
+        if self.conv.missing.is_some() {
+            let limit = "a normalised convolution has none";
+            return Err(Error::argument("gradients", "of a normalised one", limit));
+        }
+        if self.double.is_some() {
+            let limit = "gradients are made in f32, of inputs that f32 holds";
+            return Err(Error::argument("element type", self.input_type, limit));
+        }
         let conv = Conv2d { activation: Activation::None, pointwise: None, ..self.conv.clone() };
         let layout = conv.layout;
         let shape = self.input_shape;

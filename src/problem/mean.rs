@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Problem, Weights};
-use crate::{Border, ElementType};
+use crate::{Borders, ElementType};
 
 /// Up to here every whole number is an f32.
 const EXACT: u64 = 1 << f32::MANTISSA_DIGITS;
@@ -13,15 +13,15 @@ pub(super) fn box_tap(
     weights: &Weights,
     (rows, columns): (usize, usize),
     input: ElementType,
-    border: Border,
+    border: Borders,
 ) -> Option<f32> {
-    let most = u64::from(input.max_integer()?);
+    let whole = input.integers()?;
+    let most = whole.start().unsigned_abs().max(whole.end().unsigned_abs());
     let sum = most.checked_mul((rows as u64).checked_mul(columns as u64)?)?;
     let (first, others) = weights.taps.split_first()?;
     let alike = first.is_normal() && others.iter().all(|tap| tap == first);
     // What lies outside is a number like others.
-    let outside = |value: f32| value.fract() == 0.0 && (0.0..=most as f32).contains(&value);
-    let whole = border.constant().is_none_or(outside);
+    let whole = whole.contains(&(border.fill() as i64)) && border.fill().fract() == 0.0;
     (alike && whole && sum <= EXACT).then_some(*first)
 }
 

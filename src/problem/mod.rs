@@ -3,22 +3,26 @@
 mod adjoint;
 mod as_row;
 mod axis;
+mod double;
 mod geometry;
 mod gradient;
 mod integers;
 mod mean;
 mod options;
+mod region;
 mod weights;
 
 use std::fmt;
 
 use axis::Axis;
+pub(crate) use double::{DoubleFollow, DoubleWeights};
 pub(crate) use geometry::Geometry;
 pub(crate) use gradient::{PointwiseSums, WeightSums};
 pub(crate) use integers::Integers;
+pub(crate) use region::{Region, Source};
 pub(crate) use weights::{Follow, Weights};
 
-use crate::{Border, Conv2d, ElementType, Error, Layout, Padding, Result, Shape};
+use crate::{Borders, Conv2d, ElementType, Error, Layout, Padding, Result, Shape};
 
 /// The largest coordinate in a flat row: shaders count in 32-bit integers.
 const MAX_COORDINATE: u64 = i32::MAX as u64;
@@ -44,8 +48,10 @@ pub struct Problem {
     output_type: ElementType,
     geometry: Geometry,
     weights: Weights,
+    /// The same for sums in f64, where these are.
+    double: Option<DoubleWeights>,
     /// What the engines meet beyond the edges.
-    border: Border,
+    border: Borders,
     way: Way,
     /// The tap of a box filter whose sums are exact.
     box_tap: Option<f32>,
@@ -134,6 +140,7 @@ impl Problem {
         .solve(conv.padding)?;
 
         let weights = Weights::new(conv);
+        let double = sums_in_f64(input_type, output_type).then(|| DoubleWeights::new(conv));
         let outputs = conv.pointwise.as_ref().map_or(conv.kernel.filters(), |p| p.outputs());
         let out_channels = checked("output channels", &[channels, outputs], MAX_COORDINATE)?;
         let filtered =
@@ -177,7 +184,10 @@ impl Problem {
             top: rows.before,
             left: columns.before,
         };
-        let box_tap = mean::box_tap(&weights, kernel, input_type, conv.border);
+        let box_tap = match double {
+            Some(_) => None,
+            None => mean::box_tap(&weights, kernel, input_type, conv.border),
+        };
         Ok(Self {
             conv: conv.clone(),
             input_shape,
@@ -186,6 +196,7 @@ impl Problem {
             output_type,
             geometry,
             weights,
+            double,
             border: conv.border,
             way: Way::Taps,
             box_tap,
@@ -303,7 +314,12 @@ impl Problem {
         &self.weights
     }
 
-    pub(crate) fn border(&self) -> Border {
+    /// The weights of sums in f64, where input or output are of a type that asks for them.
+    pub(crate) fn double(&self) -> Option<&DoubleWeights> {
+        self.double.as_ref()
+    }
+
+    pub(crate) fn border(&self) -> Borders {
         self.border
     }
 
@@ -372,8 +388,8 @@ impl Problem {
     /// Whether infinities and NaNs are known to be none of what taps meet. That errors may be relative to
     /// the largest input is another question: `conv.finite` alone answers it.
     pub(crate) fn reads_finite(&self) -> bool {
-        let input = self.input_type.max_integer().is_some() || self.conv.finite;
-        input && self.border().constant().is_none_or(f32::is_finite)
+        let input = self.input_type.is_integer() || self.conv.finite;
+        input && self.border().fill().is_finite()
     }
 }
 
@@ -396,6 +412,11 @@ impl fmt::Display for Problem {
         write!(f, ", border {border}")?;
         if self.conv.adjoint { f.write_str(", adjoint") } else { Ok(()) }
     }
+}
+
+/// Whether sums between these types are made in f64.
+fn sums_in_f64(input: ElementType, output: ElementType) -> bool {
+    input.sums_in_f64() || output.sums_in_f64()
 }
 
 /// The product, unless it passes `limit`.

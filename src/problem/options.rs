@@ -30,8 +30,16 @@ pub(super) fn check_options(conv: &Conv2d, output_type: ElementType) -> Result<(
             ));
         }
     }
+    if !conv.border.has_one_constant() {
+        let limit = "the constants of its sides must be one number";
+        return Err(Error::argument("border", conv.border, limit));
+    }
     let filters = conv.kernel.filters();
     check_bias("bias", &conv.bias, filters)?;
+    if conv.missing.is_some() && conv.pointwise.is_some() {
+        let limit = "a normalised convolution takes none";
+        return Err(Error::argument("pointwise step", "given", limit));
+    }
     let mut activations = vec![("activation", conv.activation)];
     if let Some(p) = &conv.pointwise {
         if p.filters() != filters {
@@ -52,7 +60,7 @@ pub(super) fn check_options(conv: &Conv2d, output_type: ElementType) -> Result<(
     // Only the last step's results are stored.
     if let Some((name, last)) = activations.last()
         && last.needs_float()
-        && output_type.max_integer().is_some()
+        && output_type.is_integer()
     {
         return Err(Error::argument(
             name,

@@ -1,7 +1,7 @@
 //! Gradients by the chain rule, as plain loops in f64, and how far a result may be from them; the
 //! adjoint of a convolution.
 
-use super::{EPS, Expected, activated, mixed, position, rounded, seen, sum, taps};
+use super::{Expected, activated, eps, mixed, position, rounded, seen, sum, tap, taps};
 use crate::{Activation, Element, Problem};
 
 /// The exact gradients of a loss, each element with the error an engine may make.
@@ -52,9 +52,9 @@ impl Term {
         }
     }
 
-    /// With `roundings` of its size more.
-    fn rounded(self, roundings: usize) -> Self {
-        let more = 2.0 * roundings as f64 * EPS * self.size;
+    /// With `roundings` of its size more, by what sums are made in.
+    fn rounded(self, problem: &Problem, roundings: usize) -> Self {
+        let more = 2.0 * roundings as f64 * eps(problem) * self.size;
         Self { allowance: self.allowance + more, ..self }
     }
 }
@@ -74,10 +74,10 @@ impl Sum {
         self.terms += 1;
     }
 
-    /// As an f32, made by so many additions one after the other.
-    fn stored(&self, additions: usize) -> Expected {
-        let Term { value, allowance, .. } = self.total.rounded(additions);
-        rounded(Expected { value, allowance })
+    /// As it is stored, made by so many additions one after the other.
+    fn stored(&self, problem: &Problem, additions: usize) -> Expected {
+        let Term { value, allowance, .. } = self.total.rounded(problem, additions);
+        rounded(problem, Expected { value, allowance })
     }
 }
 
@@ -114,19 +114,18 @@ pub fn backward<T: Element>(
 ) -> ExpectedGradients {
     assert_eq!(input.len(), problem.input_len(), "elements of the input");
     let conv = problem.conv();
-    let weights = conv.kernel.weights();
+    let weights = conv.kernel.weights().len();
     let (filters, outputs) = (conv.kernel.filters(), problem.geometry().outputs);
     let pointwise = conv.pointwise.as_ref().map_or(0, |_| outputs);
     let zeros = |n: usize| vec![Sum::default(); n];
-    let (mut dx, mut dk, mut db) =
-        (zeros(problem.input_len()), zeros(weights.len()), zeros(filters));
+    let (mut dx, mut dk, mut db) = (zeros(problem.input_len()), zeros(weights), zeros(filters));
     let (mut dw, mut dpb) = (zeros(filters * pointwise), zeros(pointwise));
     for (place, mut dt) in places(problem, output_gradient) {
         let s: Vec<_> = (0..filters).map(|f| sum(problem, input, place, f, 0.0)).collect();
         if let Some(p) = &conv.pointwise {
-            let a: Vec<_> = s.iter().map(|s| activated(conv.activation, *s)).collect();
+            let a: Vec<_> = s.iter().map(|s| activated(problem, conv.activation, *s)).collect();
             for (g, dt) in dt.iter_mut().enumerate() {
-                *dt = through(p.get_activation(), mixed(problem, &a, g, 0.0), *dt);
+                *dt = through(problem, p.get_activation(), (mixed(problem, &a, g, 0.0), *dt));
                 dpb[g].add(*dt);
                 for (f, a) in a.iter().enumerate() {
                     dw[f * outputs + g].add(dt.times(Term::of(*a)));
@@ -134,17 +133,17 @@ pub fn backward<T: Element>(
             }
         }
         for (f, da) in unmixed(problem, dt).into_iter().enumerate() {
-            let ds = through(conv.activation, s[f], da);
+            let ds = through(problem, conv.activation, (s[f], da));
             db[f].add(ds);
             for (weight, at) in taps(problem, place) {
                 dk[weight + f].add(ds.times(Term::exact(seen(problem, input, at))));
                 if let Some(at) = at {
-                    dx[at].add(ds.times(Term::exact(weights[weight + f])));
+                    dx[at].add(ds.times(Term::exact(tap(problem, weight + f))));
                 }
             }
         }
     }
-    let over_places = |sums: Vec<Sum>| sums.iter().map(|sum| sum.stored(depth)).collect();
+    let over_places = |sums: Vec<Sum>| sums.iter().map(|sum| sum.stored(problem, depth)).collect();
     ExpectedGradients {
         input: at_inputs(problem, &dx),
         kernel: over_places(dk),
@@ -167,13 +166,12 @@ pub fn backward<T: Element>(
 /// If `output` does not hold `forward.output_len()` elements.
 #[must_use]
 pub fn adjoint<T: Element>(forward: &Problem, output: &[T]) -> Vec<Expected> {
-    let weights = forward.conv().kernel.weights();
     let mut sums = vec![Sum::default(); forward.input_len()];
     for (place, y) in places(forward, output) {
         for (f, y) in unmixed(forward, y).into_iter().enumerate() {
             for (weight, at) in taps(forward, place) {
                 if let Some(at) = at {
-                    sums[at].add(y.times(Term::exact(weights[weight + f])));
+                    sums[at].add(y.times(Term::exact(tap(forward, weight + f))));
                 }
             }
         }
@@ -196,17 +194,21 @@ fn places<'a, T: Element>(
         let (n, r, q) = (i / channels / w / h, i / channels / w % h, i / channels % w);
         let c = i % channels;
         let at = |g: usize| position(layout, nhwc, [n, r, q, c * outputs + g]);
-        let here = (0..outputs).map(|g| Term::exact(values[at(g)].to_f32())).collect();
+        let here = (0..outputs).map(|g| Term::exact(values[at(g)].to_f64())).collect();
         ([n, r, q, c], here)
     })
 }
 
 /// The gradient for the argument of `activation`, of that for its result.
-fn through(activation: Activation, argument: Expected, result: Term) -> Term {
+fn through(
+    problem: &Problem,
+    activation: Activation,
+    (argument, result): (Expected, Term),
+) -> Term {
     let value = activation.exact_derivative(argument.value);
     let allowance = activation.derivative_error(argument.value, argument.allowance);
     let derivative = Term { value, allowance, size: value.abs() + allowance };
-    result.times(derivative).rounded(1)
+    result.times(derivative).rounded(problem, 1)
 }
 
 /// The gradients for what the filters gave, of those for the sums of the pointwise step; without
@@ -220,7 +222,7 @@ fn unmixed(problem: &Problem, dt: Vec<Term>) -> Vec<Term> {
         for (g, dt) in dt.iter().enumerate() {
             sum.add(dt.times(Term::exact(p.weights()[f * p.outputs() + g])));
         }
-        sum.total.rounded(sum.terms + 1)
+        sum.total.rounded(problem, sum.terms + 1)
     };
     (0..p.filters()).map(row).collect()
 }
@@ -229,7 +231,8 @@ fn unmixed(problem: &Problem, dt: Vec<Term>) -> Vec<Term> {
 /// step folded in, an engine adds one for each output instead.
 fn at_inputs(problem: &Problem, sums: &[Sum]) -> Vec<Expected> {
     let (filters, outputs) = (problem.conv().kernel.filters(), problem.geometry().outputs);
-    sums.iter().map(|sum| sum.stored(sum.terms / filters * filters.max(outputs) + 2)).collect()
+    let additions = |sum: &Sum| sum.terms / filters * filters.max(outputs) + 2;
+    sums.iter().map(|sum| sum.stored(problem, additions(sum))).collect()
 }
 
 #[cfg(test)]
@@ -271,7 +274,7 @@ mod tests {
         let tiny = f64::from(f32::MIN_POSITIVE);
         let near = |got: Expected, value: f64, roundings: f64| {
             assert_eq!(got.value, value);
-            let want = EPS * roundings + tiny;
+            let want = super::super::EPS * roundings + tiny;
             assert!((got.allowance - want).abs() <= 1e-9 * want, "{} for {want}", got.allowance);
         };
         // Of ds 1 and 8: 2 each by the derivative; 2 * 3 by the sum; 1 by storing.

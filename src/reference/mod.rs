@@ -4,15 +4,31 @@
 //! the engines only the shape arithmetic, so it checks flipping and folding too.
 
 mod gradient;
+mod masked;
 
 pub use gradient::{ExpectedGradients, adjoint, backward};
+pub use masked::{at_masked, run_masked};
 
 use half::f16;
 
-use crate::{Element, ElementType, Layout, Problem};
+use std::ops::RangeInclusive;
+
+use crate::{Activation, Element, ElementType, Layout, Problem};
 
 /// Unit round-off of f32: half the spacing at 1.
 const EPS: f64 = f32::EPSILON as f64 / 2.0;
+/// That of f64.
+const EPS_OF_F64: f64 = f64::EPSILON / 2.0;
+
+/// Unit round-off of what sums are made in.
+fn eps(problem: &Problem) -> f64 {
+    if in_f64(problem) { EPS_OF_F64 } else { EPS }
+}
+
+/// Whether they are made in f64.
+fn in_f64(problem: &Problem) -> bool {
+    problem.input_type().sums_in_f64() || problem.output_type().sums_in_f64()
+}
 
 /// The exact value of one output, before it is stored, and the error an engine may make.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +36,8 @@ pub struct Expected {
     /// The formula in f64.
     pub value: f64,
     /// `2 * n * u * Σ|k·x|` carried through the activation, with `n` the number of taps (and the
-    /// bias) and `u` the unit round-off of f32, 2^-24: twice the bound of a sum in any order.
+    /// bias) and `u` the unit round-off of f32, 2^-24: twice the bound of a sum in any order. Of sums in
+    /// f64 `u` is 2^-53, and half of it is the formula's own error.
     pub allowance: f64,
 }
 
@@ -31,7 +48,7 @@ impl Expected {
     /// Where the formula gives a NaN, NaN is expected, 0 in integers; infinities must agree.
     #[must_use]
     pub fn accepts<T: Element>(&self, got: T) -> bool {
-        let got = f64::from(got.to_f32());
+        let got = got.to_f64();
         let store = |v: f64| stored(T::TYPE, v);
         if !self.value.is_finite() {
             let want = store(self.value);
@@ -44,26 +61,29 @@ impl Expected {
                 let most = f64::from(f32::MAX);
                 if got > 0.0 { hi >= most } else { lo <= -most }
             }
-            ElementType::F32 => (lo..=hi).contains(&got),
-            ElementType::U8 | ElementType::U16 | ElementType::F16 => {
-                (store(lo)..=store(hi)).contains(&got)
-            }
+            ElementType::F32 | ElementType::F64 => (lo..=hi).contains(&got),
+            ElementType::U8
+            | ElementType::I8
+            | ElementType::U16
+            | ElementType::I16
+            | ElementType::U32
+            | ElementType::I32
+            | ElementType::F16 => (store(lo)..=store(hi)).contains(&got),
         }
     }
 
     /// The exact value, rounded once to `T`.
     #[must_use]
     pub fn nearest<T: Element>(&self) -> T {
-        // What is stored fits f32 exactly.
-        T::from_f32(stored(T::TYPE, self.value) as f32)
+        T::from_f64(stored(T::TYPE, self.value))
     }
 
     /// How far `got` is from the value, beyond what rounding to `T` explains.
     #[must_use]
     pub fn beyond<T: Element>(&self, got: T) -> f64 {
-        let got = f64::from(got.to_f32());
-        let off = match T::TYPE.max_integer() {
-            Some(most) => (got - self.value.clamp(0.0, most.into())).abs() - 0.5,
+        let got = got.to_f64();
+        let off = match T::TYPE.integers() {
+            Some(whole) => (got - clamped(self.value, &whole)).abs() - 0.5,
             None if T::TYPE == ElementType::F16 && got == stored_half(self.value) => 0.0,
             None => (got - self.value).abs() - half_step(T::TYPE, got, self.value),
         };
@@ -85,12 +105,18 @@ impl Expected {
 
 /// `value` as an element type holds it.
 fn stored(element: ElementType, value: f64) -> f64 {
-    match (element, element.max_integer()) {
+    match (element, element.integers()) {
         (_, Some(_)) if value.is_nan() => 0.0,
-        (_, Some(most)) => value.round_ties_even().clamp(0.0, most.into()),
+        (_, Some(whole)) => clamped(value.round_ties_even(), &whole),
         (ElementType::F16, None) => stored_half(value),
+        (ElementType::F64, None) => value,
         (_, None) => f64::from(value as f32),
     }
+}
+
+/// The number from the first to the last of these that is nearest to `value`.
+fn clamped(value: f64, whole: &RangeInclusive<i64>) -> f64 {
+    value.clamp(*whole.start() as f64, *whole.end() as f64)
 }
 
 /// In one rounding; by way of f32, as processors do it, it would be two.
@@ -150,15 +176,16 @@ fn all_within<T: Element>(problem: &Problem, input: &[T], extra: f64) -> Vec<Exp
     // A problem was checked when it was made.
     let Ok(forward) = problem.forward() else { return Vec::new() };
     let all = gradient::adjoint(&forward, input);
-    all.into_iter().map(|e| Expected { allowance: e.allowance + extra, ..e }).collect()
+    let with = |e: Expected| Expected { allowance: e.allowance + extra, ..e };
+    all.into_iter().map(|e| rounded(problem, with(e))).collect()
 }
 
 /// By how much a plan whose [`Accuracy`](crate::Accuracy) has this `spread` may be further off on
 /// `input`.
 #[must_use]
 pub fn extra<T: Element>(problem: &Problem, input: &[T], spread: f64) -> f64 {
-    let fill = f64::from(problem.conv().border.constant().unwrap_or(0.0).abs());
-    let finite = input.iter().map(|x| f64::from(x.to_f32().abs())).filter(|x| x.is_finite());
+    let finite = input.iter().map(|x| x.to_f64().abs()).filter(|x| x.is_finite());
+    let fill = outside(problem).abs();
     spread * EPS * finite.fold(fill, f64::max)
 }
 
@@ -172,20 +199,30 @@ pub fn at_within<T: Element>(problem: &Problem, input: &[T], index: usize, extra
     if conv.adjoint {
         return all_within(problem, input, extra)[index];
     }
-    let [_, oh, ow, oc] = problem.output_shape().to_nhwc(conv.layout);
-    let (n, r, q, channel) = match conv.layout {
+    if conv.missing.is_some() {
+        return masked::with_weights(problem, input, &|_| 1.0, index);
+    }
+    let ([n, r, q, c], g) = place(problem, index);
+    let filtered =
+        |f: usize| activated(problem, conv.activation, sum(problem, input, [n, r, q, c], f, extra));
+    let Some(p) = &conv.pointwise else {
+        return rounded(problem, filtered(g));
+    };
+    let all: Vec<_> = (0..conv.kernel.filters()).map(filtered).collect();
+    rounded(problem, activated(problem, p.get_activation(), mixed(problem, &all, g, extra)))
+}
+
+/// Where output `index` lies, `[image, row, column, channel]` with a channel of the input, and which of that channel's
+/// outputs it is.
+fn place(problem: &Problem, index: usize) -> ([usize; 4], usize) {
+    let layout = problem.conv().layout;
+    let [_, oh, ow, oc] = problem.output_shape().to_nhwc(layout);
+    let (n, r, q, channel) = match layout {
         Layout::Nhwc => (index / oc / ow / oh, index / oc / ow % oh, index / oc % ow, index % oc),
         Layout::Nchw => (index / ow / oh / oc, index / ow % oh, index % ow, index / ow / oh % oc),
     };
     let outputs = problem.geometry().outputs;
-    let (c, g) = (channel / outputs, channel % outputs);
-    let filtered =
-        |f: usize| activated(conv.activation, sum(problem, input, [n, r, q, c], f, extra));
-    let Some(p) = &conv.pointwise else {
-        return rounded(filtered(g));
-    };
-    let all: Vec<_> = (0..conv.kernel.filters()).map(filtered).collect();
-    rounded(activated(p.get_activation(), mixed(problem, &all, g, extra)))
+    ([n, r, q, channel / outputs], channel % outputs)
 }
 
 /// All outputs, in memory order.
@@ -223,7 +260,7 @@ fn taps(
         let (ki, kj) = if conv.flip { (kh - 1 - i, kw - 1 - j) } else { (i, j) };
         let row = (r * conv.stride.0 + i * conv.dilation.0) as isize - g.top as isize;
         let column = (q * conv.stride.1 + j * conv.dilation.1) as isize - g.left as isize;
-        let at = match (conv.border.index(row, h), conv.border.index(column, w)) {
+        let at = match (conv.border.rows().index(row, h), conv.border.columns().index(column, w)) {
             (Some(row), Some(column)) => Some(position(conv.layout, nhwc, [n, row, column, c])),
             _ => None,
         };
@@ -231,10 +268,21 @@ fn taps(
     })
 }
 
+/// The weight that stands there in the kernel as given, as sums meet it.
+fn tap(problem: &Problem, at: usize) -> f64 {
+    let kernel = &problem.conv().kernel;
+    if in_f64(problem) { kernel.weight_f64(at) } else { f64::from(kernel.weights()[at]) }
+}
+
 /// The input there, or the constant of the border.
 fn seen<T: Element>(problem: &Problem, input: &[T], at: Option<usize>) -> f64 {
-    let outside = || problem.conv().border.constant().unwrap_or(0.0);
-    f64::from(at.map_or_else(outside, |at| input[at].to_f32()))
+    at.map_or_else(|| outside(problem), |at| input[at].to_f64())
+}
+
+/// The constant of the border, as sums meet it; 0 where it is none.
+fn outside(problem: &Problem) -> f64 {
+    let constant = problem.conv().border.constant().unwrap_or(0.0);
+    if in_f64(problem) { constant } else { f64::from(constant as f32) }
 }
 
 /// Filter `f` at output place `[image, row, column, channel]`: its sum and its bias.
@@ -246,16 +294,19 @@ fn sum<T: Element>(
     extra: f64,
 ) -> Expected {
     let conv = problem.conv();
-    let bias = f64::from(conv.bias.get(f).copied().unwrap_or(0.0));
+    let bias = match in_f64(problem) {
+        true => conv.exact_bias(f),
+        false => f64::from(conv.bias.get(f).copied().unwrap_or(0.0)),
+    };
     let (mut value, mut size) = (bias, bias.abs());
     for (weight, at) in taps(problem, place) {
-        let k = f64::from(conv.kernel.weights()[weight + f]);
+        let k = tap(problem, weight + f);
         let x = seen(problem, input, at);
         value += k * x;
         size += (k * x).abs();
     }
     let terms = (conv.kernel.height() * conv.kernel.width() + 1) as f64;
-    Expected { value, allowance: 2.0 * terms * EPS * size + extra }
+    Expected { value, allowance: 2.0 * terms * eps(problem) * size + extra }
 }
 
 /// Output `g` of the pointwise step, its sum and its bias, of what all filters gave; without such
@@ -273,20 +324,28 @@ fn mixed(problem: &Problem, filtered: &[Expected], g: usize, extra: f64) -> Expe
         sum.allowance += weight.abs() * y.allowance;
         size += (weight * y.value).abs();
     }
-    sum.allowance += 2.0 * (filtered.len() + 1) as f64 * EPS * size + extra;
+    sum.allowance += 2.0 * (filtered.len() + 1) as f64 * eps(problem) * size + extra;
     sum
 }
 
-fn activated(activation: crate::Activation, x: Expected) -> Expected {
-    Expected {
-        value: activation.exact(x.value),
-        allowance: x.allowance * activation.slope() + activation.own_error(x.value),
-    }
+fn activated(problem: &Problem, activation: Activation, x: Expected) -> Expected {
+    let value = activation.exact(x.value);
+    // In f64 it is computed as here, and is off by some units of round-off, twice.
+    let own = match (in_f64(problem), activation.own_error(x.value)) {
+        (true, own) if own > 0.0 => 16.0 * EPS_OF_F64 * value.abs(),
+        (_, own) => own,
+    };
+    Expected { value, allowance: x.allowance * activation.slope() + own }
 }
 
-/// Storing as f32 rounds once more, and results below the normal range may be flushed to 0.
-fn rounded(x: Expected) -> Expected {
-    Expected { allowance: x.allowance + EPS * x.value.abs() + f64::from(f32::MIN_POSITIVE), ..x }
+/// Storing a float rounds once more, and results below the normal range may be flushed to 0.
+fn rounded(problem: &Problem, x: Expected) -> Expected {
+    let as_f32 = !in_f64(problem) || problem.output_type() == ElementType::F32;
+    let (eps, least) = match as_f32 {
+        true => (EPS, f64::from(f32::MIN_POSITIVE)),
+        false => (EPS_OF_F64, f64::MIN_POSITIVE),
+    };
+    Expected { allowance: x.allowance + eps * x.value.abs() + least, ..x }
 }
 
 #[cfg(test)]

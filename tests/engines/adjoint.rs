@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::common::{
-    BORDERS, Case, F16, F32, Rng, Tally, U8, U16, dims, full, main_engines, pairwise, say,
+    BORDERS, Case, F16, F32, I8, I16, Rng, Tally, U8, U16, dims, full, main_engines, pairwise, say,
     small_devices, times,
 };
 use channelwise::ndarray::{Array2, Array4, array};
 use channelwise::{
-    Activation, Border, Conv2d, ElementType, Engine, Error, Kernel, Layout, Padding, Pointwise,
-    Problem, Shape, reference,
+    Activation, Border, Borders, Conv2d, ElementType, Engine, Error, Kernel, Layout, Padding,
+    Pointwise, Problem, Shape, reference,
 };
 
 /// A random linear convolution and the shape of an input that it takes.
@@ -17,7 +17,7 @@ fn convolution(rng: &mut Rng) -> (Conv2d, Shape) {
     loop {
         let filters = *rng.pick(&[1, 1, 1, 2, 3]);
         let (kh, kw) = (1 + rng.below(6), 1 + rng.below(6));
-        let border = *rng.pick(&BORDERS);
+        let border = rng.borders();
         let conv = Conv2d::new(rng.kernel(kh, kw, filters)).border(border);
         let mut conv = conv.padding(*rng.pick(&[
             Padding::Valid,
@@ -79,8 +79,9 @@ fn every_option_on_every_engine() {
 fn every_type() {
     let mut tally = Tally::new("adjoints of every type");
     let mut rng = Rng::new(72);
-    for from in [F32, U8, U16, F16] {
-        for to in [F32, U8, U16, F16] {
+    let all = [F32, U8, U16, F16, I8, I16];
+    for from in all {
+        for to in all {
             for seed in 0..times(2) as u64 {
                 tally.case(&case(&mut rng, (from, to), seed));
             }
@@ -158,10 +159,11 @@ fn dot_products_agree() {
     for number in 0..300 {
         let (conv, shape) = convolution(&mut rng);
         // The linear part.
-        let linear = match format!("{conv:?}").contains("Constant") {
-            true => conv.clone().border(Border::ZERO),
-            false => conv.clone(),
-        };
+        let zero = |border: Border| border.constant().map_or(border, |_| Border::ZERO);
+        let (rows, columns) = (conv.get_border().rows(), conv.get_border().columns());
+        let [top, bottom] = [rows.before, rows.after].map(zero);
+        let [left, right] = [columns.before, columns.after].map(zero);
+        let linear = conv.clone().border(Borders::sides(top, bottom, left, right));
         let problem = Problem::new(&linear, shape, F32, F32).unwrap();
         let x = rng.f32s(problem.input_len(), -1.0, 1.0);
         let y = rng.f32s(problem.output_len(), -1.0, 1.0);

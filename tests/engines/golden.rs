@@ -144,7 +144,7 @@ impl Entry {
 
     fn border(&self) -> Border {
         match &self.border {
-            Outside::Constant { constant } => Border::Constant(*constant),
+            Outside::Constant { constant } => Border::Constant((*constant).into()),
             Outside::Named(name) => match name.as_str() {
                 "zero" => Border::ZERO,
                 "replicate" => Border::Replicate,

@@ -39,7 +39,7 @@ fn picture<P: Pixel<Subpixel: Element>>(
 }
 
 fn whole<T: Element>() -> f32 {
-    T::TYPE.max_integer().map_or(1.0, |most| most as f32)
+    T::TYPE.integers().map_or(1.0, |whole| *whole.end() as f32)
 }
 
 /// What the image should become, as f32 where 1 is the whole, and the source's alpha where it is kept.

@@ -19,10 +19,13 @@ mod images;
 #[cfg(feature = "learn")]
 mod learn;
 mod losses;
+mod masked;
 mod properties;
+mod regions;
 mod seams;
 mod slices;
 mod tensors;
 mod textures;
 mod threads;
 mod weights;
+mod wider;

@@ -118,8 +118,7 @@ fn run<T: Element, U: Element>(
     input: [usize; 4],
     data: &[T],
 ) -> Result<Vec<U>, Stop> {
-    let never =
-        if U::TYPE.max_integer().is_some() { U::from_f32(170.0) } else { U::from_f32(f32::NAN) };
+    let never = if U::TYPE.is_integer() { U::from_f32(170.0) } else { U::from_f32(f32::NAN) };
     Ok(run_filled(engine, conv, Shape::from(input), data, never)?)
 }
 
@@ -452,7 +451,7 @@ fn padding_is_what_the_border_says() {
                 let column = setup.border.index(column as isize - left as isize, w);
                 match (row, column) {
                     (Some(r), Some(q)) => padded.extend(&x[(r * w + q) * c..(r * w + q + 1) * c]),
-                    _ => padded.extend(vec![setup.border.constant().unwrap(); c]),
+                    _ => padded.extend(vec![setup.border.constant().unwrap() as f32; c]),
                 }
             }
         }

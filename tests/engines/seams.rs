@@ -11,8 +11,8 @@ use channelwise::plan::{self, CpuScheme, Cuts, Launch, Machine, Residence};
 use channelwise::{Algorithm, Border, Conv2d, Cpu, Engine, Gpu, Kernel, Layout, Padding, Problem};
 
 use crate::common::{
-    BORDERS, Backend, Case, F16, F32, Kind, Outcome, Rng, U8, U16, dims, gpu, judge, refuse, say,
-    times,
+    BORDERS, Backend, Case, F16, F32, F64, I8, I16, I32, Kind, Outcome, Rng, U8, U16, dims, gpu,
+    judge, refuse, say, times,
 };
 use crate::{adjoint, agreement, gradients};
 
@@ -190,7 +190,7 @@ fn separable(rng: &mut Rng, seed: u64) -> Case {
     let dilation = *rng.pick(&[(1, 1), (1, 1), (1, 1), (1, 3), (2, 1)]);
     let mut conv = Conv2d::new(kernel)
         .layout(layout)
-        .border(*rng.pick(&borders))
+        .border(if rng.chance(4) { rng.borders() } else { (*rng.pick(&borders)).into() })
         .stride(stride.0, stride.1)
         .dilation(dilation.0, dilation.1)
         .padding(*rng.pick(&[Padding::Same, Padding::Same, Padding::Full]));
@@ -199,7 +199,7 @@ fn separable(rng: &mut Rng, seed: u64) -> Case {
     }
     let [height, width] = [0; 2].map(|_| *rng.pick(&[1, 3, 7, 17, 29, 41]));
     let shape = dims([1 + rng.below(2), height, width, *rng.pick(&[1, 2, 3, 4, 9, 35])], layout);
-    let types = [0; 2].map(|_| *rng.pick(&[F32, F32, U8, U8, U8, U16, F16]));
+    let types = [0; 2].map(|_| *rng.pick(&[F32, F32, U8, U8, U8, U16, F16, I8, I16]));
     let case = Case::new(conv, shape).types((types[0], types[1])).seed(seed);
     match single && types == [F32; 2] && rng.chance(2) {
         true => case.non_finite(),
@@ -234,6 +234,22 @@ fn adjoint_on_the_cpu() {
     }
     say(&format!("seams of adjoints: {cases} cases, {seams:?}"));
     refuse("seams of adjoints", &failures);
+    assert!(seams.tasks > cases / 2 && seams.tiles > cases / 2, "{seams:?}");
+}
+
+#[test]
+fn double_on_the_cpu() {
+    let (mut seams, mut failures) = (Seams::default(), Vec::new());
+    let mut rng = Rng::new(306);
+    let cases = times(200);
+    for seed in 0..cases {
+        let case = agreement::double(&mut rng, seed as u64);
+        on_cpu(&case, &mut rng, &mut seams, &mut failures);
+        let case = adjoint::case(&mut rng, (F64, I32), seed as u64);
+        on_cpu(&case, &mut rng, &mut seams, &mut failures);
+    }
+    say(&format!("seams of sums in f64: {cases} cases, {seams:?}"));
+    refuse("seams of sums in f64", &failures);
     assert!(seams.tasks > cases / 2 && seams.tiles > cases / 2, "{seams:?}");
 }
 

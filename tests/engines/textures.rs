@@ -206,7 +206,7 @@ impl Case {
         Self {
             conv: like(kernel).border(border),
             keeps: like(Kernel::new(h, w, taps).unwrap()).border(border),
-            constant: border.constant().unwrap_or(0.0),
+            constant: border.constant().unwrap_or(0.0) as f32,
             size,
             formats: [Rgba8Unorm; 2],
             alpha: AlphaMode::Filter,

@@ -59,7 +59,7 @@ pub const BACKWARDS: &[(&str, &str)] = &[];
 pub const ORDER: &[(&str, &str)] = &[
     (
         "plan",
-        "cuts limits cost offer gather bands direct flat box_filter separable fft launch split pass reweigh transfer explain \
+        "cuts limits cost offer gather bands direct flat box_filter separable fft launch split pass reweigh part transfer explain \
          fold gradient chain engines job",
     ),
     (

@@ -136,7 +136,7 @@ impl Filter {
     #[wasm_bindgen(constructor)]
     pub fn new(weights: &Weights, border: &str, value: f32, lifted: bool) -> Result<Self, JsError> {
         let border = match border {
-            "constant" => Border::Constant(value),
+            "constant" => Border::Constant(value.into()),
             "replicate" => Border::Replicate,
             "reflect" => Border::Reflect,
             "reflect101" => Border::Reflect101,

@@ -16,10 +16,10 @@ use super::kernels::{self, Block, MAX_ROWS, Pattern, Segments};
 use super::scratch::Scratch;
 use super::source::{Image, Input, Window};
 use super::task::Task;
-use crate::element::with_type;
+use crate::element::with_f32_type;
 use crate::plan::Rectangle;
 use crate::problem::Geometry;
-use crate::{Element, ElementType, Problem};
+use crate::{Element, ElementType, Problem, Sides};
 use phases::{Phase, phases};
 
 /// Scalars of a tile that is computed where it lies, and of one that goes through lines or sums of its
@@ -150,7 +150,7 @@ impl Gather<'_> {
             }
             self.fold(simd, &rows, &beyond, out, scratch);
         }
-        if self.problem.border().constant().is_some() {
+        if self.problem.border().is_constant() {
             return;
         }
         // Rows of the padding.
@@ -158,7 +158,7 @@ impl Gather<'_> {
         let padding = (0..g.top.min(end)).chain(g.top + g.out_height..end);
         for place in padding {
             let at = place as isize - g.top as isize;
-            let row = self.problem.border().index(at, g.out_height);
+            let row = self.problem.border().rows().index(at, g.out_height);
             let row = row.filter(|row| self.rows.contains(row));
             let down = downs.iter().find(|(down, _)| place % g.stride.0 == down.first);
             let (Some(row), Some((down, columns))) = (row, down) else { continue };
@@ -244,13 +244,13 @@ impl Gather<'_> {
             let cut = ranges.iter().flat_map(|range| cut(range.clone()));
             cut.map(|places| Tile { places, folded }).collect()
         };
-        let padding = match problem.border().constant() {
-            Some(_) => [0..0, 0..0],
-            None => {
-                let reach = (g.width - 1) * g.stride.1 + g.extent().1;
-                [0..left.min(reach), end..reach.max(end)]
-            }
-        };
+        let Sides { before, after } = problem.border().columns();
+        let reach = (g.width - 1) * g.stride.1 + g.extent().1;
+        let padding = [(before, 0..left.min(reach)), (after, end..reach.max(end))];
+        let padding = padding.map(|(border, side)| match border.constant() {
+            Some(_) => 0..0,
+            None => side,
+        });
         let main: Vec<Range<usize>> = columns
             .iter()
             .map(|columns| left + columns.start..left + columns.end)
@@ -392,7 +392,7 @@ impl Gather<'_> {
                 let skip = (inside.start as isize - columns.start) as usize * g.channels;
                 simd.vectorize(
                     #[inline(always)]
-                    || with_type!(self.problem.input_type(), T => {
+                    || with_f32_type!(self.problem.input_type(), T => {
                     for (f, to) in to.chunks_exact_mut(pitch).enumerate() {
                         let to = &mut to[skip..];
                         if g.pixel() == g.channels {
@@ -457,7 +457,9 @@ impl Gather<'_> {
             let out = &mut out[(to.row + n * to.step) * row..][..row];
             for (n, sums) in sums.chunks_exact(g.channels).enumerate() {
                 let at = (first + n * stride) as isize - g.left as isize;
-                let Some(column) = self.problem.border().index(at, g.out_width) else { continue };
+                let Some(column) = self.problem.border().columns().index(at, g.out_width) else {
+                    continue;
+                };
                 let pixel = &mut out[column * g.channels..][..g.channels];
                 if tile.folded {
                     pixel.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);

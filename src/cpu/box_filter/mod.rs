@@ -40,10 +40,23 @@ pub(super) fn run<S: Simd>(
     scratch: &mut Scratch,
 ) {
     match problem.input_type() {
-        ElementType::U8 => run_on::<S, u8>(simd, problem, src, task, scratch),
-        ElementType::U16 => run_on::<S, u16>(simd, problem, src, task, scratch),
-        // Whose sums are rounded: the plan does not choose it.
-        ElementType::F32 | ElementType::F16 => {}
+        ElementType::U8 | ElementType::I8 => run_on::<S, u8>(simd, problem, src, task, scratch),
+        ElementType::U16 | ElementType::I16 => run_on::<S, u16>(simd, problem, src, task, scratch),
+        // Whose sums f32 does not hold: the plan does not choose it.
+        ElementType::F32
+        | ElementType::F16
+        | ElementType::U32
+        | ElementType::I32
+        | ElementType::F64 => {}
+    }
+}
+
+/// What numbers are lifted by, so that they are summed as unsigned ones of `T`: none, or half of all that signed ones
+/// are, which turns their sign bit.
+fn lift<T: Element>(problem: &Problem) -> u32 {
+    match problem.input_type().integers() {
+        Some(all) if *all.start() < 0 => 1 << (8 * size_of::<T>() - 1),
+        _ => 0,
     }
 }
 
@@ -56,6 +69,7 @@ fn run_on<S: Simd, T: Element + Into<u32>>(
 ) {
     let g = problem.geometry();
     let (tap, bias) = (problem.weights().taps[0], problem.weights().bias[0]);
+    let lifted = lift::<T>(problem).wrapping_mul((g.kernel.0 * g.kernel.1) as u32);
     let image = Image::new(problem, src, task.image);
     let Scratch { whole: [sums, hops, more, windows], staged, .. } = scratch;
     let whole_rows = std::iter::once(0..g.out_width);
@@ -77,7 +91,7 @@ fn run_on<S: Simd, T: Element + Into<u32>>(
             sink.fill(simd, rows, staged, |_, out| {
                 simd.vectorize(
                     #[inline(always)]
-                    || finish(windows, g, tap, bias, out[0]),
+                    || finish(windows, g, lifted, (tap, bias), out[0]),
                 );
             });
         }
@@ -86,9 +100,9 @@ fn run_on<S: Simd, T: Element + Into<u32>>(
 
 /// The outputs of a row.
 #[inline(always)]
-fn finish(windows: &[u32], g: &Geometry, tap: f32, bias: f32, out: &mut [f32]) {
+fn finish(windows: &[u32], g: &Geometry, lifted: u32, (tap, bias): (f32, f32), out: &mut [f32]) {
     // Below 2^24, so exact; of signed numbers, as processors convert those.
-    let output = |sum: u32| sum.cast_signed() as f32 * tap + bias;
+    let output = |sum: u32| sum.wrapping_sub(lifted).cast_signed() as f32 * tap + bias;
     if g.stride.1 == 1 {
         for (out, sum) in out.iter_mut().zip(windows) {
             *out = output(*sum);
@@ -107,6 +121,8 @@ fn finish(windows: &[u32], g: &Geometry, tap: f32, bias: f32, out: &mut [f32]) {
 struct ColumnSums<'a, T> {
     image: Image<'a>,
     scalars: PhantomData<T>,
+    /// See [`lift`]: the bit that is turned in each.
+    flip: u32,
     problem: &'a Problem,
     /// The rows that they are of.
     held: Range<isize>,
@@ -132,7 +148,7 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
         let before = |end: usize| usize::try_from(end as isize - first).unwrap_or(0).min(count);
         let inside = before(0)..before(g.width);
         let continued = |k: usize| {
-            let at = problem.border().index(first + k as isize, g.width);
+            let at = problem.border().columns().index(first + k as isize, g.width);
             (k * g.channels, at.map(|at| at * g.channels))
         };
         let outside = (0..inside.start).chain(inside.end..count).map(continued).collect();
@@ -144,7 +160,8 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
         sums.clear();
         sums.resize(count * g.channels, 0);
         let inside = inside.start * g.channels..inside.end * g.channels;
-        Self { image, scalars: PhantomData, problem, held: 0..0, sums, inside, from, outside }
+        let flip = lift::<T>(problem);
+        Self { image, scalars: PhantomData, flip, problem, held: 0..0, sums, inside, from, outside }
     }
 
     /// Makes them those of the rows from `first` on.
@@ -171,7 +188,7 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
     #[inline(always)]
     fn row(&self, row: isize) -> Option<&'a [T]> {
         let g = self.problem.geometry();
-        let row = self.problem.border().index(row, g.height)?;
+        let row = self.problem.border().rows().index(row, g.height)?;
         Some(self.image.row(row))
     }
 
@@ -180,8 +197,9 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
     fn change(&mut self, row: isize, change: impl Fn(u32, u32) -> u32 + Copy) {
         match self.row(row) {
             Some(row) => {
+                let flip = self.flip;
                 for (sum, x) in self.sums[self.inside.clone()].iter_mut().zip(&row[self.from..]) {
-                    *sum = change(*sum, (*x).into());
+                    *sum = change(*sum, (*x).into() ^ flip);
                 }
                 self.beyond(row, change);
             }
@@ -196,9 +214,10 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
             self.change(enter, u32::wrapping_add);
             return self.change(leave, u32::wrapping_sub);
         };
+        let flip = self.flip;
         let rows = enter[self.from..].iter().zip(&leave[self.from..]);
         for (sum, (enter, leave)) in self.sums[self.inside.clone()].iter_mut().zip(rows) {
-            *sum = sum.wrapping_add((*enter).into()).wrapping_sub((*leave).into());
+            *sum = sum.wrapping_add((*enter).into() ^ flip).wrapping_sub((*leave).into() ^ flip);
         }
         self.beyond(enter, u32::wrapping_add);
         self.beyond(leave, u32::wrapping_sub);
@@ -207,14 +226,14 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
     /// What a row is to the columns beyond the input.
     #[inline(always)]
     fn beyond(&mut self, row: &[T], change: impl Fn(u32, u32) -> u32) {
-        let channels = self.problem.geometry().channels;
-        let constant = constant(self.problem);
+        let (channels, flip) = (self.problem.geometry().channels, self.flip);
+        let constant = constant(self.problem).wrapping_add(self.flip);
         for (to, from) in &self.outside {
             let sums = &mut self.sums[*to..*to + channels];
             match from {
                 Some(from) => {
                     for (sum, x) in sums.iter_mut().zip(&row[*from..*from + channels]) {
-                        *sum = change(*sum, (*x).into());
+                        *sum = change(*sum, (*x).into() ^ flip);
                     }
                 }
                 None => sums.iter_mut().for_each(|sum| *sum = change(*sum, constant)),
@@ -225,7 +244,7 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
     /// What a row of the border's constant is to all columns.
     #[inline(always)]
     fn constant(&mut self, change: impl Fn(u32, u32) -> u32) {
-        let constant = constant(self.problem);
+        let constant = constant(self.problem).wrapping_add(self.flip);
         self.sums.iter_mut().for_each(|sum| *sum = change(*sum, constant));
     }
 }
@@ -233,7 +252,7 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
 /// The border's constant, which the plan saw to be a whole number.
 #[inline(always)]
 fn constant(problem: &Problem) -> u32 {
-    problem.border().constant().unwrap_or(0.0) as u32
+    (problem.border().fill() as i32).cast_unsigned()
 }
 
 /// Sums of `width` columns from each pixel on.

@@ -6,7 +6,7 @@ use crate::{Algorithm, Border, Conv2d, Cpu, ElementType, Kernel, Padding, Proble
 
 const BORDERS: [Border; 6] = [
     Border::ZERO,
-    Border::Constant(200.0),
+    Border::Constant(100.0),
     Border::Replicate,
     Border::Reflect,
     Border::Reflect101,
@@ -25,7 +25,7 @@ fn run(cpu: &Cpu, problem: &Problem, src: &[u8]) -> Vec<f32> {
 }
 
 /// Window sums times the tap, rounded once.
-fn plain(problem: &Problem, input: &[u32]) -> Vec<f32> {
+fn plain(problem: &Problem, input: &[i64]) -> Vec<f32> {
     let g = problem.geometry();
     let (border, tap) = (problem.border(), problem.weights().taps[0]);
     let mut out = Vec::new();
@@ -37,18 +37,18 @@ fn plain(problem: &Problem, input: &[u32]) -> Vec<f32> {
         for i in 0..g.kernel.0 {
             for j in 0..g.kernel.1 {
                 let at = (
-                    border.index(g.first_row(row) + i as isize, g.height),
-                    border.index(g.first_column(column) + j as isize, g.width),
+                    border.rows().index(g.first_row(row) + i as isize, g.height),
+                    border.columns().index(g.first_column(column) + j as isize, g.width),
                 );
                 sum += match at {
                     (Some(r), Some(c)) => {
                         input[image * g.image() + r * g.row() + c * g.channels + channel]
                     }
-                    _ => border.constant().unwrap() as u32,
+                    _ => border.constant().unwrap() as i64,
                 };
             }
         }
-        out.push((f64::from(sum) * f64::from(tap)) as f32);
+        out.push((sum as f64 * f64::from(tap)) as f32);
     }
     out
 }
@@ -66,9 +66,10 @@ fn running_sums_are_sums() {
         ((1, 60), (1, 1), [1, 2, 3, 1]),
     ] {
         for border in BORDERS {
-            for element in [ElementType::U8, ElementType::U16] {
-                let most = element.max_integer().unwrap();
-                if side.0 * side.1 * most as usize > 1 << 24 {
+            for element in [ElementType::U8, ElementType::U16, ElementType::I8, ElementType::I16] {
+                let whole = element.integers().unwrap();
+                let (least, count) = (*whole.start(), (whole.end() - whole.start() + 1) as u32);
+                if side.0 * side.1 * whole.end().max(&-least).unsigned_abs() as usize > 1 << 24 {
                     continue;
                 }
                 let conv = Conv2d::new(Kernel::box_blur(side.0, side.1).unwrap());
@@ -76,11 +77,11 @@ fn running_sums_are_sums() {
                 let problem = Problem::new(&conv, shape, element, ElementType::F32).unwrap();
                 let mut one = || {
                     number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    (number >> 8) % (most + 1)
+                    least + i64::from((number >> 8) % count)
                 };
-                let input: Vec<u32> = (0..problem.input_len()).map(|_| one()).collect();
+                let input: Vec<i64> = (0..problem.input_len()).map(|_| one()).collect();
                 let bytes: Vec<u8> = match element {
-                    ElementType::U8 => input.iter().map(|x| *x as u8).collect(),
+                    ElementType::U8 | ElementType::I8 => input.iter().map(|x| *x as u8).collect(),
                     _ => input.iter().flat_map(|x| (*x as u16).to_ne_bytes()).collect(),
                 };
                 // As tensors lie: where u16 may.
@@ -117,7 +118,7 @@ fn running_sums_are_not_taken_for_others() {
     // 65535 * 17 * 17 > 2^24
     assert!(scheme(&sized(17), ElementType::U8) && !scheme(&sized(17), ElementType::U16));
     assert!(!scheme(&sized(15).dilation(2, 1), ElementType::U8));
-    for constant in [0.5, -1.0, 256.0, f32::INFINITY, f32::NAN] {
+    for constant in [0.5, -1.0, 256.0, f64::INFINITY, f64::NAN] {
         assert!(!scheme(&sized(15).border(Border::Constant(constant)), ElementType::U8));
     }
     let gaussian = Conv2d::new(Kernel::gaussian(15, 3.0).unwrap());

@@ -41,8 +41,15 @@ pub(super) fn run<S: Simd>(
     match problem.input_type() {
         ElementType::U8 => run_of::<S, u8>(simd, problem, src, task, scratch),
         ElementType::U16 => run_of::<S, u16>(simd, problem, src, task, scratch),
-        // Halves go through lines, all of them.
-        ElementType::F32 | ElementType::F16 => run_of::<S, f32>(simd, problem, src, task, scratch),
+        // Halves and signed integers go through lines, all of them: micro-kernels of their own would be compiled for
+        // each. The last three are left to `double` by every plan.
+        ElementType::F32
+        | ElementType::F16
+        | ElementType::I8
+        | ElementType::I16
+        | ElementType::U32
+        | ElementType::I32
+        | ElementType::F64 => run_of::<S, f32>(simd, problem, src, task, scratch),
     }
 }
 

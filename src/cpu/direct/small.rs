@@ -20,8 +20,8 @@ use crate::cpu::scratch::Scratch;
 use crate::cpu::sink::{Sink, Values, activate, sum_filter};
 use crate::cpu::source::recycled;
 use crate::cpu::task::{Blocks, Rows};
-use crate::element::with_type;
-use crate::{Border, Element, Problem};
+use crate::element::with_f32_type;
+use crate::{Element, Problem};
 
 /// Scalars of all lines: they and the sums of a block stay in a core's first two caches.
 const LINES: usize = 1 << 13;
@@ -118,7 +118,7 @@ impl<'a> Padded<'a> {
         let width = at_once * pitch + S::f32s::LEN;
         // A constant border stays where it is.
         lines.clear();
-        lines.resize(rows * width, problem.border().constant().unwrap_or(0.0));
+        lines.resize(rows * width, problem.border().fill());
         Self { problem, rows, pitch, at_once, width, lines }
     }
 
@@ -137,7 +137,7 @@ impl<'a> Padded<'a> {
         simd.vectorize(
             #[inline(always)]
             || {
-                with_type!(problem.input_type(), T => {
+                with_f32_type!(problem.input_type(), T => {
                     let src = bytemuck::cast_slice::<u8, T>(src);
                     for (n, image) in src.chunks_exact(g.image()).enumerate() {
                         let lines = self.lines[skip + n * pitch..].chunks_mut(width);
@@ -148,7 +148,7 @@ impl<'a> Padded<'a> {
                 });
             },
         );
-        if !matches!(problem.border(), Border::Constant(_)) {
+        if !problem.border().is_constant() {
             self.go_on(src.len() / (g.image() * problem.input_type().bytes()));
         }
     }
@@ -159,7 +159,7 @@ impl<'a> Padded<'a> {
         let (g, border) = (problem.geometry(), problem.border());
         let inside = g.top..g.top + g.height;
         for column in (0..g.left).chain(g.left + g.width..pitch / g.channels) {
-            let at = border.index(column as isize - g.left as isize, g.width);
+            let at = border.columns().index(column as isize - g.left as isize, g.width);
             let Some(from) = at.map(|at| (at + g.left) * g.channels) else { continue };
             for line in lines[inside.start * width..inside.end * width].chunks_exact_mut(width) {
                 for image in line.chunks_exact_mut(pitch).take(images) {
@@ -168,7 +168,7 @@ impl<'a> Padded<'a> {
             }
         }
         for row in (0..inside.start).chain(inside.end..rows) {
-            let at = border.index(row as isize - g.top as isize, g.height);
+            let at = border.rows().index(row as isize - g.top as isize, g.height);
             let Some(from) = at.map(|at| (at + g.top) * width) else { continue };
             lines.copy_within(from..from + images * pitch, row * width);
         }
@@ -203,7 +203,7 @@ impl Made<'_> {
             simd.vectorize(
                 #[inline(always)]
                 || {
-                    with_type!(problem.output_type(), U => {
+                    with_f32_type!(problem.output_type(), U => {
                         let outputs = bytemuck::cast_slice_mut::<u8, U>(outputs);
                         let planes = outputs.chunks_exact_mut(g.out_height * row).enumerate();
                         for (n, plane) in planes {

@@ -24,7 +24,7 @@ use super::sink::{self, Sink};
 use super::source::{Image, Input};
 use super::task::Rows;
 use crate::Problem;
-use crate::element::with_type;
+use crate::element::with_f32_type;
 use crate::kernel::spectrum;
 use crate::plan::Rectangle;
 pub(super) use planes::{Parts, Plane, each, load, planes};
@@ -245,7 +245,7 @@ impl Tile<'_> {
     #[inline(always)]
     fn lines(self, row: isize, pair: &[Plane], lines: &mut [Complex<f32>]) {
         let Self { problem, transforms: Transforms { transform, .. }, image } = self;
-        with_type!(problem.input_type(), T => {
+        with_f32_type!(problem.input_type(), T => {
             for (i, line) in lines.chunks_exact_mut(transform.tile.1).enumerate() {
                 each(
                     pair,

@@ -117,8 +117,8 @@ pub(in crate::cpu) fn load<T: Element>(
     for at in margin {
         parts.set(at, 0.0, 0.0);
     }
-    let fill = border.constant().unwrap_or(0.0);
-    let Some(row) = border.index(row, g.height) else {
+    let fill = border.fill();
+    let Some(row) = border.rows().index(row, g.height) else {
         for at in line {
             parts.set(at, fill, fill);
         }
@@ -133,7 +133,7 @@ pub(in crate::cpu) fn load<T: Element>(
         inside(&row[start..], g.channels, plane.channel, parts, &mut line[from..to]);
     }
     for j in (0..from).chain(to..needed) {
-        match border.index(left + j as isize, g.width) {
+        match border.columns().index(left + j as isize, g.width) {
             Some(column) => {
                 let pixel = &row[column * g.channels..];
                 inside(pixel, g.channels, plane.channel, parts, &mut line[j..j + 1]);

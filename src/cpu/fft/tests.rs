@@ -20,7 +20,9 @@ fn run(
     let Launch::Cpu(launch) = plan.launch() else { panic!("{plan}") };
     let outputs = match launch.scheme {
         CpuScheme::Fft { outputs, .. } => outputs,
-        CpuScheme::Direct | CpuScheme::Separable(_) | CpuScheme::BoxFilter => (0, 0),
+        CpuScheme::Direct | CpuScheme::Double | CpuScheme::Separable(_) | CpuScheme::BoxFilter => {
+            (0, 0)
+        }
     };
     let element = problem.output_type();
     let len = problem.output_len();
@@ -49,7 +51,7 @@ fn meets(problem: &Problem, tile: (usize, usize), bad: &[[usize; 3]]) -> Vec<boo
         |start: usize, end: usize, stride: usize, extent: usize, before: usize, len: usize| {
             let from = (start * stride) as isize - before as isize;
             let to = ((end - 1) * stride + extent) as isize - before as isize;
-            (from..to).filter_map(|at| border.index(at, len)).collect::<Vec<_>>()
+            (from..to).filter_map(|at| border.rows().index(at, len)).collect::<Vec<_>>()
         };
     let mut all = Vec::new();
     for image in 0..g.images {

@@ -13,7 +13,7 @@ use super::Part;
 use crate::cpu::fft::{self, Parts, Plane, Transform, Way};
 use crate::cpu::scratch::Scratch;
 use crate::cpu::source::{Image, Input};
-use crate::element::with_type;
+use crate::element::with_f32_type;
 use crate::plan::{PAIRS, tile_outputs};
 
 /// The sums of a part, whose rows one tile meets; as those of `correlate`.
@@ -51,7 +51,7 @@ pub(in crate::cpu) fn run<S: Simd>(
                 simd.vectorize(
                     #[inline(always)]
                     || {
-                        with_type!(problem.input_type(), T => {
+                        with_f32_type!(problem.input_type(), T => {
                             for (i, line) in lines.chunks_exact_mut(columns).enumerate() {
                                 let row = first_row + (first + i) as isize;
                                 fft::each(

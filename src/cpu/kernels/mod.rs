@@ -49,6 +49,7 @@ macro_rules! unroll {
 
 mod any;
 mod column;
+mod double;
 mod integers;
 mod pattern;
 mod segments;
@@ -56,6 +57,7 @@ mod segments;
 mod tests;
 mod unrolled;
 
+pub(super) use double::{double, double_step};
 use fearless_simd::{Simd, SimdBase, SimdFloat};
 
 pub(super) use pattern::{Pattern, spacing};

@@ -9,7 +9,7 @@ use fearless_simd::Simd;
 use super::kernels::{self, Block, MAX_ROWS, Segments};
 use super::raw::{self, Scalar};
 use super::task::{Rows, Task};
-use crate::element::with_type;
+use crate::element::with_f32_type;
 use crate::problem::Follow;
 use crate::{Activation, Element, ElementType, Problem};
 pub(super) use activation::{activate, activation_gradient};
@@ -330,7 +330,7 @@ impl<'a, 'b> Sink<'a, 'b> {
                 _ => stream_interleaved::<S, 4>(simd, values, to, room),
             };
         }
-        with_type!(self.problem.output_type(), U => {
+        with_f32_type!(self.problem.output_type(), U => {
             let to = &mut bytemuck::cast_slice_mut::<u8, U>(planes[0])[to];
             match g.outputs {
                 2 => interleave::<U, 2>(values, to),

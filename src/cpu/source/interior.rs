@@ -27,7 +27,7 @@ impl<'a, T: Scalar> Interior<'a, T> {
         // A pixel of a strided row is a segment of its own.
         let least = if T::IS_F32 { S::f32s::LEN } else { kernels::places_at_once::<S>() };
         let vectors = g.stride.1 == 1 || g.channels >= least;
-        let constant = problem.border().constant();
+        let constant = problem.border().constant().map(|constant| constant as f32);
         // Rows of the border's constant are scalars like others.
         let whole = constant.is_none_or(|constant| T::from_f32(constant).to_f32() == constant);
         let readable = problem.input_type() == T::TYPE && vectors && whole;
@@ -78,7 +78,7 @@ impl<'a, T: Scalar> InteriorTile<'a, T> {
     /// Makes the line of rows that the border's constant stands for.
     pub fn fill(&self, constant: &mut Vec<T>) {
         constant.clear();
-        constant.resize(self.reach, T::from_f32(self.problem.border().constant().unwrap_or(0.0)));
+        constant.resize(self.reach, T::from_f32(self.problem.border().fill()));
     }
 
     /// Scalars of a line that are needed.
@@ -101,7 +101,7 @@ impl<'a, T: Scalar> InteriorTile<'a, T> {
         'a: 'b,
     {
         let g = self.problem.geometry();
-        match self.problem.border().index(row, g.height) {
+        match self.problem.border().rows().index(row, g.height) {
             Some(row) => &self.image.row(row)[self.from..],
             None => constant,
         }

@@ -1,4 +1,4 @@
-//! Input rows as f32, continued by the border to both sides, so that inner loops know no edges.
+//! Input rows as f32 (f64 where sums are made in it), continued by the border to both sides, so that inner loops know no edges.
 //!
 //! A line holds what the output columns of a tile need of one input row. With a stride of `s`
 //! along the row, column `x` lies in phase `x % s`, and the phases lie one after the other: then
@@ -18,9 +18,9 @@ use fearless_simd::Simd;
 use super::Image;
 use super::window::Window;
 use crate::cpu::raw;
-use crate::element::with_type;
+use crate::element::{with_f32_type, with_type};
 use crate::problem::Geometry;
-use crate::{Border, Element, ElementType, Problem};
+use crate::{Borders, Element, ElementType, Problem};
 
 /// Columns of a line that follow each other at the distance of the stride.
 #[derive(Debug)]
@@ -43,11 +43,61 @@ impl Segment {
     }
 }
 
+/// What lines are made of: f32, or f64 where sums are made in it.
+pub(in crate::cpu) trait Scalars: Copy + Default {
+    const DOUBLE: bool;
+
+    /// `from[i]` into `to[i]`, for the shorter of the two.
+    fn widen<T: Element>(from: &[T], to: &mut [Self]);
+
+    /// A single one.
+    fn of<T: Element>(scalar: T) -> Self;
+
+    /// The border's constant; 0 where it is none.
+    fn fill(border: Borders) -> Self;
+}
+
+impl Scalars for f32 {
+    const DOUBLE: bool = false;
+
+    #[inline(always)]
+    fn widen<T: Element>(from: &[T], to: &mut [Self]) {
+        T::widen(from, to);
+    }
+
+    #[inline(always)]
+    fn of<T: Element>(scalar: T) -> Self {
+        scalar.to_f32()
+    }
+
+    fn fill(border: Borders) -> Self {
+        border.fill()
+    }
+}
+
+impl Scalars for f64 {
+    const DOUBLE: bool = true;
+
+    #[inline(always)]
+    fn widen<T: Element>(from: &[T], to: &mut [Self]) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f64());
+    }
+
+    #[inline(always)]
+    fn of<T: Element>(scalar: T) -> Self {
+        scalar.to_f64()
+    }
+
+    fn fill(border: Borders) -> Self {
+        border.constant().unwrap_or(0.0)
+    }
+}
+
 /// The lines of one tile.
-pub(in crate::cpu) struct Lines<'a> {
+pub(in crate::cpu) struct Lines<'a, L = f32> {
     element: ElementType,
     g: &'a Geometry,
-    border: Border,
+    border: Borders,
     /// Output columns.
     columns: Range<usize>,
     /// Where each tap column starts in a line.
@@ -56,16 +106,16 @@ pub(in crate::cpu) struct Lines<'a> {
     pitch: usize,
     /// How many rows behind the one that fills a line the next is asked for; 0: none is.
     ahead: usize,
-    lines: &'a mut Vec<f32>,
+    lines: &'a mut Vec<L>,
     window: &'a mut Window,
 }
 
-impl<'a> Lines<'a> {
+impl<'a, L: Scalars> Lines<'a, L> {
     /// No lines yet, for some output columns of images.
     pub fn new(
         problem: &'a Problem,
         columns: Range<usize>,
-        lines: &'a mut Vec<f32>,
+        lines: &'a mut Vec<L>,
         window: &'a mut Window,
     ) -> Self {
         let g = problem.geometry();
@@ -108,7 +158,7 @@ impl<'a> Lines<'a> {
     pub fn with(mut self, count: usize, slack: usize) -> Self {
         self.pitch += slack;
         self.lines.clear();
-        self.lines.resize(self.pitch * count, 0.0);
+        self.lines.resize(self.pitch * count, L::default());
         self.window.clear(count);
         self
     }
@@ -144,28 +194,39 @@ impl<'a> Lines<'a> {
 
     /// One line, slack included.
     #[inline(always)]
-    pub fn line(&self, line: usize) -> &[f32] {
+    pub fn line(&self, line: usize) -> &[L] {
         &self.lines[line * self.pitch..(line + 1) * self.pitch]
     }
 
     /// Fills a line with a row of the image `src`.
     pub fn fill<S: Simd>(&mut self, simd: S, src: Image<'_>, line: usize, row: isize) {
+        if L::DOUBLE {
+            return self.fill_of_any(src, line, row);
+        }
         simd.vectorize(
             #[inline(always)]
             || {
-                with_type!(self.element, T => {
+                with_f32_type!(self.element, T => {
                     self.fill_from::<T>(src, line, row);
                 });
             },
         );
     }
 
+    /// The same from any type: once for all levels, which would be compiled for each.
+    #[inline(never)]
+    fn fill_of_any(&mut self, src: Image<'_>, line: usize, row: isize) {
+        with_type!(self.element, T => {
+            self.fill_from::<T>(src, line, row);
+        });
+    }
+
     #[inline(always)]
     fn fill_from<T: Element>(&mut self, src: Image<'_>, line: usize, row: isize) {
         let g = self.g;
         let out = &mut self.lines[line * self.pitch..(line + 1) * self.pitch];
-        let fill = self.border.constant().unwrap_or(0.0);
-        let Some(row) = self.border.index(row, g.height) else {
+        let fill = L::fill(self.border);
+        let Some(row) = self.border.rows().index(row, g.height) else {
             out.fill(fill);
             return;
         };
@@ -186,7 +247,7 @@ impl<'a> Lines<'a> {
             } else {
                 for k in inside.clone() {
                     let from = column(k) as usize * g.channels;
-                    T::widen(
+                    L::widen(
                         &source[from..from + g.channels],
                         &mut out[k * g.channels..(k + 1) * g.channels],
                     );
@@ -194,8 +255,8 @@ impl<'a> Lines<'a> {
             }
             for k in (0..inside.start).chain(inside.end..*len) {
                 let out = &mut out[k * g.channels..(k + 1) * g.channels];
-                match self.border.index(column(k), g.width) {
-                    Some(at) => T::widen(&source[at * g.channels..(at + 1) * g.channels], out),
+                match self.border.columns().index(column(k), g.width) {
+                    Some(at) => L::widen(&source[at * g.channels..(at + 1) * g.channels], out),
                     None => out.fill(fill),
                 }
             }
@@ -210,16 +271,16 @@ const SHORT: usize = 64;
 
 /// The first `len` scalars of `from` into `to`. What follows them in `to` may be written, too.
 #[inline(always)]
-fn widen<T: Element>(from: &[T], to: &mut [f32], len: usize) {
+fn widen<T: Element, L: Scalars>(from: &[T], to: &mut [L], len: usize) {
     if len > SHORT {
-        return T::widen(&from[..len], &mut to[..len]);
+        return L::widen(&from[..len], &mut to[..len]);
     }
     let mut at = 0;
     while at + PIECE <= from.len().min(to.len()) && at < len {
-        T::widen(&from[at..at + PIECE], &mut to[at..at + PIECE]);
+        L::widen(&from[at..at + PIECE], &mut to[at..at + PIECE]);
         at += PIECE;
     }
     for (to, from) in to[..len].iter_mut().zip(&from[..len]).skip(at) {
-        *to = Element::to_f32(*from);
+        *to = L::of(*from);
     }
 }

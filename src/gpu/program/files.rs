@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 /// Every file.
-const FILES: [(&str, &str); 43] = files!(
+const FILES: [(&str, &str); 47] = files!(
     "activation",
     "border",
     "common",
@@ -31,6 +31,8 @@ const FILES: [(&str, &str); 43] = files!(
     "in_complex",
     "in_f16",
     "in_f32",
+    "in_i16",
+    "in_i8",
     "in_texture",
     "in_u16",
     "in_u8",
@@ -40,6 +42,8 @@ const FILES: [(&str, &str); 43] = files!(
     "out_complex",
     "out_f16",
     "out_f32",
+    "out_i16",
+    "out_i8",
     "out_r32",
     "out_rgba16",
     "out_rgba32",

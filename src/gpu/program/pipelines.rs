@@ -64,7 +64,9 @@ enum Bound {
 impl From<Data> for Bound {
     fn from(data: Data) -> Self {
         match data {
-            Data::F32 | Data::U8 | Data::U16 | Data::F16 | Data::Complex => Self::Buffer,
+            Data::F32 | Data::U8 | Data::U16 | Data::F16 | Data::I8 | Data::I16 | Data::Complex => {
+                Self::Buffer
+            }
             Data::Texture => Self::Texture,
             Data::Stored(of) => Self::Stored(texel::format(of)),
         }

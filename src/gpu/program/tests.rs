@@ -37,6 +37,8 @@ fn problems(shader: Shader) -> Vec<Problem> {
         Data::U8 => ElementType::U8,
         Data::U16 => ElementType::U16,
         Data::F16 => ElementType::F16,
+        Data::I8 => ElementType::I8,
+        Data::I16 => ElementType::I16,
         Data::Texture | Data::Stored(_) => unreachable!("these have problems of their own"),
     };
     let (input, output) = (element(shader.source), element(shader.output));
@@ -358,7 +360,7 @@ fn border_numbers_are_the_same_on_both_sides() {
         let plan = plan::choose(&problem, &machine, Algorithm::Direct).unwrap();
         let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
         let [program] = &job::programs(&problem, launch, None)[..] else { panic!("{plan}") };
-        program.constants.iter().copied().find(|(name, _)| *name == "BORDER").unwrap().1
+        program.constants.iter().copied().find(|(name, _)| *name == "BORDER_TOP").unwrap().1
     };
     for (border, name) in [
         (Border::ZERO, "BORDER_CONSTANT"),

@@ -1,6 +1,6 @@
 //! Kernels by name: smoothing, derivatives and effects.
 //!
-//! Weights are computed in f64 and rounded once to f32. They are laid out for correlation, so a
+//! Weights are computed in f64 and rounded once to f32; sums in f64 take them as they were. They are laid out for correlation, so a
 //! preset equals the array of the named call in OpenCV, SciPy or MATLAB as it stands; where that
 //! tool convolves instead, use [`Kernel::flipped`]. Preset sides are limited, so that a slip in an
 //! argument is an error and not an attempt to fill the memory.
@@ -32,9 +32,9 @@ impl Kernel {
 
 /// A single filter from f64 weights, `height * width` of them, row by row.
 fn rounded(height: usize, width: usize, weights: impl IntoIterator<Item = f64>) -> Kernel {
-    let weights: Vec<f32> = weights.into_iter().map(|w| w as f32).collect();
+    let weights: Vec<f64> = weights.into_iter().collect();
     debug_assert_eq!(weights.len(), height * width);
-    Kernel { height, width, filters: 1, weights, terms: Terms::default() }
+    Kernel::of_digits([height, width, 1], weights, Terms::default())
 }
 
 /// As [`rounded`], divided by their sum, which must not be 0.

@@ -92,13 +92,52 @@ impl Kernel {
     /// # Ok(()) }
     /// ```
     pub fn gaussian_sigma(sigma: f64) -> Result<Self> {
-        check_positive("sigma", sigma)?;
-        let side = 2.0 * (4.0 * sigma + 0.5).floor() + 1.0;
-        if side > MAX_SIDE as f64 {
-            let limit = format!("its side of {side} is above {MAX_SIDE}");
-            return Err(Error::argument("sigma", sigma, limit));
-        }
-        Self::gaussian(side as usize, sigma)
+        Self::gaussian(side_of_sigma(sigma)?, sigma)
+    }
+
+    /// A Gaussian of `height` x `width` taps with a standard deviation for rows and one for columns, in pixels: what
+    /// blurs a picture whose pixels are not square.
+    ///
+    /// [`Kernel::gaussian`] of each axis. The same as OpenCV's
+    /// `cv2.getGaussianKernel(height, rows) @ cv2.getGaussianKernel(width, columns).T` for odd sizes. Rank 1.
+    ///
+    /// # Errors
+    /// Those of [`Kernel::gaussian`], for either axis.
+    ///
+    /// ```
+    /// use channelwise::Kernel;
+    ///
+    /// # fn main() -> channelwise::Result<()> {
+    /// assert_eq!(Kernel::gaussian_axes((5, 5), (1.2, 1.2))?, Kernel::gaussian(5, 1.2)?);
+    /// let along = Kernel::gaussian_axes((1, 9), (1.0, 2.0))?;
+    /// assert_eq!((along.height(), along.width()), (1, 9));
+    /// # Ok(()) }
+    /// ```
+    pub fn gaussian_axes(
+        (height, width): (usize, usize),
+        (rows, columns): (f64, f64),
+    ) -> Result<Self> {
+        let [column, row] = [gaussian_line(height, rows)?, gaussian_line(width, columns)?];
+        check_taps("height * width", height, width)?;
+        Ok(Self::of_terms(vec![Term::new(column, row)]))
+    }
+
+    /// The Gaussian of `scipy.ndimage.gaussian_filter(x, sigma=(rows, columns))` over two axes, each cut off as
+    /// [`Kernel::gaussian_sigma`] is. Rank 1.
+    ///
+    /// # Errors
+    /// Those of [`Kernel::gaussian_sigma`], for either axis.
+    ///
+    /// ```
+    /// use channelwise::Kernel;
+    ///
+    /// # fn main() -> channelwise::Result<()> {
+    /// let blur = Kernel::gaussian_sigmas(1.0, 2.0)?;
+    /// assert_eq!((blur.height(), blur.width()), (9, 17));
+    /// # Ok(()) }
+    /// ```
+    pub fn gaussian_sigmas(rows: f64, columns: f64) -> Result<Self> {
+        Self::gaussian_axes((side_of_sigma(rows)?, side_of_sigma(columns)?), (rows, columns))
     }
 
     /// The mean over `height` x `width` pixels: every weight is `1 / (height * width)`. Rank 1.
@@ -168,6 +207,17 @@ pub(super) fn gaussian_line(size: usize, sigma: f64) -> Result<Vec<f64>> {
     let inner = if size.is_multiple_of(2) { 0.25 } else { 0.0 };
     let bell = |x: f64| (-0.5 * (x * x - inner) / sigma / sigma).exp();
     Ok(divided_by_sum(offsets(size).map(bell).collect()))
+}
+
+/// Where SciPy cuts a Gaussian off.
+fn side_of_sigma(sigma: f64) -> Result<usize> {
+    check_positive("sigma", sigma)?;
+    let side = 2.0 * (4.0 * sigma + 0.5).floor() + 1.0;
+    if side > MAX_SIDE as f64 {
+        let limit = format!("its side of {side} is above {MAX_SIDE}");
+        return Err(Error::argument("sigma", sigma, limit));
+    }
+    Ok(side as usize)
 }
 
 fn divided_by_sum(mut line: Vec<f64>) -> Vec<f64> {

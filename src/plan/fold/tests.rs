@@ -8,8 +8,8 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 use super::Linear;
 use crate::plan::chain::problems;
 use crate::{
-    Activation, Border, Conv2d, ElementType, Kernel, Layout, Padding, Pointwise, Problem, Shape,
-    reference,
+    Activation, Border, Borders, Conv2d, ElementType, Kernel, Layout, Padding, Pointwise, Problem,
+    Shape, reference,
 };
 
 /// Draws stages, the same ones in every run.
@@ -49,6 +49,19 @@ impl Draw {
         Kernel::with_filters(h, w, filters, all.map(|(i, j, f)| at(i, j, f)).collect()).unwrap()
     }
 
+    /// Mostly one for both axes.
+    fn borders(&mut self) -> Borders {
+        let rows = self.border();
+        let other =
+            self.pick(&[Border::Replicate, Border::Reflect, Border::Reflect101, Border::Wrap]);
+        let columns = self.pick(&[rows, rows, rows, rows, rows, other]);
+        let mut borders = Borders::from((rows, columns));
+        if self.below(9) == 0 {
+            borders = Borders::sides(rows, columns, rows, columns);
+        }
+        borders
+    }
+
     fn border(&mut self) -> Border {
         self.pick(&[
             Border::ZERO,
@@ -80,7 +93,7 @@ impl Draw {
     fn stage(&mut self) -> Conv2d {
         let (kernel, padding) = (self.kernel(), self.padding());
         let (anchor, filters) = ((kernel.height() / 2, kernel.width() / 2), kernel.filters());
-        let mut conv = Conv2d::new(kernel).padding(padding).border(self.border());
+        let mut conv = Conv2d::new(kernel).padding(padding).border(self.borders());
         conv = conv.stride(self.step(), self.step()).dilation(self.step(), self.step());
         if self.flip() && padding == Padding::Same {
             conv = conv.anchor(anchor.0, anchor.1);

@@ -1,10 +1,21 @@
 //! Numbers that stand for borders and activations in shaders.
 
 use crate::problem::{Geometry, Problem};
-use crate::{Activation, Border};
+use crate::{Activation, Border, Borders};
+
+/// Numbers of the borders of each side, by their names in shaders.
+pub(super) fn border_codes(borders: Borders) -> [(&'static str, u32); 4] {
+    let (rows, columns) = (borders.rows(), borders.columns());
+    [
+        ("BORDER_TOP", border_code(rows.before)),
+        ("BORDER_BOTTOM", border_code(rows.after)),
+        ("BORDER_LEFT", border_code(columns.before)),
+        ("BORDER_RIGHT", border_code(columns.after)),
+    ]
+}
 
 /// Number of `border` in shaders.
-pub(super) fn border_code(border: Border) -> u32 {
+fn border_code(border: Border) -> u32 {
     match border {
         Border::Constant(_) => 1,
         Border::Replicate => 2,
@@ -25,6 +36,7 @@ pub(super) fn activation_code(activation: Activation) -> (u32, f32, f32) {
         Activation::Gelu => (5, 0.0, 0.0),
         Activation::Relu6 => (6, 0.0, 6.0),
         Activation::Clamp(lo, hi) => (6, lo, hi),
+        Activation::Abs => (8, 0.0, 0.0),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The shader of a pass, and its `override` constants.
 
-use super::codes::{activation_code, border_code, follow_activation, reaches_far};
+use super::codes::{activation_code, border_codes, follow_activation, reaches_far};
 use super::shader::{Data, Entry, Shader};
 use super::texels::Texels;
 use crate::plan::launch::{GpuLaunch, Scheme};
@@ -45,16 +45,16 @@ pub(super) fn constants(
     // between passes it meets no border.
     let ends = pass.ends(&launch.scheme);
     let if_last = |code: u32| if ends.writes_destination() { code } else { 0 };
-    let border = if ends.reads_source() { problem.border() } else { Border::Replicate };
+    let border = if ends.reads_source() { problem.border() } else { Border::Replicate.into() };
     let mut constants = vec![
         ("WORKGROUP_X", x),
         ("WORKGROUP_Y", y),
-        ("BORDER", border_code(border)),
         ("FAR", u32::from(ends.reads_source() && reaches_far(problem))),
         ("ACTIVATION", if_last(activation_code(problem.weights().activation).0)),
         ("FOLLOW", if_last(problem.weights().follow.is_some().into())),
         ("FOLLOW_ACTIVATION", if_last(activation_code(follow_activation(problem)).0)),
     ];
+    constants.extend(border_codes(border));
     if let Some(texels) = texels {
         constants.extend(texels.constants(problem, ends));
     }

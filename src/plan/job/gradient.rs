@@ -9,7 +9,7 @@
 //! `delta`, the gradient of the sums, takes the place of the sums; without an activation or pointwise step
 //! it is dy.
 
-use super::codes::{activation_code, border_code, reaches_far};
+use super::codes::{activation_code, border_codes, reaches_far};
 use super::forward::{Maker, programs, tensors};
 use super::params::{Own, Params, SumsOwn, on_grid, params};
 use super::pixels::{Chunk, Pixels};
@@ -22,7 +22,7 @@ use crate::plan::gradient::{Correlation, GradientPlan, KernelGradient, RUN};
 use crate::plan::launch::{GpuLaunch, Launch};
 use crate::plan::limits::GpuLimits;
 use crate::plan::pass::Pass;
-use crate::{Activation, ElementType, Error, Problem, Result};
+use crate::{Activation, Borders, ElementType, Error, Problem, Result};
 
 const F32: usize = ElementType::F32.bytes();
 
@@ -119,13 +119,13 @@ fn constants(
     let follow = conv.pointwise.as_ref().map_or(Activation::None, |p| p.get_activation());
     let plain = activation_code(conv.activation).0;
     // What a step does not read is the same for all problems, so that they share its pipeline.
-    let mut border = (0, 0);
+    let (mut border, mut far) = (None, 0);
     let mut activation = 0;
     let (mut follows, mut follow_activation) = (0, 0);
     let mut own = Vec::new();
     match entry {
         Entry::Correlate => {
-            border = (border_code(sums.border()), reaches_far(sums).into());
+            (border, far) = (Some(sums.border()), reaches_far(sums).into());
             own.extend([
                 ("TAP_ROWS", rows),
                 ("TAP_COLUMNS", columns),
@@ -148,12 +148,13 @@ fn constants(
     own.extend([
         ("WORKGROUP_X", workgroup),
         ("WORKGROUP_Y", 1),
-        ("BORDER", border.0),
-        ("FAR", border.1),
+        ("FAR", far),
         ("ACTIVATION", activation),
         ("FOLLOW", follows),
         ("FOLLOW_ACTIVATION", follow_activation),
     ]);
+    let none = border_codes(Borders::default()).map(|(name, _)| (name, 0));
+    own.extend(border.map_or(none, border_codes));
     own
 }
 

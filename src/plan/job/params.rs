@@ -284,7 +284,7 @@ pub(super) fn params(
         last_row: frame.last.0 as i32,
         last_column: frame.last.1 as i32,
         columns_end: (last_column + 1).clamp(0, g.width as isize) as u32,
-        fill: problem.border().constant().unwrap_or(0.0),
+        fill: problem.border().fill(),
         activation_a,
         activation_b,
         follow_a,

@@ -84,7 +84,8 @@ pub(crate) fn source_pieces(problem: &Problem, band: &Band, place: &Placement) -
     for (slot, from) in (band.images.start * planes..band.images.end * planes).enumerate() {
         for i in 0..rows.len {
             let at = rows.first + i as isize;
-            let row = if rows.continued { border.index(at, g.height) } else { Some(at as usize) };
+            let row =
+                if rows.continued { border.rows().index(at, g.height) } else { Some(at as usize) };
             let Some(row) = row else { continue };
             let from = from * plane + row * g.row();
             let to = slot * own_plane + i * place.src_pitch;
@@ -97,7 +98,7 @@ pub(crate) fn source_pieces(problem: &Problem, band: &Band, place: &Placement) -
                 continue;
             }
             for k in 0..columns.len {
-                if let Some(column) = border.index(columns.first + k as isize, g.width) {
+                if let Some(column) = border.columns().index(columns.first + k as isize, g.width) {
                     pieces.push(Piece {
                         from: (from + column * g.pixel()) * bytes,
                         to: (to + k * g.pixel()) * bytes,

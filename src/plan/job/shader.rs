@@ -36,6 +36,8 @@ pub(crate) enum Data {
     U8,
     U16,
     F16,
+    I8,
+    I16,
     /// Pairs of f32, between passes.
     Complex,
     /// A texture that is read, of any format.
@@ -47,10 +49,13 @@ pub(crate) enum Data {
 impl From<ElementType> for Data {
     fn from(element: ElementType) -> Self {
         match element {
-            ElementType::F32 => Self::F32,
+            // Of 32-bit integers and f64 nothing is planned for a GPU.
+            ElementType::F32 | ElementType::U32 | ElementType::I32 | ElementType::F64 => Self::F32,
             ElementType::U8 => Self::U8,
             ElementType::U16 => Self::U16,
             ElementType::F16 => Self::F16,
+            ElementType::I8 => Self::I8,
+            ElementType::I16 => Self::I16,
         }
     }
 }
@@ -63,6 +68,8 @@ impl Data {
             Self::U8 => "u8",
             Self::U16 => "u16",
             Self::F16 => "f16",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
             Self::Complex => "complex",
             Self::Texture => "texture",
             Self::Stored(Texel::Rgba8) => "rgba8",
@@ -117,7 +124,7 @@ impl Shader {
     /// Every shader that any plan takes.
     #[cfg(test)]
     pub fn all() -> Vec<Self> {
-        let scalars = [Data::F32, Data::U8, Data::U16, Data::F16];
+        let scalars = [Data::F32, Data::U8, Data::U16, Data::F16, Data::I8, Data::I16];
         let mut all = Vec::new();
         for entry in [Entry::Direct, Entry::Gather, Entry::Flat] {
             let to = |from: Data| scalars.map(|output| Self::new(entry, from, output));

@@ -1,6 +1,6 @@
 //! What shaders are told of textures.
 
-use super::codes::border_code;
+use super::codes::border_codes;
 use super::placement::{Placement, own_placement};
 use super::shader::Texel;
 use crate::plan::bands::Band;
@@ -34,7 +34,9 @@ impl Texels {
             ]);
         }
         if ends.writes_destination() {
-            constants.push(("KEEP_BORDER", border_code(problem.border())));
+            let names = ["KEEP_TOP", "KEEP_BOTTOM", "KEEP_LEFT", "KEEP_RIGHT"];
+            let codes = border_codes(problem.border()).map(|(_, code)| code);
+            constants.extend(names.into_iter().zip(codes));
         }
         constants
     }

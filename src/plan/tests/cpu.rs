@@ -37,7 +37,7 @@ fn what_the_cpu_takes() {
         (noise(15), rgb, floats, Algorithm::Fft),
         (noise(31), rgb, floats, Algorithm::Fft),
         (noise(31).assume_finite(), rgb, floats, Algorithm::Fft),
-        (noise(31).border(Border::Constant(f32::INFINITY)), rgb, floats, Algorithm::Direct),
+        (noise(31).border(Border::Constant(f64::INFINITY)), rgb, floats, Algorithm::Direct),
         // Errors of sums that are rounded to bytes are below half a step, unless weights are large.
         (noise(31), rgb, bytes, Algorithm::Fft),
         (scaled(31, 1000.0), rgb, bytes, Algorithm::Direct),
@@ -110,7 +110,7 @@ fn how_the_gradient_of_a_kernel_is_made() {
         (noise(31).assume_finite(), rgb, true),
         (noise(31).assume_finite().dilation(2, 1).stride(1, 2), rgb, true),
         (noise(31), rgb, false),
-        (noise(31).assume_finite().border(Border::Constant(f32::INFINITY)), rgb, false),
+        (noise(31).assume_finite().border(Border::Constant(f64::INFINITY)), rgb, false),
         (noise(9).assume_finite(), Shape::from([1, 10, 10, 3]), false),
         // No tile is so large.
         (noise(1100).assume_finite(), Shape::from([1, 10, 10, 3]), false),
@@ -255,4 +255,39 @@ fn few_rows_are_cut_into_pieces() {
     assert_eq!(launch(&wide(3, 3), [1, 1080, 1920, 3], 16).1, None);
     assert_eq!(launch(&wide(3, 3), [1, 1080, 1920, 3], 64).1, None);
     assert_eq!(launch(&wide(3, 3), [1, 8, 300, 3], 16).1, None);
+}
+
+/// Of 32-bit integers and f64 there is one way, on the CPU; signed integers of 8 and 16 bits go the ways of others.
+#[test]
+fn types_have_their_ways() {
+    use crate::ElementType::{F16, F32, F64, I8, I16, I32, U8, U32};
+    let conv = Conv2d::new(kernel(5, 5, 1));
+    let cpu = Machine::Cpu(CpuLimits::new(16, 8));
+    let gpu = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Host);
+    for (from, to) in [(F64, F64), (I32, U8), (U8, F64), (U32, F32), (F16, I32)] {
+        let problem = problem(&conv, [2, 300, 300, 3], from, to);
+        let plan = choose(&problem, &cpu, Algorithm::Auto).unwrap();
+        let Launch::Cpu(launch) = plan.launch() else { panic!("{plan}") };
+        assert_eq!((plan.algorithm(), &launch.scheme), (Algorithm::Direct, &CpuScheme::Double));
+        assert!(launch.columns_per_task.is_none() && !launch.streamed, "{plan}");
+        assert!(plan.explain().contains("sums in f64"), "{plan}");
+        for algorithm in Algorithm::ALL {
+            let refused = choose(&problem, &gpu, algorithm).unwrap_err().to_string();
+            assert!(refused.contains("sums are made in f64"), "{refused}");
+        }
+        let both = choose_engine(
+            &problem,
+            &CpuLimits::new(16, 8),
+            Some(&GpuLimits::webgpu_defaults()),
+            Algorithm::Auto,
+        );
+        assert_eq!(both.unwrap().engine(), "cpu");
+    }
+    for (from, to) in [(I8, I8), (I16, I16), (I16, F32), (F32, I8)] {
+        let problem = problem(&conv, [2, 300, 300, 4], from, to);
+        assert_eq!(choose(&problem, &gpu, Algorithm::Auto).unwrap().algorithm(), Algorithm::Flat);
+        let plan = choose(&problem, &cpu, Algorithm::Auto).unwrap();
+        let Launch::Cpu(launch) = plan.launch() else { panic!("{plan}") };
+        assert_eq!(launch.scheme, CpuScheme::Direct);
+    }
 }

@@ -94,7 +94,7 @@ fn which_engine_takes_what() {
 
 /// 961 taps that no transform takes, for what lies outside is not finite.
 fn by_taps_alone() -> Problem {
-    let conv = Conv2d::new(kernel(31, 31, 1)).border(Border::Constant(f32::INFINITY));
+    let conv = Conv2d::new(kernel(31, 31, 1)).border(Border::Constant(f64::INFINITY));
     problem(&conv, [1, 1080, 1920, 3], F32, F32)
 }
 

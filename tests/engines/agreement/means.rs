@@ -35,11 +35,11 @@ fn means(conv: &Conv2d, (rows, columns): (usize, usize), x: &Array4<f64>) -> Vec
                     let mut sum = 0.0;
                     for i in 0..rows as isize {
                         for j in 0..columns as isize {
-                            let at = border.index(top + i, height);
-                            let along = border.index(left + j, width);
+                            let at = border.rows().index(top + i, height);
+                            let along = border.columns().index(left + j, width);
                             sum += match (at, along) {
                                 (Some(at), Some(along)) => x[[n, at, along, c]],
-                                _ => f64::from(border.constant().unwrap()),
+                                _ => border.constant().unwrap(),
                             };
                         }
                     }

@@ -4,19 +4,21 @@
 
 mod algorithms;
 mod comparison;
+mod elements;
 mod factors;
 mod means;
 mod options;
 mod random;
 mod values;
 
+pub(crate) use elements::double;
 pub(crate) use random::random;
 
 use channelwise::{Activation, ElementType, Layout};
 
-use crate::common::{F16, F32, U8, U16};
+use crate::common::{F16, F32, I8, I16, U8, U16};
 
-const TYPES: [(ElementType, ElementType); 16] = [
+const TYPES: [(ElementType, ElementType); 24] = [
     (F32, F32),
     (U8, U8),
     (U8, F32),
@@ -33,6 +35,14 @@ const TYPES: [(ElementType, ElementType); 16] = [
     (U16, F16),
     (F16, U8),
     (F16, U16),
+    (I8, I8),
+    (I16, I16),
+    (I16, F32),
+    (I8, F16),
+    (F32, I16),
+    (U8, I16),
+    (I16, U8),
+    (F16, I8),
 ];
 const LAYOUTS: [Layout; 2] = [Layout::Nhwc, Layout::Nchw];
 /// Around the widths of vectors, workgroups and tiles.
@@ -43,10 +53,11 @@ const STRIDES: [(usize, usize); 5] = [(1, 1), (2, 2), (1, 3), (3, 1), (5, 2)];
 const DILATIONS: [(usize, usize); 4] = [(1, 1), (2, 1), (1, 3), (3, 2)];
 const FLOAT_ACTIVATIONS: [Activation; 3] =
     [Activation::Sigmoid, Activation::Tanh, Activation::Gelu];
-const ACTIVATIONS: [Activation; 5] = [
+const ACTIVATIONS: [Activation; 6] = [
     Activation::None,
     Activation::Relu,
     Activation::Relu6,
     Activation::Leaky(0.1),
     Activation::Clamp(-0.25, 0.5),
+    Activation::Abs,
 ];

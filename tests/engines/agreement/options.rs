@@ -3,14 +3,16 @@
 use channelwise::{Activation, Border, Conv2d, Kernel, Padding, Pointwise};
 
 use super::*;
-use crate::common::{BORDERS, Case, F16, F32, Rng, Tally, U8, U16, dims, pairwise};
+use crate::common::{BORDERS, Case, F16, F32, I8, I16, Rng, Tally, U8, U16, dims, pairwise};
 
 #[test]
 fn borders_and_element_types() {
     let mut tally = Tally::new("borders and element types");
     let mut rng = Rng::new(1);
-    let types = [F32, U8, U16, F16];
-    for [border, from, to, layout] in pairwise([BORDERS.len(), 4, 4, LAYOUTS.len()]) {
+    let types = [F32, U8, U16, F16, I8, I16];
+    for [border, from, to, layout] in
+        pairwise([BORDERS.len(), types.len(), types.len(), LAYOUTS.len()])
+    {
         let layout = LAYOUTS[layout];
         let conv = Conv2d::new(rng.kernel(5, 3, 1)).border(BORDERS[border]).layout(layout);
         tally.case(&Case::new(conv, dims([2, 7, 9, 3], layout)).types((types[from], types[to])));
@@ -22,7 +24,7 @@ fn borders_and_element_types() {
 fn heights_and_widths() {
     let mut tally = Tally::new("heights and widths");
     let kernel = Rng::new(2).kernel(3, 3, 1);
-    let types = [(F32, F32), (U8, U8), (U16, U16), (F32, F16)];
+    let types = [(F32, F32), (U8, U8), (U16, U16), (F32, F16), (I8, I8), (I16, I16)];
     for [size, kind, shape] in pairwise([SIZES.len(), types.len(), 6]) {
         let n = SIZES[size];
         let conv = Conv2d::new(kernel.clone()).border(Border::Reflect101);

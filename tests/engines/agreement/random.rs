@@ -5,7 +5,7 @@ use std::time::Instant;
 use channelwise::{Conv2d, Layout, Padding, Pointwise, Shape};
 
 use super::*;
-use crate::common::{BORDERS, Case, F32, Rng, Tally, dims, times};
+use crate::common::{Case, F32, Rng, Tally, dims, times};
 
 /// Whatever chance puts together; the seed makes it the same every time.
 #[test]
@@ -67,7 +67,7 @@ fn random_case(rng: &mut Rng) -> Case {
     let &(dh, dw) = rng.pick(&DILATIONS);
     let mut conv = Conv2d::new(rng.kernel(kh, kw, filters))
         .layout(layout)
-        .border(*rng.pick(&BORDERS))
+        .border(rng.borders())
         .stride(sh, sw)
         .dilation(dh, dw);
     match rng.below(5) {

@@ -34,7 +34,7 @@ fn non_finite_input() {
     let infinite = Kernel::new(1, 3, vec![f32::INFINITY, 1.0, f32::NAN]).unwrap();
     tally.case(&Case::new(Conv2d::new(infinite), [1, 5, 6, 4]));
     for border in [f32::INFINITY, f32::NAN] {
-        let conv = Conv2d::new(zeros_among.clone()).border(Border::Constant(border));
+        let conv = Conv2d::new(zeros_among.clone()).border(Border::Constant(border.into()));
         tally.case(&Case::new(conv.clone(), [1, 5, 6, 4]));
         tally.case(&Case::new(conv, [1, 5, 6, 3]).types((U8, U8)));
     }

@@ -2,9 +2,11 @@
 
 use std::fmt::{self, Debug};
 
-use channelwise::{Border, Conv2d, Element, ElementType, Error, Kernel, Layout, Problem, Shape};
+use channelwise::{
+    Border, Borders, Conv2d, Element, ElementType, Error, Kernel, Layout, Problem, Shape,
+};
 
-use super::{F32, U8, U16};
+use super::{F16, F32};
 
 /// Every border, and both kinds of constant.
 pub(crate) const BORDERS: [Border; 6] = [
@@ -50,6 +52,22 @@ impl Rng {
         &from[self.below(from.len())]
     }
 
+    /// Mostly one border for all sides; now and then one for each axis or side.
+    pub(crate) fn borders(&mut self) -> Borders {
+        let first = *self.pick(&BORDERS);
+        // Constants are one number.
+        let mut other = || match self.below(5) {
+            0 => first,
+            n => BORDERS[n + 1],
+        };
+        let [a, b, c] = [other(), other(), other()];
+        match self.below(5) {
+            0 => (first, a).into(),
+            1 => Borders::sides(first, a, b, c),
+            _ => first.into(),
+        }
+    }
+
     pub(crate) fn chance(&mut self, one_in: usize) -> bool {
         self.below(one_in) == 0
     }
@@ -60,10 +78,17 @@ impl Rng {
 
     /// `n` elements: integers of every value, or floats in `lo..hi`.
     pub(crate) fn elements<T: Element>(&mut self, n: usize, lo: f32, hi: f32) -> Vec<T> {
-        let mut one = || match T::TYPE {
-            U8 => T::from_f32(self.below(256) as f32),
-            U16 => T::from_f32(self.below(65_536) as f32),
-            _ => T::from_f32(self.uniform(lo, hi)),
+        let mut one = || match T::TYPE.integers() {
+            Some(all) => {
+                let count = (all.end() - all.start() + 1) as usize;
+                T::from_f64((all.start() + self.below(count) as i64) as f64)
+            }
+            // Of f64 with more digits than f32 has.
+            None if T::TYPE.sums_in_f64() => {
+                let more = f64::from(self.uniform(lo, hi)) * f64::from(f32::EPSILON);
+                T::from_f64(f64::from(self.uniform(lo, hi)) + more)
+            }
+            None => T::from_f32(self.uniform(lo, hi)),
         };
         (0..n).map(|_| one()).collect()
     }
@@ -113,10 +138,18 @@ impl Case {
     /// The input, the same at every call.
     pub(crate) fn input<T: Element>(&self, problem: &Problem) -> Vec<T> {
         let mut rng = Rng::new(self.seed);
-        let (lo, hi) = match self.to {
-            U8 => (-40.0, 300.0),
-            U16 => (-8e3, 65e3),
-            _ => (-1.0, 1.0),
+        // Beyond both ends of integers.
+        let (lo, hi) = match self.to.integers() {
+            Some(all) => {
+                let (start, end) = (*all.start() as f32, *all.end() as f32);
+                (start - 0.15 * (end - start), end + 0.15 * (end - start))
+            }
+            None => (-1.0, 1.0),
+        };
+        // Halves end at 65504.
+        let (lo, hi) = match self.from {
+            F16 => (lo.max(-6.5e4), hi.min(6.5e4)),
+            _ => (lo, hi),
         };
         let mut input: Vec<T> = rng.elements(problem.input_len(), lo, hi);
         if self.non_finite {

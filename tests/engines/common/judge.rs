@@ -4,20 +4,47 @@ use channelwise::{Algorithm, Element, Engine, Error, f16, reference};
 
 use super::case::Case;
 use super::compare::{Outcome, bits, compare, run_dirty};
-use super::{F16, F32, U8, U16};
+use super::{F16, F32, F64, I8, I16, I32, U8, U16, U32};
 
 /// What an engine makes of a case, as bits, once it was found right. The number counts outputs that should
 /// not be finite, on GPUs that promise nothing about those.
-pub(crate) type Judge = Box<dyn Fn(&Engine, &mut usize) -> Outcome<u32>>;
+pub(crate) type Judge = Box<dyn Fn(&Engine, &mut usize) -> Outcome<u64>>;
 
 /// Asks the reference once, for all engines.
 pub(crate) fn judge(case: &Case) -> Judge {
+    // Of types whose sums are made in f64 some pairs: each is compiled.
+    macro_rules! pairs {
+        ($(($from:ident $T:ty, $to:ident $U:ty)),* $(,)?) => {
+            match (case.from, case.to) {
+                $(($from, $to) => return typed::<$T, $U>(case),)*
+                _ => {}
+            }
+        };
+    }
+    pairs!(
+        (F64 f64, F64 f64),
+        (I32 i32, F64 f64),
+        (F64 f64, F32 f32),
+        (U8 u8, F64 f64),
+        (U32 u32, F32 f32),
+        (F16 f16, F64 f64),
+        (I32 i32, I32 i32),
+        (U32 u32, U8 u8),
+        (F64 f64, I16 i16),
+        (I16 i16, U32 u32),
+        (F64 f64, F16 f16),
+        (F64 f64, I32 i32),
+        (U8 u8, I32 i32),
+        (U32 u32, U32 u32),
+    );
     match case.from {
         F32 => from::<f32>(case),
         U8 => from::<u8>(case),
         U16 => from::<u16>(case),
         F16 => from::<f16>(case),
-        other => panic!("{other} is not covered: add it"),
+        I8 => from::<i8>(case),
+        I16 => from::<i16>(case),
+        other => panic!("{other} to {} is not covered: add it", case.to),
     }
 }
 
@@ -27,7 +54,9 @@ fn from<T: Element>(case: &Case) -> Judge {
         U8 => typed::<T, u8>(case),
         U16 => typed::<T, u16>(case),
         F16 => typed::<T, f16>(case),
-        other => panic!("{other} is not covered: add it"),
+        I8 => typed::<T, i8>(case),
+        I16 => typed::<T, i16>(case),
+        other => panic!("{} to {other} is not covered: add it", case.from),
     }
 }
 

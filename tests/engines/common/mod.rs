@@ -10,7 +10,7 @@ mod tally;
 
 use channelwise::ElementType;
 
-pub(crate) use ElementType::{F16, F32, U8, U16};
+pub(crate) use ElementType::{F16, F32, F64, I8, I16, I32, U8, U16, U32};
 pub(crate) use backend::{
     Backend, Kind, engines, gpu, main_engines, say, small_devices, small_gpu,
 };

@@ -80,7 +80,7 @@ fn large_kernels() {
             input: [1 + rng.below(2), 70 + rng.below(30), 80 + rng.below(20), 1 + rng.below(3)],
             kernel: [(21, 21), (19, 33), (40, 11)][number % 3],
             filters,
-            border: BORDERS[number % BORDERS.len()],
+            border: BORDERS[number % BORDERS.len()].into(),
             pad: *rng.pick(&[Pad::Same, Pad::Full, Pad::Valid]),
             stride,
             dilation,

@@ -67,7 +67,8 @@ fn inputs_of_every_type_are_numbers_alike() {
 fn adjoint_is_the_other_side_of_the_product() {
     law(&PADS, |setup| {
         let model = setup.model();
-        let border = match setup.border {
+        // The setups of laws have one border on all sides.
+        let border = match setup.border.single().unwrap() {
             Border::Constant(_) => Border::ZERO,
             other => other,
         };
@@ -129,12 +130,14 @@ fn in_f32(model: &Model) -> Option<([Vec<f32>; 5], usize)> {
                 };
                 let row = at(r, setup.stride.0, tap / kw, setup.dilation.0, top);
                 let column = at(q, setup.stride.1, tap % kw, setup.dilation.1, left);
-                let met = setup.border.index(row, h).zip(setup.border.index(column, w));
+                let met =
+                    setup.border.rows().index(row, h).zip(setup.border.columns().index(column, w));
                 let from = if setup.flip { kh * kw - 1 - tap } else { tap };
                 (from, met.map(|(row, column)| ((n * h + row) * w + column) * channels + c))
             })
             .collect();
-        let seen = |at: Option<usize>| at.map_or(setup.border.constant().unwrap_or(0.0), |i| x[i]);
+        let seen =
+            |at: Option<usize>| at.map_or(setup.border.constant().unwrap_or(0.0) as f32, |i| x[i]);
         let s: Vec<f32> = (0..filters)
             .map(|f| taps.iter().fold(b[f], |s, (tap, at)| s + k[tap * filters + f] * seen(*at)))
             .collect();

@@ -8,8 +8,8 @@ use crate::common::{BORDERS, Backend, F32, Kind, Rng, dims, engines, small_devic
 use channelwise::ndarray::{Array4, ArrayView4};
 use channelwise::reference::{self, Expected, ExpectedGradients};
 use channelwise::{
-    Activation, Border, Conv2d, Engine, Error, GradientPlan, Kernel, Layout, Padding, Pointwise,
-    Problem,
+    Activation, Border, Borders, Conv2d, Engine, Error, GradientPlan, Kernel, Layout, Padding,
+    Pointwise, Problem,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -44,7 +44,7 @@ pub(crate) struct Setup {
     input: [usize; 4],
     kernel: (usize, usize),
     filters: usize,
-    border: Border,
+    border: Borders,
     pad: Pad,
     stride: (usize, usize),
     dilation: (usize, usize),
@@ -69,6 +69,7 @@ fn activations() -> impl Strategy<Value = Activation> {
         Activation::Tanh,
         Activation::Gelu,
         Activation::Clamp(-0.7, 0.9),
+        Activation::Abs,
     ])
 }
 
@@ -99,7 +100,7 @@ fn setups(border: Border, pad: Pad) -> impl Strategy<Value = Setup> {
             input,
             kernel,
             filters,
-            border,
+            border: border.into(),
             pad,
             stride,
             dilation,
@@ -244,7 +245,7 @@ impl Model {
     fn kink_in_reach(&self) -> bool {
         let near = |sums: &[f64], activation: Activation, reach: f64| {
             let kinks = match activation {
-                Activation::Relu | Activation::Leaky(_) => vec![0.0],
+                Activation::Relu | Activation::Leaky(_) | Activation::Abs => vec![0.0],
                 Activation::Relu6 => vec![0.0, 6.0],
                 Activation::Clamp(lo, hi) => vec![f64::from(lo), f64::from(hi)],
                 _ => vec![],
@@ -324,7 +325,7 @@ pub(crate) fn judge(model: &Model, backend: &Backend, used: &mut [f64; 5]) -> Re
     // What transforms spread; of linear convolutions, whose `dy` is the gradient of the sums.
     let largest = |all: &[f32]| all.iter().fold(0.0, |m: f64, v| m.max(f64::from(v.abs())));
     let dy = f64::from(f32::EPSILON) / 2.0 * largest(&model.dy);
-    let outside = model.setup.border.constant().map_or(0.0, |v| f64::from(v.abs()));
+    let outside = model.setup.border.constant().map_or(0.0, f64::abs);
     let x = largest(&model.parts[0]).max(outside);
     wanted[0].iter_mut().for_each(|e| e.allowance += plan.input().accuracy().spread * dy);
     wanted[1].iter_mut().for_each(|e| e.allowance += plan.spread() * x * dy);
@@ -359,7 +360,7 @@ pub(crate) fn larger(rng: &mut Rng, seed: u64, finite: bool) -> Model {
             ],
             kernel: (1 + rng.below(9), 1 + rng.below(9)),
             filters: *rng.pick(&[1, 1, 2, 3]),
-            border: *rng.pick(&BORDERS),
+            border: rng.borders(),
             // Twice beyond a large input is too much for the reference.
             pad: if pad == Pad::Beyond { Pad::Same } else { pad },
             stride: *rng.pick(&[(1, 1), (1, 1), (2, 2), (1, 3), (2, 2)]),

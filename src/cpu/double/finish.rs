@@ -1,0 +1,73 @@
+//! From sums in f64 to outputs: activation, the pointwise step, element type, and the place in memory.
+
+use crate::element::with_type;
+use crate::problem::{DoubleFollow, DoubleWeights};
+use crate::{Activation, Element, Problem};
+
+/// The places of a row whose sums are made.
+pub(super) struct Finish<'a> {
+    pub problem: &'a Problem,
+    pub weights: &'a DoubleWeights,
+    /// The first of them in the flat row, and how many.
+    pub from: usize,
+    pub places: usize,
+    /// From the sums of a filter to those of the next.
+    pub pitch: usize,
+}
+
+impl Finish<'_> {
+    /// Stores a task's row number `row`, of which `sums` has every filter.
+    pub fn row(
+        &self,
+        row: usize,
+        sums: &mut [f64],
+        mixed: &mut Vec<f64>,
+        planes: &mut [&mut [u8]],
+    ) {
+        let Self { problem, weights, from, places, pitch } = *self;
+        for sums in sums.chunks_mut(pitch).take(weights.filters) {
+            activate(weights.activation, &mut sums[..places]);
+        }
+        let values: &[f64] = match &weights.follow {
+            None => sums,
+            Some(follow) => {
+                mixed.resize(follow.bias.len() * pitch, 0.0);
+                self.follow(follow, sums, mixed);
+                mixed
+            }
+        };
+        let g = problem.geometry();
+        let apart = if g.planar { 1 } else { g.outputs };
+        let at = row * g.out_row() + from * apart;
+        for (output, values) in values.chunks(pitch).take(g.outputs).enumerate() {
+            let (plane, first) = if g.planar { (output, 0) } else { (0, output) };
+            with_type!(problem.output_type(), U => {
+                let plane = bytemuck::cast_slice_mut::<u8, U>(planes[plane]);
+                let to = plane[at + first..].iter_mut().step_by(apart);
+                to.zip(&values[..places]).for_each(|(to, y)| *to = Element::from_f64(*y));
+            });
+        }
+    }
+
+    /// The pointwise step.
+    fn follow(&self, follow: &DoubleFollow, filtered: &[f64], mixed: &mut [f64]) {
+        let count = follow.bias.len();
+        for (g, mixed) in mixed.chunks_mut(self.pitch).enumerate() {
+            let mixed = &mut mixed[..self.places];
+            mixed.fill(follow.bias[g]);
+            for (f, filtered) in filtered.chunks(self.pitch).take(self.weights.filters).enumerate()
+            {
+                let weight = follow.weights[f * count + g];
+                mixed.iter_mut().zip(filtered).for_each(|(sum, y)| *sum += weight * y);
+            }
+            activate(follow.activation, mixed);
+        }
+    }
+}
+
+/// By the definition itself, value by value.
+fn activate(activation: Activation, values: &mut [f64]) {
+    if activation != Activation::None {
+        values.iter_mut().for_each(|y| *y = activation.exact(*y));
+    }
+}

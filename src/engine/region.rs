@@ -1,0 +1,328 @@
+//! A part of the output alone.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::{Array, ArrayRef};
+
+use super::arrays::{
+    Axes, LONG_ROW, in_order, mismatch, of_shape, room_for_rows, shape_of, zeroed,
+};
+use super::prepared::{OnCpu, Prepared, Ready};
+use super::slices::{Grid, Pitched};
+use crate::cpu::Input;
+use crate::plan::{Plan, widened};
+use crate::problem::{self, Source};
+use crate::wait::Wait;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wait::block_on;
+use crate::{Element, Problem, Result, Shape};
+
+/// Some rows and columns of the output of a prepared problem, of all images and channels, made ready:
+/// [`Prepared::region`].
+///
+/// It reads the part of the input that it needs and nothing else; beyond that part's edges are the true neighbours,
+/// and beyond those of the input the border.
+#[derive(Clone, Debug)]
+pub struct Region<T, U> {
+    /// The input of the whole.
+    input: Shape,
+    region: Arc<problem::Region>,
+    part: Prepared<T, U>,
+    output: Shape,
+}
+
+impl<T: Element, U: Element> Prepared<T, U> {
+    /// Makes a part of the output ready: some of its rows and columns, counted from 0, of all images and channels.
+    ///
+    /// What it gives is equal to that part of the whole output, to the bit on the CPU. A GPU gives the same where it
+    /// takes no `fft`, whose parts are within its bound. Of an adjoint there are no regions.
+    ///
+    /// ```
+    /// use channelwise::{Border, Conv2d, Engine, Kernel};
+    /// use ndarray::{Array3, s};
+    /// # fn main() -> channelwise::Result<()> {
+    /// let map = Array3::from_shape_fn((40, 60, 2), |(h, w, c)| (h * w + c) as f32);
+    /// let blur = Conv2d::new(Kernel::gaussian(7, 1.5)?).border((Border::Replicate, Border::Wrap));
+    /// let blur = Engine::cpu().prepare::<f32, f32>(&blur, [40, 60, 2])?;
+    /// let corner = blur.region(30..40, 0..20)?.run(&map)?;
+    /// assert_eq!(corner, blur.run(&map)?.slice(s![30.., ..20, ..]));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) where it is empty, or not within the output, or of an adjoint;
+    /// those of [`Engine::prepare`](crate::Engine::prepare).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn region(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Region<T, U>> {
+        block_on(self.part(rows, columns, Wait::HERE))
+    }
+
+    /// [`Prepared::region`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn region_async(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<Region<T, U>> {
+        self.part(rows, columns, Wait::Elsewhere).await
+    }
+
+    /// Computes a part of the output: [`Prepared::region`] and [`Region::run`] at once.
+    ///
+    /// # Errors
+    /// Those of both.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_region<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<Array<U, D>> {
+        self.region(rows, columns)?.run(input)
+    }
+
+    async fn part(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        wait: Wait,
+    ) -> Result<Region<T, U>> {
+        let whole = self.problem();
+        // What is wrong with it is told of what was asked for.
+        whole.region(&rows, &columns)?;
+        let g = whole.geometry();
+        let (down, across) = self.plan().grain(whole);
+        let wide = (widened(&rows, down, g.out_height), widened(&columns, across, g.out_width));
+        let mut region = whole.region(&wide.0, &wide.1)?;
+        let inside = |taken: &mut Range<usize>, wide: &Range<usize>, wanted: &Range<usize>| {
+            let start = taken.start + (wanted.start - wide.start);
+            *taken = start..start + wanted.len();
+        };
+        inside(&mut region.taken.0, &wide.0, &rows);
+        inside(&mut region.taken.1, &wide.1, &columns);
+        let ready = self.ready.part(region.problem.clone(), wait).await?;
+        let part = Prepared { ready: Arc::new(ready), types: PhantomData };
+        let layout = whole.conv().layout;
+        let [n, _, _, c] = whole.output_shape().to_nhwc(layout);
+        let size = [n, rows.len(), columns.len(), c];
+        let output = whole.output_shape();
+        let output = output.with_nhwc(layout, size).unwrap_or(output);
+        Ok(Region { input: whole.input_shape(), region: Arc::new(region), part, output })
+    }
+}
+
+impl Ready {
+    /// The same for a part of the output, which is `problem`.
+    pub(super) async fn part(&self, problem: Problem, wait: Wait) -> Result<Self> {
+        match self {
+            Self::Cpu(on_cpu) => Ok(Self::Cpu(Box::new(on_cpu.part(problem)?))),
+            Self::Gpu(prepared) => Ok(Self::Gpu(prepared.part(&problem, wait).await?)),
+            Self::Masked(masked) => {
+                let masked = Box::pin(masked.part(problem, wait)).await?;
+                Ok(Self::Masked(Box::new(masked)))
+            }
+        }
+    }
+}
+
+impl OnCpu {
+    fn part(&self, problem: Problem) -> Result<Self> {
+        let plan = self.plan().of_part(&problem)?;
+        Ok(self.planned(problem, plan))
+    }
+}
+
+/// Where the rows of a whole input lie.
+enum Rows<'a, T> {
+    Pitched(Pitched<&'a [T]>),
+    /// One after the other.
+    Listed(Vec<&'a [T]>),
+}
+
+impl<T: Element, U: Element> Region<T, U> {
+    /// Shape of what it gives.
+    #[must_use]
+    pub fn output_shape(&self) -> Shape {
+        self.output
+    }
+
+    /// How it is computed.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        self.part.plan()
+    }
+
+    /// The first and the end of the rows of the input that it reads, and of the columns.
+    #[must_use]
+    pub fn source(&self) -> (Range<usize>, Range<usize>) {
+        let hull = |source: &Source| {
+            let (mut first, mut end) = (usize::MAX, 0);
+            for at in source.each() {
+                (first, end) = (first.min(at), end.max(at + 1));
+            }
+            first.min(end)..end
+        };
+        (hull(&self.region.rows), hull(&self.region.columns))
+    }
+
+    /// Computes it from the whole input into a new array.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::run`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
+        block_on(self.run_new(input, Wait::Here))
+    }
+
+    /// [`Region::run`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_async<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
+        self.run_new(input, Wait::Elsewhere).await
+    }
+
+    /// Computes it from the whole input, in a slice whose rows may lie apart, into such a slice of the region's shape:
+    /// the same place of a larger output, say.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::run_pitched`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_pitched(&self, src: Pitched<&[T]>, dst: Pitched<&mut [U]>) -> Result<()> {
+        block_on(self.pitched(src, dst, Wait::Here))
+    }
+
+    /// [`Region::run_pitched`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_pitched_async(
+        &self,
+        src: Pitched<&[T]>,
+        dst: Pitched<&mut [U]>,
+    ) -> Result<()> {
+        self.pitched(src, dst, Wait::Elsewhere).await
+    }
+
+    async fn run_new<D: Axes>(&self, input: &ArrayRef<T, D>, wait: Wait) -> Result<Array<U, D>> {
+        if shape_of(input)? != self.input {
+            return Err(mismatch("input", self.input, input.shape()));
+        }
+        let mut output = of_shape("the output", self.output)?;
+        let grid = self.grid(self.input);
+        let mut copy = None;
+        let (found, rows);
+        match (input.as_slice(), super::arrays::rows(input, self.layout())) {
+            (None, Some(list)) => {
+                found = list;
+                let all = found.iter().map(|row| bytemuck::cast_slice(row)).collect();
+                rows = Rows::Listed(all);
+            }
+            _ => rows = Rows::Pitched(Pitched::new(in_order(input, &mut copy)?, grid.row)),
+        }
+        // A new array is in standard layout.
+        let dst = output.as_slice_mut().unwrap_or_default();
+        let pitch = self.grid(self.output).row;
+        self.compute(&rows, Pitched::new(dst, pitch), wait).await?;
+        Ok(output)
+    }
+
+    async fn pitched(&self, src: Pitched<&[T]>, dst: Pitched<&mut [U]>, wait: Wait) -> Result<()> {
+        src.check_input(&self.grid(self.input))?;
+        dst.check_output(&self.grid(self.output))?;
+        self.compute(&Rows::Pitched(src), dst, wait).await
+    }
+
+    /// From ends that were checked.
+    async fn compute(&self, rows: &Rows<'_, T>, dst: Pitched<&mut [U]>, wait: Wait) -> Result<()> {
+        let (to, made) = (self.grid(self.output), self.part.problem().output_shape());
+        if to.len() == 0 {
+            return Ok(());
+        }
+        let from = self.rows(rows)?;
+        let bytes = |row: &Cow<'_, [T]>| row.len() * T::TYPE.bytes();
+        let apart =
+            self.part.ready.reads_rows() && from.first().is_some_and(|row| bytes(row) >= LONG_ROW);
+        let (whole, list);
+        let src = if apart {
+            let mut rows = room_for_rows(from.len()).unwrap_or_default();
+            rows.extend(from.iter().map(|row| bytemuck::cast_slice::<T, u8>(row)));
+            list = rows;
+            Input::Rows(&list)
+        } else {
+            let len = from.iter().map(|row| row.len()).sum();
+            let mut copy = zeroed("a copy of the input", len)?;
+            let mut at = 0;
+            for row in &from {
+                copy[at..at + row.len()].copy_from_slice(row);
+                at += row.len();
+            }
+            whole = copy;
+            Input::Whole(bytemuck::cast_slice(&whole))
+        };
+        if made == self.output && dst.is_whole(&to) {
+            let len = to.len();
+            return self.part.slices(src, &mut dst.into_data()[..len], wait, false).await.map(drop);
+        }
+        let all = self.grid(made);
+        let mut room = zeroed("the outputs beside a region", all.len())?;
+        self.part.slices(src, &mut room, wait, false).await?;
+        let pixel = to.row / self.region.taken.1.len();
+        let (down, across) = &self.region.taken;
+        let places: Vec<usize> = dst.rows(&to).collect();
+        let data = dst.into_data();
+        for (n, at) in places.into_iter().enumerate() {
+            let (plane, row) = (n / to.rows, n % to.rows);
+            let from = ((plane * all.rows) + down.start + row) * all.row + across.start * pixel;
+            data[at..at + to.row].copy_from_slice(&room[from..from + to.row]);
+        }
+        Ok(())
+    }
+
+    /// The rows of the part, cut out of those of the whole, or put together.
+    fn rows<'a>(&self, rows: &Rows<'a, T>) -> Result<Vec<Cow<'a, [T]>>> {
+        let grid = self.grid(self.input);
+        let [_, _, width, _] = self.input.to_nhwc(self.layout());
+        let pixel = grid.row.checked_div(width).unwrap_or(0);
+        let begins: Vec<usize> = match rows {
+            Rows::Pitched(pitched) => pitched.rows(&grid).collect(),
+            Rows::Listed(_) => Vec::new(),
+        };
+        let whole = |n: usize| -> &'a [T] {
+            match rows {
+                Rows::Pitched(pitched) => &pitched.data()[begins[n]..begins[n] + grid.row],
+                Rows::Listed(all) => all[n],
+            }
+        };
+        let mut all = Vec::with_capacity(grid.planes * self.region.rows.len());
+        for plane in 0..grid.planes {
+            for row in self.region.rows.each() {
+                let row = whole(plane * grid.rows + row);
+                all.push(match &self.region.columns {
+                    Source::Run(run) => Cow::Borrowed(&row[run.start * pixel..run.end * pixel]),
+                    Source::Picked(columns) => {
+                        let mut made = Vec::with_capacity(columns.len() * pixel);
+                        for column in columns {
+                            made.extend_from_slice(&row[column * pixel..(column + 1) * pixel]);
+                        }
+                        Cow::Owned(made)
+                    }
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    fn grid(&self, shape: Shape) -> Grid {
+        Grid::of(shape, self.layout())
+    }
+
+    fn layout(&self) -> crate::Layout {
+        self.part.problem().conv().layout
+    }
+}
