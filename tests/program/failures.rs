@@ -35,7 +35,7 @@ fn bad_requests() {
         ("run x.npy --kernel sharpen --strides 2", "'--strides'"),
         ("run x.npy --kernel sharpen --engine tpu", "'tpu'"),
         ("run x.npy --kernel sharpen --algorithm winograd", "there are auto, "),
-        ("run x.npy --kernel sharpen --out-type f64", "'f64'"),
+        ("run x.npy --kernel sharpen --out-type i64", "'i64'"),
         ("run x.npy --kernel sharpen --border mirror", "there are zero, constant:V"),
         ("run x.npy --kernel sharpen --border constant", "constant:0.5"),
         ("run x.npy --kernel sharpen --activation swish", "there are none, relu"),

@@ -1,11 +1,15 @@
 //! The `channelwise` program from outside: files, options, reports and failures.
 
 mod batches;
+mod envi;
 mod failures;
 mod meta;
+mod more;
+mod options;
 mod pixels;
 mod room;
 mod tiff;
+mod types;
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +17,7 @@ use std::process::{Command, Stdio};
 
 use channelwise::ndarray::{Array, Array1, Array2, Array3, Array4, Ix2, Ix3, Ix4};
 use channelwise::{
-    Activation, Border, Conv2d, Element, Engine, Kernel, Layout, Padding, Pointwise, f16,
+    Activation, Border, Conv2d, Element, Engine, Kernel, Layout, Padding, Pointwise,
 };
 use image::{ImageFormat, RgbImage};
 use ndarray_npy::{ReadNpyExt, WritableElement};
@@ -110,64 +114,9 @@ fn sixteen_bits_and_orientation() {
     assert!(t[[15, 4, 0]] > t[[0, 4, 0]] + 100);
 }
 
-/// float16 and uint16 of NumPy, there and back; a half float's bits say what they are.
-#[test]
-fn sixteen_bits_of_numpy() {
-    let room = Room::new();
-    let x = Array3::from_shape_fn((5, 7, 2), |(r, q, c)| (r * 9001 + q * 517 + c * 40_000) as u16);
-    room.save("x.npy", &x);
-    room.run("run x.npy -o y.npy --kernel identity").ok();
-    assert_eq!(room.load::<Array3<u16>>("y.npy"), x);
-
-    room.run("run x.npy -o h.npy --kernel identity --out-type f16").ok();
-    let halves = fs::read(room.at("h.npy")).unwrap();
-    let header = String::from_utf8_lossy(&halves[..60]).into_owned();
-    assert!(header.contains("'<f2'"), "{header}");
-    let data = &halves[halves.len() - 2 * x.len()..];
-    for (x, half) in x.iter().zip(data.chunks(2)) {
-        assert_eq!(f16::from_le_bytes([half[0], half[1]]), f16::from_f32(f32::from(*x)));
-    }
-    let ran = room.run("run h.npy -o z.npy --kernel identity --out-type f32 --json --verify").ok();
-    assert!(ran.out.contains("\"input_type\":\"f16\""), "{}", ran.out);
-    let z: Array3<f32> = room.load("z.npy");
-    assert_eq!(z, x.mapv(|x| f16::from_f32(f32::from(x)).to_f32()));
-    // The same type again, unless told otherwise.
-    room.run("run h.npy -o again.npy --kernel identity").ok();
-    assert_eq!(fs::read(room.at("again.npy")).unwrap(), halves);
-}
-
-/// What NumPy writes unasked, as floats.
-#[test]
-fn other_types_of_numpy() {
-    let room = Room::new();
-    let x = Array3::from_shape_fn((5, 7, 2), |(r, q, c)| (r * 90 + q * 10 + c * 2) as i64 - 101);
-    let floats = x.mapv(|v| v as f32);
-    let read = |note: &str| {
-        let ran = room.run("run x.npy -o y.npy --kernel identity --engine cpu").ok();
-        assert!(ran.err.contains(note), "{}", ran.err);
-        assert_eq!(room.load::<Array3<f32>>("y.npy"), floats);
-    };
-    room.save("x.npy", &x);
-    read("note: x.npy: its int64 (<i8) elements are taken as float32");
-    room.save("x.npy", &x.mapv(|v| v as i16));
-    read("int16 (<i2)");
-    room.save("x.npy", &x.mapv(|v| v as f64));
-    read("float64 (<f8) elements are taken as float32");
-    room.save("x.npy", &x.mapv(|v| v as f64 + 1e-12));
-    read("float64 (<f8) elements are rounded to float32");
-    // Weights are told of only where that changes them.
-    let kernel = |v: f64| Array2::from_elem((1, 1), v);
-    room.save("k.npy", &kernel(0.5));
-    let ran = room.run("run x.npy -o y.npy --kernel-file k.npy --engine cpu").ok();
-    assert!(!ran.err.contains("k.npy"), "{}", ran.err);
-    room.save("k.npy", &kernel(0.1));
-    let ran = room.run("run x.npy -o y.npy --kernel-file k.npy --engine cpu").ok();
-    assert!(ran.err.contains("note: k.npy: its float64 (<f8) elements are rounded"), "{}", ran.err);
-}
-
 /// Runs `args` on `x` and holds the result against the library's, element by element.
 #[track_caller]
-fn same<T: Element + WritableElement, U: Element>(
+pub(crate) fn same<T: Element + WritableElement, U: Element>(
     room: &Room,
     args: &str,
     conv: &Conv2d,

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use channelwise::{Activation, Algorithm, Border, ElementType, Kernel, Layout, Padding};
+use channelwise::{Activation, Algorithm, Borders, Kernel, Layout, Padding};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use crate::files::{Kind, Pages};
+use crate::files::{Kind, Pages, Type};
+use crate::values::{Bias, Region};
 use crate::{presets, values};
 
 const EXAMPLES: &str = "\
@@ -26,18 +27,33 @@ Examples:
 const AFTER_RUN: &str = "\
 Files:
   .npy files hold the axes [N,H,W,C], [H,W,C] or [H,W] (--layout nchw: [N,C,H,W], [C,H,W] or [H,W])
-  in any byte order, C or Fortran order. float32, float16, uint8 and uint16 are filtered as they
-  are; float64, other integers and bool as float32.
+  in any byte order, C or Fortran order. Floats of 16, 32 and 64 bits and integers of 8, 16 and 32,
+  signed or not, are filtered as they are; integers of 64 bits as float64, bool as bytes 0 and 1.
+  ENVI cubes are a header, x.hdr, and samples beside it, in x, x.img, x.dat, x.bsq, x.bil, x.bip
+  or x.raw; either may be named. They are taken as [H,W,C], lines, samples and bands (--layout
+  nchw: [C,H,W]), whatever their interleave and byte order; complex and packed ones are refused.
+  Both files are written, little-endian: y.img with y.hdr, or y.dat, y.bsq, y.bil or y.bip with
+  it, in the order that the extension names or else bip, of u8, i16, u16, i32, u32, f32 or f64. Of
+  the input's header wavelength, fwhm, band names and bbl are kept while the number of bands is,
+  map info and coordinate system string while no pixel moves, data ignore value while the type
+  holds it, description and sensor type always. A file that belongs to another cube is not
+  replaced.
   Images are taken as [H,W,C], upright as their Exif data says: png, jpeg, webp (written lossless)
   and bmp in grey or RGB, with or without alpha; tiff with any number of bands of every type, of
-  several pages the first unless --pages all; colours of palettes and CMYK become RGB; exr in RGB of
-  floats, whose premultiplied alpha is undone and made again.
-  tiff and npy hold floats and every number of channels too. 16 bits stay 16
-  bits in png, tiff and npy; for 8 bits they are taken as round(v / 257), with a note. Profiles
-  (ICC), resolution and Exif are kept where both formats have a place for them; tiff has none here
-  for Exif, nor webp for resolution.
-  Images but tiff and exr get the results rounded to
-  integers, so floats that go to 1 come out black. The output is written whole or not at all.
+  several pages the first unless --pages all; colours of palettes and CMYK become RGB; exr in RGB
+  of floats, whose premultiplied alpha is undone and made again.
+  Tiff and npy hold every type and number of channels too. 16 bits stay 16 bits in png, tiff and
+  npy; for 8 bits they are taken as round(v / 257), with a note. Profiles (ICC), resolution and
+  Exif are kept where both formats have a place for them; tiff has none here for Exif, nor webp
+  for resolution.
+  Images but tiff and exr get the results rounded to integers, so floats that go to 1 come out
+  black. Alpha and --linear-light are for u8, u16, f16 and f32. The output is written whole or not
+  at all.
+
+Types:
+  Sums of u32, i32 and f64, and those that become these, are made in f64, on the CPU; all others in
+  f32, on the CPU and the GPU. Weights and biases keep their digits in f64, those of --pointwise and
+  of activations are f32.
 
 Channels:
   Channel c and filter f give output channel c*F + f. With --pointwise the F outputs of a channel
@@ -66,7 +82,7 @@ pub(crate) enum Command {
         help_template = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}",
         before_help = EXAMPLES,
         after_long_help = AFTER_RUN,
-        group(ArgGroup::new("weights").required(true).args(["kernel", "kernel_file"])),
+        group(ArgGroup::new("weights").required(true).args(["kernel", "kernel_file", "kernels"])),
     )]
     Run(Box<RunArgs>),
     /// Show adapters, limits, features and SIMD level, and what `auto` chooses between
@@ -77,18 +93,18 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Images (png, jpeg, tiff, webp, bmp, exr) or .npy files; `-` is standard input
+    /// Images (png, jpeg, tiff, webp, bmp, exr), ENVI cubes or .npy files; `-` is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 
-    /// Where results go: an image or .npy file by its extension, a folder for files of the same
+    /// Where results go: an image, ENVI or .npy file by its extension, a folder for files of the same
     /// names, a name with {stem} and perhaps {ext} for those of each input, or `-` for standard
     /// output; without it, nothing is written
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Kind of file, whatever the output's extension: `npy`, `png`, `jpeg`, `tiff`, `webp`, `bmp`
-    /// or `exr`
+    /// Kind of file, whatever the output's extension: `npy`, `png`, `jpeg`, `tiff`, `webp`, `bmp`,
+    /// `exr` or `envi`, which is `bip` unless `bsq` or `bil` is named
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Kind>,
 
@@ -108,17 +124,31 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "NAME[:ARGS]", value_parser = presets::parse, help_heading = "Kernel")]
     pub(crate) kernel: Option<Kernel>,
 
-    /// Weights from a file: [kh,kw], [kh,kw,F] or [kh,kw,1,F], taken as float32
+    /// Weights from a file of any type: [kh,kw], [kh,kw,F] or [kh,kw,1,F]
     #[arg(long, value_name = "K.npy", help_heading = "Kernel")]
     pub(crate) kernel_file: Option<PathBuf>,
+
+    /// A kernel for each image of the batch, from a file of any type: [N,kh,kw] or [N,kh,kw,F]
+    #[arg(long, value_name = "K.npy", help_heading = "Kernel")]
+    pub(crate) kernels: Option<PathBuf>,
 
     /// Divide each filter by its sum, so that flat areas keep their value
     #[arg(long, help_heading = "Kernel")]
     pub(crate) normalize: bool,
 
+    /// Multiply all weights by V, after --normalize
+    #[arg(long, value_name = "V", allow_hyphen_values = true, help_heading = "Kernel")]
+    pub(crate) scale: Option<f64>,
+
     /// Turn the kernel by 180 degrees: convolution in place of correlation
     #[arg(long, help_heading = "Kernel")]
     pub(crate) flip: bool,
+
+    /// Apply the adjoint (transposed convolution) of what is asked for in its place. It gives H rows and
+    /// W columns; unless given the input's times the stride, or for other paddings than `same` the
+    /// fewest there can be. It has no bias
+    #[arg(long, value_name = "H,W", value_parser = values::pair, num_args = 0..=1, require_equals = true, conflicts_with = "bias", help_heading = "Kernel")]
+    pub(crate) adjoint: Option<Option<(usize, usize)>>,
 
     /// Take every SH-th row and SW-th column; one number means both
     #[arg(long, value_name = "SH,SW", default_value = "1", value_parser = values::pair, allow_negative_numbers = true, help_heading = "Geometry")]
@@ -138,12 +168,30 @@ pub(crate) struct RunArgs {
     pub(crate) anchor: Option<(usize, usize)>,
 
     /// What lies beyond the edges: `zero`, `constant:V`, `replicate` (aaa|abcd|ddd), `reflect`
-    /// (cba|abcd|dcb), `reflect101` (dcb|abcd|cba) or `wrap` (bcd|abcd|abc). Unless given
-    /// `reflect101` for images and `zero` for .npy
-    #[arg(long, value_name = "BORDER", value_parser = values::border, help_heading = "Geometry")]
-    pub(crate) border: Option<Border>,
+    /// (cba|abcd|dcb), `reflect101` (dcb|abcd|cba) or `wrap` (bcd|abcd|abc); one, or one for rows and
+    /// one for columns. Unless given `reflect101` for images and `zero` for .npy and ENVI
+    #[arg(long, value_name = "BORDER[,BORDER]", value_parser = values::borders, help_heading = "Geometry")]
+    pub(crate) border: Option<Borders>,
 
-    /// Order of the axes in .npy files: `nhwc` or `nchw`; images are always HWC
+    /// Compute these rows and columns of the output alone, counted from 0 and the last not among them:
+    /// what cutting the whole gives
+    #[arg(long, value_name = "R0:R1,C0:C1", value_parser = values::region, conflicts_with_all = ["adjoint", "kernels"], help_heading = "Geometry")]
+    pub(crate) region: Option<Region>,
+
+    /// Weights of the values, of which the result is the mean under the kernel: a .npy file or a grey
+    /// image of the input's height and width, or a .npy file of its shape. 0 leaves a value out
+    #[arg(long, value_name = "M.npy", conflicts_with_all = ["adjoint", "kernels", "pointwise"], help_heading = "Missing values")]
+    pub(crate) mask: Option<PathBuf>,
+
+    /// Leave NaNs out, as if they weighed nothing
+    #[arg(long, conflicts_with_all = ["adjoint", "pointwise"], help_heading = "Missing values")]
+    pub(crate) skip_nan: bool,
+
+    /// What is written where nothing is known. Unless given NaN in floats and 0 in integers
+    #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Missing values")]
+    pub(crate) no_data: Option<f64>,
+
+    /// Order of the axes of .npy and ENVI files: `nhwc` or `nchw`; images are always HWC
     #[arg(long, value_name = "LAYOUT", default_value = "nhwc", value_parser = values::layout, help_heading = "Geometry")]
     pub(crate) layout: Layout,
 
@@ -158,11 +206,11 @@ pub(crate) struct RunArgs {
     #[arg(long, help_heading = "Pixels")]
     pub(crate) linear_light: bool,
 
-    /// Added to the outputs of each filter: [F]
-    #[arg(long, value_name = "B.npy", help_heading = "After the kernel")]
-    pub(crate) bias: Option<PathBuf>,
+    /// Added to the outputs of each filter: a number for all, one for each, or a file of them, [F]
+    #[arg(long, value_name = "V[,V...]|B.npy", value_parser = values::bias, allow_hyphen_values = true, help_heading = "After the kernel")]
+    pub(crate) bias: Option<Bias>,
 
-    /// Applied after the bias: `none`, `relu`, `relu6`, `leaky[:A]` (slope A, 0.01 unless given),
+    /// Applied after the bias: `none`, `relu`, `relu6`, `abs`, `leaky[:A]` (slope A, 0.01 unless given),
     /// `sigmoid`, `tanh`, `gelu` or `clamp:LO,HI`
     #[arg(long, value_name = "NAME[:ARGS]", default_value = "none", value_parser = values::activation, help_heading = "After the kernel")]
     pub(crate) activation: Activation,
@@ -171,10 +219,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "P.npy", help_heading = "After the kernel")]
     pub(crate) pointwise: Option<PathBuf>,
 
-    /// Type of the results. Unless given that of the input, but an integer into images and a float
-    /// after sigmoid, tanh and gelu. Integers are rounded half to even and saturated
+    /// Type of the results. Unless given that of the input, but a float after sigmoid, tanh and gelu,
+    /// and integers that they hold into png, jpeg, webp and bmp. Integers are rounded half to even and
+    /// saturated
     #[arg(long, value_name = "TYPE", ignore_case = true, help_heading = "After the kernel")]
-    pub(crate) out_type: Option<OutType>,
+    pub(crate) out_type: Option<Type>,
 
     /// Who computes: `auto` is the CPU or a hardware GPU, whichever takes less time for this work, copies
     /// counted; `gpu` takes software adapters too; `reference` is the definition as plain loops in f64
@@ -204,6 +253,13 @@ pub(crate) struct RunArgs {
     pub(crate) json: bool,
 }
 
+impl RunArgs {
+    /// Whether more is asked than one kernel on all of a tensor.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.region.is_some() || self.mask.is_some() || self.kernels.is_some()
+    }
+}
+
 fn algorithm_help() -> String {
     format!("How: {}; not every one can do every problem", values::algorithm_names())
 }
@@ -223,26 +279,6 @@ pub(crate) enum AlphaName {
     Filter,
     Keep,
     Premultiply,
-}
-
-/// `--out-type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutType {
-    F32,
-    F16,
-    U8,
-    U16,
-}
-
-impl From<OutType> for ElementType {
-    fn from(kind: OutType) -> Self {
-        match kind {
-            OutType::F32 => Self::F32,
-            OutType::F16 => Self::F16,
-            OutType::U8 => Self::U8,
-            OutType::U16 => Self::U16,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,17 +6,22 @@
 //!   │
 //!  run ── outputs, request       which files, and what convolution
 //!   │
-//!   └──── files ── pixels ── compute ── verify, clipped ── report
+//!   └──── files ── out_type ── job ── pixels ── compute ── verify, clipped ── report
+//!                                               expected: the definition, for these three
 //!  info, kernels                 the other two commands
 //! ```
 
 mod args;
 mod clipped;
 mod compute;
+mod expected;
 mod failure;
 mod files;
 mod info;
+mod job;
 mod kernels;
+mod more;
+mod out_type;
 mod outputs;
 mod pixels;
 mod presets;

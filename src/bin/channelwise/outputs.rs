@@ -58,7 +58,8 @@ pub(crate) fn pairs(
         } else {
             output.join(format!("{stem}.{extension}"))
         };
-        if let Some(other) = taken.insert(to.clone(), input) {
+        // Two cubes may share a header.
+        if let Some(other) = taken.insert(Kind::place(&to, format), input) {
             let (other, input, to) = (other.display(), input.display(), to.display());
             return Err(Failure::usage(format!("both {other} and {input} would go to {to}")));
         }
@@ -66,8 +67,11 @@ pub(crate) fn pairs(
     }
     // Of each pair the input is read before the output is written, but not that of a later one.
     for (number, input) in inputs.iter().enumerate() {
-        if let Some(pair) = pairs[..number].iter().find(|pair| pair.output.as_ref() == Some(input))
-        {
+        let place = Kind::place(input, None);
+        let goes_there = |pair: &&Pair| {
+            pair.output.as_deref().is_some_and(|output| Kind::place(output, format) == place)
+        };
+        if let Some(pair) = pairs[..number].iter().find(goes_there) {
             let (input, first) = (input.display(), pair.input.display());
             return Err(Failure::usage(format!(
                 "{first} would go to {input}, which is an input that is read after it"
@@ -113,6 +117,8 @@ mod tests {
             (&["a.png", "b.png", "a.png"], "{stem}.npy", "both a.png and a.png"),
             (&["-", "-"], "{stem}.npy", "named twice"),
             (&["a.png", "a-1.png"], "{stem}-1.png", "a.png would go to a-1.png, which is an input"),
+            (&["a.img", "a.dat"], "o/{stem}.{ext}", "both a.img and a.dat would go to o/a.dat"),
+            (&["b.npy", "b-1.hdr"], "{stem}-1.bsq", "b.npy would go to b-1.hdr, which is an input"),
         ] {
             let refused = of(inputs, output, None);
             assert!(

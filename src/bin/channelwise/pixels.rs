@@ -1,12 +1,12 @@
 //! Alpha and light around a filter: what `--alpha` and `--linear-light` ask for, or pictures by themselves.
 
 use channelwise::color::{AlphaMode, decode, encode};
-use channelwise::ndarray::{Array2, Array4, s};
-use channelwise::{Border, Element, ElementType, Kernel, Layout, Problem};
+use channelwise::ndarray::{Array2, Array4, ArrayD, s};
+use channelwise::{Borders, Element, Kernel, Layout, Problem};
 
 use crate::args::{AlphaName, RunArgs};
-use crate::failure::{Failure, Result};
-use crate::files::Alpha;
+use crate::failure::{Failure, Result, say};
+use crate::files::{Alpha, Type};
 
 /// A sum of weights of this part of their sizes is none.
 const NOTHING: f64 = 1e-6;
@@ -26,7 +26,7 @@ impl Pixels {
     pub(crate) fn new(
         args: &RunArgs,
         kernel: &Kernel,
-        kind: ElementType,
+        kind: Type,
         (alpha, count, outputs): (Alpha, usize, usize),
     ) -> Result<Option<Self>> {
         let has_alpha = match alpha {
@@ -52,28 +52,43 @@ impl Pixels {
         if args.linear_light && !has_alpha && !matches!(count, 1 | 3) {
             return refuse(format!("{count} channels without alpha are no colours of sRGB"));
         }
+        if args.adjoint.is_some() && args.alpha == Some(AlphaName::Keep) {
+            return refuse(
+                "pixels of the adjoint stand on no pixel whose alpha could be kept".into(),
+            );
+        }
+        let whole = match kind {
+            Type::U8 => f32::from(u8::MAX),
+            Type::U16 => f32::from(u16::MAX),
+            Type::F16 | Type::F32 => 1.0,
+            Type::I8 | Type::I16 | Type::U32 | Type::I32 | Type::F64 => {
+                if args.linear_light || asked && has_alpha {
+                    return refuse(format!("it is for u8, u16, f16 and f32, and these are {kind}"));
+                }
+                if alpha == Alpha::Last && args.alpha.is_none() && outputs == 1 {
+                    say(&format!("note: alpha of {kind} is filtered like a colour"));
+                }
+                return Ok(None);
+            }
+        };
         let alpha = match args.alpha {
             _ if !has_alpha || outputs != 1 => AlphaMode::Filter,
             Some(AlphaName::Filter) => AlphaMode::Filter,
             Some(AlphaName::Keep) => AlphaMode::Keep,
             Some(AlphaName::Premultiply) => AlphaMode::Premultiply,
             // Nothing would be left of alpha, and edges would be invisible.
+            None if sums_to_nothing(kernel) && args.adjoint.is_some() => AlphaMode::Filter,
             None if sums_to_nothing(kernel) => AlphaMode::Keep,
             None => AlphaMode::Premultiply,
-        };
-        let whole = match kind {
-            ElementType::U8 => f32::from(u8::MAX),
-            ElementType::U16 => f32::from(u16::MAX),
-            _ => 1.0,
         };
         let plain = alpha == AlphaMode::Filter && !args.linear_light;
         Ok((!plain).then_some(Self { alpha, linear: args.linear_light, whole }))
     }
 
     /// Pixels `[batch, height, width, channels]` as the filter gets them, on the scale they had.
-    pub(crate) fn before<T: Element>(&self, x: &Array4<T>) -> Array4<f32> {
+    pub(crate) fn before<T: Element>(&self, x: &ArrayD<T>) -> ArrayD<f32> {
         let mut values = x.mapv(|v| v.to_f32() / self.whole);
-        let channels = values.dim().3;
+        let channels = values.shape().last().copied().unwrap_or(0);
         if let Some(values) = values.as_slice_mut() {
             decode(values, channels, self.alpha, self.linear);
         }
@@ -84,7 +99,7 @@ impl Pixels {
     pub(crate) fn after(
         &self,
         problem: &Problem,
-        border: Border,
+        border: Borders,
         y: Array4<f32>,
         alpha: &[Array2<f32>],
     ) -> Array4<f32> {
@@ -97,13 +112,15 @@ impl Pixels {
         if self.alpha != AlphaMode::Keep {
             return y;
         }
-        let fill = border.constant().unwrap_or(0.0);
+        let fill = border.constant().unwrap_or(0.0) as f32;
         for (number, source) in alpha.iter().enumerate() {
             let mut kept = y.slice_mut(s![number, .., .., channels - 1]);
             for ((row, column), value) in kept.indexed_iter_mut() {
                 let (row, column) = problem.anchor_at(row, column);
-                let place =
-                    (border.index(row, source.nrows()), border.index(column, source.ncols()));
+                let place = (
+                    border.rows().index(row, source.nrows()),
+                    border.columns().index(column, source.ncols()),
+                );
                 *value = match place {
                     (Some(row), Some(column)) => source[[row, column]],
                     _ => fill,
@@ -114,11 +131,13 @@ impl Pixels {
     }
 
     /// Alpha of each picture, where it is kept.
-    pub(crate) fn kept<T: Element>(&self, x: &Array4<T>) -> Vec<Array2<f32>> {
+    pub(crate) fn kept<T: Element>(&self, x: &ArrayD<T>) -> Vec<Array2<f32>> {
+        let Some(last) = x.shape().last().and_then(|channels| channels.checked_sub(1)) else {
+            return Vec::new();
+        };
         if self.alpha != AlphaMode::Keep {
             return Vec::new();
         }
-        let last = x.dim().3 - 1;
         x.outer_iter().map(|picture| picture.slice(s![.., .., last]).mapv(T::to_f32)).collect()
     }
 }

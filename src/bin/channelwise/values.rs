@@ -1,8 +1,13 @@
 //! Values of options as text: sizes, padding, border, activation, algorithm.
 
+use std::ops::Range;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use channelwise::{Activation, Algorithm, Border, Layout, Padding};
+use channelwise::{Activation, Algorithm, Border, Borders, Layout, Padding};
+
+/// Rows and columns.
+pub(crate) type Region = (Range<usize>, Range<usize>);
 
 type Parsed<T> = Result<T, String>;
 
@@ -31,8 +36,26 @@ pub(crate) fn padding(text: &str) -> Parsed<Padding> {
     }
 }
 
+/// A border, or one for rows and one for columns.
+pub(crate) fn borders(text: &str) -> Parsed<Borders> {
+    match text.split_once(',') {
+        None => Ok(border(text)?.into()),
+        Some((rows, columns)) => Ok((border(rows)?, border(columns)?).into()),
+    }
+}
+
+/// `3:10,0:40`: rows and columns, counted from 0, the last not among them.
+pub(crate) fn region(text: &str) -> Parsed<Region> {
+    let range = |text: &str| -> Parsed<_> {
+        let (from, to) = text.split_once(':').ok_or("R0:R1,C0:C1 is needed, as in 0:100,20:80")?;
+        Ok(one(from, "a whole number")?..one(to, "a whole number")?)
+    };
+    let (rows, columns) = text.split_once(',').ok_or("R0:R1,C0:C1 is needed, as in 0:100,20:80")?;
+    Ok((range(rows)?, range(columns)?))
+}
+
 /// `zero`, `constant:V` and the others.
-pub(crate) fn border(text: &str) -> Parsed<Border> {
+fn border(text: &str) -> Parsed<Border> {
     let (name, value) = split(text);
     match (name.as_str(), value) {
         ("zero", None) => Ok(Border::ZERO),
@@ -62,6 +85,7 @@ pub(crate) fn activation(text: &str) -> Parsed<Activation> {
         "none" => Activation::None,
         "relu" => Activation::Relu,
         "relu6" => Activation::Relu6,
+        "abs" => Activation::Abs,
         "sigmoid" => Activation::Sigmoid,
         "tanh" => Activation::Tanh,
         "gelu" => Activation::Gelu,
@@ -77,14 +101,34 @@ pub(crate) fn activation(text: &str) -> Parsed<Activation> {
             };
         }
         _ => {
-            return Err("no such activation; there are none, relu, relu6, leaky[:A], sigmoid, \
+            return Err(
+                "no such activation; there are none, relu, relu6, abs, leaky[:A], sigmoid, \
                         tanh, gelu, clamp:LO,HI"
-                .into());
+                    .into(),
+            );
         }
     };
     match values {
         None => Ok(plain),
         Some(_) => Err(format!("{name} takes no values")),
+    }
+}
+
+/// `--bias`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Bias {
+    Numbers(Vec<f64>),
+    File(PathBuf),
+}
+
+/// `0.5`, `1,-2` or the name of a file. One that looks like numbers is `./1`.
+pub(crate) fn bias(text: &str) -> Parsed<Bias> {
+    match list(text, "a number") {
+        Ok(numbers) => Ok(Bias::Numbers(numbers)),
+        Err(_) if text.is_empty() || text.starts_with('-') => {
+            Err("numbers, as in 0.5 and 1,-2, or a .npy file are needed".into())
+        }
+        Err(_) => Ok(Bias::File(text.into())),
     }
 }
 
@@ -145,12 +189,20 @@ mod tests {
             Ok(Padding::Explicit { top: 1, bottom: 2, left: 3, right: 4 })
         );
         assert_eq!(border("constant:-1.5"), Ok(Border::Constant(-1.5)));
+        let both = Borders::from((Border::Replicate, Border::Wrap));
+        assert_eq!(borders("replicate,wrap"), Ok(both));
+        assert_eq!(borders("wrap"), Ok(Border::Wrap.into()));
+        assert_eq!(region("3:10, 0:40"), Ok((3..10, 0..40)));
         assert_eq!(border("Reflect101"), Ok(Border::Reflect101));
         assert_eq!(activation("leaky"), Ok(Activation::Leaky(0.01)));
         assert_eq!(activation("leaky:-0.2"), Ok(Activation::Leaky(-0.2)));
         assert_eq!(activation("clamp:-2.5,1e3"), Ok(Activation::Clamp(-2.5, 1000.0)));
         assert_eq!(activation("GELU"), Ok(Activation::Gelu));
         assert_eq!(algorithm("Direct"), Ok(Algorithm::Direct));
+        assert_eq!(bias("-0.1"), Ok(Bias::Numbers(vec![-0.1])));
+        assert_eq!(bias("-1, 2e3,0"), Ok(Bias::Numbers(vec![-1.0, 2000.0, 0.0])));
+        assert_eq!(bias("b.npy"), Ok(Bias::File("b.npy".into())));
+        assert_eq!(bias("./1"), Ok(Bias::File("./1".into())));
         assert_eq!(layout("NCHW"), Ok(Layout::Nchw));
     }
 
@@ -162,11 +214,20 @@ mod tests {
         for text in ["", "1,2", "some", "-1", "1,2,3,4,5"] {
             assert!(padding(text).is_err(), "{text}");
         }
+        for text in ["", "zero", "wrap,", "wrap,wrap,wrap"] {
+            assert!(text == "zero" || borders(text).is_err(), "{text}");
+        }
+        for text in ["", "1:2", "1:2,3", "a:2,3:4", "-1:2,3:4", "1:2,3:4,5:6"] {
+            assert!(region(text).is_err(), "{text}");
+        }
         for text in ["", "constant", "constant:", "constant:x", "zero:1", "mirror"] {
             assert!(border(text).is_err(), "{text}");
         }
         for text in ["", "clamp", "clamp:1", "clamp:1,2,3", "relu:1", "leaky:", "swish"] {
             assert!(activation(text).is_err(), "{text}");
+        }
+        for text in ["", "-", "--flip", "-1,x"] {
+            assert!(bias(text).is_err(), "{text}");
         }
         assert!(algorithm("winograd").is_err() && layout("chwn").is_err());
     }

@@ -1,10 +1,13 @@
 //! `--verify`: a sample of the outputs against the definition.
 
-use channelwise::reference::{self, Expected};
+use channelwise::reference::Expected;
 use channelwise::{Element, Layout, Problem};
 use indicatif::ProgressBar;
-use rayon::prelude::*;
 use serde::Serialize;
+
+use crate::expected;
+use crate::files::{Tensor, with_array};
+use crate::more::More;
 
 /// Outputs spread evenly, at least.
 const SPREAD: usize = 4096;
@@ -44,7 +47,7 @@ pub(crate) struct Worst {
 
 impl Worst {
     fn new<U: Element>(index: usize, got: U, expected: &Expected) -> Self {
-        let found = f64::from(got.to_f32());
+        let found = got.to_f64();
         let accepted = expected.accepts(got);
         let error = expected.beyond(got);
         let ratio = match (accepted, error / expected.allowance) {
@@ -61,35 +64,32 @@ impl Worst {
     }
 }
 
-/// Holds the outputs at `places` against the definition; `extra` is what the plan may be further off.
-pub(crate) fn check<T: Element, U: Element>(
-    problem: &Problem,
-    input: &[T],
-    output: &[U],
+/// Holds the outputs at `places` against the definition; `spread` says what the plan may be further off.
+pub(crate) fn check(
+    (problem, more): (&Problem, &More),
+    input: &Tensor,
+    output: &Tensor,
     places: &[usize],
-    extra: f64,
+    spread: f64,
     bar: &ProgressBar,
 ) -> Verdict {
-    let judged: Vec<Worst> = places
-        .par_iter()
-        .map(|&index| {
-            let expected = reference::at_within(problem, input, index, extra);
-            bar.inc(1);
-            Worst::new(index, output[index], &expected)
-        })
-        .collect();
+    let expected = expected::at((problem, more), input, places, spread, bar);
+    let judged: Vec<Worst> = with_array!(output, y => {
+        let y = y.as_slice().unwrap_or_default();
+        places.iter().zip(&expected).map(|(at, want)| Worst::new(*at, y[*at], want)).collect()
+    });
     let failed = judged.iter().filter(|one| !one.accepted).count();
     let worst = judged.into_iter().reduce(|a, b| if b.is_worse_than(&a) { b } else { a });
     Verdict {
         passed: failed == 0,
         checked: places.len(),
-        outputs: problem.output_len(),
+        outputs: more.output_shape(problem).iter().product(),
         failed,
         worst,
     }
 }
 
-/// Which outputs to check: all of few; of many, some from everywhere, and from every edge and
+/// Which outputs to check, where not all: all of few; of many, some from everywhere, and from every edge and
 /// corner, where borders and the seams of algorithms are. `reach` is how many rows and columns from
 /// an edge the kernel still meets it.
 pub(crate) fn places(shape: [usize; 4], layout: Layout, reach: (usize, usize)) -> Vec<usize> {
@@ -147,7 +147,13 @@ fn scrambled(x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use channelwise::{Conv2d, ElementType, Kernel};
+    use crate::files::Sample;
+    use channelwise::ndarray::ArrayD;
+    use channelwise::{Conv2d, ElementType, Kernel, reference};
+
+    fn flat<T: Sample>(elements: Vec<T>) -> Tensor {
+        T::tensor(ArrayD::from_shape_vec(vec![elements.len()], elements).unwrap())
+    }
 
     #[test]
     fn one_wrong_output_is_seen() {
@@ -161,12 +167,13 @@ mod tests {
 
         let floats = problem(ElementType::F32);
         let exact = reference::run(&floats, &input);
+        let x = flat(input.clone());
         let mut y: Vec<f32> = exact.iter().map(Expected::nearest).collect();
-        let verdict = check(&floats, &input, &y, &all, 0.0, &bar);
+        let verdict = check((&floats, &More::default()), &x, &flat(y.clone()), &all, 0.0, &bar);
         assert!(verdict.passed && verdict.worst.is_some_and(|w| w.ratio <= 1.0), "{verdict:?}");
         for wrong in [y[100] + 2.0 * exact[100].allowance as f32, f32::NAN, f32::INFINITY] {
             let right = std::mem::replace(&mut y[100], wrong);
-            let verdict = check(&floats, &input, &y, &all, 0.0, &bar);
+            let verdict = check((&floats, &More::default()), &x, &flat(y.clone()), &all, 0.0, &bar);
             y[100] = right;
             let worst = verdict.worst.unwrap();
             assert!(!verdict.passed && verdict.failed == 1, "{wrong}");
@@ -175,9 +182,9 @@ mod tests {
 
         let bytes = problem(ElementType::U8);
         let mut y: Vec<u8> = exact.iter().map(Expected::nearest).collect();
-        assert!(check(&bytes, &input, &y, &all, 0.0, &bar).passed);
+        assert!(check((&bytes, &More::default()), &x, &flat(y.clone()), &all, 0.0, &bar).passed);
         y[7] ^= 1;
-        let verdict = check(&bytes, &input, &y, &all, 0.0, &bar);
+        let verdict = check((&bytes, &More::default()), &x, &flat(y), &all, 0.0, &bar);
         assert_eq!((verdict.passed, verdict.failed, verdict.worst.unwrap().index), (false, 1, 7));
     }
 

@@ -56,7 +56,7 @@ for kind in ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"]:
         data = (wave / 8).astype(kind) if kind[0] != "u" else np.abs(wave / 4).astype(kind)
         if kind[1] in "48" and kind[0] != "f":
             data = data * data.dtype.type(70_001)
-        expected = data if kind in ("u1", "u2", "f2", "f4") else data.astype("f4")
+        expected = data.astype("f8") if kind in ("u8", "i8") else data
         end = "little" if order == "<" else "big"
         tile = (16, 16) if order == "<" else None
         make(f"{kind}-{end}", data, expected, byteorder=order, tile=tile)

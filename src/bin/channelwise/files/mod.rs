@@ -1,102 +1,33 @@
-//! Tensors from and into files: `.npy`, TIFF and other images.
+//! Tensors from and into files: `.npy`, ENVI cubes, TIFF and other images.
 //!
 //! ```text
-//! read ── npy, tiff, picture ── guard (decoders' panics), memory
-//! target ── npy, tiff, picture
+//! read ── npy, envi, tiff, picture ── guard (decoders' panics), memory, wide
+//! target ── npy, envi, tiff, picture
+//! tensor: elements of any type
 //! ```
 
+mod envi;
 mod guard;
 mod memory;
 mod npy;
 mod picture;
 mod resolution;
 mod target;
+pub(crate) mod tensor;
 mod tiff;
+mod wide;
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
-use bytemuck::Pod;
-use channelwise::ndarray::{Array4, ArrayD, Axis};
-use channelwise::{Element, ElementType, Layout, f16};
+use channelwise::Layout;
 
 use crate::failure::{Failure, Result, say};
 pub(crate) use guard::is_guarded;
+pub(crate) use npy::Numbers;
 pub(crate) use resolution::Resolution;
 pub(crate) use target::{Kind, Target};
-
-/// Elements of any type; any number of axes.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Tensor {
-    F32(ArrayD<f32>),
-    U8(ArrayD<u8>),
-    U16(ArrayD<u16>),
-    F16(ArrayD<f16>),
-}
-
-impl Tensor {
-    pub(crate) fn kind(&self) -> ElementType {
-        match self {
-            Self::F32(_) => ElementType::F32,
-            Self::U8(_) => ElementType::U8,
-            Self::U16(_) => ElementType::U16,
-            Self::F16(_) => ElementType::F16,
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        match self {
-            Self::F32(x) => x.shape(),
-            Self::U8(x) => x.shape(),
-            Self::U16(x) => x.shape(),
-            Self::F16(x) => x.shape(),
-        }
-    }
-
-    /// The elements, the last axis first, in this machine's order of bytes.
-    fn bytes(&self) -> Cow<'_, [u8]> {
-        fn of<T: Pod>(x: &ArrayD<T>) -> Cow<'_, [u8]> {
-            match x.as_slice() {
-                Some(x) => Cow::Borrowed(bytemuck::cast_slice(x)),
-                None => {
-                    let x: Vec<T> = x.iter().copied().collect();
-                    Cow::Owned(bytemuck::cast_slice(&x).to_vec())
-                }
-            }
-        }
-        match self {
-            Self::F32(x) => of(x),
-            Self::U8(x) => of(x),
-            Self::U16(x) => of(x),
-            Self::F16(x) => of(x),
-        }
-    }
-
-    /// The same elements with those axes.
-    pub(crate) fn with_axes(self, axes: &[usize]) -> Result<Self> {
-        fn of<T: Sample>(x: ArrayD<T>, axes: &[usize]) -> Result<Tensor> {
-            let x = x.into_shape_with_order(axes);
-            x.map(T::tensor).map_err(|error| Failure::work(error.to_string()))
-        }
-        match self {
-            Self::F32(x) => of(x, axes),
-            Self::U8(x) => of(x, axes),
-            Self::U16(x) => of(x, axes),
-            Self::F16(x) => of(x, axes),
-        }
-    }
-
-    /// As the only one of a batch.
-    fn in_batch(self) -> Self {
-        match self {
-            Self::F32(x) => Self::F32(x.insert_axis(Axis(0))),
-            Self::U8(x) => Self::U8(x.insert_axis(Axis(0))),
-            Self::U16(x) => Self::U16(x.insert_axis(Axis(0))),
-            Self::F16(x) => Self::F16(x.insert_axis(Axis(0))),
-        }
-    }
-}
+pub(crate) use tensor::{Sample, Tensor, Type, with_array, with_type};
 
 /// What the first channels are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +66,8 @@ pub(crate) struct Meta {
     /// Exif, whose orientation is upright, as the pixels are.
     pub(crate) exif: Option<Vec<u8>>,
     pub(crate) resolution: Option<Resolution>,
+    /// What the header of a cube says of its bands and places.
+    pub(crate) envi: envi::Keys,
 }
 
 /// Which pages of a file are read.
@@ -147,40 +80,22 @@ pub(crate) enum Pages {
     All,
 }
 
-/// An element type as part of a [`Tensor`].
-pub(crate) trait Sample: Element {
-    fn tensor(array: ArrayD<Self>) -> Tensor;
-}
-
-impl Sample for f32 {
-    fn tensor(array: ArrayD<Self>) -> Tensor {
-        Tensor::F32(array)
-    }
-}
-
-impl Sample for u8 {
-    fn tensor(array: ArrayD<Self>) -> Tensor {
-        Tensor::U8(array)
-    }
-}
-
-impl Sample for u16 {
-    fn tensor(array: ArrayD<Self>) -> Tensor {
-        Tensor::U16(array)
-    }
-}
-
-impl Sample for f16 {
-    fn tensor(array: ArrayD<Self>) -> Tensor {
-        Tensor::F16(array)
-    }
+/// What kind of data a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Numbers, whose axes mean what `--layout` says.
+    Array,
+    /// Pixels.
+    Image,
+    /// Numbers, whose axes the file names.
+    Cube,
 }
 
 /// What a file held.
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) tensor: Tensor,
-    pub(crate) is_image: bool,
+    pub(crate) source: Source,
     pub(crate) channels: Channels,
     pub(crate) meta: Meta,
     /// What is to be said of how it was read.
@@ -188,10 +103,14 @@ pub(crate) struct Input {
 }
 
 impl Input {
+    pub(crate) fn is_image(&self) -> bool {
+        self.source == Source::Image
+    }
+
     /// Pixels of 16 bits as bytes, 65535 as 255.
     pub(crate) fn in_bytes(self) -> Self {
         match self.tensor {
-            Tensor::U16(pixels) if self.is_image => {
+            Tensor::U16(pixels) if self.source == Source::Image => {
                 let byte = |v| ((u32::from(v) + 128) / 257) as u8;
                 Self { tensor: Tensor::U8(pixels.mapv(byte)), ..self }
             }
@@ -206,25 +125,38 @@ const CMYK: &str = "its CMYK colours are turned to RGB, without a profile";
 /// Standard input and output where a file is asked for.
 pub(crate) const STANDARD: &str = "-";
 
-/// Reads an image or `.npy` file, or standard input; what it is its first bytes tell, not its name.
-pub(crate) fn read(path: &Path, pages: Pages) -> Result<Input> {
+/// Reads an image, an ENVI cube or a `.npy` file, or standard input; what it is its first bytes tell, not its
+/// name, but for samples that have a header beside them. Only cubes have axes that `layout` turns.
+pub(crate) fn read(path: &Path, pages: Pages, layout: Layout) -> Result<Input> {
+    let no_pages = |path: &Path, kind: &str| match pages {
+        Pages::First => Ok(()),
+        Pages::All => {
+            let path = path.display();
+            Err(Failure::usage(format!("--pages is for images, and {path} is {kind}")))
+        }
+    };
     let (path, bytes) = if path.as_os_str() == STANDARD {
         let (path, mut bytes) = (Path::new("standard input"), Vec::new());
         let read = std::io::stdin().lock().read_to_end(&mut bytes);
         read.map_err(|error| Failure::reading(path, error))?;
+        if envi::is_header(&bytes) {
+            return Err(Failure::reading(path, "it is an ENVI header, whose data are elsewhere"));
+        }
         (path, bytes)
     } else {
+        let may_be_cube = Kind::of(&extension(path)).is_none_or(Kind::is_cube);
+        if let Some(header) = envi::header_of(path).filter(|_| may_be_cube) {
+            no_pages(path, "an ENVI cube")?;
+            return envi::read(path, &header, layout);
+        }
         (path, bytes(path)?)
     };
     if npy::is_npy(&bytes) || extension(path) == "npy" {
-        if pages != Pages::First {
-            let path = path.display();
-            return Err(Failure::usage(format!("--pages is for images, and {path} is .npy")));
-        }
+        no_pages(path, ".npy")?;
         let (tensor, note) = npy::read(path, &bytes)?;
         let notes = note.into_iter().collect();
         let (channels, meta) = (Channels::UNSAID, Meta::default());
-        return Ok(Input { tensor, is_image: false, channels, meta, notes });
+        return Ok(Input { tensor, source: Source::Array, channels, meta, notes });
     }
     if tiff::is_tiff(&bytes) {
         return tiff::read(&bytes, pages).map_err(|why| Failure::reading(path, why));
@@ -238,16 +170,16 @@ pub(crate) fn read(path: &Path, pages: Pages) -> Result<Input> {
         _ => Channels { colours: Colours::Grey, alpha: Alpha::None },
     };
     let tensor = if pages == Pages::All { tensor.in_batch() } else { tensor };
-    Ok(Input { tensor, is_image: true, channels, meta, notes })
+    Ok(Input { tensor, source: Source::Image, channels, meta, notes })
 }
 
-/// Reads weights from a `.npy` file; a note says where f32 does not hold them.
-pub(crate) fn read_numbers(path: &Path) -> Result<ArrayD<f32>> {
-    let (weights, note) = npy::read_weights(path, &bytes(path)?)?;
-    if let Some(note) = note {
+/// Reads weights from a `.npy` file.
+pub(crate) fn read_numbers(path: &Path) -> Result<Numbers> {
+    let numbers = npy::read_numbers(path, &bytes(path)?)?;
+    if let Some(note) = &numbers.note {
         say(&format!("note: {}: {note}", path.display()));
     }
-    Ok(weights)
+    Ok(numbers)
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
@@ -259,8 +191,16 @@ fn extension(path: &Path) -> String {
     path.extension().map_or(String::new(), |e| e.to_string_lossy().to_ascii_lowercase())
 }
 
+/// A shape known to have four axes.
+pub(crate) fn four(dims: &[usize]) -> [usize; 4] {
+    match *dims {
+        [a, b, c, d] => [a, b, c, d],
+        _ => [0; 4],
+    }
+}
+
 /// With the axes of batch and channels that it may lack, in the layout's order.
-pub(crate) fn four_axes<T: Clone>(x: ArrayD<T>, layout: Layout) -> Result<Array4<T>> {
+pub(crate) fn four_axes(x: Tensor, layout: Layout) -> Result<Tensor> {
     let full = match (x.shape(), layout) {
         (&[h, w], Layout::Nchw) => [1, 1, h, w],
         (&[h, w], _) => [1, h, w, 1],
@@ -274,8 +214,7 @@ pub(crate) fn four_axes<T: Clone>(x: ArrayD<T>, layout: Layout) -> Result<Array4
             )));
         }
     };
-    let x = if x.is_standard_layout() { x } else { x.as_standard_layout().into_owned() };
-    x.into_shape_with_order(full).map_err(|error| Failure::work(error.to_string()))
+    x.in_order().with_axes(&full)
 }
 
 /// With as many axes as the input had, or one more where its channels became several.
@@ -292,13 +231,14 @@ pub(crate) fn axes_like(input: &[usize], output: [usize; 4], layout: Layout) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use channelwise::ndarray::ArrayD;
 
     #[test]
     fn sixteen_bits_round() {
         let pixels = ArrayD::from_shape_vec(vec![7], vec![0, 128, 129, 257, 385, 386, 65_535]);
         let deep = Input {
             tensor: Tensor::U16(pixels.unwrap()),
-            is_image: true,
+            source: Source::Image,
             channels: Channels::UNSAID,
             meta: Meta::default(),
             notes: Vec::new(),

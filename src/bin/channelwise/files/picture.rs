@@ -18,6 +18,9 @@ use image::{
 use super::{CMYK, Meta, Resolution, Tensor, memory};
 use crate::failure::{Failure, Result};
 
+const NO_KIND: &str =
+    "it is neither a .npy file nor a known kind of image, nor is an ENVI header beside it";
+
 /// What a decoder may ask for beside pixels.
 const SMALL: u64 = 64 << 20;
 
@@ -103,7 +106,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
         .with_guessed_format()
         .map_err(|error| Failure::reading(path, error))?;
     let Some(format) = reader.format() else {
-        return Err(Failure::reading(path, "it is neither a .npy file nor a known kind of image"));
+        return Err(Failure::reading(path, NO_KIND));
     };
     let mut notes = Vec::new();
     let mut in_ink = false;
@@ -140,7 +143,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
     };
     let turned = orientation.to_exif() > 4;
     let resolution = if turned { resolution.map(Resolution::turned) } else { resolution };
-    let meta = Meta { icc, exif, resolution };
+    let meta = Meta { icc, exif, resolution, ..Meta::default() };
     let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
     image.apply_orientation(orientation);
 

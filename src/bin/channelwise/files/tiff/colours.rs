@@ -1,11 +1,11 @@
 //! What samples mean: inverted greys, palettes, CMYK, YCbCr, premultiplied alpha, and which side is up.
 
-use channelwise::f16;
+use channelwise::ElementType;
 use channelwise::ndarray::{ArrayD, Axis};
 
 use super::page::{Page, Photometric};
-use super::{Result, Tensor, samples};
-use crate::files::CMYK;
+use super::{Result, Tensor};
+use crate::files::{CMYK, Sample, with_array};
 
 /// The channels as they are to be filtered: grey bands, or red, green and blue, each with what was beside
 /// them; upright.
@@ -15,9 +15,6 @@ pub(super) fn apply(page: &Page, x: Tensor, notes: &mut Vec<String>) -> Result<T
             notes.push(text);
         }
     };
-    if let Some(text) = samples::note(page) {
-        note(text);
-    }
     let x = match (page.photometric, x) {
         (Photometric::WhiteIsZero, Tensor::U8(x)) => {
             Tensor::U8(colour(x, 1, |[v]: [u8; 1]| [u8::MAX - v])?)
@@ -52,12 +49,7 @@ pub(super) fn apply(page: &Page, x: Tensor, notes: &mut Vec<String>) -> Result<T
             divided(x, page.photometric, alpha)
         }
     };
-    Ok(match x {
-        Tensor::F32(x) => Tensor::F32(upright(x, page.orientation)),
-        Tensor::U8(x) => Tensor::U8(upright(x, page.orientation)),
-        Tensor::U16(x) => Tensor::U16(upright(x, page.orientation)),
-        Tensor::F16(x) => Tensor::F16(upright(x, page.orientation)),
-    })
+    Ok(with_array!(x, x => Sample::tensor(upright(x, page.orientation))))
 }
 
 /// The colour of each pixel, its first `N` samples, turned into `M`; what follows stays.
@@ -91,7 +83,7 @@ fn looked_up(page: &Page, x: Tensor) -> Result<Tensor> {
     let indices = match x {
         Tensor::U8(x) => x.mapv(u16::from),
         Tensor::U16(x) => x,
-        Tensor::F32(_) | Tensor::F16(_) => return Err("its palette is of floats".into()),
+        other => return Err(format!("its numbers of a palette are {}", other.kind())),
     };
     let largest = red.len() - 1;
     let samples = indices.shape()[2];
@@ -125,37 +117,32 @@ fn rgb([y, cb, cr]: [u8; 3], [red, green, blue]: [f32; 3]) -> [u8; 3] {
 
 /// Colours that were multiplied with alpha, sample `alpha` of each pixel.
 fn divided(x: Tensor, photometric: Photometric, alpha: usize) -> Tensor {
-    fn of<T: Copy>(
-        mut x: ArrayD<T>,
-        colours: usize,
-        alpha: usize,
-        by: impl Fn(T, T) -> T,
-    ) -> ArrayD<T> {
+    fn of<T: Sample>(mut x: ArrayD<T>, colours: usize, alpha: usize) -> Tensor {
         for mut pixel in x.lanes_mut(Axis(2)) {
-            let alpha = pixel[alpha];
+            let alpha = pixel[alpha].to_f64();
             for value in pixel.iter_mut().take(colours) {
-                *value = by(*value, alpha);
+                *value = T::from_f64(quotient(value.to_f64(), alpha, T::TYPE));
             }
         }
-        x
+        T::tensor(x)
     }
     let colours =
         if photometric.samples() == 1 && photometric != Photometric::Palette { 1 } else { 3 };
-    let float = |v: f32, a: f32| if a == 0.0 { 0.0 } else { v / a };
-    let whole =
-        |v: u64, a: u64, full: u64| (v * full + a / 2).checked_div(a).map_or(0, |v| v.min(full));
-    match x {
-        Tensor::F32(x) => Tensor::F32(of(x, colours, alpha, float)),
-        Tensor::F16(x) => {
-            Tensor::F16(of(x, colours, alpha, |v, a| f16::from_f32(float(v.to_f32(), a.to_f32()))))
-        }
-        Tensor::U8(x) => {
-            Tensor::U8(of(x, colours, alpha, |v, a| whole(v.into(), a.into(), 255) as u8))
-        }
-        Tensor::U16(x) => {
-            Tensor::U16(of(x, colours, alpha, |v, a| whole(v.into(), a.into(), 65_535) as u16))
-        }
+    with_array!(x, x => of(x, colours, alpha))
+}
+
+/// A colour that was multiplied with alpha, on the scale of its type; 0 where nothing was left.
+fn quotient(value: f64, alpha: f64, kind: ElementType) -> f64 {
+    let Some(whole) = kind.integers() else {
+        return if alpha == 0.0 { 0.0 } else { value / alpha };
+    };
+    if alpha <= 0.0 {
+        return 0.0;
     }
+    // Exact, as all that 32 bits hold is, and halves go up.
+    let (value, alpha, full) = (value as i128, alpha as i128, i128::from(*whole.end()));
+    let rounded = (2 * value * full + alpha).div_euclid(2 * alpha);
+    rounded.clamp(i128::from(*whole.start()), full) as f64
 }
 
 /// As it is to be seen; `orientation` as Exif counts.
@@ -171,4 +158,26 @@ fn upright<T: Clone>(mut x: ArrayD<T>, orientation: u8) -> ArrayD<T> {
         x.invert_axis(columns);
     }
     if x.is_standard_layout() { x } else { x.as_standard_layout().into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotients_have_the_scale_of_their_type() {
+        for (value, alpha, kind, want) in [
+            (64.0, 128.0, ElementType::U8, 128.0),
+            (200.0, 128.0, ElementType::U8, 255.0),
+            (5.0, 0.0, ElementType::U8, 0.0),
+            (-50.0, 100.0, ElementType::I8, -63.0),
+            (-50.0, -100.0, ElementType::I8, 0.0),
+            (1e9, 2e9, ElementType::U32, 2_147_483_648.0),
+            (-2e9, 1e9, ElementType::I32, i32::MIN.into()),
+            (0.25, 0.5, ElementType::F64, 0.5),
+            (0.25, 0.0, ElementType::F16, 0.0),
+        ] {
+            assert_eq!(quotient(value, alpha, kind), want, "{value} of {alpha}, {kind}");
+        }
+    }
 }

@@ -24,9 +24,7 @@ mod single;
 mod tags;
 mod write;
 
-use channelwise::ndarray::{ArrayD, Axis, concatenate};
-
-use super::{Input, Pages, Resolution, Tensor, memory};
+use super::{Input, Pages, Resolution, Source, Tensor, memory};
 use page::Page;
 use pages::pages;
 pub(super) use write::write;
@@ -56,38 +54,18 @@ pub(super) fn read(bytes: &[u8], wanted: Pages) -> Result<Input> {
     memory::check(taken.iter().map(Page::needs).sum())?;
     let mut tensors = Vec::new();
     for page in &taken {
-        tensors.push(colours::apply(page, samples::read(bytes, page)?, &mut notes)?);
+        let (samples, note) = samples::read(bytes, page)?;
+        notes.extend(note.filter(|text| !notes.contains(text)));
+        tensors.push(colours::apply(page, samples, &mut notes)?);
     }
     let tensor = match (wanted, tensors.pop()) {
         (Pages::First, Some(tensor)) => tensor,
-        (_, last) => stack(tensors.into_iter().chain(last).collect())?,
+        (_, last) => Tensor::stacked(tensors.into_iter().chain(last).collect())
+            .ok_or("its pages are no batch of one type and size")?,
     };
     let (channels, mut meta) = (first.meaning(), first.meta.clone());
     if first.orientation > 4 {
         meta.resolution = meta.resolution.map(Resolution::turned);
     }
-    Ok(Input { tensor, is_image: true, channels, meta, notes })
-}
-
-/// Pages of one kind as a batch.
-fn stack(pages: Vec<Tensor>) -> Result<Tensor> {
-    fn of<T: Clone>(pages: Vec<ArrayD<T>>) -> Result<ArrayD<T>> {
-        let pages: Vec<_> = pages.into_iter().map(|page| page.insert_axis(Axis(0))).collect();
-        let views: Vec<_> = pages.iter().map(|page| page.view()).collect();
-        concatenate(Axis(0), &views).map_err(|error| error.to_string())
-    }
-    /// Those of one type; pages of one kind have one.
-    macro_rules! of {
-        ($($kind:ident),+) => {
-            match pages.first() {
-                $(Some(Tensor::$kind(_)) => of(pages
-                    .into_iter()
-                    .filter_map(|page| if let Tensor::$kind(x) = page { Some(x) } else { None })
-                    .collect())
-                .map(Tensor::$kind),)+
-                None => Err("it holds no picture".into()),
-            }
-        };
-    }
-    of!(F32, U8, U16, F16)
+    Ok(Input { tensor, source: Source::Image, channels, meta, notes })
 }

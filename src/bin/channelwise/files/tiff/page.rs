@@ -380,6 +380,7 @@ fn meta(tags: &mut Tags<'_>, photometric: Photometric) -> Meta {
         // That of inks says nothing of what becomes of them.
         icc: Some(icc).filter(|icc| !icc.is_empty() && photometric != Photometric::Cmyk),
         exif: None,
+        envi: Default::default(),
         resolution: sizes.and_then(|(across, down)| Resolution { unit, across, down }.known()),
     }
 }

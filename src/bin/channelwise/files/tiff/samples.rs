@@ -8,16 +8,20 @@ use rayon::prelude::*;
 use super::chunk::{self, row_bytes};
 use super::page::{Format, Page, Photometric, name};
 use super::{Result, Tensor, memory};
+use crate::files::wide::Wide;
 
-/// The samples as elements of the type that holds them. What has fewer bits than that takes its whole range,
-/// as 255 is white whatever the file; numbers of a palette stay.
-pub(super) fn read(bytes: &[u8], page: &Page) -> Result<Tensor> {
+/// The samples as elements of the type that holds them, and what is to be said of that. What has fewer bits
+/// takes its whole range, as 255 is white whatever the file; numbers of a palette stay. Of 64-bit integers f64
+/// holds the most.
+pub(super) fn read(bytes: &[u8], page: &Page) -> Result<(Tensor, Option<String>)> {
     let at = (bytes, page);
-    Ok(match (page.format, page.bits) {
-        (Format::Uint, 8) => Tensor::U8(placed(at, |[v]: [u8; 1]| v)?),
+    let tensor = match (page.format, page.bits) {
+        (Format::Uint, 8) => Tensor::U8(placed(at, u8::from_ne_bytes)?),
         (Format::Uint, 16) => Tensor::U16(placed(at, u16::from_ne_bytes)?),
-        (Format::Uint, 32) => Tensor::F32(placed(at, |v| u32::from_ne_bytes(v) as f32)?),
-        (Format::Uint, 64) => Tensor::F32(placed(at, |v| u64::from_ne_bytes(v) as f32)?),
+        (Format::Uint, 32) => Tensor::U32(placed(at, u32::from_ne_bytes)?),
+        (Format::Uint, 64) => {
+            return floats(at, |bytes, wide| wide.unsigned(u64::from_ne_bytes(bytes)));
+        }
         (Format::Uint, bits @ 0..8) => {
             let largest = full(page, bits, u8::MAX.into());
             let byte = |v| spread(v, largest, u8::MAX.into()) as u8;
@@ -26,29 +30,32 @@ pub(super) fn read(bytes: &[u8], page: &Page) -> Result<Tensor> {
         (Format::Uint, bits) => {
             let largest = full(page, bits, u16::MAX.into());
             let word = |v| spread(v, largest, u16::MAX.into()) as u16;
-            Tensor::U16(in_place(at, |row, to| unpack(row, bits, to, word))?)
+            let note = format!("its {} samples are spread over 16 bits", name(page.format, bits));
+            let tensor = Tensor::U16(in_place(at, |row, to| unpack(row, bits, to, word))?);
+            return Ok((tensor, Some(note)));
         }
-        (Format::Int, 8) => Tensor::F32(placed(at, |v| i8::from_ne_bytes(v).into())?),
-        (Format::Int, 16) => Tensor::F32(placed(at, |v| i16::from_ne_bytes(v).into())?),
-        (Format::Int, 32) => Tensor::F32(placed(at, |v| i32::from_ne_bytes(v) as f32)?),
-        (Format::Int, _) => Tensor::F32(placed(at, |v| i64::from_ne_bytes(v) as f32)?),
-        (Format::Float, 16) => Tensor::F16(placed(at, |v| f16::from_bits(u16::from_ne_bytes(v)))?),
+        (Format::Int, 8) => Tensor::I8(placed(at, i8::from_ne_bytes)?),
+        (Format::Int, 16) => Tensor::I16(placed(at, i16::from_ne_bytes)?),
+        (Format::Int, 32) => Tensor::I32(placed(at, i32::from_ne_bytes)?),
+        (Format::Int, _) => {
+            return floats(at, |bytes, wide| wide.signed(i64::from_ne_bytes(bytes)));
+        }
+        (Format::Float, 16) => Tensor::F16(placed(at, f16::from_ne_bytes)?),
         (Format::Float, 32) => Tensor::F32(placed(at, f32::from_ne_bytes)?),
-        (Format::Float, _) => Tensor::F32(placed(at, |v| f64::from_ne_bytes(v) as f32)?),
-    })
+        (Format::Float, _) => Tensor::F64(placed(at, f64::from_ne_bytes)?),
+    };
+    Ok((tensor, None))
 }
 
-/// What is to be said of how samples became elements.
-pub(super) fn note(page: &Page) -> Option<String> {
-    let name = name(page.format, page.bits);
-    match (page.format, page.bits) {
-        (_, 64) | (Format::Uint | Format::Int, 32) => {
-            Some(format!("its {name} samples are rounded to float32"))
-        }
-        (Format::Int, _) => Some(format!("its {name} samples are taken as float32")),
-        (Format::Uint, 9..16) => Some(format!("its {name} samples are spread over 16 bits")),
-        _ => None,
-    }
+/// Integers of 64 bits.
+fn floats(
+    at: (&[u8], &Page),
+    value: impl Fn([u8; 8], &Wide) -> f64 + Sync,
+) -> Result<(Tensor, Option<String>)> {
+    let wide = Wide::default();
+    let numbers = placed(at, |bytes| value(bytes, &wide))?;
+    let note = wide.note(&format!("{} samples", name(at.1.format, at.1.bits)));
+    Ok((Tensor::F64(numbers), Some(note)))
 }
 
 /// The largest number, or `same` for those that stay.

@@ -3,6 +3,7 @@
 
 use std::io::{Seek, Write};
 
+use channelwise::ElementType;
 use tiff::encoder::{Rational, TiffEncoder, TiffKind};
 use tiff::tags::{PhotometricInterpretation as Photometric, SampleFormat, Tag, Type};
 use tiff::{Directory, TiffResult};
@@ -29,11 +30,11 @@ pub(crate) fn write<W: Write + Seek>(
     let (batch, size) = shape.split_at(shape.len().saturating_sub(3));
     let &[height, width, count] = size else { return Err(tiff::TiffError::LimitsExceeded) };
     let data = y.bytes();
-    let (bits, format) = match y {
-        Tensor::U8(_) => (8, SampleFormat::Uint),
-        Tensor::U16(_) => (16, SampleFormat::Uint),
-        Tensor::F16(_) => (16, SampleFormat::IEEEFP),
-        Tensor::F32(_) => (32, SampleFormat::IEEEFP),
+    let element = ElementType::from(y.kind());
+    let format = match element.integers() {
+        None => SampleFormat::IEEEFP,
+        Some(whole) if *whole.start() < 0 => SampleFormat::Int,
+        Some(_) => SampleFormat::Uint,
     };
     // Three or four of unsaid meaning are seen as colours everywhere.
     let colours = match channels.colours {
@@ -50,7 +51,7 @@ pub(crate) fn write<W: Write + Seek>(
         width: u32::try_from(width)?,
         height: u32::try_from(height)?,
         count: u16::try_from(count)?,
-        bits,
+        bits: 8 * element.bytes() as u16,
         format,
         photometric: if colours == 3 { Photometric::RGB } else { Photometric::BlackIsZero },
         extra,

@@ -1,7 +1,12 @@
 //! Kernels by name: the one table behind `--kernel` and `channelwise kernels`, and its grammar,
 //! `NAME[:ARG,ARG,…]` with arguments by place or as `name=value`.
 
+mod gaussian;
+
+use std::str::FromStr;
+
 use channelwise::Kernel;
+use gaussian::gaussian;
 
 /// A kernel that has a name.
 #[derive(Debug)]
@@ -67,7 +72,8 @@ pub(crate) const PRESETS: &[Preset] = &[
         name: "gaussian",
         params: &[Param::new(&["size"], Need::Free), Param::new(&["sigma"], Need::Free)],
         example: "9,2",
-        meaning: "Gaussian blur; size alone: OpenCV's sigma for it, sigma alone: SciPy's size for it",
+        meaning: "Gaussian blur; size alone: OpenCV's sigma for it, sigma alone: SciPy's size for it; \
+                  5x9 and 1.2x2.5 are those of rows and columns",
         build: gaussian,
     },
     Preset {
@@ -173,19 +179,6 @@ pub(crate) const PRESETS: &[Preset] = &[
     fixed("identity", "changes nothing", |_| Ok(Kernel::identity())),
 ];
 
-fn gaussian(g: &Given<'_>) -> Built {
-    match (g.has(0), g.has(1)) {
-        (true, true) => built(Kernel::gaussian(g.count(0)?, g.real(1)?)),
-        (true, false) => built(Kernel::gaussian_sized(g.count(0)?)),
-        (false, true) => built(Kernel::gaussian_sigma(g.real(1)?)),
-        (false, false) => {
-            Err("it needs a size, a sigma or both, as in gaussian:5, gaussian:sigma=1.2 and \
-                 gaussian:5,1.2"
-                .into())
-        }
-    }
-}
-
 fn built(kernel: channelwise::Result<Kernel>) -> Built {
     kernel.map_err(|error| error.to_string())
 }
@@ -210,7 +203,13 @@ impl Given<'_> {
         self.value(at, "a number")
     }
 
-    fn value<T: std::str::FromStr>(&self, at: usize, needed: &str) -> Result<T, String> {
+    /// One for both axes, or as `5x9` one for rows and one for columns.
+    fn axes<T: FromStr + Copy>(&self, at: usize, needed: &str) -> Result<(T, T), String> {
+        let axes: Axes<T> = self.value(at, needed)?;
+        Ok((axes.rows, axes.columns))
+    }
+
+    fn value<T: FromStr>(&self, at: usize, needed: &str) -> Result<T, String> {
         let param = &self.preset.params[at];
         let default = match param.need {
             Need::Or(value) => Some(value),
@@ -221,6 +220,27 @@ impl Given<'_> {
             .or(default)
             .ok_or_else(|| format!("{} is missing: {}", name, self.preset.signature()))?;
         text.parse().map_err(|_| format!("{name} `{text}` is not {needed}"))
+    }
+}
+
+/// A number of rows and one of columns.
+struct Axes<T> {
+    rows: T,
+    columns: T,
+}
+
+impl<T: FromStr + Copy> FromStr for Axes<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        let (rows, columns) = match text.split_once(['x', 'X']) {
+            Some((rows, columns)) => (rows.trim().parse()?, columns.trim().parse()?),
+            None => {
+                let both = text.parse()?;
+                (both, both)
+            }
+        };
+        Ok(Self { rows, columns })
     }
 }
 
@@ -326,6 +346,9 @@ mod tests {
             ("gaussian:5", Kernel::gaussian_sized(5)),
             ("gaussian:size=5", Kernel::gaussian_sized(5)),
             ("gaussian:sigma=1.2", Kernel::gaussian_sigma(1.2)),
+            ("gaussian:5x5,1.2x1.2", Kernel::gaussian(5, 1.2)),
+            ("gaussian:7x7", Kernel::gaussian_sized(7)),
+            ("gaussian:sigma=2X2", Kernel::gaussian_sigma(2.0)),
             ("box:3", Kernel::box_blur(3, 3)),
             ("box:3,5", Kernel::box_blur(3, 5)),
             ("box:w=5,h=3", Kernel::box_blur(3, 5)),
@@ -371,6 +394,13 @@ mod tests {
             ("gaussian:5,1,2", "too many arguments: gaussian:[SIZE],[SIGMA]"),
             ("gaussian:5,size=5", "size is given twice"),
             ("gaussian:sigma=1,5", "follows an argument by name"),
+            ("gaussian:5x9", "needs a sigma, as in gaussian:5x9,1.2"),
+            ("gaussian:5x", "size `5x` is not a whole number, or two as in 5x9"),
+            ("gaussian:5x9x3,1", "size `5x9x3` is not"),
+            ("gaussian:5x9,1x", "sigma `1x` is not a number, or two as in 1.2x2.5"),
+            ("gaussian:5x0,1", "size: 0 is not allowed"),
+            ("gaussian:sigma=1x-2", "sigma: -2 is not allowed"),
+            ("log:5x9,1", "size `5x9` is not a whole number"),
             ("gaussian:radius=5", "no argument `radius`"),
             ("gaussian:0", "size: 0 is not allowed"),
             ("gaussian:sigma=nan", "sigma: NaN is not allowed"),
