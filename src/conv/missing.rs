@@ -1,6 +1,7 @@
 //! Convolution over what is known: missing values.
 
 use super::Conv2d;
+use crate::{Activation, Border, Borders};
 
 /// How values that are missing are left out: [`Conv2d::normalized`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -89,5 +90,22 @@ impl Conv2d {
             (Some(one), Some(two)) => one.same_bits(two),
             (one, two) => one.is_none() && two.is_none(),
         }
+    }
+
+    /// The sums of a normalised convolution, without what follows: beyond the edges a constant weighs nothing.
+    pub(crate) fn sums_alone(&self) -> Self {
+        let zero = |border: Border| match border {
+            Border::Constant(_) => Border::ZERO,
+            other => other,
+        };
+        let (rows, columns) = (self.border.rows(), self.border.columns());
+        let border = Borders::sides(
+            zero(rows.before),
+            zero(rows.after),
+            zero(columns.before),
+            zero(columns.after),
+        );
+        let bare = self.clone().bias([]).activation(Activation::None).border(border);
+        Self { missing: None, ..bare }
     }
 }

@@ -1,7 +1,7 @@
 //! An engine that holds what there is, and chooses for each problem.
 
 use super::Engine;
-use super::prepared::Ready;
+use super::ready::Ready;
 use crate::gpu::Gpu;
 use crate::plan::{self, EngineTimes};
 use crate::wait::Wait;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::{Array, ArrayRef};
 
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, zeroed};
-use super::prepared::OnCpu;
+use super::ready::OnCpu;
 use super::{Backend, Engine, auto};
 use crate::gpu::GpuChain;
 use crate::plan::{self, EngineTimes, Machine, problems, reweighed};

@@ -7,7 +7,7 @@ use ndarray::{Array, ArrayRef};
 
 use super::Engine;
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, standard};
-use super::prepared::{OnCpu, Ready};
+use super::ready::{OnCpu, Ready};
 use crate::cpu::Input;
 use crate::plan::Plan;
 use crate::wait::Wait;

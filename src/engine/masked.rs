@@ -6,114 +6,13 @@ use ndarray::{Array, ArrayRef};
 
 use super::Engine;
 use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, zeroed};
-use super::prepared::{Prepared, Ready, Timings};
-use crate::cpu::{Input, Mask, Packing};
+use super::prepared::Prepared;
+use super::ready::{Masked, Packed, Ready, sums};
+use crate::cpu::{Mask, Packing};
 use crate::wait::Wait;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
-use crate::{Algorithm, Border, Borders, Conv2d, Element, ElementType, Error, Problem, Result};
-use crate::{Shape, plan};
-
-/// What a normalised convolution is made of.
-#[derive(Clone, Debug)]
-pub(super) struct Masked {
-    problem: Problem,
-    /// For weights that channels share, and for such that each value has.
-    shared: Option<Arc<Packed>>,
-    own: Arc<Packed>,
-}
-
-/// The convolution of values and weights.
-#[derive(Debug)]
-struct Packed {
-    packing: Packing,
-    ready: Ready,
-}
-
-impl Packed {
-    async fn part(&self, problem: &Problem, own: bool, wait: Wait) -> Result<Self> {
-        let packing = Packing::new(problem, own);
-        let ready = self.ready.part(sums(problem, &packing)?, wait).await?;
-        Ok(Self { packing, ready })
-    }
-}
-
-/// The convolution of values and weights.
-fn sums(problem: &Problem, packing: &Packing) -> Result<Problem> {
-    let conv = problem.conv().sums_alone();
-    let shape = Shape::from([1; 4]).with_nhwc(conv.layout, packing.nhwc());
-    let element = match problem.double() {
-        Some(_) => ElementType::F64,
-        None => ElementType::F32,
-    };
-    // Four axes have room for any.
-    Problem::new(&conv, shape.unwrap_or(problem.input_shape()), element, element)
-}
-
-impl Masked {
-    pub(super) fn problem(&self) -> &Problem {
-        &self.problem
-    }
-
-    pub(super) fn plan(&self) -> &plan::Plan {
-        self.shared.as_ref().unwrap_or(&self.own).ready.plan()
-    }
-
-    /// The same for a part of the output, which is `problem`.
-    pub(super) async fn part(&self, problem: Problem, wait: Wait) -> Result<Self> {
-        let own = self.own.part(&problem, true, wait).await?;
-        let shared = match &self.shared {
-            Some(shared) => Some(Arc::new(shared.part(&problem, false, wait).await?)),
-            None => None,
-        };
-        Ok(Self { problem, shared, own: Arc::new(own) })
-    }
-
-    /// Whole tensors, and the weights of the values.
-    async fn run(&self, src: &[u8], mask: Mask<'_>, dst: &mut [u8], wait: Wait) -> Result<Timings> {
-        let packed = match (mask, &self.shared) {
-            (Mask::Ones | Mask::Shared(_), Some(shared)) => shared,
-            _ => &self.own,
-        };
-        match packed.ready.problem().input_type() {
-            ElementType::F64 => self.sums::<f64>(packed, src, mask, dst, wait).await,
-            _ => self.sums::<f32>(packed, src, mask, dst, wait).await,
-        }
-    }
-
-    async fn sums<S: Element>(
-        &self,
-        packed: &Packed,
-        src: &[u8],
-        mask: Mask<'_>,
-        dst: &mut [u8],
-        wait: Wait,
-    ) -> Result<Timings> {
-        let Packed { packing, ready } = packed;
-        let inner = ready.problem();
-        let mut values = zeroed::<S>("values and their weights", inner.input_len())?;
-        let mut sums = zeroed::<S>("sums of values and weights", inner.output_len())?;
-        packing.pack(self.problem.input_type(), src, mask, &mut values);
-        let src = Input::Whole(bytemuck::cast_slice(&values));
-        let made = bytemuck::cast_slice_mut(&mut sums);
-        let timings = Box::pin(ready.run(src, made, wait, false)).await?;
-        packing.finish(&self.problem, &sums, dst);
-        Ok(timings)
-    }
-
-    /// Without weights: all are 1.
-    pub(super) async fn run_plain(
-        &self,
-        src: Input<'_>,
-        dst: &mut [u8],
-        wait: Wait,
-    ) -> Result<Timings> {
-        let Input::Whole(src) = src else {
-            return Err(Error::argument("rows of the input", "apart", "they are brought together"));
-        };
-        self.run(src, Mask::Ones, dst, wait).await
-    }
-}
+use crate::{Algorithm, Conv2d, Element, Error, Problem, Result};
 
 impl Engine {
     /// Applies `conv`, which is [`normalized`](Conv2d::normalized), to the values of `input` by their weights: 0
@@ -240,24 +139,5 @@ impl<T: Element, U: Element> Prepared<T, U> {
         let dst = output.as_slice_mut().unwrap_or_default();
         masked.run(src, mask, bytemuck::cast_slice_mut(dst), wait).await?;
         Ok(output)
-    }
-}
-
-impl Conv2d {
-    /// The sums of a normalised convolution, without what follows: beyond the edges a constant weighs nothing.
-    fn sums_alone(&self) -> Self {
-        let zero = |border: Border| match border {
-            Border::Constant(_) => Border::ZERO,
-            other => other,
-        };
-        let (rows, columns) = (self.border.rows(), self.border.columns());
-        let border = Borders::sides(
-            zero(rows.before),
-            zero(rows.after),
-            zero(columns.before),
-            zero(columns.after),
-        );
-        let bare = self.clone().bias([]).activation(crate::Activation::None).border(border);
-        Self { missing: None, ..bare }
     }
 }

@@ -11,6 +11,7 @@ mod gpu;
 mod gradients;
 mod masked;
 mod prepared;
+mod ready;
 mod region;
 mod slices;
 #[cfg(feature = "gpu")]
@@ -27,7 +28,8 @@ pub use backward::Backward;
 pub use chain::Chain;
 pub use each::Each;
 pub use gradients::{Gradients, PointwiseGradients, WeightGradients};
-pub use prepared::{Prepared, Timings};
+pub use prepared::Prepared;
+pub use ready::Timings;
 pub use region::Region;
 pub use slices::Pitched;
 
@@ -39,7 +41,7 @@ use crate::wait::Wait;
 use crate::wait::block_on;
 use crate::{Algorithm, Conv2d, Cpu, Element, Problem, Result, Shape};
 use arrays::shape_of;
-use prepared::Ready;
+use ready::Ready;
 
 /// Problems an engine remembers, so that repeated calls plan and compile once.
 const REMEMBERED: usize = 16;

@@ -10,7 +10,7 @@ use ndarray::{Array, ArrayRef};
 use super::arrays::{
     Axes, LONG_ROW, in_order, mismatch, of_shape, room_for_rows, shape_of, zeroed,
 };
-use super::prepared::{OnCpu, Prepared, Ready};
+use super::prepared::Prepared;
 use super::slices::{Grid, Pitched};
 use crate::cpu::Input;
 use crate::plan::{Plan, widened};
@@ -18,7 +18,7 @@ use crate::problem::{self, Source};
 use crate::wait::Wait;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
-use crate::{Element, Problem, Result, Shape};
+use crate::{Element, Result, Shape};
 
 /// Some rows and columns of the output of a prepared problem, of all images and channels, made ready:
 /// [`Prepared::region`].
@@ -113,27 +113,6 @@ impl<T: Element, U: Element> Prepared<T, U> {
         let output = whole.output_shape();
         let output = output.with_nhwc(layout, size).unwrap_or(output);
         Ok(Region { input: whole.input_shape(), region: Arc::new(region), part, output })
-    }
-}
-
-impl Ready {
-    /// The same for a part of the output, which is `problem`.
-    pub(super) async fn part(&self, problem: Problem, wait: Wait) -> Result<Self> {
-        match self {
-            Self::Cpu(on_cpu) => Ok(Self::Cpu(Box::new(on_cpu.part(problem)?))),
-            Self::Gpu(prepared) => Ok(Self::Gpu(prepared.part(&problem, wait).await?)),
-            Self::Masked(masked) => {
-                let masked = Box::pin(masked.part(problem, wait)).await?;
-                Ok(Self::Masked(Box::new(masked)))
-            }
-        }
-    }
-}
-
-impl OnCpu {
-    fn part(&self, problem: Problem) -> Result<Self> {
-        let plan = self.plan().of_part(&problem)?;
-        Ok(self.planned(problem, plan))
     }
 }
 

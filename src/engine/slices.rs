@@ -1,7 +1,8 @@
 //! Tensors in plain slices: without gaps, or with rows and planes that lie apart.
 
 use super::arrays::{LONG_ROW, room_for_rows, zeroed};
-use super::prepared::{Prepared, Timings};
+use super::prepared::Prepared;
+use super::ready::Timings;
 use crate::cpu::Input;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
