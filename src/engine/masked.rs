@@ -12,10 +12,10 @@ use crate::cpu::{Mask, Packing};
 use crate::wait::Wait;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
-use crate::{Algorithm, Conv2d, Element, Error, Problem, Result};
+use crate::{Algorithm, Element, Error, Problem, Result};
 
 impl Engine {
-    /// Applies `conv`, which is [`normalized`](Conv2d::normalized), to the values of `input` by their weights: 0
+    /// Applies `conv`, which is [`normalized`](crate::Conv2d::normalized), to the values of `input` by their weights: 0
     /// leaves a value out, NaN too, and 1 takes it whole. `mask` has the shape of the input, or is `[height, width]`
     /// for all images and channels.
     ///
@@ -36,7 +36,7 @@ impl Engine {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_masked<T: Element, M: Element, D: Axes, E: Axes>(
         &self,
-        conv: &Conv2d,
+        conv: &crate::Conv2d,
         input: &ArrayRef<T, D>,
         mask: &ArrayRef<M, E>,
     ) -> Result<Array<T, D>> {
@@ -77,7 +77,7 @@ impl Engine {
 }
 
 impl<T: Element, U: Element> Prepared<T, U> {
-    /// Computes a [`normalized`](Conv2d::normalized) convolution of values by their weights, as
+    /// Computes a [`normalized`](crate::Conv2d::normalized) convolution of values by their weights, as
     /// [`Engine::run_masked`].
     ///
     /// # Errors
