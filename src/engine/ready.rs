@@ -43,11 +43,6 @@ impl OnCpu {
         Ok(Self::new(&self.cpu, problem, plan))
     }
 
-    /// Another problem for the same engine.
-    fn planned(&self, problem: Problem, plan: Plan) -> Self {
-        Self::new(&self.cpu, problem, plan)
-    }
-
     pub(super) fn problem(&self) -> &Problem {
         &self.problem
     }
@@ -190,7 +185,7 @@ impl Ready {
 impl OnCpu {
     fn part(&self, problem: Problem) -> Result<Self> {
         let plan = self.plan().of_part(&problem)?;
-        Ok(self.planned(problem, plan))
+        Ok(Self::new(&self.cpu, problem, plan))
     }
 }
 

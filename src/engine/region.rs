@@ -228,8 +228,7 @@ impl<T: Element, U: Element> Region<T, U> {
         let apart =
             self.part.ready.reads_rows() && from.first().is_some_and(|row| bytes(row) >= LONG_ROW);
         let (whole, list);
-        let src = if apart {
-            let mut rows = room_for_rows(from.len()).unwrap_or_default();
+        let src = if let Some(mut rows) = apart.then(|| room_for_rows(from.len())).flatten() {
             rows.extend(from.iter().map(|row| bytemuck::cast_slice::<T, u8>(row)));
             list = rows;
             Input::Rows(&list)
@@ -285,9 +284,10 @@ impl<T: Element, U: Element> Region<T, U> {
                 all.push(match &self.region.columns {
                     Source::Run(run) => Cow::Borrowed(&row[run.start * pixel..run.end * pixel]),
                     Source::Picked(columns) => {
-                        let mut made = Vec::with_capacity(columns.len() * pixel);
-                        for column in columns {
-                            made.extend_from_slice(&row[column * pixel..(column + 1) * pixel]);
+                        let mut made = zeroed("a copy of the input", columns.len() * pixel)?;
+                        for (n, column) in columns.iter().enumerate() {
+                            let from = &row[column * pixel..(column + 1) * pixel];
+                            made[n * pixel..(n + 1) * pixel].copy_from_slice(from);
                         }
                         Cow::Owned(made)
                     }
