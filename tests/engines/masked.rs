@@ -6,8 +6,10 @@ use channelwise::{
     Pointwise, Problem, f16, reference,
 };
 
-use crate::agreement::random;
-use crate::common::{Case, F32, F64, Outcome, Rng, Tally, U8, compare, dims, main_engines, times};
+use crate::agreement::{random, random_separable};
+use crate::common::{
+    Case, F32, F64, Kind, Outcome, Rng, Tally, U8, compare, dims, main_engines, times,
+};
 
 /// A case with positive weights, some values missing, and how.
 fn check<T: Element, U: Element>(engine: &Engine, case: &Case, seed: u64) -> Outcome<()> {
@@ -112,7 +114,19 @@ fn quotients_of_two_sums() {
         });
     }
     tally.finish(0);
-    let mut tally = Tally::cpu_only("normalised, in f64").only(crate::common::Kind::Cpu);
+    for (kind, name, cases) in [
+        (Kind::CpuSeparable, "normalised separable kernels on the CPU", 100),
+        (Kind::GpuSeparable, "normalised separable kernels", 12),
+    ] {
+        let mut tally = Tally::new(name).only(kind);
+        for seed in 0..times(cases) as u64 {
+            let mut case = random_separable(seed);
+            case.conv = if seed % 2 == 0 { case.conv.skip_nan() } else { case.conv.normalized() };
+            tally.each(&case, |engine| check::<f32, f32>(engine, &case, seed));
+        }
+        tally.finish(0);
+    }
+    let mut tally = Tally::cpu_only("normalised, in f64").only(Kind::Cpu);
     for seed in 0..times(60) as u64 {
         let case = case(seed).types((F64, F64));
         tally.each(&case, |engine| check::<f64, f64>(engine, &case, seed));

@@ -3,7 +3,7 @@
 use channelwise::ndarray::{Array4, ArrayView4, s};
 use channelwise::{Algorithm, Border, Conv2d, Element, Engine, Error, Layout, Pitched, f16};
 
-use crate::agreement::random;
+use crate::agreement::{random, random_separable};
 use crate::common::{Case, F16, F32, F64, I16, I32, Kind, Outcome, Rng, Tally, U8, dims, times};
 
 /// A region of the output, which is not empty.
@@ -106,6 +106,19 @@ fn regions_are_parts_of_the_whole() {
         tally.each(&case, |engine| typed(engine, &case, true, &mut own));
     }
     tally.finish(0);
+    for (kind, name, cases) in [
+        (Kind::CpuSeparable, "regions of separable kernels on the CPU", 100),
+        (Kind::GpuSeparable, "regions of separable kernels", 12),
+    ] {
+        let mut tally = Tally::new(name).only(kind);
+        for seed in 0..times(cases) as u64 {
+            let case = four(random_separable(seed), &mut rng);
+            let mut own = Rng::new(seed);
+            let exact = kind == Kind::CpuSeparable;
+            tally.each(&case, |engine| typed(engine, &case, exact, &mut own));
+        }
+        tally.finish(0);
+    }
     let mut tally = Tally::cpu_only("regions of sums in f64").only(Kind::Cpu);
     for seed in 0..times(60) as u64 {
         let case = four(random(seed), &mut rng);

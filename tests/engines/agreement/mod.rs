@@ -12,7 +12,7 @@ mod random;
 mod values;
 
 pub(crate) use elements::double;
-pub(crate) use random::random;
+pub(crate) use random::{random, random_separable};
 
 use channelwise::{Activation, ElementType, Layout};
 

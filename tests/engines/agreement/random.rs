@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use channelwise::{Conv2d, Layout, Padding, Pointwise, Shape};
+use channelwise::{Border, Conv2d, Kernel, Layout, Padding, Pointwise, Shape};
 
 use super::*;
-use crate::common::{Case, F32, Rng, Tally, dims, times};
+use crate::common::{BORDERS, Case, F32, Rng, Tally, dims, times};
 
 /// Whatever chance puts together; the seed makes it the same every time.
 #[test]
@@ -56,6 +56,34 @@ pub(crate) fn random(seed: u64) -> Case {
         .map(|_| random_case(&mut rng).seed(seed))
         .find(|case| case.problem().is_ok_and(|p| p.multiply_adds() < 60_000))
         .unwrap()
+}
+
+/// Of positive weights, which take one pass down and one across, or two of each.
+pub(crate) fn random_separable(seed: u64) -> Case {
+    let mut rng = Rng::new(seed);
+    let kernel = match rng.below(4) {
+        0 => Kernel::gaussian(7, 1.5),
+        1 => Kernel::box_blur(3, 8),
+        2 => Kernel::separable(&rng.f32s(5, 0.2, 1.0), &rng.f32s(9, 0.2, 1.0)),
+        _ => Kernel::stack(&[Kernel::gaussian(7, 1.0).unwrap(), Kernel::box_blur(7, 7).unwrap()]),
+    };
+    let layout = *rng.pick(&LAYOUTS);
+    let (step, apart) =
+        (*rng.pick(&[(1, 1), (2, 1), (3, 2)]), *rng.pick(&[(1, 1), (1, 3), (2, 1)]));
+    let columns = *rng.pick(&BORDERS);
+    // There is one constant for both.
+    let rows = match columns {
+        Border::Constant(_) => *rng.pick(&[columns, Border::Reflect101, Border::Wrap]),
+        _ => *rng.pick(&BORDERS),
+    };
+    let conv = Conv2d::new(kernel.unwrap())
+        .layout(layout)
+        .border((rows, columns))
+        .stride(step.0, step.1)
+        .dilation(apart.0, apart.1)
+        .padding(*rng.pick(&[Padding::Same, Padding::Valid, Padding::Full]));
+    let shape = [1 + rng.below(2), 21 + rng.below(9), 27 + rng.below(60), 1 + rng.below(5)];
+    Case::new(conv, dims(shape, layout)).seed(seed)
 }
 
 fn random_case(rng: &mut Rng) -> Case {
