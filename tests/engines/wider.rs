@@ -1,10 +1,11 @@
-//! Element types, masks, borders by axis and kernels by image, held to what SciPy, astropy and OpenCV make of them:
-//! `tests/golden/wider.py` wrote their answers.
+//! Element types, masks, borders by axis and side and kernels by image, held to what NumPy, SciPy, astropy, OpenCV and
+//! Kornia make of them: `tests/golden/wider.py` wrote their answers.
 
 use std::path::Path;
 
 use channelwise::ndarray::{Array2, Array3, Array4, ArrayD, Axis, Dimension, Ix3, Ix4};
-use channelwise::{Border, Conv2d, Element, Engine, Error, Kernel};
+use channelwise::plan::Cuts;
+use channelwise::{Border, Borders, Conv2d, Element, Engine, Error, Kernel, Padding};
 use ndarray_npy::{ReadableElement, read_npy};
 
 use crate::common::main_engines;
@@ -109,6 +110,38 @@ fn a_border_for_each_axis_as_scipy() -> Result<(), Error> {
     Ok(())
 }
 
+/// As PADS in wider.py.
+const SIDES: [Border; 5] =
+    [Border::Replicate, Border::Reflect, Border::Reflect101, Border::Wrap, Border::Constant(3.5)];
+
+#[test]
+fn a_border_for_each_side_as_numpy() -> Result<(), Error> {
+    let x: Array3<f64> = read("sides_input");
+    for (n, pads) in [[2, 2, 1, 1], [9, 16, 20, 11]].into_iter().enumerate() {
+        let [top, bottom, left, right] = pads;
+        let padding = Padding::Explicit { top, bottom, left, right };
+        for turn in 0..SIDES.len() {
+            let name = format!("sides_output_{}", n * SIDES.len() + turn);
+            let want: Array3<f64> = read(&name);
+            let [top, bottom, left, right] = [0, 1, 2, 3].map(|n| SIDES[(turn + n) % SIDES.len()]);
+            let conv = Conv2d::new(kernel("sides"))
+                .padding(padding)
+                .border(Borders::sides(top, bottom, left, right));
+            near(&name, Engine::auto().run(&conv, &x)?.iter(), want.iter(), 1e-14);
+            for backend in main_engines() {
+                let y = backend.engine.run(&conv, &x.mapv(|x| x as f32));
+                near(&format!("{}: {name}", backend.name), y?.iter(), want.iter(), 1e-6);
+                // In bands, for which rows and columns are continued on the host.
+                let Some(gpu) = backend.engine.as_gpu() else { continue };
+                let bands = gpu.with_cuts(Cuts { band_bytes: Some(768), ..Cuts::NONE });
+                let y = Engine::from(bands).run(&conv, &x.mapv(|x| x as f32));
+                near(&format!("bands: {name}"), y?.iter(), want.iter(), 1e-6);
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn holes_as_astropy() -> Result<(), Error> {
     let (x, want): (Array2<f64>, Array2<f64>) = (read("holes_f64_input"), read("holes_f64_output"));
@@ -149,6 +182,29 @@ fn a_kernel_for_each_image_as_opencv() -> Result<(), Error> {
     let want: channelwise::ndarray::Array<f64, Ix4> = want.mapv(f64::from);
     for backend in main_engines() {
         match backend.engine.run_each(&convs, &x) {
+            Err(Error::NotApplicable { .. }) => {}
+            y => near(&backend.name, y?.iter(), want.iter(), 1e-6),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_kernel_for_each_image_as_kornia() -> Result<(), Error> {
+    let (x, want): (Array4<f64>, Array4<f64>) = (read("kornia_input"), read("kornia_output"));
+    let weights: Array3<f64> = read("kornia_kernel");
+    let convs: Vec<Conv2d> = weights
+        .outer_iter()
+        .map(|kernel| {
+            let (h, w) = kernel.dim();
+            let kernel = Kernel::from_f64(h, w, 1, kernel.iter().copied().collect())?;
+            // Its even kernels stand where TensorFlow's do.
+            Ok(Conv2d::new(kernel).padding(Padding::Same).border(Border::Reflect101))
+        })
+        .collect::<Result<_, Error>>()?;
+    near("f64", Engine::auto().run_each(&convs, &x)?.iter(), want.iter(), 1e-14);
+    for backend in main_engines() {
+        match backend.engine.run_each(&convs, &x.mapv(|x| x as f32)) {
             Err(Error::NotApplicable { .. }) => {}
             y => near(&backend.name, y?.iter(), want.iter(), 1e-6),
         }

@@ -1,6 +1,6 @@
-"""Writes the answers of other tools for element types, masks, borders by axis and kernels by image: wider/*.npy.
+"""Writes the answers of other tools for element types, masks, borders by axis and side and kernels by image: wider/*.npy.
 
-    python wider.py       with numpy, scipy, astropy and opencv-python-headless
+    python wider.py       with numpy, scipy, astropy, opencv-python-headless, torch and kornia
 
 `tests/engines/wider.rs` holds engines to them. Integers are made from answers in float64, rounded half to even and
 saturated.
@@ -9,7 +9,9 @@ saturated.
 from pathlib import Path
 
 import cv2
+import kornia
 import numpy as np
+import torch
 from astropy.convolution import convolve
 from scipy import ndimage
 
@@ -81,12 +83,51 @@ def weights(rng):
     return {"input": x, "kernel": k, "mask": m, "output": y}
 
 
+# How NumPy calls our borders, in the order of `SIDES` of wider.rs.
+PADS = ["edge", "symmetric", "reflect", "wrap", "constant"]
+OUTSIDE = 3.5
+
+
+def sides(rng):
+    """np.pad side by side, rows first, then SciPy's correlate where it is whole: each border on each side once, by
+    as many as the kernel reaches, and by more than the image has."""
+    x, k = rng.uniform(-1, 1, (7, 9, 2)), np.outer(rng.uniform(0.2, 1, 5), rng.uniform(0.2, 1, 3))
+    made = {}
+    for pads in [(2, 2, 1, 1), (9, 16, 20, 11)]:
+        for turn in range(len(PADS)):
+            padded = x
+            for side, amount in enumerate(pads):
+                axis, before = divmod(side, 2)
+                widths = [(0, 0)] * 3
+                widths[axis] = (0, amount) if before else (amount, 0)
+                # Of the axis as it was: what the other side brought does not count.
+                whole = x.shape[axis]
+                first = padded.shape[axis] - whole
+                own = np.take(padded, range(first, first + whole), axis)
+                mode = PADS[(turn + side) % len(PADS)]
+                more = {"constant_values": OUTSIDE} if mode == "constant" else {}
+                own = np.pad(own, widths, mode, **more)
+                added = np.take(own, range(whole, whole + amount) if before else range(amount), axis)
+                padded = np.concatenate([padded, added] if before else [added, padded], axis)
+            whole = planes(padded, lambda c: ndimage.correlate(c, k))[2:-2, 1:-1]
+            made[f"output_{len(made)}"] = whole
+    return {"input": x, "kernel": k, **made}
+
+
 def images(rng):
     """A kernel for each image, by cv2.filter2D image by image, border replicate."""
     x = rng.uniform(-1, 1, (3, 9, 11, 2)).astype(np.float32)
     k = rng.normal(0, 1, (3, 5, 3)).astype(np.float32)
     y = [cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE) for image, kernel in zip(x, k)]
     return {"input": x, "kernel": k, "output": np.stack(y)}
+
+
+def kornias(rng):
+    """A kernel for each image, by kornia.filters.filter2d, whose samples have kernels of their own, in float64."""
+    x, k = rng.uniform(-1, 1, (3, 9, 11, 2)), rng.normal(0, 1, (3, 4, 3))
+    planar = torch.from_numpy(x.transpose(0, 3, 1, 2).copy())
+    y = kornia.filters.filter2d(planar, torch.from_numpy(k), border_type="reflect")
+    return {"input": x, "kernel": k, "output": y.numpy().transpose(0, 2, 3, 1)}
 
 
 CASES = {
@@ -102,9 +143,11 @@ CASES = {
     "holes_f64": lambda rng: holes(rng, np.float64),
     "weights": weights,
     "images": images,
+    "sides": sides,
+    "kornia": kornias,
 }
 
 HERE.mkdir(exist_ok=True)
 for number, (name, make) in enumerate(CASES.items()):
     for what, array in make(np.random.default_rng([SEED, number])).items():
-        np.save(HERE / f"{name}_{what}.npy", array)
+        np.save(HERE / f"{name}_{what}.npy", np.ascontiguousarray(array))
