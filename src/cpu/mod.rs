@@ -137,7 +137,7 @@ impl Cpu {
             | CpuReady::AsRow(_)
             | CpuReady::Separable(_)
             | CpuReady::BoxFilter
-            | CpuReady::Double(_) => None,
+            | CpuReady::Double(..) => None,
         };
         let edges = match launch.scheme.leaves_edges(problem) {
             true => plan::edges(problem),
@@ -253,7 +253,8 @@ pub(crate) enum CpuReady {
     Separable(Factors),
     BoxFilter,
     Fft(fft::Transforms),
-    Double(DoubleWeights),
+    /// With the factors of two passes, where there are such.
+    Double(DoubleWeights, Option<Factors<f64>>),
 }
 
 impl CpuReady {
@@ -264,14 +265,19 @@ impl CpuReady {
             }
             CpuScheme::Separable(factors) => Self::Separable(factors.clone()),
             CpuScheme::BoxFilter => Self::BoxFilter,
-            CpuScheme::Double => match problem.double() {
-                Some(weights) => Self::Double(weights.clone()),
-                // Only problems that ask for it are planned so.
-                None => Self::Direct,
-            },
+            CpuScheme::Double => Self::double(problem, None),
+            CpuScheme::DoubleSeparable(factors) => Self::double(problem, Some(factors)),
             CpuScheme::Fft { tile, outputs } => {
                 Self::Fft(fft::Transforms::new(problem.but_for_edges(), *tile, *outputs))
             }
+        }
+    }
+
+    fn double(problem: &Problem, factors: Option<&Factors<f64>>) -> Self {
+        match problem.double() {
+            Some(weights) => Self::Double(weights.clone(), factors.cloned()),
+            // Only problems that ask for it are planned so.
+            None => Self::Direct,
         }
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct DoubleScratch {
     pub lines: Vec<f64>,
     /// Which rows they hold.
     pub window: Window,
+    /// Sums down columns, of each term.
+    pub columns: Vec<f64>,
     /// Of each filter.
     pub sums: Vec<f64>,
     /// What a pointwise step makes of them.

@@ -156,12 +156,7 @@ impl Filter {
         let (width, filters, bias) =
             (g.kernel.1, problem.weights().filters, &problem.weights().bias);
         let of = |(f, bias): (usize, &f32)| {
-            let row = |term: usize| &factors.columns()[(term * filters + f) * width..][..width];
-            // A row of zeros is another filter's term.
-            let terms: Vec<usize> = (0..factors.terms())
-                .filter(|term| row(*term).iter().any(|tap| *tap != 0.0))
-                .collect();
-            let taps = terms.iter().flat_map(|term| row(*term)).copied().collect();
+            let (terms, taps) = factors.of_filter(f, filters);
             let pattern = Pattern::new(&along, 1, (1, width), terms.len());
             Self { terms, taps, mean: problem.mean(), bias: *bias, pattern }
         };

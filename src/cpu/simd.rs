@@ -197,8 +197,9 @@ impl Simd {
             CpuReady::BoxFilter => {
                 dispatch!(self.0, simd => box_filter::run(simd, problem, src, task, scratch));
             }
-            CpuReady::Double(weights) => {
-                dispatch!(self.0, simd => double::run(simd, problem, weights, src, task, scratch));
+            CpuReady::Double(weights, factors) => {
+                let taps = (weights, factors.as_ref());
+                dispatch!(self.0, simd => double::run(simd, problem, taps, src, task, scratch));
             }
             // Its units are no tasks: `Cpu::transform`.
             CpuReady::Fft(_) => {}

@@ -76,8 +76,7 @@ macro_rules! short {
 
             #[inline(always)]
             fn from_f64(sum: f64) -> Self {
-                // A cast saturates, and makes 0 of NaN.
-                sum.round_ties_even() as $type
+                whole(sum, <$type>::MIN.into(), <$type>::MAX.into()) as $type
             }
         }
     };
@@ -101,7 +100,7 @@ macro_rules! long {
 
             #[inline(always)]
             fn from_f32(sum: f32) -> Self {
-                sum.round_ties_even() as $type
+                Self::from_f64(sum.into())
             }
 
             #[inline(always)]
@@ -111,7 +110,7 @@ macro_rules! long {
 
             #[inline(always)]
             fn from_f64(sum: f64) -> Self {
-                sum.round_ties_even() as $type
+                whole(sum, <$type>::MIN.into(), <$type>::MAX.into()) as $type
             }
         }
     };
@@ -186,4 +185,14 @@ fn signed(sum: f32, least: f32, most: f32) -> u32 {
     let number = if sum.is_nan() { 0.0 } else { sum };
     // 2^23 and a half of it more, so that what is added stays between 2^23 and 2^24.
     (number.max(least).min(most) + 12_582_912.0).to_bits()
+}
+
+/// The same of a sum in f64, of any integer of up to 32 bits.
+#[inline(always)]
+fn whole(sum: f64, least: f64, most: f64) -> u64 {
+    let number = if sum.is_nan() { 0.0 } else { sum };
+    let above = if number > least { number } else { least };
+    let within = if above < most { above } else { most };
+    // As in `signed`: 2^52 and a half of it more.
+    (within + 6_755_399_441_055_744.0).to_bits()
 }

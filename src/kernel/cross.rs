@@ -6,29 +6,29 @@
 //! *relative* error, also those far out in the tail of a Gaussian, which singular vectors lose beside
 //! the largest weight. The bound of a result is stated per weight.
 
-use super::fit::{Fit, Measure, Pair};
+use super::fit::{Digits, Fit, Measure, Pair};
 
 /// The terms of `filter` (`[height, width]`, at most `most` of them) that fit `weights`, which are its
-/// roundings to f32; `None` where that takes more.
+/// roundings; `None` where that takes more.
 ///
 /// `filter` in more digits than its weights have needs no term for what rounding them left.
-pub(super) fn search(
+pub(super) fn search<T: Digits>(
     mut filter: Vec<f64>,
-    weights: &[f32],
+    weights: &[T],
     (height, width): (usize, usize),
     most: usize,
-) -> Option<Fit> {
+) -> Option<Fit<T>> {
     let exact: Vec<f64> = filter.clone();
     let rest = &mut filter;
     // What the terms so far have subtracted and added, in magnitudes.
     let mut size = vec![0.0f64; rest.len()];
-    let mut pairs: Vec<Pair> = Vec::new();
+    let mut pairs: Vec<Pair<T>> = Vec::new();
     loop {
-        let mut measure = Measure::new(pairs.len(), weights.len());
+        let mut measure = Measure::<T>::new(pairs.len(), weights.len());
         for ((off, size), weight) in rest.iter().zip(&size).zip(&exact) {
             measure.add(*weight, off.abs(), *size);
         }
-        // Rounding the terms to f32 is not in it; that is measured once all else is right.
+        // Rounding the terms is not in it; that is measured once all else is right.
         let fit = measure.result().and_then(|_| Fit::of(&pairs, weights));
         if fit.is_some() || pairs.len() == most {
             return fit;
@@ -49,7 +49,7 @@ pub(super) fn search(
                 size[line * width + j] += product.abs();
             }
         }
-        let single = |line: Vec<f64>| line.into_iter().map(|w| w as f32).collect();
-        pairs.push(Pair { column: single(column), row: single(row) });
+        let rounded = |line: Vec<f64>| line.into_iter().map(T::nearest).collect();
+        pairs.push(Pair { column: rounded(column), row: rounded(row) });
     }
 }

@@ -1,7 +1,7 @@
 //! Kernels as sums of separable ones, a column times a row each, whose rows the filters share.
 
 use super::cross::search;
-use super::fit::{Fit, Pair, UNIT};
+use super::fit::{self, Digits, Fit, Pair};
 use super::terms::{self, Term, Terms};
 
 /// How much larger or smaller a row may be than the one that serves for it: by a million. What lies between the
@@ -9,44 +9,32 @@ use super::terms::{self, Term, Terms};
 const APART: f64 = 1e6;
 
 /// Filters as sums of terms, each a column times a row:
-/// `k[f][i][j] = Σ_t columns[t][f][i] * rows[t][j]`.
+/// `k[f][i][j] = Σ_t columns[t][f][i] * rows[t][j]`; as floats that sums are made in.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Factors {
-    rows: Vec<f32>,
-    columns: Vec<f32>,
+pub struct Factors<T = f32> {
+    rows: Vec<T>,
+    columns: Vec<T>,
     terms: usize,
     excess: f64,
     missed: f64,
 }
 
-impl Factors {
+impl<T> Factors<T> {
     /// Number of terms, which all filters share.
     #[must_use]
     pub fn terms(&self) -> usize {
         self.terms
     }
 
-    /// The same with terms of zeros up to so many, of a kernel `[filters, height, width]`.
-    pub(crate) fn padded(
-        mut self,
-        (filters, height, width): (usize, usize, usize),
-        terms: usize,
-    ) -> Self {
-        let terms = terms.max(self.terms);
-        self.rows.resize(terms * width, 0.0);
-        self.columns.resize(terms * filters * height, 0.0);
-        Self { terms, ..self }
-    }
-
     /// Rows, `[terms, kernel width]`.
     #[must_use]
-    pub fn rows(&self) -> &[f32] {
+    pub fn rows(&self) -> &[T] {
         &self.rows
     }
 
     /// Columns, `[terms, filters, kernel height]`; zeros where a filter does not use a term.
     #[must_use]
-    pub fn columns(&self) -> &[f32] {
+    pub fn columns(&self) -> &[T] {
         &self.columns
     }
 
@@ -59,12 +47,43 @@ impl Factors {
 
     /// By how much all weights of a filter together, the most of any filter, are off beyond round-off of
     /// their terms: a few steps of subnormal numbers for each weight that is near one or is one, and what is
-    /// lost among the roundings of terms that cancel, at most `(taps + 1) * 2^-24` of [`Factors::excess`].
-    /// 0 where there are neither.
+    /// lost among the roundings of terms that cancel, at most `(taps + 1) * 2^-24` (of f64 `2^-53`) of
+    /// [`Factors::excess`]. 0 where there are neither.
     #[must_use]
     pub fn missed(&self) -> f64 {
         self.missed
     }
+}
+
+impl<T: Copy + Default + PartialEq> Factors<T> {
+    /// The terms that filter `f` of so many uses, and its columns of them, one after the other: one of zeros is another
+    /// filter's.
+    pub(crate) fn of_filter(&self, f: usize, filters: usize) -> (Vec<usize>, Vec<T>) {
+        let height = self.columns.len() / (self.terms * filters).max(1);
+        let column = |term: usize| &self.columns[(term * filters + f) * height..][..height];
+        let own = |term: &usize| column(*term).iter().any(|tap| *tap != T::default());
+        let terms: Vec<usize> = (0..self.terms).filter(own).collect();
+        let taps = terms.iter().flat_map(|term| column(*term)).copied().collect();
+        (terms, taps)
+    }
+
+    /// The same with terms of zeros up to so many, of a kernel `[filters, height, width]`.
+    pub(crate) fn padded(
+        mut self,
+        (filters, height, width): (usize, usize, usize),
+        terms: usize,
+    ) -> Self {
+        let terms = terms.max(self.terms);
+        self.rows.resize(terms * width, T::default());
+        self.columns.resize(terms * filters * height, T::default());
+        Self { terms, ..self }
+    }
+}
+
+/// By how many units of round-off of the largest input results of a kernel of so many taps may be off beyond the bound
+/// of a plain sum.
+pub(crate) fn spread<T: Digits>(factors: &Factors<T>, taps: usize) -> f64 {
+    fit::spread::<T>(taps, factors.excess, factors.missed)
 }
 
 /// The factors of `taps` `[filters, height, width]`, which are the roundings of these `terms` where they are
@@ -72,13 +91,13 @@ impl Factors {
 ///
 /// They give every weight to within `height * width / 2` units of round-off of its terms' magnitudes,
 /// a quarter of what a sum of so many taps may be off, but for [`Factors::missed`].
-pub(crate) fn factors(
-    taps: &[f32],
+pub(crate) fn factors<T: Digits>(
+    taps: &[T],
     terms: &Terms,
     (filters, height, width): (usize, usize, usize),
     most: usize,
-) -> Option<Factors> {
-    if taps.iter().any(|w| !w.is_finite()) {
+) -> Option<Factors<T>> {
+    if taps.iter().any(|w| !(*w).into().is_finite()) {
         return None;
     }
     let mut all = Shared { rows: Vec::new(), columns: Vec::new() };
@@ -111,10 +130,15 @@ pub(crate) fn factors(
 /// Known terms may be more than are needed, as the second derivatives of a Gaussian that is flat, or cancel
 /// more than others would. So the search goes over their sum, which has no roundings that look like a further
 /// term; but there is nothing better than a single term.
-fn fits(weights: &[f32], known: &[Term], (height, width): (usize, usize), most: usize) -> Vec<Fit> {
+fn fits<T: Digits>(
+    weights: &[T],
+    known: &[Term],
+    (height, width): (usize, usize),
+    most: usize,
+) -> Vec<Fit<T>> {
     let mut fits = Vec::new();
     if !known.is_empty() {
-        let pairs: Vec<Pair> = known.iter().filter_map(Pair::of).collect();
+        let pairs: Vec<Pair<T>> = known.iter().filter_map(Pair::of).collect();
         fits.extend(Some(pairs).filter(|p| p.len() <= most).and_then(|p| Fit::of(&p, weights)));
         if fits.iter().all(|fit| fit.pairs.len() > 1) {
             let weight = |at| terms::weight(known, at / width, at % width);
@@ -123,23 +147,23 @@ fn fits(weights: &[f32], known: &[Term], (height, width): (usize, usize), most: 
         }
     }
     if fits.is_empty() {
-        let dense = weights.iter().map(|w| f64::from(*w)).collect();
+        let dense = weights.iter().map(|w| (*w).into()).collect();
         fits.extend(search(dense, weights, (height, width), most));
     }
     fits
 }
 
 /// The terms of all filters so far.
-struct Shared {
-    rows: Vec<Vec<f32>>,
+struct Shared<T> {
+    rows: Vec<Vec<T>>,
     /// For each term the columns of all filters, zeros where it is not theirs.
-    columns: Vec<Vec<Vec<f32>>>,
+    columns: Vec<Vec<Vec<T>>>,
 }
 
-impl Shared {
+impl<T: Digits> Shared<T> {
     /// `fit` over the rows there are, up to their scales, with the term that each pair then is; `None` for
     /// one that has a row of its own.
-    fn place(&self, fit: Fit, weights: &[f32]) -> (Fit, Vec<Option<usize>>) {
+    fn place(&self, fit: Fit<T>, weights: &[T]) -> (Fit<T>, Vec<Option<usize>>) {
         let mut places: Vec<Option<usize>> = Vec::new();
         let mut pairs = fit.pairs.clone();
         for pair in &mut pairs {
@@ -148,7 +172,7 @@ impl Shared {
                 (!places.contains(&Some(term))).then_some((term, by))
             });
             if let Some((term, by)) = known {
-                pair.column.iter_mut().for_each(|c| *c = (f64::from(*c) * by) as f32);
+                pair.column.iter_mut().for_each(|c| *c = T::nearest((*c).into() * by));
                 pair.row.clone_from(&self.rows[term]);
             }
             places.push(known.map(|(term, _)| term));
@@ -164,11 +188,11 @@ impl Shared {
     }
 
     /// Adds the pairs of filter `f` where [`Shared::place`] says.
-    fn take(&mut self, f: usize, filters: usize, pairs: Vec<Pair>, places: &[Option<usize>]) {
+    fn take(&mut self, f: usize, filters: usize, pairs: Vec<Pair<T>>, places: &[Option<usize>]) {
         for (Pair { column, row }, place) in pairs.into_iter().zip(places) {
             let term = place.unwrap_or_else(|| {
                 self.rows.push(row);
-                self.columns.push(vec![vec![0.0; column.len()]; filters]);
+                self.columns.push(vec![vec![T::default(); column.len()]; filters]);
                 self.rows.len() - 1
             });
             self.columns[term][f] = column;
@@ -177,12 +201,13 @@ impl Shared {
 }
 
 /// `s` with `row = s * known` to within a few units of round-off, by their weights where `row` is largest.
-fn scale(known: &[f32], row: &[f32]) -> Option<f64> {
-    let pivot = (0..row.len()).max_by(|a, b| row[*a].abs().total_cmp(&row[*b].abs()))?;
-    let by = f64::from(row[pivot]) / f64::from(known[pivot]);
+fn scale<T: Digits>(known: &[T], row: &[T]) -> Option<f64> {
+    let size = |at: usize| row[at].into().abs();
+    let pivot = (0..row.len()).max_by(|a, b| size(*a).total_cmp(&size(*b)))?;
+    let by = row[pivot].into() / known[pivot].into();
     let same = known.iter().zip(row).all(|(k, r)| {
-        let wanted = f64::from(*k) * by;
-        (wanted - f64::from(*r)).abs() <= 4.0 * UNIT * f64::from(r.abs())
+        let (wanted, r) = ((*k).into() * by, (*r).into());
+        (wanted - r).abs() <= 4.0 * T::UNIT * r.abs()
     });
     ((1.0 / APART..=APART).contains(&by.abs()) && same).then_some(by)
 }

@@ -11,8 +11,8 @@ mod spectrum;
 mod terms;
 
 pub use factors::Factors;
-pub(crate) use factors::factors;
-pub(crate) use fit::spread;
+pub(crate) use factors::{factors, spread};
+pub(crate) use fit::Digits;
 pub(crate) use spectrum::{spectrum, turns};
 pub(crate) use terms::{Term, Terms, sum as sum_of_terms};
 

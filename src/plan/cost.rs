@@ -6,6 +6,7 @@
 //! on a device ([`DeviceCosts`]) takes the place of what is written down for its class.
 
 use super::limits::{AdapterClass, CpuLimits, DeviceCosts, GpuLimits};
+use crate::kernel::Digits;
 use crate::{ElementType, Factors, Problem};
 
 /// What a pass does in all, by the model behind predicted times.
@@ -288,7 +289,7 @@ pub(super) fn pieces(
 /// Bytes of a cache line, on the processors that ask for memory or store past the caches.
 pub(crate) const CACHE_LINE: usize = 64;
 
-/// Whether outputs of f32 are stored past the caches: where these do not hold the tensors, vectors are at least half
+/// Whether outputs of f32 and f64 are stored past the caches: where these do not hold the tensors, vectors are at least half
 /// a cache line, rows are whole lines apart, and of interleaved outputs there are not many. Of pieces of half a
 /// thousand sums, staged in the first cache, on Zen 3 with AVX2: 3x3 on 8x224x224x64 in 0.7 of the time, on 8x56x56x256
 /// in 0.75, 5x5 on 512x512x224 in 0.85; with rows that end within a line 0.95 to 1.25. (From registers, rows by turns,
@@ -296,7 +297,11 @@ pub(crate) const CACHE_LINE: usize = 64;
 /// measured, which gained a third on Zen 4.)
 pub(super) fn streamed(problem: &Problem, limits: &CpuLimits) -> bool {
     let g = problem.geometry();
-    let floats = problem.output_type() == ElementType::F32 && (g.planar || g.outputs <= 4);
+    let floats = match problem.output_type() {
+        ElementType::F32 => g.planar || g.outputs <= 4,
+        ElementType::F64 => g.planar || g.outputs == 1,
+        _ => false,
+    };
     let bytes = g.out_row() * problem.output_type().bytes();
     let lines =
         limits.lanes >= 8 && bytes.is_multiple_of(CACHE_LINE) || limits.cuts.cache.is_some();
@@ -330,6 +335,11 @@ fn converting(problem: &Problem, limits: &CpuLimits, lines: bool) -> f64 {
     0.0012 * inputs + 0.003 * outputs
 }
 
+/// How much longer sums in f64 take than those in f32: vectors hold half as many, and all rows go through lines.
+pub(super) const DOUBLE: f64 = 2.5;
+/// The same of two passes, of which the one along rows loads a vector for each tap.
+const DOUBLE_PASSES: f64 = 4.0;
+
 /// Microseconds of the CPU's `direct` on one thread.
 pub(super) fn cpu_direct(problem: &Problem, limits: &CpuLimits) -> f64 {
     let (kh, _) = problem.geometry().kernel;
@@ -347,18 +357,31 @@ pub(super) fn cpu_direct(problem: &Problem, limits: &CpuLimits) -> f64 {
 
 /// The same of `separable`, columns first.
 pub(super) fn cpu_separable(problem: &Problem, factors: &Factors, limits: &CpuLimits) -> f64 {
+    beside_memory(problem, two_passes(problem, factors, limits)) + 2.0
+}
+
+/// The same with sums in f64.
+pub(super) fn cpu_double_separable(
+    problem: &Problem,
+    factors: &Factors<f64>,
+    limits: &CpuLimits,
+) -> f64 {
+    beside_memory(problem, DOUBLE_PASSES * two_passes(problem, factors, limits)) + 2.0
+}
+
+fn two_passes<T: Digits>(problem: &Problem, factors: &Factors<T>, limits: &CpuLimits) -> f64 {
     let g = problem.geometry();
     let (kh, kw) = g.kernel;
     let filters = problem.weights().filters as f64;
     let terms = factors.terms() as f64;
     // Of a filter only the rows that are its own are summed.
-    let rows = factors.columns().chunks(kw).filter(|row| row.iter().any(|tap| *tap != 0.0));
+    let rows =
+        factors.columns().chunks(kw).filter(|row| row.iter().any(|tap| *tap != T::default()));
     let rows = rows.count() as f64;
     // A column is summed for each input column, a row for each output.
     let columns = terms * (g.stride.1 as f64) * (kh as f64 / 3800.0 + 0.001);
     let each = columns + rows * kw as f64 / 3300.0 + filters * 0.001;
-    let compute = vectors(problem, limits) * each + converting(problem, limits, false);
-    beside_memory(problem, compute) + 2.0
+    vectors(problem, limits) * each + converting(problem, limits, false)
 }
 
 /// The same of box filters by running sums.

@@ -17,13 +17,10 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<(usize, Option
 
 /// The same with sums in f64, and what that takes: output rows of a task.
 pub(super) fn cpu_double(problem: &Problem, limits: &CpuLimits) -> (usize, f64) {
-    let one_thread = DOUBLE * cost::cpu_direct(problem, limits);
+    let one_thread = cost::DOUBLE * cost::cpu_direct(problem, limits);
     let (rows, threads) = cost::tasks(problem, limits, one_thread);
     (rows, one_thread / threads as f64 + cost::sharing(problem, threads))
 }
-
-/// How much longer sums in f64 take than those in f32: vectors hold half as many, and all rows go through lines.
-const DOUBLE: f64 = 2.5;
 
 /// Longest flat row of an image that is small, in scalars: eight vectors of AVX-512, sixteen of AVX2.
 const SMALL_ROW: usize = 128;

@@ -16,6 +16,11 @@ impl fmt::Display for Plan {
                         let terms = factors.terms();
                         write!(f, "  {terms} term{}, ", if terms == 1 { "" } else { "s" })?
                     }
+                    CpuScheme::DoubleSeparable(factors) => {
+                        let terms = factors.terms();
+                        let plural = if terms == 1 { "" } else { "s" };
+                        write!(f, "  {terms} term{plural}, sums in f64, ")?
+                    }
                     CpuScheme::BoxFilter => write!(f, "  a box filter by running sums, ")?,
                     CpuScheme::Fft { tile, outputs } => {
                         let ((rows, columns), (high, wide)) = (tile, outputs);

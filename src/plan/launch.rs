@@ -49,6 +49,8 @@ pub enum CpuScheme {
     Separable(Factors),
     /// Tap by tap, with sums in f64.
     Double,
+    /// Columns, then rows, with sums in f64.
+    DoubleSeparable(Factors<f64>),
     /// Running sums down columns and along rows, of whole numbers by taps that are all one number.
     BoxFilter,
     /// Transforms of tiles, which are chosen by the problem alone: threads change no bit.
@@ -138,7 +140,7 @@ impl Scheme {
     pub(super) fn caveat(&self, problem: &Problem) -> Option<String> {
         match self {
             Self::Direct { .. } | Self::Flat(_) => None,
-            Self::Separable { factors, .. } => separable::caveat(problem, factors),
+            Self::Separable { factors, .. } => separable::caveat(problem, factors.terms()),
             Self::Fft(_) => fft::caveat(problem),
         }
     }
@@ -172,14 +174,15 @@ impl CpuScheme {
     /// What tasks make of the problem: all, or all but the edges.
     pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
         match self {
-            Self::Direct | Self::Double => problem,
+            Self::Direct | Self::Double | Self::DoubleSeparable(_) => problem,
             Self::Separable(_) | Self::BoxFilter | Self::Fft { .. } => problem.but_for_edges(),
         }
     }
 
     /// Whether tasks leave edges that have to be gathered.
     pub(crate) fn leaves_edges(&self, problem: &Problem) -> bool {
-        problem.has_edges() && !matches!(self, Self::Direct | Self::Double)
+        let whole = matches!(self, Self::Direct | Self::Double | Self::DoubleSeparable(_));
+        problem.has_edges() && !whole
     }
 }
 
@@ -198,7 +201,8 @@ impl Launch {
             Self::Gpu(launch) => launch.scheme.caveat(problem),
             Self::Cpu(launch) => match &launch.scheme {
                 CpuScheme::Direct | CpuScheme::Double | CpuScheme::BoxFilter => None,
-                CpuScheme::Separable(factors) => separable::caveat(problem, factors),
+                CpuScheme::Separable(factors) => separable::caveat(problem, factors.terms()),
+                CpuScheme::DoubleSeparable(factors) => separable::caveat(problem, factors.terms()),
                 CpuScheme::Fft { tile, .. } => fft::cpu_caveat(problem, *tile),
             },
         }
@@ -210,6 +214,7 @@ impl Launch {
             Self::Cpu(launch) => match &launch.scheme {
                 CpuScheme::Direct | CpuScheme::Double | CpuScheme::BoxFilter => Accuracy::default(),
                 CpuScheme::Separable(factors) => separable::accuracy(problem, factors),
+                CpuScheme::DoubleSeparable(factors) => separable::accuracy(problem, factors),
                 CpuScheme::Fft { tile: (rows, columns), .. } => {
                     fft::accuracy(problem, (*rows as u32, *columns as u32))
                 }

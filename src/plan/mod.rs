@@ -54,6 +54,7 @@ pub(crate) use pass::Pass;
 pub(crate) use separable::terms as separable_terms;
 pub(crate) use split::smaller;
 
+use crate::problem::DoubleWeights;
 use crate::{Error, Problem, Result};
 
 /// How outputs are computed. Results never differ by more than the stated bound.
@@ -341,6 +342,9 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
             _ if !problem.has_edges() => {
                 Err("the adjoint of a stride or of several filters is made by direct".into())
             }
+            Machine::Cpu(_) if problem.double().is_some() => {
+                Err("sums in f64 of what a border continues are made by direct".into())
+            }
             Machine::Cpu(limits) => gather::cpu(problem, limits),
             Machine::Gpu(limits, _) => gather::gpu(problem, limits),
         }?;
@@ -361,7 +365,10 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
                     }
                 }
                 CpuScheme::Separable(_) | CpuScheme::BoxFilter => (None, streamed),
-                CpuScheme::Double | CpuScheme::Fft { .. } => (None, false),
+                CpuScheme::Double | CpuScheme::DoubleSeparable(_) => {
+                    (None, streamed && !problem.gathers())
+                }
+                CpuScheme::Fft { .. } => (None, false),
             };
             let launch =
                 CpuLaunch { scheme, rows_per_task, columns_per_task, images_per_task, streamed };
@@ -381,13 +388,11 @@ fn on_cpu(
     problem: &Problem,
     limits: &CpuLimits,
 ) -> Offer<(CpuScheme, (usize, Option<usize>))> {
+    if let Some(double) = problem.double() {
+        return on_cpu_in_f64(algorithm, problem, double, limits);
+    }
     Ok(match algorithm {
         Algorithm::Auto => return Err(NO_ALGORITHM.into()),
-        Algorithm::Direct if problem.double().is_some() => {
-            let (rows, us) = direct::cpu_double(problem, limits);
-            ((CpuScheme::Double, (rows, None)), us)
-        }
-        _ if problem.double().is_some() => return Err("only direct makes sums in f64".into()),
         Algorithm::Direct => {
             let as_row = problem.as_row();
             let (task, us) = direct::cpu(as_row.as_ref().unwrap_or(problem), limits)?;
@@ -407,6 +412,28 @@ fn on_cpu(
             let (rows, _) = cost::tasks(problem, limits, cost::cpu_direct(problem, limits));
             ((CpuScheme::Fft { tile, outputs }, (rows, None)), us)
         }
+    })
+}
+
+/// The same with sums in f64.
+fn on_cpu_in_f64(
+    algorithm: Algorithm,
+    problem: &Problem,
+    double: &DoubleWeights,
+    limits: &CpuLimits,
+) -> Offer<(CpuScheme, (usize, Option<usize>))> {
+    Ok(match algorithm {
+        Algorithm::Auto => return Err(NO_ALGORITHM.into()),
+        Algorithm::Direct => {
+            let (rows, us) = direct::cpu_double(problem, limits);
+            ((CpuScheme::Double, (rows, None)), us)
+        }
+        Algorithm::Separable => {
+            let ((factors, rows), us) = separable::cpu_double(problem, double, limits)?;
+            ((CpuScheme::DoubleSeparable(factors), (rows, None)), us)
+        }
+        Algorithm::Flat => return Err(flat::NOT_ON_CPU.into()),
+        Algorithm::Fft => return Err("its transforms are of f32, and sums are made in f64".into()),
     })
 }
 

@@ -30,6 +30,10 @@ impl Plan {
                 scheme: match &launch.scheme {
                     CpuScheme::Direct => CpuScheme::Direct,
                     CpuScheme::Double => CpuScheme::Double,
+                    CpuScheme::DoubleSeparable(factors) => CpuScheme::DoubleSeparable(
+                        separable::again_double(problem, factors.terms())
+                            .map_err(|reason| refused(Algorithm::Separable, reason))?,
+                    ),
                     CpuScheme::Separable(factors) => {
                         CpuScheme::Separable(separable(factors.terms(), First::Columns)?)
                     }

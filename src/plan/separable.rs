@@ -12,7 +12,8 @@ use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
 use super::limits::{CpuLimits, GpuLimits, Residence};
 use super::offer::{Accuracy, Offer};
-use crate::kernel::{Terms, factors, spread};
+use crate::kernel::{Digits, Terms, factors, spread};
+use crate::problem::DoubleWeights;
 use crate::{ElementType, Factors, Problem};
 
 /// Most row factors: the sums an invocation of the first pass keeps.
@@ -81,6 +82,25 @@ pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Offer<(OnCpu, usize)
     Ok(((way, rows_per_task), us))
 }
 
+/// Factors for sums in f64, of the kernel with rows and columns exchanged; and output rows of a task.
+pub(super) fn cpu_double(
+    problem: &Problem,
+    double: &DoubleWeights,
+    limits: &CpuLimits,
+) -> Offer<(Factors<f64>, usize)> {
+    let factors = of_double(problem, double)?;
+    let one_thread = cost::cpu_double_separable(problem, &factors, limits);
+    let (rows_per_task, threads) = cost::tasks(problem, limits, one_thread);
+    let us = one_thread / threads as f64 + cost::sharing(problem, threads);
+    Ok(((factors, rows_per_task), us))
+}
+
+/// The factors of the problem's kernel with rows and columns exchanged, for sums in f64.
+fn of_double(problem: &Problem, double: &DoubleWeights) -> Result<Factors<f64>, String> {
+    let most = most(problem, First::Columns)?;
+    taken(First::Columns.factors(problem, &double.taps, most), most)
+}
+
 /// What the passes do; what lies between is written once and read once.
 pub(super) fn traffic(problem: &Problem, terms: usize, blocks: [&Block; 2]) -> [Traffic; 2] {
     let g = problem.geometry();
@@ -111,17 +131,16 @@ pub(super) enum First {
 
 impl First {
     /// The factors of what inputs are multiplied with, of at most so many terms.
-    fn factors(self, problem: &Problem, most: usize) -> Option<Factors> {
+    fn factors<T: Digits>(self, problem: &Problem, taps: &[T], most: usize) -> Option<Factors<T>> {
         let (weights, (kh, kw)) = (problem.weights(), problem.geometry().kernel);
-        let taps = problem.summed_taps();
         // Ones are found to be ones.
         let unknown = Terms::default();
         let terms = if problem.mean().is_some() { &unknown } else { &weights.terms };
         match self {
-            Self::Rows => factors(&taps, terms, (weights.filters, kh, kw), most),
+            Self::Rows => factors(taps, terms, (weights.filters, kh, kw), most),
             Self::Columns => {
                 let filters = taps.chunks(kh * kw);
-                let exchanged: Vec<f32> = filters
+                let exchanged: Vec<T> = filters
                     .flat_map(|taps| (0..kh * kw).map(|at| taps[at % kh * kw + at / kh]))
                     .collect();
                 let size = (weights.filters, kw, kh);
@@ -133,6 +152,12 @@ impl First {
 
 /// The factors of the problem's kernel, where two passes do less than one.
 pub(super) fn found(problem: &Problem, first: First) -> Result<Factors, String> {
+    let most = most(problem, first)?;
+    taken(first.factors(problem, &problem.summed_taps(), most), most)
+}
+
+/// Most terms of two passes that do less than one.
+fn most(problem: &Problem, first: First) -> Result<usize, String> {
     let (kh, kw) = problem.geometry().kernel;
     let weights = problem.weights();
     let (shared, each) = match first {
@@ -147,7 +172,12 @@ pub(super) fn found(problem: &Problem, first: First) -> Result<Factors, String> 
     if most == 0 || !errors {
         return Err(format!("{kh}x{kw} taps are no more than those of two passes"));
     }
-    match first.factors(problem, most) {
+    Ok(most)
+}
+
+/// What was found, where that is something.
+fn taken<T>(found: Option<Factors<T>>, most: usize) -> Result<Factors<T>, String> {
+    match found {
         Some(found) if found.terms() > 0 => Ok(found),
         Some(_) => Err("all weights are 0".into()),
         None => Err(format!("the kernel is no sum of {most} separable ones, or is not finite")),
@@ -205,13 +235,29 @@ pub(super) fn between(problem: &Problem, band: &Band, terms: usize) -> u64 {
 
 /// The factors of other weights, of as many terms; or why there are none.
 pub(super) fn again(problem: &Problem, terms: usize, first: First) -> Result<Factors, String> {
+    padded(problem, &problem.summed_taps(), terms, first)
+}
+
+/// The same for sums in f64.
+pub(super) fn again_double(problem: &Problem, terms: usize) -> Result<Factors<f64>, String> {
+    let taps = problem.double().map_or(&[][..], |double| &double.taps);
+    padded(problem, taps, terms, First::Columns)
+}
+
+/// The factors of `taps`, of as many terms.
+fn padded<T: Digits>(
+    problem: &Problem,
+    taps: &[T],
+    terms: usize,
+    first: First,
+) -> Result<Factors<T>, String> {
     let weights = problem.weights();
     let (kh, kw) = problem.geometry().kernel;
     let size = match first {
         First::Rows => (weights.filters, kh, kw),
         First::Columns => (weights.filters, kw, kh),
     };
-    match first.factors(problem, terms) {
+    match first.factors(problem, taps, terms) {
         Some(found) => Ok(found.padded(size, terms)),
         None => {
             Err(format!("the new kernel is no sum of {terms} separable ones, or is not finite"))
@@ -220,15 +266,14 @@ pub(super) fn again(problem: &Problem, terms: usize, first: First) -> Result<Fac
 }
 
 /// Why it is not taken unasked, where it keeps less than `direct` does.
-pub(super) fn caveat(problem: &Problem, factors: &Factors) -> Option<String> {
-    let terms = factors.terms();
+pub(super) fn caveat(problem: &Problem, terms: usize) -> Option<String> {
     (!problem.reads_finite() && terms > 1).then(|| {
         format!("{terms} terms would turn infinities into NaNs; `assume_finite` allows it")
     })
 }
 
 /// How far results may be off.
-pub(super) fn accuracy(problem: &Problem, factors: &Factors) -> Accuracy {
+pub(super) fn accuracy<T: Digits>(problem: &Problem, factors: &Factors<T>) -> Accuracy {
     let (kh, kw) = problem.geometry().kernel;
-    Accuracy { spread: spread(kh * kw, factors.excess(), factors.missed()), proven: true }
+    Accuracy { spread: spread(factors, kh * kw), proven: true }
 }

@@ -84,6 +84,7 @@ fn typed(engine: &Engine, case: &Case, exact: bool, rng: &mut Rng) -> Outcome<()
         (I16, F32) => bare(check::<i16, f32>(engine, case, exact, rng)),
         (F16, F16) => bare(check::<f16, f16>(engine, case, exact, rng)),
         (F64, I32) => bare(check::<f64, i32>(engine, case, exact, rng)),
+        (F64, F64) => bare(check::<f64, f64>(engine, case, exact, rng)),
         _ => bare(check::<f32, f32>(engine, case, exact, rng)),
     }
 }
@@ -119,6 +120,13 @@ fn regions_are_parts_of_the_whole() {
         }
         tally.finish(0);
     }
+    let mut tally = Tally::cpu_only("regions of two passes in f64").only(Kind::CpuSeparable);
+    for seed in 0..times(60) as u64 {
+        let case = random_separable(700 + seed).types((F64, F64));
+        let mut own = Rng::new(seed);
+        tally.each(&case, |engine| typed(engine, &case, true, &mut own));
+    }
+    tally.finish(0);
     let mut tally = Tally::cpu_only("regions of sums in f64").only(Kind::Cpu);
     for seed in 0..times(60) as u64 {
         let case = four(random(seed), &mut rng);

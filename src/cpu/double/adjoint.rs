@@ -5,6 +5,7 @@
 
 use fearless_simd::Simd;
 
+use super::finish::narrow;
 use crate::Problem;
 use crate::cpu::scratch::DoubleScratch;
 use crate::cpu::source::Image;
@@ -66,14 +67,8 @@ pub(super) fn run<S: Simd>(
         }
     }
     let Some(plane) = task.planes.into_iter().next() else { return };
-    narrow(problem, sums, plane);
-}
-
-/// The nearest elements.
-fn narrow(problem: &Problem, sums: &[f64], plane: &mut [u8]) {
     with_type!(problem.output_type(), U => {
-        let to = bytemuck::cast_slice_mut::<u8, U>(plane);
-        to.iter_mut().zip(sums).for_each(|(to, y)| *to = Element::from_f64(*y));
+        narrow(sums, bytemuck::cast_slice_mut::<u8, U>(plane));
     });
 }
 

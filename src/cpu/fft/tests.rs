@@ -20,9 +20,11 @@ fn run(
     let Launch::Cpu(launch) = plan.launch() else { panic!("{plan}") };
     let outputs = match launch.scheme {
         CpuScheme::Fft { outputs, .. } => outputs,
-        CpuScheme::Direct | CpuScheme::Double | CpuScheme::Separable(_) | CpuScheme::BoxFilter => {
-            (0, 0)
-        }
+        CpuScheme::Direct
+        | CpuScheme::Double
+        | CpuScheme::DoubleSeparable(_)
+        | CpuScheme::Separable(_)
+        | CpuScheme::BoxFilter => (0, 0),
     };
     let element = problem.output_type();
     let len = problem.output_len();

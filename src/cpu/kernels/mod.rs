@@ -57,7 +57,7 @@ mod segments;
 mod tests;
 mod unrolled;
 
-pub(super) use double::{double, double_step};
+pub(super) use double::{DOUBLE_ROWS, double, double_rows, double_step};
 use fearless_simd::{Simd, SimdBase, SimdFloat};
 
 pub(super) use pattern::{Pattern, spacing};

@@ -1,4 +1,3 @@
-use super::super::fit::LEAST;
 use super::*;
 use crate::{Kernel, Result};
 
@@ -25,8 +24,8 @@ fn error(kernel: &Kernel, factors: &Factors) -> f64 {
             });
             let (sum, size) = products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()));
             let off = (sum - f64::from(weight)).abs();
-            if off > LEAST {
-                worst = worst.max(off / (UNIT * size));
+            if off > f32::LEAST {
+                worst = worst.max(off / (f32::UNIT * size));
             }
         }
     }
@@ -56,6 +55,43 @@ fn presets_take_as_many_terms_as_their_rank() -> Result<()> {
             assert!(found.excess == 0.0 || found.terms > 1, "{kernel:?} {found:?}");
         }
     }
+    Ok(())
+}
+
+/// Also in f64, where weights have more digits: of what a kernel was made from and of its weights alone.
+#[test]
+fn sums_in_f64_take_as_many_terms() -> Result<()> {
+    for kernel in [
+        Kernel::gaussian(31, 2.0)?,
+        Kernel::gaussian(31, 5.0)?,
+        Kernel::gaussian_sigmas(1.0, 4.0)?,
+        Kernel::box_blur(5, 9)?,
+        Kernel::sobel_x(),
+        Kernel::log(9, 1.4)?,
+        Kernel::unsharp(9, 2.0, 1.0)?,
+        Kernel::disk(5.0)?,
+    ] {
+        let (size, taps) = ((1, kernel.height(), kernel.width()), kernel.weights_f64());
+        for terms in [kernel.terms(), &Terms::default()] {
+            let found = factors(&taps, terms, size, 64).expect("finite");
+            assert_eq!(found.terms(), kernel.rank(), "{kernel:?}");
+            let allowed = taps.len() as f64 / 2.0;
+            for (at, weight) in taps.iter().enumerate() {
+                let products = (0..found.terms).map(|t| {
+                    (found.columns[t * size.1 + at / size.2], found.rows[t * size.2 + at % size.2])
+                });
+                let (off, sum) = f64::misses(*weight, products);
+                let most = allowed * f64::UNIT * sum + found.missed;
+                assert!(off <= most, "{kernel:?} at {at}: {off} of {most}");
+            }
+            assert!(found.missed <= taps.len() as f64 * f64::UNIT * found.excess, "{found:?}");
+            assert!(found.excess == 0.0 || found.terms > 1, "{kernel:?} {found:?}");
+        }
+    }
+    // Weights that were rounded to f32 are no product of such in f64.
+    let rounded: Vec<f64> =
+        Kernel::gaussian(9, 2.0)?.weights().iter().map(|w| f64::from(*w)).collect();
+    assert_eq!(factors(&rounded, &Terms::default(), (1, 9, 9), 4), None);
     Ok(())
 }
 
@@ -133,7 +169,7 @@ fn gaussians_of_any_sigma_are_one_term() -> Result<()> {
             assert_eq!((found.terms(), found.excess()), (1, 0.0), "{size} of sigma {sigma}");
             assert!(error(&kernel, &found) <= 8.0, "{size} of sigma {sigma}");
             let taps = (size * size) as f64;
-            assert!(found.missed() <= taps * LEAST, "{size} of sigma {sigma}");
+            assert!(found.missed() <= taps * f32::LEAST, "{size} of sigma {sigma}");
             let subnormal = kernel.weights().iter().any(|w| w.is_subnormal());
             assert!(found.missed() == 0.0 || subnormal, "{size} of sigma {sigma}");
         }

@@ -257,7 +257,7 @@ fn few_rows_are_cut_into_pieces() {
     assert_eq!(launch(&wide(3, 3), [1, 8, 300, 3], 16).1, None);
 }
 
-/// Of 32-bit integers and f64 there is one way, on the CPU; signed integers of 8 and 16 bits go the ways of others.
+/// Of 32-bit integers and f64 there are two ways, on the CPU; signed integers of 8 and 16 bits go the ways of others.
 #[test]
 fn types_have_their_ways() {
     use crate::ElementType::{F16, F32, F64, I8, I16, I32, U8, U32};
@@ -282,6 +282,15 @@ fn types_have_their_ways() {
             Algorithm::Auto,
         );
         assert_eq!(both.unwrap().engine(), "cpu");
+    }
+    for (from, to) in [(F64, F64), (I32, U8)] {
+        let blur = Conv2d::new(Kernel::gaussian(9, 2.0).unwrap());
+        let plan = choose(&problem(&blur, [2, 300, 300, 3], from, to), &cpu, Algorithm::Auto);
+        let plan = plan.unwrap();
+        let Launch::Cpu(launch) = plan.launch() else { panic!("{plan}") };
+        let CpuScheme::DoubleSeparable(factors) = &launch.scheme else { panic!("{plan}") };
+        assert_eq!((plan.algorithm(), factors.terms()), (Algorithm::Separable, 1));
+        assert!(plan.explain().contains("1 term, sums in f64"), "{plan}");
     }
     for (from, to) in [(I8, I8), (I16, I16), (I16, F32), (F32, I8)] {
         let problem = problem(&conv, [2, 300, 300, 4], from, to);

@@ -1,11 +1,11 @@
 //! Element types whose sums are made in f64, which the CPU does and a GPU refuses.
 
 use channelwise::ndarray::{Array2, Array4, array};
-use channelwise::{Algorithm, Border, Conv2d, Engine, Error, Kernel, Padding};
+use channelwise::{Activation, Algorithm, Border, Conv2d, Engine, Error, Kernel, Padding};
 
 use super::*;
 use crate::adjoint;
-use crate::agreement::random::random;
+use crate::agreement::random::{random, random_separable};
 use crate::common::{Case, F64, I32, Kind, Rng, Tally, U32, main_engines, times};
 
 /// Types that go with a case that random chance made for f32 outputs, and for integers and halves.
@@ -41,6 +41,32 @@ fn sums_in_f64() {
         let conv = Conv2d::new(rng.kernel(5, 3, 2)).stride(1, 2);
         tally.case(&Case::new(conv, [1, 9, 13, 4]).types(types).non_finite());
     }
+    tally.finish(0);
+}
+
+/// Two passes, too.
+#[test]
+fn sums_in_f64_of_two_passes() {
+    let mut tally = Tally::cpu_only("sums in f64 of two passes");
+    let mut rng = Rng::new(22);
+    for seed in 0..times(150) as u64 {
+        let mut case = random_separable(3000 + seed);
+        let types = if rng.chance(2) { &INTO_FLOATS[..] } else { &INTO_OTHERS[..] };
+        if rng.chance(3) {
+            let bias = vec![0.3; case.conv.kernel().filters()];
+            case.conv = case.conv.bias_f64(bias).activation(Activation::Abs);
+        }
+        tally.case(&case.types(*rng.pick(types)));
+    }
+    // Of several terms, which are taken where nothing is infinite: their bound is a wider one.
+    let several = [Kernel::log(9, 1.4), Kernel::unsharp(9, 2.0, 1.0), Kernel::disk(5.0)];
+    for kernel in several.map(Result::unwrap) {
+        for types in [(F64, F64), (I32, F64), (I32, I32), (U8, F64)] {
+            let conv = Conv2d::new(kernel.clone()).border(Border::Reflect).assume_finite();
+            tally.case(&Case::new(conv, [1, 23, 31, 3]).types(types));
+        }
+    }
+    assert_eq!(tally.covered_by(Kind::CpuSeparable), Some(times(150) + 12));
     tally.finish(0);
 }
 
@@ -89,9 +115,15 @@ fn refusals() -> Result<(), Error> {
         let error = backend.engine.run(&conv, &x).unwrap_err();
         assert!(error.to_string().contains("sums are made in f64"), "{error}");
     }
-    let separable = Engine::cpu().with_algorithm(Algorithm::Separable);
-    let error = separable.run(&conv, &x.mapv(|x| x as i32)).unwrap_err();
-    assert!(error.to_string().contains("only direct"), "{error}");
+    let round = conv.clone().border(Border::Wrap).adjoint();
+    for (algorithm, conv, why) in [
+        (Algorithm::Separable, &round, "are made by direct"),
+        (Algorithm::Fft, &conv, "transforms are of f32"),
+        (Algorithm::Flat, &conv, "flat rows"),
+    ] {
+        let error = Engine::cpu().with_algorithm(algorithm).run(conv, &x).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
     let error = Engine::cpu().prepare_backward::<f64>(&conv, [1, 4, 5, 3]).unwrap_err();
     assert!(error.to_string().contains("gradients are made in f32"), "{error}");
     // Where an engine is chosen, it is the CPU.
