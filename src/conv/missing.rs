@@ -45,7 +45,9 @@ impl Conv2d {
     /// `cv2.filter2D` or `scipy.ndimage.convolve`. (Knutsson and Westin 1993, "Normalized and differential
     /// convolution".)
     ///
-    /// Both sums are one convolution of twice the channels, on any engine. It takes no [`Pointwise`](super::Pointwise) step, has no
+    /// Both sums are convolutions in floats, on any engine; of weights that all channels share the second is one of a
+    /// single plane. Whole tensors lie between: a float for each value and for each output, twice where weights are
+    /// each value's own. It takes no [`Pointwise`](super::Pointwise) step, has no
     /// adjoint and no gradients, and is for [`Engine`](crate::Engine)s: not for chains, textures and buffers.
     #[must_use]
     pub fn normalized(mut self) -> Self {

@@ -1,16 +1,30 @@
-//! What lies before and behind a normalised convolution: its two sums are one convolution of twice the channels,
-//! values times their weights and the weights, and a result is the quotient.
+//! What lies before and behind a normalised convolution: its two sums are convolutions of the values times their
+//! weights and of the weights, and a result is the quotient.
 //!
 //! ```text
-//! x [.., C], m ─ pack ─▶ [.., x_0 m, x_1 m, .., m]  ─ convolution ─▶ [.., Σk x m, .., Σk m] ─ finish ─▶ quotients
+//! x, m ─ values ──▶ x·m ─ convolution ─▶ Σ k·x·m ─┐
+//!    m ─ weights ─▶ m ─── convolution ─▶ Σ k·m ───┴─ quotients ─▶ y
 //! ```
 //!
-//! Weights that all channels share are one channel more; others are as many as there are.
+//! Weights that all images and channels share are one plane `[height, width]`, for whose sums one of as many filters is
+//! enough; others are as many as there are values. Either way rows are rows: what all channels share is repeated for
+//! the channels of a pixel only within a row, so that loops go along it in vectors.
+
+use std::ops::Mul;
 
 use rayon::prelude::*;
 
+use super::Cpu;
+use super::source::Scalars;
 use crate::element::with_type;
-use crate::{Element, ElementType, Layout, Problem};
+use crate::{Activation, Element, ElementType, Layout, Problem};
+
+/// Elements of a type that is known when it runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elements<'a> {
+    pub element: ElementType,
+    pub bytes: &'a [u8],
+}
 
 /// The weights of an input's values.
 #[derive(Clone, Copy, Debug)]
@@ -18,165 +32,296 @@ pub(crate) enum Mask<'a> {
     /// All are 1, but for what is beyond the edges or NaN.
     Ones,
     /// `[height, width]`, for all images and channels.
-    Shared(&'a [f64]),
+    Shared(Elements<'a>),
     /// One for each value.
-    Own(&'a [f64]),
+    Own(Elements<'a>),
 }
 
-/// How the channels of a normalised convolution are packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Packing {
-    layout: Layout,
-    images: usize,
-    height: usize,
-    width: usize,
-    channels: usize,
-    /// Channels of weights: 1, or as many as channels.
-    weights: usize,
-    nan: bool,
+/// The first that is not finite.
+pub(crate) fn not_finite<T: Element>(all: &[T]) -> Option<f64> {
+    if T::TYPE.is_integer() {
+        return None;
+    }
+    let values = all.par_iter().with_min_len(PIECE).map(|x| x.to_f64());
+    values.find_first(|x| !x.is_finite())
 }
 
-impl Packing {
-    /// Of inputs of `problem`, whose channels have weights of their own or share them.
-    pub fn new(problem: &Problem, own: bool) -> Self {
-        let conv = problem.conv();
-        let [images, height, width, channels] = problem.input_shape().to_nhwc(conv.layout);
-        let nan = conv.missing.is_some_and(|missing| missing.nan);
-        let weights = if own || nan { channels } else { 1 };
-        Self { layout: conv.layout, images, height, width, channels, weights, nan }
+/// What sums of a normalised convolution are made in.
+pub(crate) trait Float: Element + Scalars + Mul<Output = Self> {
+    fn is_missing(self) -> bool;
+}
+
+impl Float for f32 {
+    #[inline(always)]
+    fn is_missing(self) -> bool {
+        self.is_nan()
+    }
+}
+
+impl Float for f64 {
+    #[inline(always)]
+    fn is_missing(self) -> bool {
+        self.is_nan()
+    }
+}
+
+/// Rows to work on in one go, of so many scalars at least.
+const PIECE: usize = 1 << 14;
+
+impl<'a> Elements<'a> {
+    pub fn of<T: Element>(all: &'a [T]) -> Self {
+        Self { element: T::TYPE, bytes: bytemuck::cast_slice(all) }
     }
 
-    /// Shape of what is packed, `[batch, height, width, channels]`.
-    pub fn nhwc(&self) -> [usize; 4] {
-        [self.images, self.height, self.width, self.channels + self.weights]
-    }
-
-    /// Values times their weights, and the weights, into `out`. What weighs nothing may be anything, NaN too. `src` are
-    /// elements of this type.
-    pub fn pack<S: Element>(
-        &self,
-        element: ElementType,
-        src: &[u8],
-        mask: Mask<'_>,
-        out: &mut [S],
-    ) {
-        let Self { height, width, channels, weights, nan, .. } = *self;
-        let (all, plane) = (channels + weights, height * width);
-        if plane * channels == 0 {
-            return;
-        }
-        // The weight of element `at` of the input, whose value is `x`, at `place` of its image.
-        let weight = |at: usize, place: usize, x: f64| match mask {
-            _ if nan && x.is_nan() => 0.0,
-            Mask::Ones => 1.0,
-            Mask::Shared(mask) => mask[place],
-            Mask::Own(mask) => mask[at],
-        };
-        let times = |x: f64, m: f64| S::from_f64(if m == 0.0 { 0.0 } else { x * m });
-        if self.layout == Layout::Nchw {
-            // Rows of the planes of an image, and of those of its weights.
-            out.par_chunks_mut(width).enumerate().for_each_init(Vec::new, |values, (n, out)| {
-                let (row, plane_of) = (n % height, n / height);
-                let (image, kept) = (plane_of / all, plane_of % all >= channels);
-                let channel = plane_of % all - if kept { channels } else { 0 };
-                let first = ((image * channels + channel) * height + row) * width;
-                values.resize(width, 0.0);
-                widen(element, src, first, values);
-                for (column, (out, x)) in out.iter_mut().zip(values.iter()).enumerate() {
-                    let m = weight(first + column, row * width + column, *x);
-                    *out = if kept { S::from_f64(m) } else { times(*x, m) };
-                }
-            });
-            return;
-        }
-        out.par_chunks_mut(all * width).enumerate().for_each_init(
-            Vec::new,
-            |values, (row, out)| {
-                let first = row * width * channels;
-                values.resize(width * channels, 0.0);
-                widen(element, src, first, values);
-                let pixels = values.chunks_exact(channels).zip(out.chunks_exact_mut(all));
-                for (column, (values, out)) in pixels.enumerate() {
-                    let place = row % height * width + column;
-                    for (c, x) in values.iter().enumerate() {
-                        let m = weight(first + column * channels + c, place, *x);
-                        out[c] = times(*x, m);
-                        if c < weights {
-                            out[channels + c] = S::from_f64(m);
-                        }
-                    }
-                }
-            },
-        );
-    }
-
-    /// The outputs of `problem`, of the sums that `sums` holds; what nothing is known of, where the weights sum to
-    /// nothing.
-    pub fn finish<S: Element>(&self, problem: &Problem, sums: &[S], out: &mut [u8]) {
-        let conv = problem.conv();
-        let filters = conv.kernel.filters();
-        let least = conv.kernel.nothing();
-        let bias: Vec<f64> = (0..filters).map(|f| conv.exact_bias(f)).collect();
-        let no_data = conv.missing.and_then(|missing| missing.no_data).unwrap_or(f64::NAN);
-        let [_, height, width, _] = problem.output_shape().to_nhwc(conv.layout);
-        let (all, outputs) = (self.channels + self.weights, self.channels * filters);
-        let element = problem.output_type();
-        let bytes = element.bytes();
-        let one = |sum: S, known: S, f: usize| {
-            let (sum, known) = (sum.to_f64(), known.to_f64());
-            match known.abs() < least[f] {
-                true => no_data,
-                false => conv.activation.exact(sum / known + bias[f]),
-            }
-        };
-        // Where the weights of channel c lie, among those of all filters.
-        let kept = |c: usize| self.channels + if self.weights == 1 { 0 } else { c };
-        let plane = height * width;
-        if plane * outputs == 0 {
-            return;
-        }
-        if self.layout == Layout::Nchw {
-            let rows = out.par_chunks_mut(width * bytes).enumerate();
-            rows.for_each_init(Vec::new, |made, (n, out)| {
-                let (row, n) = (n % height, n / height);
-                let (image, c, f) = (n / outputs, n % outputs / filters, n % filters);
-                let from =
-                    |channel: usize| ((image * all + channel) * filters + f) * plane + row * width;
-                let (sums, known) = (&sums[from(c)..], &sums[from(kept(c))..]);
-                made.clear();
-                made.extend(sums.iter().zip(known).take(width).map(|(s, k)| one(*s, *k, f)));
-                narrow(element, made, out);
-            });
-            return;
-        }
-        let rows = out.par_chunks_mut(outputs * width * bytes);
-        let rows = rows.zip(sums.par_chunks(all * filters * width));
-        rows.for_each_init(Vec::new, |made, (out, sums)| {
-            made.clear();
-            for sums in sums.chunks_exact(all * filters) {
-                for c in 0..self.channels {
-                    let each =
-                        |f: usize| one(sums[c * filters + f], sums[kept(c) * filters + f], f);
-                    made.extend((0..filters).map(each));
-                }
-            }
-            narrow(element, made, out);
+    /// Those from the one numbered `first` on.
+    fn widen<S: Float>(self, first: usize, to: &mut [S]) {
+        with_type!(self.element, T => {
+            <S as Scalars>::widen(&bytemuck::cast_slice::<u8, T>(self.bytes)[first..][..to.len()], to);
         });
     }
 }
 
-/// Elements from the one numbered `first` on.
-fn widen(element: ElementType, src: &[u8], first: usize, to: &mut [f64]) {
-    with_type!(element, T => {
-        let from = bytemuck::cast_slice::<u8, T>(src)[first..].iter();
-        to.iter_mut().zip(from).for_each(|(to, x)| *to = Element::to_f64(*x));
-    });
+/// The rows of a normalised convolution: how they lie, and which values are missing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows {
+    layout: Layout,
+    /// Of the input and of the output.
+    height: [usize; 2],
+    width: [usize; 2],
+    channels: usize,
+    filters: usize,
+    nan: bool,
 }
 
-/// The nearest elements.
-fn narrow(element: ElementType, from: &[f64], to: &mut [u8]) {
-    with_type!(element, U => {
-        let to = bytemuck::cast_slice_mut::<u8, U>(to).iter_mut();
-        to.zip(from).for_each(|(to, y)| *to = Element::from_f64(*y));
-    });
+impl Rows {
+    pub fn of(problem: &Problem) -> Self {
+        let conv = problem.conv();
+        let [_, height, width, channels] = problem.input_shape().to_nhwc(conv.layout);
+        let [_, out_height, out_width, _] = problem.output_shape().to_nhwc(conv.layout);
+        Self {
+            layout: conv.layout,
+            height: [height, out_height],
+            width: [width, out_width],
+            channels,
+            filters: conv.kernel.filters(),
+            // Integers have none.
+            nan: conv.missing.is_some_and(|missing| missing.nan)
+                && !problem.input_type().is_integer(),
+        }
+    }
+
+    /// Whether each value has its own weight, with such a mask.
+    pub fn own(&self, mask: Mask<'_>) -> bool {
+        self.nan || matches!(mask, Mask::Own(_))
+    }
+
+    /// Whether values are what they are, with such a mask.
+    pub fn are_values(&self, mask: Mask<'_>) -> bool {
+        !self.nan && matches!(mask, Mask::Ones)
+    }
+
+    /// Pixels side by side in a row: channels of one pixel lie together, or are planes.
+    fn together(&self) -> usize {
+        if self.layout == Layout::Nchw { 1 } else { self.channels }
+    }
+
+    /// Values times their weights. What weighs nothing may be anything, NaN too.
+    pub fn values<S: Float>(
+        &self,
+        cpu: Option<&Cpu>,
+        x: Elements<'_>,
+        mask: Mask<'_>,
+        out: &mut [S],
+    ) {
+        self.each(cpu, out, |row, room, out| {
+            x.widen(row * out.len(), out);
+            room.resize(out.len(), S::default());
+            self.row(row, out, mask, room);
+            for (x, m) in out.iter_mut().zip(room.iter()) {
+                *x = if *m == S::default() { S::default() } else { *x * *m };
+            }
+        });
+    }
+
+    /// The weights of all values, one for each.
+    pub fn weights<S: Float>(
+        &self,
+        cpu: Option<&Cpu>,
+        x: Elements<'_>,
+        mask: Mask<'_>,
+        out: &mut [S],
+    ) {
+        self.each(cpu, out, |row, room, out| {
+            if self.nan {
+                room.resize(out.len(), S::default());
+                x.widen(row * out.len(), room);
+            }
+            self.row(row, room, mask, out);
+        });
+    }
+
+    /// Those that all images and channels share.
+    pub fn shared<S: Float>(mask: Mask<'_>, out: &mut [S]) {
+        match mask {
+            Mask::Shared(mask) => mask.widen(0, out),
+            Mask::Ones | Mask::Own(_) => out.fill(S::of(1u8)),
+        }
+    }
+
+    /// The weights of row number `row`, of the values `x` where NaNs are looked for.
+    fn row<S: Float>(&self, row: usize, x: &[S], mask: Mask<'_>, weights: &mut [S]) {
+        match mask {
+            Mask::Ones => weights.fill(S::of(1u8)),
+            Mask::Own(mask) => mask.widen(row * weights.len(), weights),
+            Mask::Shared(mask) => {
+                let [width, _] = self.width;
+                // At the end, from where they are repeated for the channels of each pixel, the first first.
+                let (last, together) = (weights.len() - width, self.together());
+                mask.widen(row % self.height[0] * width, &mut weights[last..]);
+                for column in 0..width {
+                    let m = weights[last + column];
+                    weights[column * together..(column + 1) * together].fill(m);
+                }
+            }
+        }
+        if self.nan {
+            for (m, x) in weights.iter_mut().zip(x) {
+                *m = if x.is_missing() { S::default() } else { *m };
+            }
+        }
+    }
+
+    /// Calls `make` with each row of `out`, of inputs, and room for another.
+    fn each<S: Float>(
+        &self,
+        cpu: Option<&Cpu>,
+        out: &mut [S],
+        make: impl Fn(usize, &mut Vec<S>, &mut [S]) + Sync + Send,
+    ) {
+        let row = self.width[0] * self.together();
+        if out.is_empty() {
+            return;
+        }
+        inside(cpu, || {
+            let rows = out.par_chunks_mut(row).enumerate().with_min_len(PIECE.div_ceil(row));
+            rows.for_each_init(Vec::new, |room, (n, out)| make(n, room, out));
+        });
+    }
+
+    /// The outputs of `problem`, of both sums; what nothing is known of, where the weights sum to nothing. `own`: these
+    /// are as many as the values.
+    pub fn quotients<S: Float>(
+        &self,
+        cpu: Option<&Cpu>,
+        problem: &Problem,
+        (sums, known, own): (&[S], &[S], bool),
+        out: &mut [u8],
+    ) {
+        let conv = problem.conv();
+        let (filters, together) = (self.filters, self.together());
+        let ([_, height], [_, width]) = (self.height, self.width);
+        let row = width * if self.planar() { 1 } else { together * filters };
+        let element = problem.output_type();
+        if out.is_empty() {
+            return;
+        }
+        let least = conv.kernel.nothing();
+        let bias: Vec<f64> = (0..filters).map(|f| conv.exact_bias(f)).collect();
+        let no_data = conv.missing.and_then(|missing| missing.no_data).unwrap_or(f64::NAN);
+        // Of each place of a row, which of planes is a single filter's.
+        let line = |first: usize, of: &[f64]| -> Vec<f64> {
+            let period = if self.planar() { 1 } else { filters };
+            of[first..first + period].iter().copied().cycle().take(row).collect()
+        };
+        let kinds = if self.planar() { filters } else { 1 };
+        let limits: Vec<Limits> =
+            (0..kinds).map(|f| Limits { least: line(f, &least), bias: line(f, &bias) }).collect();
+        inside(cpu, || {
+            let rows = out.par_chunks_mut(row * element.bytes()).enumerate();
+            let rows = rows.with_min_len(PIECE.div_ceil(row));
+            rows.for_each_init(Quotient::default, |quotient, (n, out)| {
+                let (plane, down) = (n / height, n % height);
+                let filter = plane % filters;
+                let planar = self.planar();
+                // Of weights that all share a pixel's filters are there once.
+                let (weights, times) = match (own, planar) {
+                    (true, _) => (&known[n * row..][..row], 1),
+                    (false, true) => (&known[(filter * height + down) * row..][..row], 1),
+                    (false, false) => {
+                        (&known[down * width * filters..][..width * filters], self.channels)
+                    }
+                };
+                quotient.fill(&sums[n * row..][..row], weights, filters, times);
+                let limits = &limits[if planar { filter } else { 0 }];
+                quotient.divide(limits, conv.activation, no_data);
+                with_type!(element, U => {
+                    let out = bytemuck::cast_slice_mut::<u8, U>(out);
+                    let made = out.iter_mut().zip(&quotient.sums);
+                    made.for_each(|(out, y)| *out = Element::from_f64(*y));
+                });
+            });
+        });
+    }
+
+    fn planar(&self) -> bool {
+        self.layout == Layout::Nchw
+    }
+}
+
+/// A row of both sums, which become the quotients.
+#[derive(Debug, Default)]
+struct Quotient {
+    sums: Vec<f64>,
+    known: Vec<f64>,
+}
+
+impl Quotient {
+    /// `known` has `filters` weights of a pixel, which are repeated so many times.
+    fn fill<S: Float>(&mut self, sums: &[S], known: &[S], filters: usize, times: usize) {
+        self.sums.clear();
+        self.sums.extend(sums.iter().map(|s| s.to_f64()));
+        self.known.clear();
+        match times {
+            1 => self.known.extend(known.iter().map(|k| k.to_f64())),
+            _ => {
+                for known in known.chunks_exact(filters) {
+                    for _ in 0..times {
+                        self.known.extend(known.iter().map(|k| k.to_f64()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The results, before they are stored.
+    fn divide(&mut self, limits: &Limits, activation: Activation, no_data: f64) {
+        let Limits { least, bias } = limits;
+        let places = self.sums.iter_mut().zip(&self.known).zip(least.iter().zip(bias));
+        for ((sum, known), (least, bias)) in places {
+            let y = *sum / *known + bias;
+            *sum = if known.abs() < *least { no_data } else { y };
+        }
+        if activation == Activation::None {
+            return;
+        }
+        for ((y, known), least) in self.sums.iter_mut().zip(&self.known).zip(least) {
+            let unknown = known.abs() < *least;
+            *y = if unknown { *y } else { activation.exact(*y) };
+        }
+    }
+}
+
+/// Of each place of a row, what the weights have to sum to at least, and what is added.
+#[derive(Debug)]
+struct Limits {
+    least: Vec<f64>,
+    bias: Vec<f64>,
+}
+
+/// Calls `work` on the threads of an engine of the CPU, or on those that are current.
+fn inside(cpu: Option<&Cpu>, work: impl FnOnce() + Send) {
+    match cpu {
+        Some(cpu) => cpu.inside(work),
+        None => work(),
+    }
 }

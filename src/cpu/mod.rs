@@ -24,7 +24,7 @@ use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts};
 use crate::problem::DoubleWeights;
 use crate::{Error, Factors, Problem, Result};
 pub(crate) use gradient::CpuKernelGradient;
-pub(crate) use masked::{Mask, Packing};
+pub(crate) use masked::{Elements, Float, Mask, Rows, not_finite};
 pub(crate) use raw::large_pages;
 use scratch::Scratch;
 use simd::Simd;
@@ -175,6 +175,14 @@ impl Cpu {
         match &self.pool {
             Some(pool) => pool.install(all),
             None => all(),
+        }
+    }
+
+    /// Calls `work` on the threads of this engine.
+    fn inside(&self, work: impl FnOnce() + Send) {
+        match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
         }
     }
 

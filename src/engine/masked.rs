@@ -1,18 +1,16 @@
 //! Normalised convolution: what is missing is left out of the sums.
 
-use std::sync::Arc;
-
 use ndarray::{Array, ArrayRef};
 
 use super::Engine;
-use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of, zeroed};
+use super::arrays::{Axes, in_order, mismatch, of_shape, shape_of};
 use super::prepared::Prepared;
-use super::ready::{Masked, Packed, Ready, sums};
-use crate::cpu::{Mask, Packing};
+use super::ready::{Masked, Ready, shared_sums, sums};
+use crate::cpu::{Elements, Mask, Rows, not_finite};
 use crate::wait::Wait;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
-use crate::{Algorithm, Element, Error, Problem, Result};
+use crate::{Algorithm, Element, Error, Layout, Problem, Result, Shape};
 
 impl Engine {
     /// Applies `conv`, which is [`normalized`](crate::Conv2d::normalized), to the values of `input` by their weights: 0
@@ -45,21 +43,19 @@ impl Engine {
 
     /// What a normalised problem is made of.
     pub(super) async fn masked(&self, problem: Problem, wait: Wait) -> Result<Ready> {
-        let own = self.packed(&problem, true, wait).await?;
-        let shared = match Packing::new(&problem, false) {
-            packing if packing == own.packing => None,
-            _ => Some(Arc::new(self.packed(&problem, false, wait).await?)),
+        let own = self.sums(sums(&problem)?, wait).await?;
+        let shared = match Rows::of(&problem).own(Mask::Ones) {
+            true => None,
+            false => Some(self.sums(shared_sums(&problem)?, wait).await?),
         };
-        Ok(Ready::Masked(Box::new(Masked { problem, shared, own: Arc::new(own) })))
+        Ok(Ready::Masked(Box::new(Masked::new(problem, own, shared))))
     }
 
-    async fn packed(&self, problem: &Problem, own: bool, wait: Wait) -> Result<Packed> {
-        let packing = Packing::new(problem, own);
-        let inner = sums(problem, &packing)?;
+    async fn sums(&self, inner: Problem, wait: Wait) -> Result<Ready> {
         let ready = self.make_plain(inner.clone(), self.shared.algorithm, wait).await?;
         // Its errors are those of all values of a tile, and weights that sum to nothing have to be told from others.
         if ready.plan().algorithm() != Algorithm::Fft {
-            return Ok(Packed { packing, ready });
+            return Ok(ready);
         }
         if self.shared.algorithm == Algorithm::Fft {
             return Err(Error::NotApplicable {
@@ -68,11 +64,10 @@ impl Engine {
                 reason: "sums of weights that are 0 have to be 0".into(),
             });
         }
-        let ready = match self.make_plain(inner.clone(), Algorithm::Separable, wait).await {
-            Ok(ready) if ready.plan().accuracy().spread == 0.0 => ready,
-            _ => self.make_plain(inner, Algorithm::Direct, wait).await?,
-        };
-        Ok(Packed { packing, ready })
+        match self.make_plain(inner.clone(), Algorithm::Separable, wait).await {
+            Ok(ready) if ready.plan().accuracy().spread == 0.0 => Ok(ready),
+            _ => self.make_plain(inner, Algorithm::Direct, wait).await,
+        }
     }
 }
 
@@ -111,33 +106,60 @@ impl<T: Element, U: Element> Prepared<T, U> {
         mask: &ArrayRef<M, E>,
         wait: Wait,
     ) -> Result<Array<U, D>> {
-        let Ready::Masked(masked) = &*self.ready else {
-            let limit = "only a normalized convolution takes one";
-            return Err(Error::argument("mask", "of a plain convolution", limit));
-        };
-        let problem = self.problem();
-        let (shape, found) = (problem.input_shape(), shape_of(mask)?);
+        let (masked, problem) = (self.ready.masked()?, self.problem());
+        let shape = problem.input_shape();
         if shape_of(input)? != shape {
             return Err(mismatch("input", shape, input.shape()));
         }
-        let [_, height, width, _] = shape.to_nhwc(problem.conv().layout);
-        let own = found == shape;
-        if !own && found.dims() != [height, width] {
-            return Err(mismatch("mask", shape, mask.shape()));
-        }
-        let mut weights = zeroed::<f64>("weights of the input", mask.len())?;
-        for (to, m) in weights.iter_mut().zip(mask.iter()) {
-            *to = m.to_f64();
-            if !to.is_finite() {
-                return Err(Error::argument("mask", *to, "weights are finite numbers"));
-            }
-        }
-        let mut copy = None;
+        let own = is_own(mask, shape, problem.conv().layout)?;
+        let (mut copy, mut weights) = (None, None);
         let src = bytemuck::cast_slice(in_order(input, &mut copy)?);
-        let mask = if own { Mask::Own(&weights) } else { Mask::Shared(&weights) };
+        let weights = in_order(mask, &mut weights)?;
+        finite(weights)?;
+        let weights = Elements::of(weights);
+        let mask = if own { Mask::Own(weights) } else { Mask::Shared(weights) };
         let mut output = of_shape("the output", problem.output_shape())?;
         let dst = output.as_slice_mut().unwrap_or_default();
         masked.run(src, mask, bytemuck::cast_slice_mut(dst), wait).await?;
         Ok(output)
+    }
+}
+
+impl Ready {
+    /// What takes weights of the input's values.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the convolution is not normalised.
+    pub(super) fn masked(&self) -> Result<&Masked> {
+        match self {
+            Self::Masked(masked) => Ok(masked),
+            Self::Cpu(_) | Self::Gpu(_) => {
+                let limit = "only a normalized convolution takes one";
+                Err(Error::argument("mask", "of a plain convolution", limit))
+            }
+        }
+    }
+}
+
+/// Whether a mask has a weight for each value of an input of this shape, or else one for each place.
+pub(super) fn is_own<M: Element, E: Axes>(
+    mask: &ArrayRef<M, E>,
+    shape: Shape,
+    layout: Layout,
+) -> Result<bool> {
+    let [_, height, width, _] = shape.to_nhwc(layout);
+    let found = shape_of(mask)?;
+    let own = found == shape;
+    match own || found.dims() == [height, width] {
+        true => Ok(own),
+        false => Err(mismatch("mask", shape, mask.shape())),
+    }
+}
+
+/// Refuses weights that are not finite.
+pub(super) fn finite<M: Element>(weights: &[M]) -> Result<()> {
+    match not_finite(weights) {
+        Some(weight) => Err(Error::argument("mask", weight, "weights are finite numbers")),
+        None => Ok(()),
     }
 }

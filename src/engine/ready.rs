@@ -1,10 +1,9 @@
 //! A problem and what does it: on the CPU, on a GPU, or as two sums by one of these.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::arrays::zeroed;
-use crate::cpu::{CpuReady, Input, Mask, Packing};
+use crate::cpu::{CpuReady, Elements, Float, Input, Mask, Rows};
 use crate::gpu::GpuPrepared;
 use crate::plan::{Launch, Plan};
 use crate::wait::{Clock, Wait};
@@ -77,10 +76,7 @@ impl Ready {
     pub(super) fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
         match self {
             Self::Gpu(prepared) => prepared.set_weights(conv),
-            Self::Masked(_) => {
-                let limit = "those of a normalised convolution are prepared anew";
-                Err(Error::argument("weights", "others", limit))
-            }
+            Self::Masked(masked) => masked.set_weights(conv),
             Self::Cpu(on_cpu) => {
                 **on_cpu = on_cpu.reweighed(on_cpu.problem.reweighed(conv)?)?;
                 Ok(())
@@ -168,6 +164,19 @@ pub struct Timings {
     pub gpu: Option<Duration>,
 }
 
+impl Timings {
+    /// Those of a call that is made of two, but for the whole.
+    fn and(self, other: Self) -> Self {
+        Self {
+            upload: self.upload + other.upload,
+            compute: self.compute + other.compute,
+            download: self.download + other.download,
+            total: self.total,
+            gpu: self.gpu.zip(other.gpu).map(|(one, other)| one + other),
+        }
+    }
+}
+
 impl Ready {
     /// The same for a part of the output, which is `problem`.
     pub(super) async fn part(&self, problem: Problem, wait: Wait) -> Result<Self> {
@@ -192,56 +201,76 @@ impl OnCpu {
 /// What a normalised convolution is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Masked {
-    pub problem: Problem,
-    /// For weights that channels share, and for such that each value has.
-    pub shared: Option<Arc<Packed>>,
-    pub own: Arc<Packed>,
+    problem: Problem,
+    rows: Rows,
+    /// Of values, and of weights that are as many.
+    sums: Ready,
+    /// Of weights that all images and channels share; none where NaNs make them each value's own.
+    shared: Option<Ready>,
 }
 
-/// The convolution of values and weights.
-#[derive(Debug)]
-pub(super) struct Packed {
-    pub packing: Packing,
-    pub ready: Ready,
+/// The convolution of values, and of as many weights.
+pub(super) fn sums(problem: &Problem) -> Result<Problem> {
+    Problem::new(
+        &problem.conv().sums_alone(),
+        problem.input_shape(),
+        float(problem),
+        float(problem),
+    )
 }
 
-impl Packed {
-    async fn part(&self, problem: &Problem, own: bool, wait: Wait) -> Result<Self> {
-        let packing = Packing::new(problem, own);
-        let ready = self.ready.part(sums(problem, &packing)?, wait).await?;
-        Ok(Self { packing, ready })
+/// That of weights that all share.
+pub(super) fn shared_sums(problem: &Problem) -> Result<Problem> {
+    let conv = problem.conv().sums_alone();
+    let [_, height, width, _] = problem.input_shape().to_nhwc(conv.layout);
+    // Four axes have room for any.
+    let shape = Shape::from([1; 4]).with_nhwc(conv.layout, [1, height, width, 1]);
+    let shape = shape.unwrap_or(problem.input_shape());
+    Problem::new(&conv, shape, float(problem), float(problem))
+}
+
+/// What sums are made in.
+fn float(problem: &Problem) -> ElementType {
+    match problem.double() {
+        Some(_) => ElementType::F64,
+        None => ElementType::F32,
     }
 }
 
-/// The convolution of values and weights.
-pub(super) fn sums(problem: &Problem, packing: &Packing) -> Result<Problem> {
-    let conv = problem.conv().sums_alone();
-    let shape = Shape::from([1; 4]).with_nhwc(conv.layout, packing.nhwc());
-    let element = match problem.double() {
-        Some(_) => ElementType::F64,
-        None => ElementType::F32,
-    };
-    // Four axes have room for any.
-    Problem::new(&conv, shape.unwrap_or(problem.input_shape()), element, element)
-}
-
 impl Masked {
+    /// Of what was made ready for [`sums`] and [`shared_sums`].
+    pub(super) fn new(problem: Problem, sums: Ready, shared: Option<Ready>) -> Self {
+        Self { rows: Rows::of(&problem), problem, sums, shared }
+    }
+
     pub(super) fn problem(&self) -> &Problem {
         &self.problem
     }
 
     pub(super) fn plan(&self) -> &Plan {
-        self.shared.as_ref().unwrap_or(&self.own).ready.plan()
+        self.sums.plan()
+    }
+
+    fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
+        let problem = self.problem.reweighed(conv)?;
+        let alone = conv.sums_alone();
+        let (mut sums, mut shared) = (self.sums.clone(), self.shared.clone());
+        sums.set_weights(&alone)?;
+        if let Some(shared) = &mut shared {
+            shared.set_weights(&alone)?;
+        }
+        *self = Self::new(problem, sums, shared);
+        Ok(())
     }
 
     /// The same for a part of the output, which is `problem`.
-    pub(super) async fn part(&self, problem: Problem, wait: Wait) -> Result<Self> {
-        let own = self.own.part(&problem, true, wait).await?;
+    async fn part(&self, problem: Problem, wait: Wait) -> Result<Self> {
+        let made = self.sums.part(sums(&problem)?, wait).await?;
         let shared = match &self.shared {
-            Some(shared) => Some(Arc::new(shared.part(&problem, false, wait).await?)),
+            Some(shared) => Some(shared.part(shared_sums(&problem)?, wait).await?),
             None => None,
         };
-        Ok(Self { problem, shared, own: Arc::new(own) })
+        Ok(Self::new(problem, made, shared))
     }
 
     /// Whole tensors, and the weights of the values.
@@ -252,46 +281,63 @@ impl Masked {
         dst: &mut [u8],
         wait: Wait,
     ) -> Result<Timings> {
-        let packed = match (mask, &self.shared) {
-            (Mask::Ones | Mask::Shared(_), Some(shared)) => shared,
-            _ => &self.own,
-        };
-        match packed.ready.problem().input_type() {
-            ElementType::F64 => self.sums::<f64>(packed, src, mask, dst, wait).await,
-            _ => self.sums::<f32>(packed, src, mask, dst, wait).await,
+        match float(&self.problem) {
+            ElementType::F64 => self.both::<f64>(src, mask, dst, wait).await,
+            _ => self.both::<f32>(src, mask, dst, wait).await,
         }
     }
 
-    async fn sums<S: Element>(
+    async fn both<S: Float>(
         &self,
-        packed: &Packed,
         src: &[u8],
         mask: Mask<'_>,
         dst: &mut [u8],
         wait: Wait,
     ) -> Result<Timings> {
-        let Packed { packing, ready } = packed;
-        let inner = ready.problem();
-        let mut values = zeroed::<S>("values and their weights", inner.input_len())?;
-        let mut sums = zeroed::<S>("sums of values and weights", inner.output_len())?;
-        packing.pack(self.problem.input_type(), src, mask, &mut values);
-        let src = Input::Whole(bytemuck::cast_slice(&values));
-        let made = bytemuck::cast_slice_mut(&mut sums);
-        let timings = Box::pin(ready.run(src, made, wait, false)).await?;
-        packing.finish(&self.problem, &sums, dst);
-        Ok(timings)
+        let Self { problem, rows, sums, shared } = self;
+        let cpu = match sums {
+            Ready::Cpu(on_cpu) => Some(&on_cpu.cpu),
+            Ready::Gpu(_) | Ready::Masked(_) => None,
+        };
+        let x = Elements { element: problem.input_type(), bytes: src };
+        let mut values = zeroed::<S>("values times their weights", problem.input_len())?;
+        let as_they_are = rows.are_values(mask) && problem.input_type() == S::TYPE;
+        let (made, one) = if as_they_are {
+            filtered(sums, bytemuck::cast_slice(src), wait).await?
+        } else {
+            rows.values(cpu, x, mask, &mut values);
+            filtered(sums, &values, wait).await?
+        };
+        let (known, own, other) = match shared {
+            Some(shared) if !rows.own(mask) => {
+                let weights = &mut values[..shared.problem().input_len()];
+                Rows::shared(mask, weights);
+                let (known, other) = filtered(shared, weights, wait).await?;
+                (known, false, other)
+            }
+            _ => {
+                rows.weights(cpu, x, mask, &mut values);
+                let (known, other) = filtered(sums, &values, wait).await?;
+                (known, true, other)
+            }
+        };
+        rows.quotients(cpu, problem, (&made, &known, own), dst);
+        Ok(one.and(other))
     }
 
     /// Without weights: all are 1.
-    pub(super) async fn run_plain(
-        &self,
-        src: Input<'_>,
-        dst: &mut [u8],
-        wait: Wait,
-    ) -> Result<Timings> {
+    async fn run_plain(&self, src: Input<'_>, dst: &mut [u8], wait: Wait) -> Result<Timings> {
         let Input::Whole(src) = src else {
             return Err(Error::argument("rows of the input", "apart", "they are brought together"));
         };
         self.run(src, Mask::Ones, dst, wait).await
     }
+}
+
+/// A convolution from `S` to `S`, and what it took.
+async fn filtered<S: Float>(ready: &Ready, src: &[S], wait: Wait) -> Result<(Vec<S>, Timings)> {
+    let mut made = zeroed::<S>("sums of values and weights", ready.problem().output_len())?;
+    let (src, dst) = (Input::Whole(bytemuck::cast_slice(src)), bytemuck::cast_slice_mut(&mut made));
+    let timings = Box::pin(ready.run(src, dst, wait, false)).await?;
+    Ok((made, timings))
 }

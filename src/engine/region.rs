@@ -10,9 +10,10 @@ use ndarray::{Array, ArrayRef};
 use super::arrays::{
     Axes, LONG_ROW, in_order, mismatch, of_shape, room_for_rows, shape_of, zeroed,
 };
+use super::masked::{finite, is_own};
 use super::prepared::Prepared;
 use super::slices::{Grid, Pitched};
-use crate::cpu::Input;
+use crate::cpu::{Elements, Input, Mask};
 use crate::plan::{Plan, widened};
 use crate::problem::{self, Source};
 use crate::wait::Wait;
@@ -123,6 +124,25 @@ enum Rows<'a, T> {
     Listed(Vec<&'a [T]>),
 }
 
+impl<'a, T> Rows<'a, T> {
+    /// Those of a whole tensor.
+    fn whole(all: &'a [T], grid: &Grid) -> Self {
+        Self::Pitched(Pitched::new(all, grid.row))
+    }
+}
+
+/// Rows one behind the other.
+fn joined<X: Element>(rows: &[Cow<'_, [X]>]) -> Result<Vec<X>> {
+    let len = rows.iter().map(|row| row.len()).sum();
+    let mut all = zeroed("a copy of the input", len)?;
+    let mut at = 0;
+    for row in rows {
+        all[at..at + row.len()].copy_from_slice(row);
+        at += row.len();
+    }
+    Ok(all)
+}
+
 impl<T: Element, U: Element> Region<T, U> {
     /// Shape of what it gives.
     #[must_use]
@@ -166,6 +186,45 @@ impl<T: Element, U: Element> Region<T, U> {
         self.run_new(input, Wait::Elsewhere).await
     }
 
+    /// Computes it of a [`normalized`](crate::Conv2d::normalized) convolution from the whole input and its weights,
+    /// which are those of [`Prepared::run_masked`].
+    ///
+    /// ```
+    /// use channelwise::{Border, Conv2d, Engine, Kernel};
+    /// use ndarray::{Array2, s};
+    /// # fn main() -> channelwise::Result<()> {
+    /// let heights = Array2::from_shape_fn((40, 60), |(h, w)| (h * w) as f32);
+    /// let known = heights.mapv(|z| u8::from(z as u32 % 7 != 0));
+    /// let mean = Conv2d::new(Kernel::gaussian(7, 1.5)?).border(Border::Replicate).normalized();
+    /// let mean = Engine::cpu().prepare::<f32, f32>(&mean, [40, 60])?;
+    /// let corner = mean.region(30..40, 0..20)?.run_masked(&heights, &known)?;
+    /// assert_eq!(corner, mean.run_masked(&heights, &known)?.slice(s![30.., ..20]));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Prepared::run_masked`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_masked<M: Element, D: Axes, E: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        mask: &ArrayRef<M, E>,
+    ) -> Result<Array<U, D>> {
+        block_on(self.new_masked(input, mask, Wait::Here))
+    }
+
+    /// [`Region::run_masked`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_masked_async<M: Element, D: Axes, E: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        mask: &ArrayRef<M, E>,
+    ) -> Result<Array<U, D>> {
+        self.new_masked(input, mask, Wait::Elsewhere).await
+    }
+
     /// Computes it from the whole input, in a slice whose rows may lie apart, into such a slice of the region's shape:
     /// the same place of a larger output, say.
     ///
@@ -188,6 +247,36 @@ impl<T: Element, U: Element> Region<T, U> {
         self.pitched(src, dst, Wait::Elsewhere).await
     }
 
+    async fn new_masked<M: Element, D: Axes, E: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        mask: &ArrayRef<M, E>,
+        wait: Wait,
+    ) -> Result<Array<U, D>> {
+        let masked = self.part.ready.masked()?;
+        if shape_of(input)? != self.input {
+            return Err(mismatch("input", self.input, input.shape()));
+        }
+        let own = is_own(mask, self.input, self.layout())?;
+        let mut output = of_shape("the output", self.output)?;
+        let (mut copy, mut weights) = (None, None);
+        let (values, grid) = (in_order(input, &mut copy)?, self.grid(self.input));
+        let values = joined(&self.cut(&Rows::whole(values, &grid), &grid)?)?;
+        let weights = in_order(mask, &mut weights)?;
+        finite(weights)?;
+        let grid = self.grid(shape_of(mask)?);
+        let weights = joined(&self.cut(&Rows::whole(weights, &grid), &grid)?)?;
+        let weights = Elements::of(&weights);
+        let mask = if own { Mask::Own(weights) } else { Mask::Shared(weights) };
+        let made = self.part.problem().output_len();
+        let mut room = zeroed::<U>("the outputs beside a region", made)?;
+        let (src, dst) = (bytemuck::cast_slice(&values), bytemuck::cast_slice_mut(&mut room));
+        masked.run(src, mask, dst, wait).await?;
+        let pitch = self.grid(self.output).row;
+        self.take(&room, Pitched::new(output.as_slice_mut().unwrap_or_default(), pitch));
+        Ok(output)
+    }
+
     async fn run_new<D: Axes>(&self, input: &ArrayRef<T, D>, wait: Wait) -> Result<Array<U, D>> {
         if shape_of(input)? != self.input {
             return Err(mismatch("input", self.input, input.shape()));
@@ -202,7 +291,7 @@ impl<T: Element, U: Element> Region<T, U> {
                 let all = found.iter().map(|row| bytemuck::cast_slice(row)).collect();
                 rows = Rows::Listed(all);
             }
-            _ => rows = Rows::Pitched(Pitched::new(in_order(input, &mut copy)?, grid.row)),
+            _ => rows = Rows::whole(in_order(input, &mut copy)?, &grid),
         }
         // A new array is in standard layout.
         let dst = output.as_slice_mut().unwrap_or_default();
@@ -223,7 +312,7 @@ impl<T: Element, U: Element> Region<T, U> {
         if to.len() == 0 {
             return Ok(());
         }
-        let from = self.rows(rows)?;
+        let from = self.cut(rows, &self.grid(self.input))?;
         let bytes = |row: &Cow<'_, [T]>| row.len() * T::TYPE.bytes();
         let apart =
             self.part.ready.reads_rows() && from.first().is_some_and(|row| bytes(row) >= LONG_ROW);
@@ -233,14 +322,7 @@ impl<T: Element, U: Element> Region<T, U> {
             list = rows;
             Input::Rows(&list)
         } else {
-            let len = from.iter().map(|row| row.len()).sum();
-            let mut copy = zeroed("a copy of the input", len)?;
-            let mut at = 0;
-            for row in &from {
-                copy[at..at + row.len()].copy_from_slice(row);
-                at += row.len();
-            }
-            whole = copy;
+            whole = joined(&from)?;
             Input::Whole(bytemuck::cast_slice(&whole))
         };
         if made == self.output && dst.is_whole(&to) {
@@ -250,6 +332,13 @@ impl<T: Element, U: Element> Region<T, U> {
         let all = self.grid(made);
         let mut room = zeroed("the outputs beside a region", all.len())?;
         self.part.slices(src, &mut room, wait, false).await?;
+        self.take(&room, dst);
+        Ok(())
+    }
+
+    /// The region out of what the part gives.
+    fn take(&self, room: &[U], dst: Pitched<&mut [U]>) {
+        let (to, all) = (self.grid(self.output), self.grid(self.part.problem().output_shape()));
         let pixel = to.row / self.region.taken.1.len();
         let (down, across) = &self.region.taken;
         let places: Vec<usize> = dst.rows(&to).collect();
@@ -259,19 +348,18 @@ impl<T: Element, U: Element> Region<T, U> {
             let from = ((plane * all.rows) + down.start + row) * all.row + across.start * pixel;
             data[at..at + to.row].copy_from_slice(&room[from..from + to.row]);
         }
-        Ok(())
     }
 
-    /// The rows of the part, cut out of those of the whole, or put together.
-    fn rows<'a>(&self, rows: &Rows<'a, T>) -> Result<Vec<Cow<'a, [T]>>> {
-        let grid = self.grid(self.input);
+    /// The rows of the part, cut out of those of the whole, or put together: of an input, or of its weights, whose rows
+    /// lie like this.
+    fn cut<'a, X: Element>(&self, rows: &Rows<'a, X>, grid: &Grid) -> Result<Vec<Cow<'a, [X]>>> {
         let [_, _, width, _] = self.input.to_nhwc(self.layout());
         let pixel = grid.row.checked_div(width).unwrap_or(0);
         let begins: Vec<usize> = match rows {
-            Rows::Pitched(pitched) => pitched.rows(&grid).collect(),
+            Rows::Pitched(pitched) => pitched.rows(grid).collect(),
             Rows::Listed(_) => Vec::new(),
         };
-        let whole = |n: usize| -> &'a [T] {
+        let whole = |n: usize| -> &'a [X] {
             match rows {
                 Rows::Pitched(pitched) => &pitched.data()[begins[n]..begins[n] + grid.row],
                 Rows::Listed(all) => all[n],

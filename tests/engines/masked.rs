@@ -177,6 +177,83 @@ fn parts_of_it() -> Result<(), Error> {
     Ok(())
 }
 
+/// With weights, too: to the bit, whatever the region, the weights' shape, the border and the layout.
+#[test]
+fn parts_of_it_with_weights() -> Result<(), Error> {
+    let mut compared = 0;
+    for backend in main_engines() {
+        let mut rng = Rng::new(31);
+        for seed in 0..times(30) as u64 {
+            // Fewer where pipelines are compiled.
+            if backend.kind.is_gpu() && seed % 5 != 0 {
+                continue;
+            }
+            let case = if seed % 3 == 0 { random_separable(seed) } else { case(seed) };
+            let layout = case.conv.get_layout();
+            let conv = case.conv.activation(Activation::None).bias([]).normalized().no_data(-5.0);
+            let shape = dims(case.shape.to_nhwc(layout), layout);
+            let prepared = match backend.engine.prepare::<f32, f32>(&conv, shape) {
+                Err(Error::NotApplicable { .. }) => continue,
+                made => made?,
+            };
+            let [_, h, w, _] = prepared.problem().input_shape().to_nhwc(layout);
+            let [_, rows, columns, _] = prepared.problem().output_shape().to_nhwc(layout);
+            let mut range = |len: usize| {
+                let first = rng.below(len);
+                first..first + 1 + rng.below(len - first)
+            };
+            let (down, across) = (range(rows), range(columns));
+            let x = Array4::from_shape_fn(shape, |_| rng.uniform(-1.0, 1.0));
+            let shared = Array2::from_shape_fn((h, w), |_| *rng.pick(&[0u8, 1, 3]));
+            let own = Array4::from_shape_fn(shape, |_| *rng.pick(&[0.0f32, 0.25, 1.0]));
+            let region = prepared.region(down.clone(), across.clone())?;
+            for (part, mut whole) in [
+                (region.run_masked(&x, &shared)?, prepared.run_masked(&x, &shared)?),
+                (region.run_masked(&x, &own)?, prepared.run_masked(&x, &own)?),
+            ] {
+                let (high, wide) = if layout == Layout::Nchw { (2, 3) } else { (1, 2) };
+                whole.slice_axis_inplace(Axis(high), down.clone().into());
+                whole.slice_axis_inplace(Axis(wide), across.clone().into());
+                assert_eq!(part, whole, "{} {conv:?} {shape:?} {down:?} {across:?}", backend.name);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 60, "{compared}");
+    let plain = Engine::cpu().prepare::<f32, f32>(&Conv2d::new(Kernel::sobel_x()), [9, 9])?;
+    let (x, mask) = (Array2::<f32>::ones((9, 9)), Array2::<u8>::ones((9, 9)));
+    let error = plain.region(0..3, 0..3)?.run_masked(&x, &mask).unwrap_err().to_string();
+    assert!(error.contains("mask") && error.contains("normalized"), "{error}");
+    let mean = Conv2d::new(Kernel::box_blur(3, 3)?).normalized();
+    let part = Engine::cpu().prepare::<f32, f32>(&mean, [9, 9])?.region(0..3, 0..3)?;
+    let error = part.run_masked(&x, &Array2::<u8>::ones((3, 3))).unwrap_err().to_string();
+    assert!(error.contains("mask"), "{error}");
+    Ok(())
+}
+
+/// Other weights of the kernel and another bias are those of what is prepared with them.
+#[test]
+fn it_takes_other_weights() -> Result<(), Error> {
+    let x = Array4::from_shape_fn((2, 9, 11, 3), |(n, h, w, c)| match (h + w) % 5 {
+        0 => f32::NAN,
+        _ => (n + 2 * h + 3 * w + c) as f32,
+    });
+    let mask = Array2::from_shape_fn((9, 11), |(h, w)| (h * w % 3) as u8);
+    for engine in [Engine::cpu(), Engine::auto()] {
+        let of = |sigma: f64, bias: f32| -> Result<Conv2d, Error> {
+            Ok(Conv2d::new(Kernel::gaussian(3, sigma)?).skip_nan().bias([bias]))
+        };
+        let mut prepared = engine.prepare::<f32, f32>(&of(1.0, 0.0)?, [2, 9, 11, 3])?;
+        prepared.set_weights(&of(2.0, 0.5)?)?;
+        let other = engine.prepare::<f32, f32>(&of(2.0, 0.5)?, [2, 9, 11, 3])?;
+        assert_eq!(prepared.run_masked(&x, &mask)?, other.run_masked(&x, &mask)?);
+        assert_eq!(prepared.run(&x)?, other.run(&x)?);
+        let error = prepared.set_weights(&of(2.0, 0.5)?.no_data(1.0)).unwrap_err();
+        assert!(matches!(error, Error::Argument { .. }), "{error}");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_is_not_for_it() -> Result<(), Error> {
     let conv = Conv2d::new(Kernel::box_blur(3, 3)?);
@@ -248,6 +325,57 @@ fn an_own_convolution_for_each_image() -> Result<(), Error> {
     told(&[], "one for each");
     told(&[small(), small().padding(Padding::Valid)], "output of an image");
     told(&[small(), small().layout(Layout::Nchw)], "layout");
+    Ok(())
+}
+
+/// Kernels of other sizes, weights and filters' biases for each image, as chance puts them together: what each gives
+/// alone, to the bit.
+#[test]
+fn random_convolutions_for_each_image() -> Result<(), Error> {
+    let mut compared = 0;
+    for backend in main_engines() {
+        for seed in 0..times(25) as u64 {
+            if backend.kind.is_gpu() && seed % 6 != 0 {
+                continue;
+            }
+            let mut rng = Rng::new(500 + seed);
+            let layout = *rng.pick(&[Layout::Nhwc, Layout::Nchw]);
+            let (filters, border) = (1 + rng.below(3), rng.borders());
+            let (stride, count) = ((1 + rng.below(2), 1 + rng.below(3)), 1 + rng.below(4));
+            let convs: Vec<Conv2d> = (0..count)
+                .map(|_| {
+                    let (high, wide) = (1 + rng.below(7), 1 + rng.below(9));
+                    let kernel = rng.kernel(high, wide, filters);
+                    Conv2d::new(kernel)
+                        .layout(layout)
+                        .border(border)
+                        .stride(stride.0, stride.1)
+                        .bias(rng.f32s(filters, -1.0, 1.0))
+                        .activation(*rng.pick(&[Activation::None, Activation::Abs]))
+                })
+                .collect();
+            let sizes = [count, 1 + rng.below(30), 1 + rng.below(40), 1 + rng.below(5)];
+            let shape = dims(sizes, layout);
+            let x = Array4::from_shape_fn(shape, |_| rng.uniform(-1.0, 1.0));
+            let each = match backend.engine.prepare_each::<f32, f32>(&convs, shape) {
+                Err(Error::NotApplicable { .. }) => continue,
+                made => made?,
+            };
+            let y = each.run(&x)?;
+            for (n, conv) in convs.iter().enumerate() {
+                let image = x.index_axis(Axis(0), n).insert_axis(Axis(0));
+                let alone = backend.engine.run(conv, &image)?;
+                assert_eq!(
+                    y.index_axis(Axis(0), n),
+                    alone.index_axis(Axis(0), 0),
+                    "{} {seed} image {n}",
+                    backend.name
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 50, "{compared}");
     Ok(())
 }
 

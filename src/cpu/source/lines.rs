@@ -44,7 +44,7 @@ impl Segment {
 }
 
 /// What lines are made of: f32, or f64 where sums are made in it.
-pub(in crate::cpu) trait Scalars: Copy + Default {
+pub(crate) trait Scalars: Copy + Default {
     const DOUBLE: bool;
 
     /// `from[i]` into `to[i]`, for the shorter of the two.

@@ -10,6 +10,7 @@ pub(super) use input::Image;
 pub(crate) use input::Input;
 pub(super) use interior::Interior;
 pub(super) use lines::Lines;
+pub(crate) use lines::Scalars;
 pub(super) use window::Window;
 
 /// A list emptied, for other lines: its memory stays.
