@@ -7,6 +7,7 @@ mod meta;
 mod more;
 mod options;
 mod pixels;
+mod random;
 mod room;
 mod tiff;
 mod types;

@@ -1,7 +1,7 @@
 //! What is asked beyond one kernel on all of a tensor: a part of the output, weights of the values, a kernel for
 //! each image.
 
-use channelwise::ndarray::{Array4, ArrayView4, s};
+use channelwise::ndarray::{Array4, ArrayView4};
 use channelwise::reference::{self, Expected};
 use channelwise::{Conv2d, Element, ElementType, Engine, Layout, Plan, Problem};
 
@@ -139,19 +139,15 @@ impl More {
         }
         let prepared = engine.prepare::<T, U>(problem.conv(), shape)?;
         let plan = Some(prepared.plan().clone());
-        let whole = match (&self.weights, &self.region) {
-            (None, Some((rows, columns))) => {
-                return Ok((prepared.run_region(x, rows.clone(), columns.clone())?, plan));
-            }
-            (Some(weights), _) => prepared.run_masked(x, weights)?,
+        let made = match (&self.weights, self.region.clone()) {
             (None, None) => prepared.run(x)?,
+            (Some(weights), None) => prepared.run_masked(x, weights)?,
+            (None, Some((rows, columns))) => prepared.run_region(x, rows, columns)?,
+            (Some(weights), Some((rows, columns))) => {
+                prepared.region(rows, columns)?.run_masked(x, weights)?
+            }
         };
-        let Some((rows, columns)) = self.region.clone() else { return Ok((whole, plan)) };
-        let part = match problem.conv().get_layout() {
-            Layout::Nchw => whole.slice(s![.., .., rows, columns]),
-            _ => whole.slice(s![.., rows, columns, ..]),
-        };
-        Ok((part.to_owned(), plan))
+        Ok((made, plan))
     }
 }
 
