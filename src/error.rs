@@ -16,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct ErrorSource(Arc<dyn std::error::Error + Send + Sync>);
 
 impl ErrorSource {
-    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn of(error: impl std::error::Error + Send + Sync + 'static) -> Option<Self> {
         Some(Self(Arc::new(error)))
     }
@@ -226,6 +226,28 @@ pub enum Error {
         /// What is wrong, or what the system said.
         reason: String,
     },
+    /// A [`Source`](crate::stream::Source) or a [`Sink`](crate::stream::Sink) failed.
+    #[error("{doing} {part}: {reason}")]
+    #[non_exhaustive]
+    Stream {
+        /// `reading` or `writing`, say.
+        doing: &'static str,
+        /// Which part of the input or output.
+        part: String,
+        /// What it said.
+        reason: String,
+        /// Its error.
+        source: Option<ErrorSource>,
+    },
+    /// The app said so.
+    #[error("cancelled, with {done} of {parts} parts done")]
+    #[non_exhaustive]
+    Cancelled {
+        /// Parts of the output that are written.
+        done: usize,
+        /// Of so many that were to be.
+        parts: usize,
+    },
     /// Weights that were loaded are not those that the layer needs.
     #[error("tensor `{tensor}`: expected {expected}, found {found}")]
     #[non_exhaustive]
@@ -255,6 +277,12 @@ impl Error {
         limit: impl Into<String>,
     ) -> Self {
         Self::Argument { argument, value: value.to_string(), limit: limit.into() }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn stream(doing: &'static str, part: impl ToString, error: std::io::Error) -> Self {
+        let (part, reason) = (part.to_string(), error.to_string());
+        Self::Stream { doing, part, reason, source: ErrorSource::of(error) }
     }
 
     #[cfg(all(feature = "learn", not(target_arch = "wasm32")))]
@@ -324,6 +352,8 @@ impl Error {
             | Self::Gpu { .. }
             | Self::TuningFile { .. }
             | Self::File { .. }
+            | Self::Stream { .. }
+            | Self::Cancelled { .. }
             | Self::Threads { .. } => false,
         }
     }
@@ -358,6 +388,8 @@ mod tests {
             Error::Gpu { doing: "submitting", message: text(), source: None },
             Error::TuningFile { path: "times.txt".into(), reason: text() },
             Error::File { path: "weights.npy".into(), reason: text() },
+            Error::Stream { doing: "reading", part: text(), reason: text(), source: None },
+            Error::Cancelled { done: 1, parts: 9 },
             Error::Threads { threads: 9, reason: text() },
         ];
         for error in &usage {

@@ -26,6 +26,7 @@
 //!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
 //!   [`GpuTexturePrepared::encode_texture`] for textures, [`GpuChain`] for several in a row,
 //!   [`FrameStream`] for frame after frame.
+//! - Larger than memory, and on many machines: the module [`mod@stream`].
 //! - Gradients: [`Engine::backward`], or [`Backward`] for many of one shape; [`Gpu::backward`] for tensors
 //!   on the GPU. The operator backwards: [`Conv2d::adjoint`]. Training: the module `learn` (feature
 //!   `learn`).
@@ -44,13 +45,14 @@
 //!
 //! ```text
 //! image   learn        pictures, and training (features of the same names)
+//! stream               tensors larger than memory
 //! engine               the front door; ndarray stops here
 //!   cpu/   gpu/        what runs plans; they do not know each other. wgpu only in gpu/ (feature `gpu`;
 //!                      no_gpu stands there without it)
 //!     plan/            choosing, explaining, bands; plan/job: what a GPU has to do, as data. Pure
 //!       problem        every check a caller can fail, all arithmetic of shapes
 //!         conv kernel/ what the user asks for
-//!           border color element activation shape error lru wait
+//!           border color element activation shape window error lru wait
 //! reference            the definition in f64; used by tests and the program only
 //! shaders/*.wgsl       listed in gpu/program/files
 //! ```
@@ -94,7 +96,10 @@ pub mod plan;
 mod problem;
 pub mod reference;
 mod shape;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod stream;
 mod wait;
+mod window;
 
 pub use activation::Activation;
 pub use border::{Border, Borders, Sides};
@@ -123,6 +128,7 @@ pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, GradientPlan, Plan};
 pub use problem::Problem;
 pub use shape::{Layout, Shape};
+pub use window::Window;
 
 pub use half::f16;
 pub use ndarray;

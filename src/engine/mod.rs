@@ -10,6 +10,8 @@ mod each;
 mod gpu;
 mod gradients;
 mod masked;
+#[cfg(not(target_arch = "wasm32"))]
+mod parts;
 mod prepared;
 mod ready;
 mod region;
@@ -28,6 +30,8 @@ pub use backward::Backward;
 pub use chain::Chain;
 pub use each::Each;
 pub use gradients::{Gradients, PointwiseGradients, WeightGradients};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use parts::{PartRows, Parts, room};
 pub use prepared::Prepared;
 pub use ready::Timings;
 pub use region::Region;

@@ -50,6 +50,11 @@ impl OnCpu {
         &self.plan
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn threads(&self) -> u64 {
+        self.cpu.limits().threads as u64
+    }
+
     /// `src` and `dst` hold whole tensors.
     pub(super) fn run<T: Element, U: Element>(&self, src: &[T], dst: &mut [U]) {
         self.run_from(Input::Whole(bytemuck::cast_slice(src)), bytemuck::cast_slice_mut(dst));

@@ -12,6 +12,7 @@ use super::arrays::{
 };
 use super::masked::{finite, is_own};
 use super::prepared::Prepared;
+use super::ready::Ready;
 use super::slices::{Grid, Pitched};
 use crate::cpu::{Elements, Input, Mask};
 use crate::plan::{Plan, widened};
@@ -19,7 +20,7 @@ use crate::problem::{self, Source};
 use crate::wait::Wait;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
-use crate::{Element, Result, Shape};
+use crate::{Element, Result, Shape, Window};
 
 /// Some rows and columns of the output of a prepared problem, of all images and channels, made ready:
 /// [`Prepared::region`].
@@ -93,27 +94,52 @@ impl<T: Element, U: Element> Prepared<T, U> {
         columns: Range<usize>,
         wait: Wait,
     ) -> Result<Region<T, U>> {
+        let images = self.problem().everything().images;
+        self.window(&Window::new(images, rows, columns), wait).await
+    }
+
+    /// Makes some images of a part of the output ready.
+    async fn window(&self, window: &Window, wait: Wait) -> Result<Region<T, U>> {
+        let region = self.widened(window)?;
+        let ready = self.ready.part(region.problem.clone(), wait).await?;
+        Ok(self.of_part(window, region, Arc::new(ready)))
+    }
+
+    /// What a part of the output is made from, such that its bits are those of the whole.
+    ///
+    /// # Errors
+    /// As [`Prepared::region`].
+    pub(crate) fn widened(&self, window: &Window) -> Result<problem::Region> {
         let whole = self.problem();
         // What is wrong with it is told of what was asked for.
-        whole.region(&rows, &columns)?;
+        whole.region(window, (1, 1))?;
         let g = whole.geometry();
         let (down, across) = self.plan().grain(whole);
-        let wide = (widened(&rows, down, g.out_height), widened(&columns, across, g.out_width));
-        let mut region = whole.region(&wide.0, &wide.1)?;
+        let wide = Window {
+            images: window.images.clone(),
+            rows: widened(&window.rows, down, g.out_height),
+            columns: widened(&window.columns, across, g.out_width),
+        };
+        let mut region = whole.region(&wide, (down, across))?;
         let inside = |taken: &mut Range<usize>, wide: &Range<usize>, wanted: &Range<usize>| {
             let start = taken.start + (wanted.start - wide.start);
             *taken = start..start + wanted.len();
         };
-        inside(&mut region.taken.0, &wide.0, &rows);
-        inside(&mut region.taken.1, &wide.1, &columns);
-        let ready = self.ready.part(region.problem.clone(), wait).await?;
-        let part = Prepared { ready: Arc::new(ready), types: PhantomData };
-        let layout = whole.conv().layout;
-        let [n, _, _, c] = whole.output_shape().to_nhwc(layout);
-        let size = [n, rows.len(), columns.len(), c];
-        let output = whole.output_shape();
-        let output = output.with_nhwc(layout, size).unwrap_or(output);
-        Ok(Region { input: whole.input_shape(), region: Arc::new(region), part, output })
+        inside(&mut region.taken.0, &wide.rows, &window.rows);
+        inside(&mut region.taken.1, &wide.columns, &window.columns);
+        Ok(region)
+    }
+
+    /// Of what was made ready for it.
+    pub(super) fn of_part(
+        &self,
+        window: &Window,
+        region: problem::Region,
+        ready: Arc<Ready>,
+    ) -> Region<T, U> {
+        let part = Prepared { ready, types: PhantomData };
+        let output = self.problem().window_shape(window);
+        Region { input: self.problem().input_shape(), region: Arc::new(region), part, output }
     }
 }
 
@@ -308,11 +334,20 @@ impl<T: Element, U: Element> Region<T, U> {
 
     /// From ends that were checked.
     async fn compute(&self, rows: &Rows<'_, T>, dst: Pitched<&mut [U]>, wait: Wait) -> Result<()> {
-        let (to, made) = (self.grid(self.output), self.part.problem().output_shape());
-        if to.len() == 0 {
+        if self.grid(self.output).len() == 0 {
             return Ok(());
         }
         let from = self.cut(rows, &self.grid(self.input))?;
+        self.of_rows(&from, dst, wait).await
+    }
+
+    /// From the rows of its own part of the input, and into a slice that was checked.
+    pub(super) async fn of_rows(
+        &self,
+        from: &[Cow<'_, [T]>],
+        dst: Pitched<&mut [U]>,
+        wait: Wait,
+    ) -> Result<()> {
         let bytes = |row: &Cow<'_, [T]>| row.len() * T::TYPE.bytes();
         let apart =
             self.part.ready.reads_rows() && from.first().is_some_and(|row| bytes(row) >= LONG_ROW);
@@ -322,9 +357,19 @@ impl<T: Element, U: Element> Region<T, U> {
             list = rows;
             Input::Rows(&list)
         } else {
-            whole = joined(&from)?;
+            whole = joined(from)?;
             Input::Whole(bytemuck::cast_slice(&whole))
         };
+        self.of_input(src, dst, wait).await
+    }
+
+    pub(super) async fn of_input(
+        &self,
+        src: Input<'_>,
+        dst: Pitched<&mut [U]>,
+        wait: Wait,
+    ) -> Result<()> {
+        let (to, made) = (self.grid(self.output), self.part.problem().output_shape());
         if made == self.output && dst.is_whole(&to) {
             let len = to.len();
             return self.part.slices(src, &mut dst.into_data()[..len], wait, false).await.map(drop);
@@ -383,6 +428,16 @@ impl<T: Element, U: Element> Region<T, U> {
             }
         }
         Ok(all)
+    }
+
+    /// Which rows and columns of the input it reads, and what of its part's output it is.
+    pub(super) fn parts(&self) -> &problem::Region {
+        &self.region
+    }
+
+    /// Elements of a row of it.
+    pub(super) fn row_len(&self) -> usize {
+        self.grid(self.output).row
     }
 
     fn grid(&self, shape: Shape) -> Grid {

@@ -128,7 +128,7 @@ fn too_many(count: u64) -> Error {
 }
 
 /// The largest `n` in `1..=most` that fits, taking `fits` to be monotone; 1 if none does.
-fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
+pub(super) fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (1, most);
     while low < high {
         let middle = low + (high - low).div_ceil(2);

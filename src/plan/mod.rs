@@ -24,6 +24,7 @@ mod limits;
 mod offer;
 mod part;
 mod pass;
+mod regions;
 mod reweigh;
 mod separable;
 mod split;
@@ -51,6 +52,7 @@ pub use offer::Accuracy;
 use offer::Offer;
 pub(crate) use part::widened;
 pub(crate) use pass::Pass;
+pub(crate) use regions::{Cutter, Held, Units};
 pub(crate) use separable::terms as separable_terms;
 pub(crate) use split::smaller;
 

@@ -14,7 +14,7 @@
 use std::ops::Range;
 
 use super::Problem;
-use crate::{Border, Conv2d, Error, Padding, Result, Sides};
+use crate::{Border, Conv2d, Error, Layout, Padding, Result, Shape, Sides, Window};
 
 /// Rows, or columns, of an input that are to be brought together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ struct Axis {
 pub(crate) struct Region {
     /// Of the input's part.
     pub problem: Problem,
+    pub images: Range<usize>,
     pub rows: Source,
     pub columns: Source,
     /// Which rows and columns of its output are the region.
@@ -71,6 +72,8 @@ struct Along {
     extent: usize,
     before: usize,
     border: Sides,
+    /// Outputs at multiples of which a part begins, so that they are made as those of the whole are.
+    grain: usize,
 }
 
 impl Along {
@@ -120,7 +123,10 @@ impl Along {
                     _ => None,
                 };
                 // Some outputs earlier, where the mirror reaches beyond the first one's taps.
-                let early = needed.map(|from| ((first - from) as usize).div_ceil(self.stride));
+                let early = needed.map(|from| {
+                    let early = ((first - from) as usize).div_ceil(self.stride);
+                    early.next_multiple_of(self.grain)
+                });
                 match early.map(|early| (early, first - (early * self.stride) as isize)) {
                     Some((early, from)) if from >= 0 => Axis {
                         source: run(from, end),
@@ -158,17 +164,22 @@ impl Along {
 }
 
 impl Problem {
-    /// Some rows and columns of the output of all images and channels.
+    /// A part of the output, of all channels. Where it is computed with rows or columns before it, these are as many
+    /// as a multiple of `grain`.
     ///
     /// # Errors
     /// [`Error::Argument`] for a region that is empty or not within the output, and of an adjoint.
-    pub(crate) fn region(&self, rows: &Range<usize>, columns: &Range<usize>) -> Result<Region> {
+    pub(crate) fn region(&self, window: &Window, grain: (usize, usize)) -> Result<Region> {
         let g = self.geometry();
+        let Window { images, rows, columns } = window;
         for (name, range, there) in [
+            ("images of the region", images, g.images),
             ("rows of the region", rows, g.out_height),
             ("columns of the region", columns, g.out_width),
         ] {
-            if range.is_empty() || range.end > there {
+            // Of an empty batch all images are none.
+            let none = there == 0 && *range == (0..0);
+            if range.end > there || range.is_empty() && !none {
                 let limit = format!("the output has {there}, and a region one of them at least");
                 return Err(Error::argument(
                     name,
@@ -188,6 +199,7 @@ impl Problem {
             extent: g.extent().0,
             before: g.top,
             border: border.rows(),
+            grain: grain.0,
         };
         let across = Along {
             input: g.width,
@@ -196,9 +208,10 @@ impl Problem {
             extent: g.extent().1,
             before: g.left,
             border: border.columns(),
+            grain: grain.1,
         };
         let (down, across) = (down.region(rows), across.region(columns));
-        let [n, _, _, c] = self.input_shape().to_nhwc(self.conv().layout);
+        let (n, c) = self.counts(images);
         let size = [n, down.source.len(), across.source.len(), c];
         // It has as many axes, so there always is such a shape.
         let shape = self.input_shape().with_nhwc(self.conv().layout, size);
@@ -213,10 +226,37 @@ impl Problem {
         let problem = Self::new(&conv, shape, self.input_type(), self.output_type())?;
         Ok(Region {
             problem,
+            images: images.clone(),
             rows: down.source,
             columns: across.source,
             taken: (down.taken, across.taken),
         })
+    }
+
+    /// All of the output.
+    pub(crate) fn everything(&self) -> Window {
+        let g = self.geometry();
+        Window::new(0..g.images, 0..g.out_height, 0..g.out_width)
+    }
+
+    /// The batch and the channels of some images: planes are channels of one.
+    fn counts(&self, images: &Range<usize>) -> (usize, usize) {
+        let layout = self.conv().layout;
+        let [n, _, _, c] = self.input_shape().to_nhwc(layout);
+        match layout {
+            _ if images.len() == self.geometry().images => (n, c),
+            Layout::Nhwc => (images.len(), c),
+            Layout::Nchw => (1, images.len()),
+        }
+    }
+
+    /// The shape of this part of the output.
+    pub(crate) fn window_shape(&self, window: &Window) -> Shape {
+        let layout = self.conv().layout;
+        let (n, c) = self.counts(&window.images);
+        let size = [n, window.rows.len(), window.columns.len(), c * self.geometry().outputs];
+        let output = self.output_shape();
+        output.with_nhwc(layout, size).unwrap_or(output)
     }
 }
 
@@ -256,11 +296,18 @@ mod tests {
                     (0..k).map(|i| rows.index(at(i), g.height)).collect()
                 };
                 let out = problem.geometry().out_height;
-                for from in 0..out {
-                    for to in from + 1..=out {
-                        let region = problem.region(&(from..to), &(0..1)).unwrap();
+                let ranges = (0..out).flat_map(|from| (from + 1..=out).map(move |to| (from, to)));
+                for (from, to) in ranges {
+                    for grain in [(1, 1), (3, 1)] {
+                        let region =
+                            problem.region(&Window::new(0..1, from..to, 0..1), grain).unwrap();
                         let rows: Vec<usize> = region.rows.each().collect();
                         assert_eq!(region.taken.0.len(), to - from);
+                        // From the first row, or by whole grains before the first that is wanted.
+                        assert!(
+                            region.taken.0.start == from
+                                || region.taken.0.start.is_multiple_of(grain.0)
+                        );
                         picked += usize::from(matches!(region.rows, Source::Picked(_)));
                         for (wanted, part) in (from..to).zip(region.taken.0.clone()) {
                             let part = met(&region.problem, part).into_iter();
@@ -285,11 +332,17 @@ mod tests {
         for (rows, columns) in
             [(0..6, 0..4), (2..2, 0..4), (0..1, 3..5), (Range { start: 4, end: 3 }, 0..1)]
         {
-            let error = problem.region(&rows, &columns).unwrap_err().to_string();
+            let error =
+                problem.region(&Window::new(0..1, rows, columns), (1, 1)).unwrap_err().to_string();
             assert!(error.contains("of the region"), "{error}");
+        }
+        for images in [0..2, 0..0, 1..2] {
+            let error =
+                problem.region(&Window::new(images, 0..1, 0..1), (1, 1)).unwrap_err().to_string();
+            assert!(error.contains("images of the region"), "{error}");
         }
         let adjoint =
             Problem::new(&conv.adjoint(), [5, 4], ElementType::F32, ElementType::F32).unwrap();
-        assert!(adjoint.region(&(0..1), &(0..1)).is_err());
+        assert!(adjoint.region(&Window::new(0..1, 0..1, 0..1), (1, 1)).is_err());
     }
 }

@@ -24,6 +24,7 @@ mod properties;
 mod regions;
 mod seams;
 mod slices;
+mod streams;
 mod tensors;
 mod textures;
 mod threads;

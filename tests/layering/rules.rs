@@ -10,20 +10,22 @@ pub const MAY_NAME: &[(&str, &str)] = &[
     ("lru", ""),
     ("shape", ""),
     ("wait", ""),
+    ("window", ""),
     // An error tells which algorithm did not apply.
     ("error", "plan::Algorithm"),
     ("kernel", "error"),
     ("conv", "activation border element error kernel shape"),
-    ("problem", "activation border conv element error kernel shape"),
-    ("plan", "activation border color conv element error kernel problem shape"),
+    ("problem", "activation border conv element error kernel shape window"),
+    ("plan", "activation border color conv element error kernel problem shape window"),
     ("cpu", "activation border color conv element error kernel plan problem shape"),
     ("gpu", "activation border color conv element error kernel lru plan problem shape wait"),
     // Stands where `gpu` does, without the feature of that name.
     ("no_gpu", "conv element plan problem shape error wait"),
     (
         "engine",
-        "activation border color conv cpu element error gpu kernel lru plan problem shape wait",
+        "activation border color conv cpu element error gpu kernel lru plan problem shape wait window",
     ),
+    ("stream", "conv element engine error plan problem shape window"),
     ("image", "activation color conv element engine error problem shape wait"),
     ("learn", "conv element engine error kernel shape"),
     // The law shares the arithmetic of shapes with what it judges, and nothing else.
@@ -59,7 +61,7 @@ pub const BACKWARDS: &[(&str, &str)] = &[];
 pub const ORDER: &[(&str, &str)] = &[
     (
         "plan",
-        "cuts limits cost offer gather bands direct flat box_filter separable fft launch split pass reweigh part transfer explain \
+        "cuts limits cost offer gather bands direct flat box_filter separable fft launch split pass reweigh part regions transfer explain \
          fold gradient chain engines job",
     ),
     (

@@ -1,0 +1,127 @@
+//! Parts of an output one after the other, from rows of the input that whoever asks brings together.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::arrays::{LONG_ROW, zeroed};
+use super::prepared::Prepared;
+use super::ready::Ready;
+use super::region::Region;
+use super::slices::Pitched;
+use crate::cpu::Input;
+use crate::plan::Held;
+use crate::problem;
+use crate::wait::{Wait, block_on};
+use crate::{Element, Problem, Result, Window};
+
+/// Of how many shapes a part is kept ready: the middle ones, and those at edges and corners.
+const KEPT: usize = 12;
+
+/// Bytes that a thread of the CPU keeps for itself, about.
+const SCRATCH: u64 = 4 << 20;
+/// And with transforms.
+const TILES: u64 = 12 << 20;
+/// Bytes that a GPU's bands in flight take, on the host.
+const BANDS: u64 = 48 << 20;
+
+/// Parts of a prepared problem.
+#[derive(Debug)]
+pub(crate) struct Parts<T, U> {
+    whole: Prepared<T, U>,
+    /// Parts of one shape at one kind of edge are one problem.
+    ready: Vec<(Problem, Arc<Ready>)>,
+}
+
+/// Rows of the input in the order in which a part takes them.
+pub(crate) enum PartRows<'a, T> {
+    /// One behind the other.
+    Whole(&'a [T]),
+    Apart(Vec<&'a [T]>),
+}
+
+/// Elements, where there is memory for them.
+pub(crate) fn room<T: Element>(what: &'static str, len: usize) -> Result<Vec<T>> {
+    zeroed(what, len)
+}
+
+impl<T: Element, U: Element> Parts<T, U> {
+    pub(crate) fn new(whole: &Prepared<T, U>) -> Self {
+        Self { whole: whole.clone(), ready: Vec::new() }
+    }
+
+    /// A part of the output, made ready.
+    pub(crate) fn get(&mut self, window: &Window) -> Result<Region<T, U>> {
+        let region = self.whole.widened(window)?;
+        let known = self.ready.iter().position(|(problem, _)| *problem == region.problem);
+        let ready = match known {
+            // The one that was asked for last is the last to go.
+            Some(at) => self.ready.remove(at).1,
+            None => {
+                let part = self.whole.ready.part(region.problem.clone(), Wait::HERE);
+                if self.ready.len() == KEPT {
+                    self.ready.remove(0);
+                }
+                Arc::new(block_on(part)?)
+            }
+        };
+        self.ready.push((region.problem.clone(), ready.clone()));
+        Ok(self.whole.of_part(window, region, ready))
+    }
+
+    /// What is held while parts are computed, beside their inputs and outputs.
+    pub(crate) fn held(&self) -> Held {
+        let problem = self.whole.problem();
+        let g = problem.geometry();
+        let (element, result) =
+            (problem.input_type().bytes() as u64, problem.output_type().bytes() as u64);
+        let joined = g.row() * problem.input_type().bytes() < LONG_ROW;
+        let fft = self.whole.plan().algorithm() == crate::Algorithm::Fft;
+        let threads = |on_cpu: u64| if fft { on_cpu * TILES } else { on_cpu * SCRATCH };
+        match &*self.whole.ready {
+            Ready::Cpu(on_cpu) => Held {
+                at_once: 1,
+                of_input: if joined || !self.whole.ready.reads_rows() { element } else { 0 },
+                // What is computed beside a part, for its bits or at an edge, lies elsewhere.
+                of_output: result,
+                fixed: threads(on_cpu.threads()),
+            },
+            Ready::Gpu(_) => {
+                Held { at_once: 2, of_input: element, of_output: result, fixed: 2 * BANDS }
+            }
+            // Values, then weights, and the sums of both.
+            Ready::Masked(_) => {
+                let float = if problem.double().is_some() { 8 } else { 4 };
+                Held {
+                    at_once: 1,
+                    of_input: element + float,
+                    of_output: result + 2 * float,
+                    fixed: 2 * BANDS,
+                }
+            }
+        }
+    }
+}
+
+impl<T: Element, U: Element> Region<T, U> {
+    /// What it reads of the input.
+    pub(crate) fn reads(&self) -> &problem::Region {
+        self.parts()
+    }
+
+    /// Computes it from its rows, of each image in the order of [`problem::Region::rows`] and each of the columns of
+    /// [`problem::Region::columns`], without gaps.
+    pub(crate) fn run_rows(&self, rows: &PartRows<'_, T>, dst: &mut [U]) -> Result<()> {
+        let dst = Pitched::new(dst, self.row_len());
+        block_on(async {
+            match rows {
+                PartRows::Whole(all) => {
+                    self.of_input(Input::Whole(bytemuck::cast_slice(all)), dst, Wait::Here).await
+                }
+                PartRows::Apart(rows) => {
+                    let rows: Vec<_> = rows.iter().map(|row| Cow::Borrowed(*row)).collect();
+                    self.of_rows(&rows, dst, Wait::Here).await
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! Where a stream comes from and where it goes.
+
+use std::io;
+
+use crate::Window;
+
+/// A tensor of any size that can be read part by part.
+///
+/// Elements come as they lie in a tensor of the window's size without gaps: those of a row with all channels in
+/// [`Layout::Nhwc`](crate::Layout::Nhwc), rows one after the other, then images; of
+/// [`Layout::Nchw`](crate::Layout::Nchw) planes in place of images, as [`Window`] says.
+///
+/// A closure is one, too.
+pub trait Source<T>: Send {
+    /// Reads the elements of `window`, which is within the tensor, into all of `to`.
+    ///
+    /// # Errors
+    /// What the system says, or `io::Error::other`.
+    fn read(&mut self, window: &Window, to: &mut [T]) -> io::Result<()>;
+
+    /// Rows that are read at once, whether all are needed or not: those of a chunk.
+    fn rows_at_once(&self) -> usize {
+        1
+    }
+
+    /// Bytes that it holds itself while it reads, which count against the budget: chunks and what they are packed
+    /// in, say.
+    fn held(&self) -> u64 {
+        0
+    }
+}
+
+/// Where a tensor of any size goes part by part, in any order.
+///
+/// Elements come as [`Source`] gives them. Of `F` outputs for each channel, images of
+/// [`Layout::Nchw`](crate::Layout::Nchw) are those of the output, `F` for each of the input.
+///
+/// A closure is one, too.
+pub trait Sink<T>: Send {
+    /// Writes the elements of `window`, which is within the tensor.
+    ///
+    /// # Errors
+    /// What the system says, or `io::Error::other`.
+    fn write(&mut self, window: &Window, from: &[T]) -> io::Result<()>;
+
+    /// Images, rows and columns of a chunk: what is written is whole ones. Without, bands of some megabytes are.
+    fn chunks(&self) -> Option<[usize; 3]> {
+        None
+    }
+
+    /// Whether `window`, which is a chunk or such a band, is written already, as [`Stream::resume`](super::Stream::resume)
+    /// asks.
+    ///
+    /// # Errors
+    /// What the system says, or `io::Error::other`.
+    fn has(&mut self, window: &Window) -> io::Result<bool> {
+        let _ = window;
+        Ok(false)
+    }
+
+    /// Called once after the last write, where none failed.
+    ///
+    /// # Errors
+    /// What the system says, or `io::Error::other`.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// As [`Source::held`], while it writes.
+    fn held(&self) -> u64 {
+        0
+    }
+}
+
+impl<T, F: FnMut(&Window, &mut [T]) -> io::Result<()> + Send> Source<T> for F {
+    fn read(&mut self, window: &Window, to: &mut [T]) -> io::Result<()> {
+        self(window, to)
+    }
+}
+
+impl<T, F: FnMut(&Window, &[T]) -> io::Result<()> + Send> Sink<T> for F {
+    fn write(&mut self, window: &Window, from: &[T]) -> io::Result<()> {
+        self(window, from)
+    }
+}
