@@ -217,7 +217,7 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
-    /// A file of weights, or of compiled pipelines, cannot be read or written, or is not of its format.
+    /// A file of weights, of compiled pipelines or of an array cannot be read or written, or is not of its format.
     #[error("file {path}: {reason}")]
     #[non_exhaustive]
     File {
@@ -285,7 +285,7 @@ impl Error {
         Self::Stream { doing, part, reason, source: ErrorSource::of(error) }
     }
 
-    #[cfg(all(feature = "learn", not(target_arch = "wasm32")))]
+    #[cfg(all(any(feature = "learn", feature = "store"), not(target_arch = "wasm32")))]
     pub(crate) fn file(path: &std::path::Path, reason: impl ToString) -> Self {
         Self::File { path: path.display().to_string(), reason: reason.to_string() }
     }

@@ -26,7 +26,8 @@
 //!   stays on the GPU: [`GpuTensor`] and [`Gpu::run`], [`GpuPrepared::encode`] into your encoder,
 //!   [`GpuTexturePrepared::encode_texture`] for textures, [`GpuChain`] for several in a row,
 //!   [`FrameStream`] for frame after frame.
-//! - Larger than memory, and on many machines: the module [`mod@stream`].
+//! - Larger than memory, and on many machines: the module [`mod@stream`]; in files, the module
+//!   `store` (feature `store`).
 //! - Gradients: [`Engine::backward`], or [`Backward`] for many of one shape; [`Gpu::backward`] for tensors
 //!   on the GPU. The operator backwards: [`Conv2d::adjoint`]. Training: the module `learn` (feature
 //!   `learn`).
@@ -45,7 +46,8 @@
 //!
 //! ```text
 //! image   learn        pictures, and training (features of the same names)
-//! stream               tensors larger than memory
+//! store/               arrays in files and folders, of any size (feature `store`)
+//!   stream/            tensors larger than memory
 //! engine               the front door; ndarray stops here
 //!   cpu/   gpu/        what runs plans; they do not know each other. wgpu only in gpu/ (feature `gpu`;
 //!                      no_gpu stands there without it)
@@ -66,6 +68,7 @@
 //!   wgpu dependency.
 //! - `image`: pictures of the crate `image`, with alpha and linear light.
 //! - `learn`: layers of one shared kernel, optimisers, and files of weights (safetensors, npy).
+//! - `store`: arrays in files, larger than memory: `.npy` and Zarr.
 //! - `cli`: the program `channelwise` (with `gpu` and `image`).
 
 #![deny(unsafe_code)]
@@ -96,6 +99,8 @@ pub mod plan;
 mod problem;
 pub mod reference;
 mod shape;
+#[cfg(all(feature = "store", not(target_arch = "wasm32")))]
+pub mod store;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod stream;
 mod wait;

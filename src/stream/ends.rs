@@ -23,6 +23,14 @@ pub trait Source<T>: Send {
         1
     }
 
+    /// Called once after the last read, before [`Sink::finish`]: whether all that was read is what it should be.
+    ///
+    /// # Errors
+    /// What the system says, or `io::Error::other`.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Bytes that it holds itself while it reads, which count against the budget: chunks and what they are packed
     /// in, say.
     fn held(&self) -> u64 {

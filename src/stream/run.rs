@@ -77,7 +77,7 @@ pub(super) fn run<T: Element, U: Element>(
     let free = Pool::new();
     thread::scope(|scope| {
         let telling = tell.clone();
-        let (stop, free) = (&stop, &*free);
+        let (stop, free, source) = (&stop, &*free, &mut *source);
         scope.spawn(move || {
             let g = problem.geometry();
             let reader = Reader::new(source, g.height, g.pixel());
@@ -124,6 +124,7 @@ pub(super) fn run<T: Element, U: Element>(
     if done < count {
         return Err(Error::Cancelled { done, parts: count });
     }
+    source.finish().map_err(|error| Error::stream("reading", "the input", error))?;
     sink.finish().map_err(|error| Error::stream("finishing", "the output", error))?;
     Ok(Streamed { steps: count, elements, skipped, chunks: share.len() })
 }

@@ -25,6 +25,7 @@ pub const MAY_NAME: &[(&str, &str)] = &[
         "engine",
         "activation border color conv cpu element error gpu kernel lru plan problem shape wait window",
     ),
+    ("store", "element error shape stream window"),
     ("stream", "conv element engine error plan problem shape window"),
     ("image", "activation color conv element engine error problem shape wait"),
     ("learn", "conv element engine error kernel shape"),
@@ -37,7 +38,7 @@ pub const OUTSIDE: &[(&str, &str)] = &[
     ("wgpu", "gpu"),
     ("image", "image bin"),
     ("ndarray", "conv kernel engine image learn bin"),
-    ("rayon", "cpu gpu bin"),
+    ("rayon", "cpu gpu store bin"),
     ("rustfft", "kernel cpu"),
     ("fearless_simd", "cpu"),
     ("libc", "cpu"),
@@ -48,6 +49,8 @@ pub const OUTSIDE: &[(&str, &str)] = &[
     ("log", "gpu"),
     ("wasm_bindgen_futures", "gpu"),
     ("naga", ""),
+    ("zarrs", "store"),
+    ("serde_json", "store bin"),
 ];
 
 /// `plan` is a pure function: no clock, thread, environment or file.

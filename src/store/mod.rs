@@ -1,0 +1,45 @@
+//! Arrays in files and folders, of any size, as ends of a [stream](mod@crate::stream): `.npy` files and Zarr
+//! arrays.
+//!
+//! ```no_run
+//! use channelwise::store::{Create, Stored};
+//! use channelwise::{Conv2d, Engine, Kernel, Layout};
+//! # fn main() -> channelwise::Result<()> {
+//! // A mosaic of some hundred gigabytes, in half a gigabyte of memory.
+//! let mosaic = Stored::open("mosaic.zarr", Layout::Nhwc)?;
+//! let blur = Conv2d::new(Kernel::gaussian(31, 5.0)?);
+//! let blur = Engine::auto().prepare::<u8, u8>(&blur, mosaic.shape())?;
+//! let shape = blur.problem().output_shape();
+//! let mut blurred = Create::new("blurred.zarr").like(&mosaic).open::<u8>(shape)?;
+//! blur.stream(512 << 20).run(&mut mosaic.source::<u8>()?, &mut blurred)?;
+//! # Ok(()) }
+//! ```
+//!
+//! A process that is killed leaves each chunk of a Zarr array whole or absent, and a file under a name of its own
+//! (`y.npy.partial`) until it is whole. The same again with [`Create::resume`] and
+//! [`Stream::resume`](crate::stream::Stream::resume) does what is left; [`Create::share`] and
+//! [`Stream::share`](crate::stream::Stream::share) let many processes write one output.
+//!
+//! ```text
+//! stored, create: what is there, and what is to be
+//!   │
+//!   ├── zarr/                 chunks, packed, in a folder
+//!   ├── npy ── partial        a header and numbers; until all are there
+//!   └── raw                   numbers in any order of axes
+//!        │
+//!       axes, sample, positioned
+//! ```
+
+mod axes;
+mod create;
+#[doc(hidden)]
+pub mod npy;
+mod partial;
+mod positioned;
+mod raw;
+mod sample;
+mod stored;
+mod zarr;
+
+pub use create::{Create, Created};
+pub use stored::{Stored, StoredSource};

@@ -1,0 +1,153 @@
+//! A folder of keys and values: each value comes whole to its place, or not at all.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zarrs::storage::byte_range::ByteRangeIterator;
+use zarrs::storage::{
+    Bytes, MaybeBytes, MaybeBytesIterator, OffsetBytesIterator, ReadableStorageTraits,
+    StorageError, StoreKey, StorePrefix, WritableStorageTraits,
+};
+
+use crate::store::positioned;
+
+/// What a value is called until it is whole. Whoever writes it again takes the same name, so that nothing stays behind of
+/// a process that was killed.
+const UNFINISHED: &str = ".channelwise-unfinished";
+
+#[derive(Debug)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new(path: &Path) -> Arc<Self> {
+        Arc::new(Self(path.into()))
+    }
+
+    pub(super) fn path(&self, key: &str) -> PathBuf {
+        self.0.join(key)
+    }
+
+    /// The bytes of a value, and none where there is no such.
+    pub(super) fn bytes(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        there(fs::read(self.path(key)))
+    }
+
+    /// How many bytes it has.
+    pub(super) fn len(&self, key: &str) -> io::Result<Option<u64>> {
+        Ok(there(fs::metadata(self.path(key)))?.map(|there| there.len()))
+    }
+
+    /// Writes a value beside its place and moves it there.
+    pub(super) fn put(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        let path = self.path(key);
+        let mut name = path.as_os_str().to_owned();
+        name.push(UNFINISHED);
+        let written = fs::write(&name, value).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                fs::create_dir_all(path.parent().unwrap_or(&self.0))?;
+                fs::write(&name, value)
+            }
+            _ => Err(error),
+        });
+        written.and_then(|()| fs::rename(&name, &path)).inspect_err(|_| {
+            // Where the disk is full, this makes room again.
+            let _ = fs::remove_file(&name);
+        })
+    }
+}
+
+/// What is not there is no error.
+fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl ReadableStorageTraits for Folder {
+    fn get(&self, key: &StoreKey) -> Result<MaybeBytes, StorageError> {
+        Ok(self.bytes(key.as_str())?.map(Bytes::from))
+    }
+
+    fn get_partial_many<'a>(
+        &'a self,
+        key: &StoreKey,
+        ranges: ByteRangeIterator<'a>,
+    ) -> Result<MaybeBytesIterator<'a>, StorageError> {
+        let Some(file) = there(File::open(self.path(key.as_str())))? else { return Ok(None) };
+        let size = file.metadata()?.len();
+        let bytes = ranges.map(move |range| {
+            let (start, length) = (range.start(size), range.length(size));
+            if range.end(size) > size || start > size {
+                return Err(StorageError::Other(format!(
+                    "its bytes {range} are beyond its end, {size}: it is not whole"
+                )));
+            }
+            let mut part = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+            positioned::read(&file, start, &mut part)?;
+            Ok(Bytes::from(part))
+        });
+        Ok(Some(Box::new(bytes)))
+    }
+
+    fn size_key(&self, key: &StoreKey) -> Result<Option<u64>, StorageError> {
+        Ok(self.len(key.as_str())?)
+    }
+
+    fn supports_get_partial(&self) -> bool {
+        true
+    }
+}
+
+impl WritableStorageTraits for Folder {
+    fn set(&self, key: &StoreKey, value: Bytes) -> Result<(), StorageError> {
+        Ok(self.put(key.as_str(), &value)?)
+    }
+
+    fn set_partial_many(
+        &self,
+        _: &StoreKey,
+        _: OffsetBytesIterator<'_>,
+    ) -> Result<(), StorageError> {
+        Err(StorageError::Unsupported("values are written whole".into()))
+    }
+
+    fn erase(&self, key: &StoreKey) -> Result<(), StorageError> {
+        there(fs::remove_file(self.path(key.as_str())))?;
+        Ok(())
+    }
+
+    fn erase_prefix(&self, _: &StorePrefix) -> Result<(), StorageError> {
+        Err(StorageError::Unsupported("nothing is erased but single values".into()))
+    }
+
+    fn supports_set_partial(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_whole_or_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Folder::new(folder.path());
+        assert_eq!(store.bytes("c/0/0").unwrap(), None);
+        store.put("c/0/0", b"first").unwrap();
+        // As a kill leaves it.
+        fs::write(store.path("c/0/1.channelwise-unfinished"), b"ha").unwrap();
+        assert_eq!(store.len("c/0/1").unwrap(), None);
+        store.put("c/0/1", b"half").unwrap();
+        assert_eq!(store.bytes("c/0/1").unwrap().unwrap(), b"half");
+        assert_eq!(fs::read_dir(store.path("c/0")).unwrap().count(), 2);
+        // Nothing stays of what fails: a folder is where the value belongs.
+        fs::create_dir(store.path("c/0/2")).unwrap();
+        assert!(store.put("c/0/2", b"x").is_err());
+        assert_eq!(fs::read_dir(store.path("c/0")).unwrap().count(), 3);
+    }
+}

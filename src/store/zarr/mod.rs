@@ -1,0 +1,293 @@
+//! Zarr arrays, versions 2 and 3, in folders: chunks are packed and unpacked by the crate `zarrs`; what is read of
+//! metadata, and how values come to their places, is here.
+//!
+//! ```text
+//! array: windows of chunks ── metadata: what an array is, and one like it
+//!   │
+//! folder: keys and values
+//! ```
+
+mod folder;
+mod metadata;
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde_json::Value;
+use zarrs::array::{Array, ArrayBytes, ArraySubset, CodecOptions};
+
+use super::axes::Axes;
+use super::sample::Sample;
+use crate::{ElementType, Layout, Window};
+use folder::Folder;
+use metadata::{Metadata, Said, Version};
+
+/// Whether a folder is an array, or a group of such.
+pub(super) fn is_zarr(path: &Path) -> bool {
+    ["zarr.json", ".zarray", ".zgroup"].iter().any(|key| path.join(key).is_file())
+}
+
+/// An array that is there.
+#[derive(Debug)]
+pub(super) struct Zarr {
+    folder: Arc<Folder>,
+    metadata: Metadata,
+    array: Array<Folder>,
+    axes: Axes,
+    sample: Sample,
+    /// Along each axis, those that are files, if they are a regular grid, and those that are unpacked at once.
+    chunks: Option<Vec<usize>>,
+    unpacked: Vec<usize>,
+}
+
+/// What went wrong, for people.
+type Result<T> = std::result::Result<T, String>;
+
+/// The chunks that a box meets.
+fn chunks_of(ranges: &[Range<usize>], size: &[usize]) -> Vec<Vec<u64>> {
+    let mut chunks = vec![Vec::new()];
+    for (range, size) in ranges.iter().zip(size) {
+        let along = range.start / size..range.end.div_ceil(*size);
+        let with = |chunk: &Vec<u64>, at: usize| [&chunk[..], &[at as u64]].concat();
+        let longer = chunks.iter().flat_map(|chunk| along.clone().map(move |at| with(chunk, at)));
+        chunks = longer.collect();
+    }
+    chunks
+}
+
+fn read_metadata(folder: &Folder) -> Result<Metadata> {
+    let json = |key: &str| -> Result<Option<Value>> {
+        let Some(bytes) = folder.bytes(key).map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Some).map_err(|error| format!("its {key} is no JSON: {error}"))
+    };
+    if let Some(json) = json(Version::V3.key())? {
+        return Ok(Metadata { version: Version::V3, json, attributes: None });
+    }
+    let Some(old) = json(Version::V2.key())? else {
+        return Err("it is a group, or no Zarr array: name an array".into());
+    };
+    Ok(Metadata { version: Version::V2, json: old, attributes: json(".zattrs")? })
+}
+
+impl Zarr {
+    pub(super) fn open(path: &Path, layout: Layout) -> Result<Self> {
+        let folder = Folder::new(path);
+        let metadata = read_metadata(&folder)?;
+        Self::of(folder, metadata, layout)
+    }
+
+    fn of(folder: Arc<Folder>, metadata: Metadata, layout: Layout) -> Result<Self> {
+        let Said { shape, sample, chunks, inner } = metadata.parse()?;
+        let axes = Axes::new(&shape, layout)
+            .ok_or_else(|| format!("its shape is {shape:?}, and two axes are needed at least"))?;
+        let array = Array::open(folder.clone(), "/").map_err(|error| error.to_string())?;
+        // A chunk without elements is filled, and written as any other: what is there is known by its file.
+        let options = CodecOptions::default().with_store_empty_chunks(true);
+        let array = array.with_codec_options(options);
+        let unpacked = inner.or_else(|| chunks.clone()).unwrap_or_else(|| shape.clone());
+        Ok(Self { folder, metadata, array, axes, sample, chunks, unpacked })
+    }
+
+    /// A new array, whose chunks are to be written: like `input` where that is one. Where there is one already, it has to
+    /// be the same.
+    pub(super) fn create(
+        path: &Path,
+        input: Option<&Self>,
+        (axes, layout): (&Axes, Layout),
+        element: ElementType,
+        chunks: Option<&[usize]>,
+    ) -> Result<Self> {
+        let folder = Folder::new(path);
+        let dims = axes.dims();
+        let metadata = match input {
+            Some(input) => input.metadata.of_output(dims, element, chunks)?,
+            None => Metadata::new(dims, element, axes.rows_axis(), chunks),
+        };
+        if is_zarr(path) {
+            let there = read_metadata(&folder)?;
+            if there.json != metadata.json {
+                return Err("an array of another shape, type or packing is there".into());
+            }
+        } else {
+            let put = |key: &str, json: &Value| {
+                let text = serde_json::to_vec_pretty(json).map_err(|error| error.to_string())?;
+                folder.put(key, &text).map_err(|error| error.to_string())
+            };
+            if let Some(attributes) = &metadata.attributes {
+                put(".zattrs", attributes)?;
+            }
+            // Whoever finds this finds all.
+            put(metadata.version.key(), &metadata.json)?;
+        }
+        Self::of(folder, metadata, layout)
+    }
+
+    pub(super) fn axes(&self) -> &Axes {
+        &self.axes
+    }
+
+    pub(super) fn element(&self) -> ElementType {
+        self.sample.element()
+    }
+
+    pub(super) fn sample(&self) -> Sample {
+        self.sample
+    }
+
+    /// For people.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.metadata.version {
+            Version::V2 => "Zarr 2",
+            Version::V3 => "Zarr 3",
+        }
+    }
+
+    /// What tells it from another array.
+    pub(super) fn print(&self) -> String {
+        self.metadata.json.to_string()
+    }
+
+    /// Images, rows and columns of a chunk that is a file.
+    pub(super) fn chunks(&self) -> Option<[usize; 3]> {
+        Some(self.sides(self.chunks.as_ref()?))
+    }
+
+    /// The same of those that are unpacked at once.
+    pub(super) fn rows_at_once(&self) -> usize {
+        self.sides(&self.unpacked)[1]
+    }
+
+    fn sides(&self, chunks: &[usize]) -> [usize; 3] {
+        let rows = self.axes.rows_axis();
+        let dims = self.axes.dims();
+        // Images follow one another along the last of their axes; where its chunks end early, or there are chunks along
+        // an outer one, whole runs of them are taken.
+        let mut images = 1;
+        for axis in (0..rows).rev() {
+            let whole: usize = dims[axis + 1..rows].iter().product();
+            if chunks[axis] == 1 {
+                continue;
+            }
+            let fits = dims[axis].is_multiple_of(chunks[axis]) || chunks[axis] >= dims[axis];
+            images = whole * if fits { chunks[axis].min(dims[axis]) } else { dims[axis] };
+        }
+        [images.max(1), chunks[rows], chunks[rows + 1]]
+    }
+
+    /// Bytes that reading or writing takes beside what is read or written.
+    pub(super) fn held(&self) -> u64 {
+        let chunk = self
+            .unpacked
+            .iter()
+            .fold(self.sample.bytes() as u64, |n, m| n.saturating_mul(*m as u64));
+        let whole = self.chunks.as_ref().map_or(chunk, |chunks| {
+            chunks.iter().fold(self.sample.bytes() as u64, |n, m| n.saturating_mul(*m as u64))
+        });
+        // Unpacked and packed, for each thread; and what rows of chunks are gathered in.
+        let threads = rayon::current_num_threads() as u64;
+        threads.saturating_mul(chunk.saturating_mul(2).saturating_add(whole))
+    }
+
+    /// Reads a window as elements in this machine's order of bytes.
+    pub(super) fn read(&self, window: &Window, to: &mut [u8]) -> io::Result<()> {
+        let mut to = to;
+        for ranges in self.axes.boxes(window) {
+            let ranges: Vec<_> =
+                ranges.into_iter().map(|range| range.start as u64..range.end as u64).collect();
+            let subset = ArraySubset::new_with_ranges(&ranges);
+            let bytes: ArrayBytes<'_> =
+                self.array.retrieve_array_subset(&subset).map_err(io::Error::other)?;
+            let bytes = bytes.into_fixed().map_err(io::Error::other)?;
+            let (part, rest) = to
+                .split_at_mut_checked(bytes.len())
+                .ok_or_else(|| io::Error::other("its elements are larger than its metadata say"))?;
+            part.copy_from_slice(&bytes);
+            self.sample.decode(false, part);
+            to = rest;
+        }
+        Ok(())
+    }
+
+    /// Writes a window, which is of whole chunks.
+    pub(super) fn write(&self, window: &Window, from: &[u8]) -> io::Result<()> {
+        let Some(size) = &self.chunks else {
+            return Err(io::Error::other("its chunks are no regular grid"));
+        };
+        let bytes = self.sample.bytes();
+        let mut from = from;
+        for ranges in self.axes.boxes(window) {
+            let len = ranges.iter().fold(bytes, |n, range| n * range.len());
+            let (part, rest) = from.split_at(len.min(from.len()));
+            from = rest;
+            chunks_of(&ranges, size).into_par_iter().try_for_each(|chunk| {
+                let data = self.chunk(&chunk, size, (&ranges, part));
+                let data = ArrayBytes::new_flen(data);
+                self.array.store_chunk(&chunk, data).map_err(io::Error::other)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A whole chunk, cut out of a box; what lies beyond the array's edge is the value that fills it.
+    fn chunk(
+        &self,
+        chunk: &[u64],
+        size: &[usize],
+        (ranges, from): (&[Range<usize>], &[u8]),
+    ) -> Vec<u8> {
+        let bytes = self.sample.bytes();
+        let axes = size.len();
+        let mut data = self.array.fill_value().as_ne_bytes().repeat(size.iter().product());
+        // Where it begins in the box, and how much of it is in there.
+        let first: Vec<usize> = (0..axes).map(|a| chunk[a] as usize * size[a]).collect();
+        let there: Vec<usize> =
+            (0..axes).map(|a| (first[a] + size[a]).min(ranges[a].end) - first[a]).collect();
+        let run = there[axes - 1] * bytes;
+        let runs: usize = there[..axes - 1].iter().product();
+        for number in 0..runs {
+            let (mut rest, mut to, mut at) = (number, 0, 0);
+            let (mut to_step, mut at_step) = (size[axes - 1], ranges[axes - 1].len());
+            for a in (0..axes - 1).rev() {
+                let n = rest % there[a];
+                rest /= there[a];
+                to += n * to_step;
+                at += (first[a] - ranges[a].start + n) * at_step;
+                to_step *= size[a];
+                at_step *= ranges[a].len();
+            }
+            at += first[axes - 1] - ranges[axes - 1].start;
+            data[to * bytes..][..run].copy_from_slice(&from[at * bytes..][..run]);
+        }
+        data
+    }
+
+    /// Whether all chunks of a window are there.
+    pub(super) fn has(&self, window: &Window) -> io::Result<bool> {
+        let Some(size) = &self.chunks else { return Ok(false) };
+        for ranges in self.axes.boxes(window) {
+            for chunk in chunks_of(&ranges, size) {
+                let key = self.array.chunk_key(&chunk);
+                // A file without bytes is what a machine that lost its power may leave.
+                if self.folder.len(key.as_str())?.is_none_or(|len| len == 0) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Refuses an array whose metadata are others than they were.
+    pub(super) fn unchanged(&self) -> io::Result<()> {
+        let now = read_metadata(&self.folder).map_err(io::Error::other)?;
+        if now.json == self.metadata.json {
+            return Ok(());
+        }
+        Err(io::Error::other("its metadata changed while it was read"))
+    }
+}
