@@ -243,6 +243,13 @@ impl Problem {
         Ok(Self { texels: self.texels, ..new })
     }
 
+    /// A line that tells it from another problem, weights and all.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let Self { conv, input_shape, input_type, output_type, .. } = self;
+        format!("{input_shape} {input_type} to {output_type} by {conv:?}")
+    }
+
     /// What was asked for.
     #[must_use]
     pub fn conv(&self) -> &Conv2d {

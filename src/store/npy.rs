@@ -6,7 +6,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::sample::Sample;
 use crate::ElementType;
 
-pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
+/// What a file begins with.
+#[doc(hidden)]
+pub const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// What NumPy aligns data to.
 const ALIGNMENT: usize = 64;

@@ -46,6 +46,9 @@ Files:
   npy; for 8 bits they are taken as round(v / 257), with a note. Profiles (ICC), resolution and
   Exif are kept where both formats have a place for them; tiff has none here for Exif, nor webp
   for resolution.
+  Zarr arrays are folders, of version 2 or 3, sharded or not, packed by zstd, blosc, gzip or not
+  at all; y.zarr is made like the input if that is one: version, chunks, codecs, attributes, names
+  and fill value. They and .npy files may have any size, and any number of axes in front.
   Images but tiff and exr get the results rounded to integers, so floats that go to 1 come out
   black. Alpha and --linear-light are for u8, u16, f16 and f32. The output is written whole or not
   at all.
@@ -54,6 +57,13 @@ Types:
   Sums of u32, i32 and f64, and those that become these, are made in f64, on the CPU; all others in
   f32, on the CPU and the GPU. Weights and biases keep their digits in f64, those of --pointwise and
   of activations are f32.
+
+Larger than memory:
+  With --memory, --shard, --resume or --chunks, where the input or the output is a Zarr array, and
+  where a .npy file would take more than half of the free memory, reading, computing and writing
+  overlap, and what is held stays within --memory. The results are the same, bit by bit. A process
+  that is killed leaves each chunk of a Zarr array whole or absent; a .npy file is y.npy.partial,
+  with a journal beside it, until all of it is there. The same command with --resume does the rest.
 
 Channels:
   Channel c and filter f give output channel c*F + f. With --pointwise the F outputs of a channel
@@ -240,6 +250,25 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ALGORITHM", default_value = "auto", value_parser = values::algorithm, help = algorithm_help(), help_heading = "Engine")]
     pub(crate) algorithm: Algorithm,
 
+    /// Bytes of memory that may be taken, as in 512M or 4G: .npy files and Zarr arrays of any size then go through
+    /// part by part. Unless given half of what is free, where the whole needs more than that
+    #[arg(long, value_name = "BYTES", value_parser = values::memory, help_heading = "Larger than memory")]
+    pub(crate) memory: Option<u64>,
+
+    /// Do part I of N and nothing else. Any number of processes, on any machines that share a file system, write
+    /// one output so, without knowing of each other
+    #[arg(long, value_name = "I/N", value_parser = values::shard, help_heading = "Larger than memory")]
+    pub(crate) shard: Option<(usize, usize)>,
+
+    /// Go on with what a process that was stopped left: what is written whole is not made again
+    #[arg(long, requires = "output", help_heading = "Larger than memory")]
+    pub(crate) resume: bool,
+
+    /// Rows and columns of the output's chunks, with all channels. Unless given those of the input, or some
+    /// megabytes
+    #[arg(long, value_name = "ROWS,COLUMNS", value_parser = values::pair, requires = "output", help_heading = "Larger than memory")]
+    pub(crate) chunks: Option<(usize, usize)>,
+
     /// Print how it is computed and why so
     #[arg(long, help_heading = "Report")]
     pub(crate) explain: bool,
@@ -254,6 +283,26 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// Whether it is asked for that tensors go through part by part.
+    pub(crate) fn streams(&self) -> bool {
+        self.memory.is_some() || self.shard.is_some() || self.resume || self.chunks.is_some()
+    }
+
+    /// Whether something is asked that needs a whole tensor in memory.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_partial()
+            || self.adjoint.is_some()
+            || self.alpha.is_some()
+            || self.linear_light
+            || self.verify
+            || self.engine == EngineName::Reference
+    }
+
+    /// Outputs of each channel, as far as the options tell.
+    pub(crate) fn kernels_outputs(&self) -> usize {
+        self.kernel.as_ref().map_or(1, Kernel::filters)
+    }
+
     /// Whether more is asked than one kernel on all of a tensor.
     pub(crate) fn is_partial(&self) -> bool {
         self.region.is_some() || self.mask.is_some() || self.kernels.is_some()

@@ -1,7 +1,5 @@
 //! One file that is read: computed, verified, written and told of.
 
-use std::io::Write;
-
 use channelwise::ndarray::{Array2, Array4, ArrayD, Ix4};
 use channelwise::{Borders, Conv2d, ElementType, Layout, Padding, Problem, Shape};
 
@@ -105,7 +103,7 @@ impl Job<'_> {
 
         let computer = self.computers.get()?;
         let made = computer.run((&problem, &more), &x, summed, *progress)?;
-        self.explain(&made.explained)?;
+        report::explain(args, &made.explained, self.aside())?;
         let verify = args.verify.then(|| self.verify((&problem, &more), &x, &made));
         let broken = verify.as_ref().filter(|verdict| !verdict.passed).map(ToString::to_string);
         if !args.json && clipped::are_fractions(&x, &made.output) {
@@ -168,6 +166,7 @@ impl Job<'_> {
             milliseconds: Milliseconds::new(made.plan, made.timings),
             clipped,
             verify,
+            stream: None,
             output: wrote,
         }
         .print(args.json, self.aside())?;
@@ -218,18 +217,6 @@ impl Job<'_> {
     /// Whether the result takes stdout, and what is told goes to stderr.
     fn aside(&self) -> bool {
         self.target.as_ref().is_some_and(Target::is_stdout)
-    }
-
-    /// `--explain`; beside JSON it goes to stderr, so that stdout stays one line.
-    fn explain(&self, text: &str) -> Result<()> {
-        if !self.args.explain {
-            return Ok(());
-        }
-        if self.args.json || self.aside() {
-            let _ = std::io::stderr().lock().write_all(text.as_bytes());
-            return Ok(());
-        }
-        report::print(text)
     }
 }
 

@@ -5,6 +5,7 @@
 //! args ── values, presets        what was asked for
 //!   │
 //!  run ── outputs, request       which files, and what convolution
+//!   ├── streamed                 larger than memory, from array to array
 //!   │
 //!   └──── files ── out_type ── job ── pixels ── compute ── verify, clipped ── report
 //!                                               expected: the definition, for these three
@@ -29,6 +30,7 @@ mod progress;
 mod report;
 mod request;
 mod run;
+mod streamed;
 mod values;
 mod verify;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
 use crate::files::{Kind, STANDARD};
+use crate::streamed::is_zarr;
 
 /// One file on its way.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +32,8 @@ pub(crate) fn pairs(
             .collect());
     };
     let pattern = output.to_string_lossy();
-    let is_folder = pattern.ends_with(std::path::is_separator) || output.is_dir();
+    let is_folder =
+        pattern.ends_with(std::path::is_separator) || output.is_dir() && !is_zarr(output);
     let is_pattern = pattern.contains("{stem}");
     if !is_folder && !is_pattern {
         let [input] = inputs else {

@@ -8,8 +8,10 @@ use std::time::Duration;
 use channelwise::Timings;
 use serde::Serialize;
 
+use crate::args::RunArgs;
 use crate::clipped::Clipped;
 use crate::failure::{Failure, Result};
+use crate::streamed::Told;
 use crate::verify::Verdict;
 
 /// All there is to tell of a run.
@@ -36,6 +38,9 @@ pub(crate) struct Report {
     /// Results that the output's type could not hold.
     pub(crate) clipped: Option<Clipped>,
     pub(crate) verify: Option<Verdict>,
+    /// How it went part by part, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stream: Option<Told>,
     /// Where the result was written.
     pub(crate) output: Option<String>,
 }
@@ -61,6 +66,13 @@ pub(crate) struct Milliseconds {
 }
 
 impl Milliseconds {
+    /// Of what overlaps: reading and writing are in it.
+    pub(crate) fn streamed(plan: Duration, all: Duration) -> Self {
+        let mut timings = Timings::default();
+        (timings.compute, timings.total) = (all, all);
+        Self::new(plan, timings)
+    }
+
     pub(crate) fn new(plan: Duration, run: Timings) -> Self {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         Self {
@@ -112,6 +124,9 @@ impl Report {
         if let Some(verdict) = &self.verify {
             let _ = write!(line, "; {verdict}");
         }
+        if let Some(told) = &self.stream {
+            let _ = write!(line, "; {told}");
+        }
         if let Some(path) = &self.output {
             let _ = write!(line, "; wrote {path}, {} {}", times(output), self.output_type);
         }
@@ -154,6 +169,9 @@ impl Report {
             let _ = write!(time, "; by the GPU's clock {gpu:.3} ms");
         }
         line("time", time);
+        if let Some(told) = &self.stream {
+            line("stream", told.to_string());
+        }
         if let Some(verdict) = &self.verify {
             line("verify", verdict.to_string());
         }
@@ -189,6 +207,18 @@ impl std::fmt::Display for Verdict {
             worst.error, worst.allowance, worst.index, worst.found, worst.expected
         )
     }
+}
+
+/// `--explain`; beside JSON, or a result on stdout, it goes to stderr, so that stdout stays what it is.
+pub(crate) fn explain(args: &RunArgs, text: &str, aside: bool) -> Result<()> {
+    if !args.explain {
+        return Ok(());
+    }
+    if args.json || aside {
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+        return Ok(());
+    }
+    print(text)
 }
 
 /// Text on stdout. Where nobody reads it any more, as in `channelwise kernels | head -1`, that is

@@ -13,6 +13,7 @@ use crate::out_type::out_type;
 use crate::outputs::{self, Pair};
 use crate::progress::Progress;
 use crate::request::Request;
+use crate::streamed;
 
 const ALWAYS_HWC: &str = "images are always HWC: --layout nchw is for .npy and ENVI files";
 
@@ -20,9 +21,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let pairs = outputs::pairs(&args.inputs, args.output.as_deref(), args.format)?;
     let progress = Progress::new(args.json);
     if let [pair] = &pairs[..] {
-        let target = target(args, pair)?;
-        let request = Request::new(args)?;
-        return file(args, pair, target, &request, &Computers::new(args), progress);
+        return one(args, pair, || Request::new(args), &Computers::new(args), progress);
     }
     let request = Request::new(args)?;
     let computers = Computers::new(args);
@@ -34,8 +33,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let mut failed = 0;
     for pair in &pairs {
         // One bar at a time.
-        let done = target(args, pair)
-            .and_then(|target| file(args, pair, target, &request, &computers, Progress::hidden()));
+        let done = one(args, pair, || Ok(&request), &computers, Progress::hidden());
         if let Err(failure) = done {
             failed += 1;
             bar.suspend(|| say(&format!("{}: {}", pair.input.display(), failure.text())));
@@ -46,6 +44,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         return Ok(());
     }
     Err(Failure::work(format!("{failed} of {} files failed", pairs.len())))
+}
+
+/// One file, in memory or part by part. What the output's name is worth is known before kernels are read.
+fn one<R: std::borrow::Borrow<Request>>(
+    args: &RunArgs,
+    pair: &Pair,
+    request: impl FnOnce() -> Result<R>,
+    computers: &Computers<'_>,
+    progress: Progress,
+) -> Result<()> {
+    if streamed::is_wanted(args, pair)? {
+        return streamed::run(args, pair, request()?.borrow(), computers, progress);
+    }
+    let target = target(args, pair)?;
+    file(args, pair, target, request()?.borrow(), computers, progress)
 }
 
 fn target(args: &RunArgs, pair: &Pair) -> Result<Option<Target>> {

@@ -121,6 +121,32 @@ pub(crate) enum Bias {
     File(PathBuf),
 }
 
+/// `1000`, `512M`, `4G` or `4GiB`: K, M, G and T are powers of 1024.
+pub(crate) fn memory(text: &str) -> Parsed<u64> {
+    let needed = || "bytes are needed, as in 512M or 4G".to_string();
+    let lower = text.trim().to_ascii_lowercase();
+    let end = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+    let (digits, unit) = lower.split_at(end);
+    let number: u64 = digits.parse().map_err(|_| needed())?;
+    let power = match unit.trim().trim_end_matches('b').trim_end_matches('i') {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return Err(needed()),
+    };
+    number.checked_mul(1 << (10 * power)).ok_or_else(|| "so many cannot be counted".into())
+}
+
+/// `3/7`: the third of seven.
+pub(crate) fn shard(text: &str) -> Parsed<(usize, usize)> {
+    let needed = "a part and their number are needed, as in 3/7, from 1 on";
+    let (number, of) = text.split_once('/').ok_or(needed)?;
+    let (number, of) = (one(number, needed)?, one(of, needed)?);
+    if number == 0 || number > of { Err(needed.into()) } else { Ok((number, of)) }
+}
+
 /// `0.5`, `1,-2` or the name of a file. One that looks like numbers is `./1`.
 pub(crate) fn bias(text: &str) -> Parsed<Bias> {
     match list(text, "a number") {
@@ -204,6 +230,16 @@ mod tests {
         assert_eq!(bias("b.npy"), Ok(Bias::File("b.npy".into())));
         assert_eq!(bias("./1"), Ok(Bias::File("./1".into())));
         assert_eq!(layout("NCHW"), Ok(Layout::Nchw));
+        for (text, bytes) in [
+            ("1000", 1000),
+            ("512M", 512 << 20),
+            ("4g", 4 << 30),
+            ("2 KiB", 2048),
+            ("1TB", 1 << 40),
+        ] {
+            assert_eq!(memory(text), Ok(bytes), "{text}");
+        }
+        assert_eq!(shard("3/7"), Ok((3, 7)));
     }
 
     #[test]
@@ -228,6 +264,12 @@ mod tests {
         }
         for text in ["", "-", "--flip", "-1,x"] {
             assert!(bias(text).is_err(), "{text}");
+        }
+        for text in ["", "M", "-1", "1.5G", "3X", "99999999999T"] {
+            assert!(memory(text).is_err(), "{text}");
+        }
+        for text in ["", "3", "0/7", "8/7", "a/b", "1/2/3"] {
+            assert!(shard(text).is_err(), "{text}");
         }
         assert!(algorithm("winograd").is_err() && layout("chwn").is_err());
     }

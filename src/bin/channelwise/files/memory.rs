@@ -32,7 +32,7 @@ fn gib(bytes: u64) -> f64 {
 }
 
 /// What Linux says can be had without swapping; elsewhere an allocation that fails is what tells.
-fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;

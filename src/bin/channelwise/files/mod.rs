@@ -24,6 +24,7 @@ use channelwise::Layout;
 
 use crate::failure::{Failure, Result, say};
 pub(crate) use guard::is_guarded;
+pub(crate) use memory::available as available_memory;
 pub(crate) use npy::Numbers;
 pub(crate) use resolution::Resolution;
 pub(crate) use target::{Kind, Target};

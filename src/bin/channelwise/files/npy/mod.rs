@@ -2,32 +2,23 @@
 //!
 //! The header is held against the length of the file before anything is allocated from it, and
 //! `ndarray-npy` is handed one in its own words: it knows fewer than NumPy writes and reads. Ours is written
-//! here, as that crate has none for half floats.
+//! by the library, as that crate has none for half floats.
 
-mod header;
 #[cfg(test)]
 mod tests;
 
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
+use channelwise::f16;
 use channelwise::ndarray::ArrayD;
-use channelwise::{ElementType, f16};
-use header::{data_start, fortran, shape, type_code, type_name};
+pub(crate) use channelwise::store::npy::is_npy;
+use channelwise::store::npy::{Header, MAGIC, header, type_name};
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 
 use super::wide::Wide;
-use super::{Tensor, Type};
+use super::Tensor;
 use crate::failure::{Failure, Result};
-
-const MAGIC: &[u8] = b"\x93NUMPY";
-
-/// What NumPy aligns data to.
-const ALIGNMENT: usize = 64;
-
-pub(crate) fn is_npy(bytes: &[u8]) -> bool {
-    bytes.starts_with(MAGIC)
-}
 
 /// A tensor to filter, and what is to be said of it.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Option<String>)> {
@@ -44,12 +35,13 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Option<String>)
         "i4" => Tensor::I32(file.array()?),
         "b1" => {
             let bytes = file.array::<bool>()?.mapv(u8::from);
-            let note = format!("its {} elements are taken as bytes 0 and 1", type_name(&file.kind));
+            let note =
+                format!("its {} elements are taken as bytes 0 and 1", type_name(&file.header.code));
             return Ok((Tensor::U8(bytes), Some(note)));
         }
         _ => {
             let (numbers, wide) = file.numbers()?;
-            let note = wide.note(&format!("{} elements", type_name(&file.kind)));
+            let note = wide.note(&format!("{} elements", type_name(&file.header.code)));
             return Ok((Tensor::F64(numbers), Some(note)));
         }
     };
@@ -78,7 +70,7 @@ impl Numbers {
 pub(crate) fn read_numbers(path: &Path, bytes: &[u8]) -> Result<Numbers> {
     let file = File::open(path, bytes)?;
     let (values, wide) = file.numbers()?;
-    let kind = type_name(&file.kind);
+    let kind = type_name(&file.header.code);
     let note = wide.any_rounded().then(|| wide.note(&format!("{kind} elements")));
     Ok(Numbers { values, note, kind })
 }
@@ -88,32 +80,24 @@ struct File<'a> {
     path: &'a Path,
     /// The elements.
     data: &'a [u8],
-    /// The type's code, with its order of bytes: `<f4`.
-    kind: String,
-    fortran: bool,
-    shape: Vec<usize>,
+    header: Header,
 }
 
 impl<'a> File<'a> {
     fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
-        let data = data_start(bytes).map_err(|why| Failure::reading(path, why))?;
-        let header = String::from_utf8_lossy(&bytes[..data]);
-        let (Some(kind), Some(fortran), Some(shape)) =
-            (type_code(&header), fortran(&header), shape(&header))
-        else {
-            return Err(Failure::reading(path, "its header tells no type, order and shape"));
-        };
-        Ok(Self { path, data: &bytes[data..], kind, fortran, shape })
+        let header = Header::parse(bytes).map_err(|why| Failure::reading(path, why))?;
+        let data = &bytes[header.data..];
+        Ok(Self { path, data, header })
     }
 
     /// Kind and bytes of an element.
     fn code(&self) -> &str {
-        self.kind.trim_start_matches(['<', '>', '|'])
+        self.header.code.trim_start_matches(['<', '>', '|'])
     }
 
     /// Half floats, which the parser does not know, read as integers with their bits.
     fn halves(&self) -> Result<ArrayD<f16>> {
-        let bits = self.kind.replace("f2", "u2");
+        let bits = self.header.code.replace("f2", "u2");
         Ok(self.array_of::<u16>(&bits)?.mapv(f16::from_bits))
     }
 
@@ -134,7 +118,7 @@ impl<'a> File<'a> {
             "u8" => self.array()?.mapv(|v| wide.unsigned(v)),
             "i8" => self.array()?.mapv(|v| wide.signed(v)),
             _ => {
-                let found = type_name(&self.kind);
+                let found = type_name(&self.header.code);
                 return Err(Failure::reading(
                     self.path,
                     format!(
@@ -148,19 +132,13 @@ impl<'a> File<'a> {
     }
 
     fn array<T: ReadableElement>(&self) -> Result<ArrayD<T>> {
-        self.array_of(&self.kind)
+        self.array_of(&self.header.code)
     }
 
     fn array_of<T: ReadableElement>(&self, kind: &str) -> Result<ArrayD<T>> {
-        let Self { path, data, ref shape, fortran, .. } = *self;
-        // The product without the zeros too: arrays of no elements must be countable as well.
-        let counted = |zeros: bool| {
-            let axes = shape.iter().filter(|n| zeros || **n != 0);
-            axes.copied().try_fold(size_of::<T>(), usize::checked_mul)
-        };
-        let (Some(needed), Some(true)) =
-            (counted(true), counted(false).map(|n| n <= isize::MAX as usize))
-        else {
+        let Self { path, data, ref header } = *self;
+        let (shape, fortran) = (&header.shape, header.fortran);
+        let Some(needed) = header.len(size_of::<T>()) else {
             return Err(Failure::reading(path, format!("its shape {shape:?} cannot be counted")));
         };
         let there = data.len();
@@ -184,36 +162,6 @@ impl<'a> File<'a> {
 
 /// In this machine's order of bytes, as NumPy does it too.
 pub(crate) fn write(tensor: &Tensor, mut to: impl Write) -> std::io::Result<()> {
-    let (code, size) = type_of(tensor.kind());
-    let order = match (size, cfg!(target_endian = "little")) {
-        (1, _) => '|',
-        (_, true) => '<',
-        (_, false) => '>',
-    };
-    let axes: Vec<_> = tensor.shape().iter().map(ToString::to_string).collect();
-    // A tuple of one has a comma.
-    let comma = if axes.len() == 1 { "," } else { "" };
-    let mut header = format!(
-        "{{'descr': '{order}{code}{size}', 'fortran_order': False, 'shape': ({}{comma}), }}",
-        axes.join(", ")
-    );
-    // Data begin at a multiple of 64 bytes.
-    let start = MAGIC.len() + 4;
-    let whole = (start + header.len() + 1).next_multiple_of(ALIGNMENT);
-    header += &" ".repeat(whole - start - header.len() - 1);
-    header.push('\n');
-    let length = u16::try_from(header.len()).map_err(std::io::Error::other)?;
-    to.write_all(&[MAGIC, &[1, 0], &length.to_le_bytes(), header.as_bytes()].concat())?;
+    to.write_all(&header(tensor.kind().into(), tensor.shape()))?;
     to.write_all(&tensor.bytes())
-}
-
-/// Kind and bytes in NumPy's code.
-fn type_of(kind: Type) -> (char, usize) {
-    let element = ElementType::from(kind);
-    let letter = match element.integers() {
-        None => 'f',
-        Some(whole) if *whole.start() < 0 => 'i',
-        Some(_) => 'u',
-    };
-    (letter, element.bytes())
 }

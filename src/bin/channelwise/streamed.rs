@@ -1,0 +1,282 @@
+//! Files larger than memory, and parts of them for many processes: from an array that can be read part by part to one
+//! that can be written so.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use channelwise::store::{Create, Stored};
+use channelwise::stream::{Sink, Streamed};
+use channelwise::{Border, Borders, ElementType, Error, Prepared, Window};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::args::{EngineName, RunArgs};
+use crate::compute::{Computer, Computers};
+use crate::failure::{Failure, Result, say};
+use crate::files::{Sample, Type, available_memory, axes_like, four, with_type};
+use crate::outputs::Pair;
+use crate::progress::Progress;
+use crate::report::{self, Milliseconds, Report, Shapes};
+use crate::request::Request;
+
+/// What is taken of memory where nothing says what is free.
+const USUAL: u64 = 1 << 30;
+
+/// What there is to tell of a stream.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Told {
+    /// Bytes that it was held to.
+    memory: u64,
+    steps: usize,
+    /// Outputs that were written.
+    outputs: u64,
+    /// Chunks that were there already, of those that were asked for.
+    skipped: usize,
+    chunks: usize,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { memory, steps, outputs, skipped, chunks } = self;
+        let mib = *memory as f64 / f64::from(1 << 20);
+        let plural = if *steps == 1 { "" } else { "s" };
+        write!(f, "{steps} step{plural} within {mib:.0} MiB, {outputs} outputs written")?;
+        if *skipped > 0 {
+            write!(f, ", {skipped} of {chunks} chunks were there already")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file is taken part by part: where that is asked for, where no other way knows its kind, and where the
+/// whole would take more than half of the memory that is free.
+pub(crate) fn is_wanted(args: &RunArgs, pair: &Pair) -> Result<bool> {
+    if args.streams() || pair.input.is_dir() || pair.output.as_deref().is_some_and(is_zarr) {
+        return Ok(true);
+    }
+    let can_be = |path: &Path| args.format.is_none() && Create::is_known(path);
+    if !Stored::is_known(&pair.input)
+        || args.is_whole()
+        || !pair.output.as_deref().is_none_or(can_be)
+    {
+        return Ok(false);
+    }
+    // What is wrong with it is told by whoever reads it.
+    let Ok(stored) = Stored::open(&pair.input, args.layout) else { return Ok(false) };
+    let elements = stored.dims().iter().fold(1u64, |n, m| n.saturating_mul(*m as u64));
+    let element = stored.element_type();
+    let result = args.out_type.map_or(element, ElementType::from);
+    let outputs = args.kernels_outputs();
+    let bytes = elements.saturating_mul((element.bytes() + outputs * result.bytes()) as u64);
+    Ok(available_memory().is_some_and(|free| bytes > free / 2))
+}
+
+/// Whether a path is that of a Zarr array, which is a folder.
+pub(crate) fn is_zarr(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zarr"))
+}
+
+/// Refuses what is asked of whole tensors alone.
+fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
+    let whole = [
+        ("--adjoint", args.adjoint.is_some()),
+        ("--kernels", args.kernels.is_some()),
+        ("--mask", args.mask.is_some()),
+        ("--region", args.region.is_some()),
+        ("--alpha", args.alpha.is_some()),
+        ("--linear-light", args.linear_light),
+        ("--verify", args.verify),
+        ("--engine reference", args.engine == EngineName::Reference),
+    ];
+    if let Some((name, _)) = whole.iter().find(|(_, asked)| *asked) {
+        let input = pair.input.display();
+        return Err(Failure::usage(format!(
+            "{name} is of a whole tensor in memory, and {input} is taken part by part"
+        )));
+    }
+    if !Stored::is_known(&pair.input) {
+        let input = pair.input.display();
+        if pair.input.exists() {
+            return Err(Failure::usage(format!(
+                "{input} cannot be taken part by part: .npy files and Zarr arrays can; an image of \
+                 another kind has to be turned into one of these first"
+            )));
+        }
+        return Err(Failure::reading(&pair.input, "no such file or folder"));
+    }
+    if let Some(output) = &pair.output
+        && (args.format.is_some() || !Create::is_known(output))
+    {
+        let output = output.display();
+        return Err(Failure::usage(format!(
+            "output {output}: what is taken part by part goes to .npy or .zarr, by its name"
+        )));
+    }
+    Ok(())
+}
+
+/// One array, from file to file.
+pub(crate) fn run(
+    args: &RunArgs,
+    pair: &Pair,
+    request: &Request,
+    computers: &Computers<'_>,
+    progress: Progress,
+) -> Result<()> {
+    check(args, pair)?;
+    let stored = Stored::open(&pair.input, args.layout)?;
+    let name = pair.input.display();
+    if let Some(kind) = stored.converted() {
+        let taken = stored.element_type();
+        say(&format!("note: {name}: its {kind} elements are taken as {taken}"));
+    }
+    let of = |element: ElementType| {
+        Type::value_variants().iter().copied().find(|kind| ElementType::from(*kind) == element)
+    };
+    let input = of(stored.element_type())
+        .ok_or_else(|| Failure::work(format!("{name} holds {}", stored.element_type())))?;
+    let fractions = args.activation.needs_float() && args.pointwise.is_none();
+    let unasked = if fractions { input.as_float() } else { input };
+    let output = args.out_type.unwrap_or(unasked);
+    if ![input, output].iter().any(|kind| ElementType::from(*kind).sums_in_f64()) {
+        request.tell_of_f32();
+    }
+    let job = Job { args, pair, request, stored: &stored, computers, progress };
+    with_type!(input, T => with_type!(output, U => job.run::<T, U>()))
+}
+
+/// An array that is open.
+struct Job<'a> {
+    args: &'a RunArgs,
+    pair: &'a Pair,
+    request: &'a Request,
+    stored: &'a Stored,
+    computers: &'a Computers<'a>,
+    progress: Progress,
+}
+
+impl Job<'_> {
+    fn run<T: Sample, U: Sample>(&self) -> Result<()> {
+        let Self { args, pair, stored, .. } = self;
+        let border = args.border.unwrap_or(Borders::from(Border::ZERO));
+        let conv = self.request.conv.clone().border(border);
+        let computer = self.computers.get()?;
+        let Computer::Engine(engine) = computer else {
+            return Err(Failure::usage("--engine reference is of a whole tensor in memory"));
+        };
+        let start = Instant::now();
+        let prepared = engine.prepare::<T, U>(&conv, stored.shape())?;
+        let planned = start.elapsed();
+        let plan = prepared.plan();
+        report::explain(args, &plan.explain(), false)?;
+        let memory =
+            args.memory.unwrap_or_else(|| available_memory().map_or(USUAL, |free| free / 2));
+        let shape = prepared.problem().output_shape();
+        let start = Instant::now();
+        let (done, wrote) = match &pair.output {
+            None => {
+                let mut nowhere = |_: &Window, _: &[U]| Ok(());
+                (self.stream(&prepared, memory, &mut nowhere)?, None)
+            }
+            Some(path) => {
+                let (number, of) = args.shard.unwrap_or((1, 1));
+                let job = format!("{} {}", stored.fingerprint(), prepared.problem().fingerprint());
+                let mut create = Create::new(path).like(stored).share(number, of).job(job);
+                if args.resume {
+                    create = create.resume();
+                }
+                if let Some((rows, columns)) = args.chunks {
+                    create = create.chunks(rows, columns);
+                }
+                let mut created = create.open::<U>(shape)?;
+                let done = self.stream(&prepared, memory, &mut created)?;
+                let wrote = match (created.partial(), number, of) {
+                    (None, _, 1) => path.display().to_string(),
+                    (None, ..) if !is_zarr(path) => {
+                        format!("part {number} of {of}, the last of {}", path.display())
+                    }
+                    (None, ..) => format!("part {number} of {of} of {}", path.display()),
+                    (Some(partial), ..) => {
+                        format!("part {number} of {of} into {}", partial.display())
+                    }
+                };
+                (done, Some(wrote))
+            }
+        };
+        let total = start.elapsed();
+        let kernel = conv.kernel();
+        Report {
+            file: (args.inputs.len() > 1).then(|| pair.input.display().to_string()),
+            engine: plan.engine(),
+            adapter: computer.adapter().filter(|_| plan.engine() == "gpu"),
+            engine_info: computer.describe(),
+            algorithm: plan.algorithm().to_string(),
+            shapes: Shapes {
+                input: stored.dims().to_vec(),
+                kernel: [kernel.height(), kernel.width(), kernel.filters()],
+                output: match stored.dims().len() {
+                    ..=4 => {
+                        let [n, h, w, c] = shape.to_nhwc(args.layout);
+                        let full = match args.layout {
+                            channelwise::Layout::Nchw => [n, c, h, w],
+                            _ => [n, h, w, c],
+                        };
+                        axes_like(stored.dims(), full, args.layout)
+                    }
+                    _ => four(shape.dims()).to_vec(),
+                },
+            },
+            border: border.to_string(),
+            pixels: None,
+            input_type: T::TYPE.to_string(),
+            output_type: U::TYPE.to_string(),
+            milliseconds: Milliseconds::streamed(planned, total),
+            clipped: None,
+            verify: None,
+            stream: Some(Told {
+                memory,
+                steps: done.steps,
+                outputs: done.elements,
+                skipped: done.skipped,
+                chunks: done.chunks,
+            }),
+            output: wrote,
+        }
+        .print(args.json, false)
+    }
+
+    fn stream<T: Sample, U: Sample>(
+        &self,
+        prepared: &Prepared<T, U>,
+        memory: u64,
+        sink: &mut impl Sink<U>,
+    ) -> Result<Streamed> {
+        let Self { args, pair, stored, .. } = self;
+        let bar = self.progress.bar(prepared.problem().output_len(), "computing");
+        let mut stream = prepared.stream(memory).progress(|so_far| {
+            bar.set_position(so_far.elements);
+            ControlFlow::Continue(())
+        });
+        if let Some((number, of)) = args.shard {
+            stream = stream.share(number, of)?;
+        }
+        if args.resume {
+            stream = stream.resume();
+        }
+        let mut source = stored.source::<T>()?;
+        stream.run(&mut source, sink).map_err(|error| {
+            let Error::Stream { doing, part, reason, .. } = &error else { return error.into() };
+            let goes_on = "; --resume goes on with what is written";
+            match (*doing, pair.output.as_deref()) {
+                ("reading", Some(_)) => {
+                    Failure::reading(&pair.input, format!("{part}: {reason}{goes_on}"))
+                }
+                ("reading", None) => Failure::reading(&pair.input, format!("{part}: {reason}")),
+                (_, Some(output)) => Failure::writing(output, format!("{part}: {reason}{goes_on}")),
+                (_, None) => error.into(),
+            }
+        })
+    }
+}
