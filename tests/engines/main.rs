@@ -24,6 +24,8 @@ mod properties;
 mod regions;
 mod seams;
 mod slices;
+#[cfg(feature = "store")]
+mod stores;
 mod streams;
 mod tensors;
 mod textures;

@@ -16,8 +16,8 @@ pub(crate) use channelwise::store::npy::is_npy;
 use channelwise::store::npy::{Header, MAGIC, header, type_name};
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 
-use super::wide::Wide;
 use super::Tensor;
+use super::wide::Wide;
 use crate::failure::{Failure, Result};
 
 /// A tensor to filter, and what is to be said of it.
