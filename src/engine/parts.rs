@@ -89,13 +89,13 @@ impl<T: Element, U: Element> Parts<T, U> {
                 Held { at_once: 2, of_input: element, of_output: result, fixed: 2 * BANDS }
             }
             // Values, then weights, and the sums of both.
-            Ready::Masked(_) => {
+            Ready::Masked(masked) => {
                 let float = if problem.double().is_some() { 8 } else { 4 };
                 Held {
                     at_once: 1,
                     of_input: element + float,
                     of_output: result + 2 * float,
-                    fixed: 2 * BANDS,
+                    fixed: masked.threads().map_or(2 * BANDS, threads),
                 }
             }
         }

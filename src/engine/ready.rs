@@ -256,6 +256,15 @@ impl Masked {
         self.sums.plan()
     }
 
+    /// Those of the CPU, if that makes the sums.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn threads(&self) -> Option<u64> {
+        match &self.sums {
+            Ready::Cpu(on_cpu) => Some(on_cpu.threads()),
+            Ready::Gpu(_) | Ready::Masked(_) => None,
+        }
+    }
+
     fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
         let problem = self.problem.reweighed(conv)?;
         let alone = conv.sums_alone();

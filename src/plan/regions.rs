@@ -203,8 +203,8 @@ pub(crate) struct Cutter<'a> {
     pub units: &'a Units,
     /// Of the plan: how far outputs are computed beyond the step, for equal bits.
     pub grain: (usize, usize),
-    /// Rows that are read at once, whether all are needed or not.
-    pub rows_read: usize,
+    /// Rows and columns that are read at once, whether all are needed or not.
+    pub read_at_once: (usize, usize),
     pub held: Held,
 }
 
@@ -295,7 +295,7 @@ impl Cutter<'_> {
             .saturating_add(written.saturating_mul(self.problem.output_type().bytes() as u64))
     }
 
-    /// How much more is computed than is written.
+    /// How much more is computed than is written, and is read than is there: each costs about as much.
     fn work(&self, step: &Step) -> f64 {
         let g = self.problem.geometry();
         let [_, rows, columns] = self.made(step).map(|n| n as f64);
@@ -304,8 +304,16 @@ impl Cutter<'_> {
         let (halo, beside) =
             (halo.max(self.grain.0 as f64 - 1.0), beside.max(self.grain.1 as f64 - 1.0));
         // What lies beyond the whole is not computed.
-        let beside = if self.units.whole[2] as f64 <= columns { 0.0 } else { beside };
-        (1.0 + halo / rows) * (1.0 + beside / columns)
+        let (beside, read) = if self.units.whole[2] as f64 <= columns {
+            (0.0, 1.0)
+        } else {
+            // A chunk on each side, most of which is for nothing.
+            let chunk = self.read_at_once.1 as f64;
+            let read = (columns * g.stride.1 as f64 + 2.0 * (beside.max(chunk) - 1.0))
+                / (columns * g.stride.1 as f64);
+            (beside, read)
+        };
+        (1.0 + halo / rows) * (1.0 + beside / columns) * read
     }
 
     /// Bytes that are held while steps of this size follow one another:
@@ -321,9 +329,10 @@ impl Cutter<'_> {
         let g = self.problem.geometry();
         let product = |all: [usize; 3]| all.iter().fold(1u64, |n, m| n.saturating_mul(*m as u64));
         // Blocks begin and end where chunks do, or at an eighth of a step.
-        let block = self.rows_read.max(down.div_ceil(8));
+        let block = self.read_at_once.0.max(down.div_ceil(8));
         let most = |rows: usize| rows.min(g.height.next_multiple_of(block));
-        let held = most(down.saturating_add(2 * (block - 1)));
+        // Of the first no more is kept than twice what is needed of it.
+        let held = most(down.saturating_add(block / 2 + block - 1));
         let next = most(rows.saturating_mul(g.stride.0).next_multiple_of(block));
         let Held { at_once, of_input, of_output, fixed } = self.held;
         let (element, result) =

@@ -1,6 +1,6 @@
 //! Arrays that are to be.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -117,38 +117,35 @@ impl<'a> Create<'a> {
                 let limit = "only Zarr arrays have chunks";
                 return Err(Error::argument("chunks", format!("{rows},{columns}"), limit));
             }
-            let (partial, raw) = self.npy::<T>(axes).map_err(system)?;
-            To::Npy { raw: Box::new(raw), partial: Box::new(partial), whole: false }
+            To::Npy(Box::new(self.npy::<T>(axes).map_err(system)?))
         };
         Ok(Created { to, element: PhantomData })
     }
 
-    fn npy<T: Element>(&self, axes: Axes) -> io::Result<(Partial, Raw)> {
-        let path = match self.path.is_symlink() {
+    fn npy<T: Element>(&self, axes: Axes) -> io::Result<NewNpy> {
+        let place = match self.path.is_symlink() {
             // What it points to is replaced.
             true => fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()),
             false => self.path.clone(),
         };
-        if path.is_dir() {
+        if place.is_dir() {
             return Err(io::Error::other("it is a directory"));
         }
         let head = npy::header(T::TYPE, axes.dims());
-        let length =
-            axes.dims().iter().try_fold(T::TYPE.bytes() as u64, |n, m| n.checked_mul(*m as u64));
+        let bytes = |n: u64, m: &usize| n.checked_mul(*m as u64);
+        let length = axes.dims().iter().try_fold(T::TYPE.bytes() as u64, bytes);
         let length = length.and_then(|bytes| bytes.checked_add(head.len() as u64));
         let length = length.ok_or_else(|| io::Error::other("its size cannot be counted"))?;
-        let whole = Window::new(0..axes.images(), 0..axes.rows(), 0..axes.columns());
         let (number, of) = self.share;
         let writer = Writer { number, of, resume: self.resume, job: self.job.clone() };
-        let (partial, file) = Partial::open(&path, (&head, length), &whole, writer)?;
-        let raw = Raw::new(file, head.len() as u64, (Sample::Plain(T::TYPE), false), axes);
-        Ok((partial, raw))
+        let sample = Sample::Plain(T::TYPE);
+        Ok(NewNpy { place, head, length, writer, sample, axes, open: None, whole: false })
     }
 
-    fn zarr<T: Element>(&self, axes: &Axes) -> std::result::Result<Zarr, String> {
+    fn zarr<T: Element>(&self, axes: &Axes) -> std::result::Result<NewZarr, String> {
         let system = |error: io::Error| error.to_string();
-        let alone = self.share.1 == 1 && !self.resume;
-        if is_zarr(&self.path) && alone {
+        let replaced = self.share.1 == 1 && !self.resume && is_zarr(&self.path);
+        if replaced {
             let is_input = self.input.is_some_and(|input| {
                 let same = |path: &Path| fs::canonicalize(path).ok();
                 same(&input.path).is_some() && same(&input.path) == same(&self.path)
@@ -157,9 +154,8 @@ impl<'a> Create<'a> {
                 return Err("it is the input: write to another place".into());
             }
             // What is an array, and nothing else that a folder may hold.
-            Zarr::open(&self.path, self.layout)
-                .map_err(|why| format!("it is not replaced: {why}"))?;
-            fs::remove_dir_all(&self.path).map_err(system)?;
+            let there = Zarr::open(&self.path, self.layout);
+            there.map_err(|why| format!("it is not replaced: {why}"))?;
         } else if self.path.is_file()
             || self.path.is_dir()
                 && !is_zarr(&self.path)
@@ -167,7 +163,6 @@ impl<'a> Create<'a> {
         {
             return Err("something else is there".into());
         }
-        let element = T::TYPE;
         let chunks = self.chunks.map(|(rows, columns)| {
             let mut chunks = vec![1; axes.dims().len()];
             chunks[axes.rows_axis()] = rows.min(axes.rows().max(1));
@@ -181,23 +176,81 @@ impl<'a> Create<'a> {
             Some(Kind::Zarr(zarr)) => Some(&**zarr),
             Some(Kind::Npy(_)) | None => None,
         };
-        let there = self.path.join(JOB);
-        match fs::read_to_string(&there) {
-            Ok(job) if job != self.job => {
-                return Err(format!(
-                    "its chunks are of another job than this: remove it, or write to another place \
-                     (what it was is in {})",
-                    there.display()
-                ));
-            }
-            _ => {}
+        let chunks = chunks.as_deref();
+        let zarr = Zarr::like(&self.path, input, (axes, self.layout), T::TYPE, chunks)?;
+        if !replaced {
+            zarr.check()?;
         }
-        let made =
-            Zarr::create(&self.path, input, (axes, self.layout), element, chunks.as_deref())?;
-        let mut beside = there.clone().into_os_string();
-        beside.push(format!(".{}", std::process::id()));
-        fs::write(&beside, &self.job).and_then(|()| fs::rename(&beside, &there)).map_err(system)?;
-        Ok(made)
+        let new = NewZarr { place: self.path.clone(), zarr, replaced, job: self.job.clone() };
+        if !replaced {
+            new.check().map_err(system)?;
+        }
+        Ok(new)
+    }
+}
+
+/// A `.npy` file that is to be, or is being written.
+#[derive(Debug)]
+struct NewNpy {
+    place: PathBuf,
+    head: Vec<u8>,
+    length: u64,
+    writer: Writer,
+    sample: Sample,
+    axes: Axes,
+    open: Option<(Partial, Raw)>,
+    /// Whether it has come to its place.
+    whole: bool,
+}
+
+impl NewNpy {
+    fn begin(&mut self) -> io::Result<()> {
+        let Self { place, head, length, writer, sample, axes, .. } = self;
+        let whole = Window::new(0..axes.images(), 0..axes.rows(), 0..axes.columns());
+        let (partial, file) = Partial::open(place, (head, *length), &whole, writer.clone())?;
+        let raw = Raw::new(file, head.len() as u64, (*sample, false), axes.clone());
+        self.open = Some((partial, raw));
+        Ok(())
+    }
+
+    fn opened(&mut self) -> io::Result<&mut (Partial, Raw)> {
+        self.open.as_mut().ok_or_else(|| io::Error::other("it is not begun"))
+    }
+}
+
+/// A Zarr array that is to be, or is being written.
+#[derive(Debug)]
+struct NewZarr {
+    place: PathBuf,
+    zarr: Zarr,
+    /// Whether one that is there goes first.
+    replaced: bool,
+    job: String,
+}
+
+impl NewZarr {
+    /// Refuses chunks of another job.
+    fn check(&self) -> io::Result<()> {
+        let there = self.place.join(JOB);
+        match fs::read_to_string(&there) {
+            Ok(job) if job != self.job => Err(io::Error::other(format!(
+                "its chunks are of another job than this: remove it, or write to another place \
+                 (what it was is in {})",
+                there.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.replaced) {
+            fs::remove_dir_all(&self.place)?;
+        }
+        self.check()?;
+        self.zarr.begin()?;
+        let there = self.place.join(JOB);
+        let fresh = self.place.join(format!("{JOB}.{}", std::process::id()));
+        fs::write(&fresh, &self.job).and_then(|()| fs::rename(&fresh, &there))
     }
 }
 
@@ -210,8 +263,8 @@ pub struct Created<T> {
 
 #[derive(Debug)]
 enum To {
-    Npy { raw: Box<Raw>, partial: Box<Partial>, whole: bool },
-    Zarr(Box<Zarr>),
+    Npy(Box<NewNpy>),
+    Zarr(Box<NewZarr>),
 }
 
 impl<T> Created<T> {
@@ -219,46 +272,51 @@ impl<T> Created<T> {
     #[must_use]
     pub fn partial(&self) -> Option<&Path> {
         match &self.to {
-            To::Npy { partial, whole: false, .. } => Some(partial.path()),
-            To::Npy { whole: true, .. } | To::Zarr(_) => None,
+            To::Npy(npy) if !npy.whole => npy.open.as_ref().map(|(partial, _)| partial.path()),
+            To::Npy(_) | To::Zarr(_) => None,
         }
     }
 }
 
-fn file(raw: &Raw) -> &File {
-    raw.file()
-}
-
 impl<T: Element> Sink<T> for Created<T> {
+    fn begin(&mut self) -> io::Result<()> {
+        match &mut self.to {
+            To::Npy(npy) => npy.begin(),
+            To::Zarr(new) => new.begin(),
+        }
+    }
+
     fn write(&mut self, window: &Window, from: &[T]) -> io::Result<()> {
         let from = bytemuck::cast_slice(from);
         match &mut self.to {
-            To::Zarr(zarr) => zarr.write(window, from),
-            To::Npy { raw, partial, .. } => {
+            To::Zarr(new) => new.zarr.write(window, from),
+            To::Npy(npy) => {
+                let (partial, raw) = npy.opened()?;
                 raw.write(window, from)?;
-                partial.wrote(file(raw), window)
+                partial.wrote(raw.file(), window)
             }
         }
     }
 
     fn chunks(&self) -> Option<[usize; 3]> {
         match &self.to {
-            To::Npy { .. } => None,
-            To::Zarr(zarr) => zarr.chunks(),
+            To::Npy(_) => None,
+            To::Zarr(new) => new.zarr.chunks(),
         }
     }
 
     fn has(&mut self, window: &Window) -> io::Result<bool> {
-        match &self.to {
-            To::Npy { partial, .. } => Ok(partial.has(window)),
-            To::Zarr(zarr) => zarr.has(window),
+        match &mut self.to {
+            To::Npy(npy) => Ok(npy.opened()?.0.has(window)),
+            To::Zarr(new) => new.zarr.has(window),
         }
     }
 
     fn finish(&mut self) -> io::Result<()> {
         match &mut self.to {
-            To::Npy { raw, partial, whole } => {
-                *whole = partial.finish(file(raw))?;
+            To::Npy(npy) => {
+                let (partial, raw) = npy.opened()?;
+                npy.whole = partial.finish(raw.file())?;
                 Ok(())
             }
             To::Zarr(_) => Ok(()),
@@ -267,8 +325,8 @@ impl<T: Element> Sink<T> for Created<T> {
 
     fn held(&self) -> u64 {
         match &self.to {
-            To::Npy { .. } => 0,
-            To::Zarr(zarr) => zarr.held(),
+            To::Npy(_) => 0,
+            To::Zarr(new) => new.zarr.held(),
         }
     }
 }

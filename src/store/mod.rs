@@ -29,6 +29,7 @@
 //!        │
 //!       axes, sample, positioned
 //! ```
+#![doc = include_str!("shards.md")]
 
 mod axes;
 mod create;

@@ -213,10 +213,10 @@ impl<T: Element> Source<T> for StoredSource<'_, T> {
         }
     }
 
-    fn rows_at_once(&self) -> usize {
+    fn chunk(&self) -> (usize, usize) {
         match &self.stored.kind {
-            Kind::Npy(_) => 1,
-            Kind::Zarr(zarr) => zarr.rows_at_once(),
+            Kind::Npy(_) => (1, 1),
+            Kind::Zarr(zarr) => zarr.unpacked(),
         }
     }
 

@@ -18,9 +18,9 @@ pub trait Source<T>: Send {
     /// What the system says, or `io::Error::other`.
     fn read(&mut self, window: &Window, to: &mut [T]) -> io::Result<()>;
 
-    /// Rows that are read at once, whether all are needed or not: those of a chunk.
-    fn rows_at_once(&self) -> usize {
-        1
+    /// Rows and columns that are read at once, whether all are needed or not: those of a chunk.
+    fn chunk(&self) -> (usize, usize) {
+        (1, 1)
     }
 
     /// Called once after the last read, before [`Sink::finish`]: whether all that was read is what it should be.
@@ -45,6 +45,14 @@ pub trait Source<T>: Send {
 ///
 /// A closure is one, too.
 pub trait Sink<T>: Send {
+    /// Called once before all else but [`Sink::chunks`] and [`Sink::held`], when it is known that the work can be done.
+    ///
+    /// # Errors
+    /// What the system says, or `io::Error::other`.
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Writes the elements of `window`, which is within the tensor.
     ///
     /// # Errors

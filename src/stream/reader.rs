@@ -127,11 +127,21 @@ impl<'a, T: Element, S: Source<T>> Reader<'a, T, S> {
             (self.images, self.columns) = (region.images.clone(), region.columns.clone());
         }
         let needed = runs(&region.rows);
-        let meets = |block: &Block<T>| {
-            needed.iter().any(|run| run.start < block.rows.end && block.rows.start < run.end)
-        };
-        self.live.retain(|block| meets(block));
-        let chunk = self.source.rows_at_once().max(1);
+        for block in std::mem::take(&mut self.live) {
+            let within = |run: &Range<usize>| {
+                let both = run.start.max(block.rows.start)..run.end.min(block.rows.end);
+                (!both.is_empty()).then_some(both)
+            };
+            let hull = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+            let Some(rows) = needed.iter().filter_map(within).reduce(hull) else { continue };
+            // A few rows need not hold many.
+            let kept = match 2 * rows.len() <= block.rows.len() {
+                true => Arc::new(self.cut(&block, rows)?),
+                false => block,
+            };
+            self.live.push(kept);
+        }
+        let chunk = self.source.chunk().0.max(1);
         // As the budget counts them.
         let piece = chunk.max(region.rows.len().div_ceil(8)).next_multiple_of(chunk);
         for run in needed {
@@ -152,6 +162,17 @@ impl<'a, T: Element, S: Source<T>> Reader<'a, T, S> {
             }
         }
         Ok(self.live.clone())
+    }
+
+    /// Some rows of a block, as one of their own.
+    fn cut(&self, block: &Block<T>, rows: Range<usize>) -> Result<Block<T>> {
+        let images = self.images.len();
+        let mut data = room("rows of the input", images * rows.len() * block.row)?;
+        let lines = (0..images).flat_map(|image| rows.clone().map(move |row| (image, row)));
+        for (to, (image, row)) in data.chunks_exact_mut(block.row.max(1)).zip(lines) {
+            to.copy_from_slice(block.row(image, row));
+        }
+        Ok(Block { rows, row: block.row, data, pool: Arc::new(Pool(Mutex::default())) })
     }
 
     fn read(&mut self, rows: Range<usize>) -> Result<Block<T>> {

@@ -43,7 +43,11 @@ pub(super) fn run<T: Element, U: Element>(
         return Err(Error::argument("stream", "of an adjoint", "it is computed as a whole"));
     }
     let nothing = Streamed { steps: 0, elements: 0, skipped: 0, chunks: 0 };
+    let begin = |sink: &mut dyn Sink<U>| {
+        sink.begin().map_err(|error| Error::stream("beginning", "the output", error))
+    };
     if problem.output_len() == 0 {
+        begin(sink)?;
         sink.finish().map_err(|error| Error::stream("finishing", "the output", error))?;
         return Ok(nothing);
     }
@@ -53,9 +57,11 @@ pub(super) fn run<T: Element, U: Element>(
     let units = Units::new(problem, sink.chunks().map(|of| of_images(of, planes)), grain);
     let mut held = parts.held();
     held.fixed += source.held() + sink.held();
-    let rows_read = source.rows_at_once().max(1);
-    let step = Cutter { problem, units: &units, grain, rows_read, held }.step(budget)?;
+    let (rows, columns) = source.chunk();
+    let read_at_once = (rows.max(1), columns.max(1));
+    let step = Cutter { problem, units: &units, grain, read_at_once, held }.step(budget)?;
 
+    begin(sink)?;
     let mut wanted = vec![false; units.len()];
     let (share, mut skipped) = (units.share(share.0, share.1), 0);
     for index in share.clone() {

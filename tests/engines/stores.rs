@@ -199,6 +199,10 @@ struct Ends<'a> {
 }
 
 impl Sink<f32> for Ends<'_> {
+    fn begin(&mut self) -> std::io::Result<()> {
+        self.to.begin()
+    }
+
     fn write(&mut self, window: &Window, from: &[f32]) -> std::io::Result<()> {
         if self.left == 0 {
             return Err(std::io::Error::other("stopped"));
@@ -310,7 +314,7 @@ fn what_is_refused() {
     assert!(text(Stored::open(at("group.zarr"), Layout::Nhwc).unwrap_err()).contains("group"));
     assert!(text(Stored::open(at("none.npy"), Layout::Nhwc).unwrap_err()).contains("none.npy"));
     // Another job, and another shape.
-    drop(case.create("y.zarr", &npy).open::<f32>(shape).unwrap());
+    case.create("y.zarr", &npy).open::<f32>(shape).unwrap().begin().unwrap();
     let other = case.create("y.zarr", &npy).job("another").resume();
     assert!(refused(other).contains("another job"));
     let other = case.create("y.zarr", &npy).resume().open::<u8>(shape);

@@ -58,8 +58,8 @@ impl<T: Element> Source<T> for From<'_, T> {
         Ok(())
     }
 
-    fn rows_at_once(&self) -> usize {
-        self.chunk
+    fn chunk(&self) -> (usize, usize) {
+        (self.chunk, self.chunk)
     }
 }
 

@@ -9,6 +9,7 @@ mod options;
 mod pixels;
 mod random;
 mod room;
+mod streams;
 mod tiff;
 mod types;
 

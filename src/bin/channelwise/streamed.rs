@@ -274,6 +274,7 @@ impl Job<'_> {
                     Failure::reading(&pair.input, format!("{part}: {reason}{goes_on}"))
                 }
                 ("reading", None) => Failure::reading(&pair.input, format!("{part}: {reason}")),
+                ("beginning", Some(output)) => Failure::writing(output, reason),
                 (_, Some(output)) => Failure::writing(output, format!("{part}: {reason}{goes_on}")),
                 (_, None) => error.into(),
             }

@@ -77,8 +77,9 @@ fn steps_are_within_the_budget() {
         let problem = problem(shape, kernel, layout);
         let units = Units::new(&problem, chunks, (1, 1));
         let held = Held { at_once: 1, of_input: 0, of_output: 4, fixed: 1 << 20 };
-        let rows_read = chunks.map_or(1, |c| c[1]);
-        let cutter = Cutter { problem: &problem, units: &units, grain: (1, 1), rows_read, held };
+        let read_at_once = chunks.map_or((1, 1), |c| (c[1], c[2]));
+        let grain = (1, 1);
+        let cutter = Cutter { problem: &problem, units: &units, grain, read_at_once, held };
         let one = Step { images: 1, down: 1, across: 1 };
         let least = cutter.bytes(&one);
         assert!(cutter.step(least - 1).is_err());
@@ -94,11 +95,20 @@ fn steps_are_within_the_budget() {
         }
         assert!(last < 2 << 30, "{shape:?}: {last}");
     }
+    // Chunks beside a narrow stripe are unpacked twice: as wide as there is room for.
+    let wide = problem([1, 30_000, 60_000, 3], 3, Layout::Nhwc);
+    let units = Units::new(&wide, Some([1, 512, 512]), (1, 1));
+    let (grain, read_at_once) = ((1, 1), (512, 512));
+    let held = Held { at_once: 1, ..Held::default() };
+    let cutter = Cutter { problem: &wide, units: &units, grain, read_at_once, held };
+    let step = cutter.step(1 << 30).unwrap();
+    assert!(step.across >= 59, "{step:?}");
     let conv = Conv2d::new(Kernel::box_blur(3, 3).unwrap()).padding(Padding::Valid);
     let f32 = ElementType::F32;
     let small = Problem::new(&conv, [10, 10], f32, f32).unwrap();
     let units = Units::new(&small, None, (1, 1));
     let held = Held { at_once: 1, ..Held::default() };
-    let cutter = Cutter { problem: &small, units: &units, grain: (1, 1), rows_read: 1, held };
+    let (grain, read_at_once) = ((1, 1), (1, 1));
+    let cutter = Cutter { problem: &small, units: &units, grain, read_at_once, held };
     assert_eq!(cutter.step(1 << 20).unwrap(), Step { images: 1, down: 1, across: 1 });
 }

@@ -25,6 +25,10 @@ impl Folder {
         Arc::new(Self(path.into()))
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.0
+    }
+
     pub(super) fn path(&self, key: &str) -> PathBuf {
         self.0.join(key)
     }

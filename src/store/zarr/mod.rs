@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde_json::Value;
-use zarrs::array::{Array, ArrayBytes, ArraySubset, CodecOptions};
+use zarrs::array::{Array, ArrayBytes, ArrayMetadata, ArraySubset, CodecOptions};
 
 use super::axes::Axes;
 use super::sample::Sample;
@@ -86,17 +86,26 @@ impl Zarr {
         let Said { shape, sample, chunks, inner } = metadata.parse()?;
         let axes = Axes::new(&shape, layout)
             .ok_or_else(|| format!("its shape is {shape:?}, and two axes are needed at least"))?;
-        let array = Array::open(folder.clone(), "/").map_err(|error| error.to_string())?;
-        // A chunk without elements is filled, and written as any other: what is there is known by its file.
-        let options = CodecOptions::default().with_store_empty_chunks(true);
-        let array = array.with_codec_options(options);
+        let json = match (&metadata.json, &metadata.attributes) {
+            (Value::Object(json), Some(attributes)) => {
+                let attributes = [("attributes".to_string(), attributes.clone())];
+                Value::Object(json.clone().into_iter().chain(attributes).collect())
+            }
+            (json, _) => json.clone(),
+        };
+        let parsed = match metadata.version {
+            Version::V2 => serde_json::from_value(json).map(ArrayMetadata::V2),
+            Version::V3 => serde_json::from_value(json).map(ArrayMetadata::V3),
+        };
+        let parsed = parsed.map_err(|error| format!("its metadata: {error}"))?;
+        let array = Array::new_with_metadata(folder.clone(), "/", parsed);
+        let array = array.map_err(|error| error.to_string())?;
         let unpacked = inner.or_else(|| chunks.clone()).unwrap_or_else(|| shape.clone());
         Ok(Self { folder, metadata, array, axes, sample, chunks, unpacked })
     }
 
-    /// A new array, whose chunks are to be written: like `input` where that is one. Where there is one already, it has to
-    /// be the same.
-    pub(super) fn create(
+    /// An array that is to be, like `input` where that is one. Nothing is written yet.
+    pub(super) fn like(
         path: &Path,
         input: Option<&Self>,
         (axes, layout): (&Axes, Layout),
@@ -109,23 +118,29 @@ impl Zarr {
             Some(input) => input.metadata.of_output(dims, element, chunks)?,
             None => Metadata::new(dims, element, axes.rows_axis(), chunks),
         };
-        if is_zarr(path) {
-            let there = read_metadata(&folder)?;
-            if there.json != metadata.json {
-                return Err("an array of another shape, type or packing is there".into());
-            }
-        } else {
-            let put = |key: &str, json: &Value| {
-                let text = serde_json::to_vec_pretty(json).map_err(|error| error.to_string())?;
-                folder.put(key, &text).map_err(|error| error.to_string())
-            };
-            if let Some(attributes) = &metadata.attributes {
-                put(".zattrs", attributes)?;
-            }
-            // Whoever finds this finds all.
-            put(metadata.version.key(), &metadata.json)?;
-        }
         Self::of(folder, metadata, layout)
+    }
+
+    /// Refuses another array than this in its place.
+    pub(super) fn check(&self) -> Result<()> {
+        match is_zarr(self.folder.root()) && read_metadata(&self.folder)?.json != self.metadata.json
+        {
+            true => Err("an array of another shape, type or packing is there".into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes it, unless it is there.
+    pub(super) fn begin(&self) -> io::Result<()> {
+        if is_zarr(self.folder.root()) {
+            return self.check().map_err(io::Error::other);
+        }
+        let put = |key: &str, json: &Value| self.folder.put(key, &serde_json::to_vec_pretty(json)?);
+        if let Some(attributes) = &self.metadata.attributes {
+            put(".zattrs", attributes)?;
+        }
+        // Whoever finds this finds all.
+        put(self.metadata.version.key(), &self.metadata.json)
     }
 
     pub(super) fn axes(&self) -> &Axes {
@@ -158,9 +173,10 @@ impl Zarr {
         Some(self.sides(self.chunks.as_ref()?))
     }
 
-    /// The same of those that are unpacked at once.
-    pub(super) fn rows_at_once(&self) -> usize {
-        self.sides(&self.unpacked)[1]
+    /// Rows and columns of those that are unpacked at once.
+    pub(super) fn unpacked(&self) -> (usize, usize) {
+        let [_, rows, columns] = self.sides(&self.unpacked);
+        (rows, columns)
     }
 
     fn sides(&self, chunks: &[usize]) -> [usize; 3] {
@@ -228,7 +244,12 @@ impl Zarr {
             chunks_of(&ranges, size).into_par_iter().try_for_each(|chunk| {
                 let data = self.chunk(&chunk, size, (&ranges, part));
                 let data = ArrayBytes::new_flen(data);
-                self.array.store_chunk(&chunk, data).map_err(io::Error::other)
+                // One of the filling value alone is a file too: what is there is known by that.
+                let options = CodecOptions::default().with_store_empty_chunks(true);
+                self.array.store_chunk_opt(&chunk, data, &options).map_err(|error| {
+                    let key = self.array.chunk_key(&chunk);
+                    io::Error::other(format!("its chunk {key}: {error}"))
+                })
             })?;
         }
         Ok(())
