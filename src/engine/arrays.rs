@@ -1,5 +1,7 @@
 //! Where ndarray stops: arrays as shapes and slices.
 
+use std::ops::{Deref, DerefMut};
+
 use ndarray::{Array, ArrayD, ArrayRef, ArrayViewD, Axis, Dimension, Ix2, Ix3, Ix4, IxDyn};
 
 use crate::cpu;
@@ -26,6 +28,51 @@ pub(super) fn zeroed<T: Element>(what: &'static str, len: usize) -> Result<Vec<T
         .map_err(|()| Error::out_of_host_memory(what, bytes))?;
     cpu::large_pages(bytemuck::cast_slice_mut(&mut made));
     Ok(made)
+}
+
+/// Room for elements of any type, as bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    /// So that they begin where elements may.
+    words: Vec<u64>,
+    bytes: usize,
+}
+
+impl Room {
+    /// So many bytes, where there is memory for them.
+    pub(crate) fn new(what: &'static str, bytes: usize) -> Result<Self> {
+        let words = bytemuck::allocation::try_zeroed_vec(bytes.div_ceil(8))
+            .map_err(|()| Error::out_of_host_memory(what, bytes as u64))?;
+        let mut room = Self { words, bytes };
+        cpu::large_pages(&mut room);
+        Ok(room)
+    }
+
+    /// The same memory for another number of bytes, if it has as many.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn of(self, bytes: usize) -> std::result::Result<Self, Self> {
+        if bytes <= 8 * self.words.len() { Ok(Self { bytes, ..self }) } else { Err(self) }
+    }
+
+    /// What it can hold.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn capacity(&self) -> usize {
+        8 * self.words.len()
+    }
+}
+
+impl Deref for Room {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.bytes]
+    }
+}
+
+impl DerefMut for Room {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.bytes]
+    }
 }
 
 /// An array of the shape of `like` in standard layout.

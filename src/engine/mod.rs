@@ -10,6 +10,7 @@ mod each;
 mod gpu;
 mod gradients;
 mod masked;
+mod part;
 #[cfg(not(target_arch = "wasm32"))]
 mod parts;
 mod prepared;
@@ -30,12 +31,16 @@ pub use backward::Backward;
 pub use chain::Chain;
 pub use each::Each;
 pub use gradients::{Gradients, PointwiseGradients, WeightGradients};
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use parts::{PartRows, Parts, room};
 pub use prepared::Prepared;
 pub use ready::Timings;
 pub use region::Region;
 pub use slices::Pitched;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use {
+    arrays::Room,
+    part::{Part, PartRows},
+    parts::Parts,
+};
 
 use crate::gpu::Gpu;
 use crate::lru::Lru;

@@ -1,18 +1,14 @@
 //! Parts of an output one after the other, from rows of the input that whoever asks brings together.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::arrays::{LONG_ROW, zeroed};
+use super::arrays::LONG_ROW;
+use super::part::Part;
 use super::prepared::Prepared;
 use super::ready::Ready;
-use super::region::Region;
-use super::slices::Pitched;
-use crate::cpu::Input;
 use crate::plan::Held;
-use crate::problem;
 use crate::wait::{Wait, block_on};
-use crate::{Element, Problem, Result, Window};
+use crate::{Algorithm, Problem, Result, Window};
 
 /// Of how many shapes a part is kept ready: the middle ones, and those at edges and corners.
 const KEPT: usize = 12;
@@ -26,38 +22,33 @@ const BANDS: u64 = 48 << 20;
 
 /// Parts of a prepared problem.
 #[derive(Debug)]
-pub(crate) struct Parts<T, U> {
-    whole: Prepared<T, U>,
+pub(crate) struct Parts {
+    whole: Arc<Ready>,
     /// Parts of one shape at one kind of edge are one problem.
     ready: Vec<(Problem, Arc<Ready>)>,
 }
 
-/// Rows of the input in the order in which a part takes them.
-pub(crate) enum PartRows<'a, T> {
-    /// One behind the other.
-    Whole(&'a [T]),
-    Apart(Vec<&'a [T]>),
+impl<T, U> Prepared<T, U> {
+    /// Its parts, one after the other.
+    pub(crate) fn parts(&self) -> Parts {
+        Parts { whole: self.ready.clone(), ready: Vec::new() }
+    }
 }
 
-/// Elements, where there is memory for them.
-pub(crate) fn room<T: Element>(what: &'static str, len: usize) -> Result<Vec<T>> {
-    zeroed(what, len)
-}
-
-impl<T: Element, U: Element> Parts<T, U> {
-    pub(crate) fn new(whole: &Prepared<T, U>) -> Self {
-        Self { whole: whole.clone(), ready: Vec::new() }
+impl Parts {
+    pub(crate) fn problem(&self) -> &Problem {
+        self.whole.problem()
     }
 
     /// A part of the output, made ready.
-    pub(crate) fn get(&mut self, window: &Window) -> Result<Region<T, U>> {
+    pub(crate) fn get(&mut self, window: &Window) -> Result<Part> {
         let region = self.whole.widened(window)?;
         let known = self.ready.iter().position(|(problem, _)| *problem == region.problem);
         let ready = match known {
             // The one that was asked for last is the last to go.
             Some(at) => self.ready.remove(at).1,
             None => {
-                let part = self.whole.ready.part(region.problem.clone(), Wait::HERE);
+                let part = self.whole.part(region.problem.clone(), Wait::HERE);
                 if self.ready.len() == KEPT {
                     self.ready.remove(0);
                 }
@@ -65,7 +56,7 @@ impl<T: Element, U: Element> Parts<T, U> {
             }
         };
         self.ready.push((region.problem.clone(), ready.clone()));
-        Ok(self.whole.of_part(window, region, ready))
+        Ok(Part::new(self.whole.problem(), window, region, ready))
     }
 
     /// What is held while parts are computed, beside their inputs and outputs.
@@ -75,12 +66,12 @@ impl<T: Element, U: Element> Parts<T, U> {
         let (element, result) =
             (problem.input_type().bytes() as u64, problem.output_type().bytes() as u64);
         let joined = g.row() * problem.input_type().bytes() < LONG_ROW;
-        let fft = self.whole.plan().algorithm() == crate::Algorithm::Fft;
+        let fft = self.whole.plan().algorithm() == Algorithm::Fft;
         let threads = |on_cpu: u64| if fft { on_cpu * TILES } else { on_cpu * SCRATCH };
-        match &*self.whole.ready {
+        match &*self.whole {
             Ready::Cpu(on_cpu) => Held {
                 at_once: 1,
-                of_input: if joined || !self.whole.ready.reads_rows() { element } else { 0 },
+                of_input: if joined || !self.whole.reads_rows() { element } else { 0 },
                 // What is computed beside a part, for its bits or at an edge, lies elsewhere.
                 of_output: result,
                 fixed: threads(on_cpu.threads()),
@@ -99,29 +90,5 @@ impl<T: Element, U: Element> Parts<T, U> {
                 }
             }
         }
-    }
-}
-
-impl<T: Element, U: Element> Region<T, U> {
-    /// What it reads of the input.
-    pub(crate) fn reads(&self) -> &problem::Region {
-        self.parts()
-    }
-
-    /// Computes it from its rows, of each image in the order of [`problem::Region::rows`] and each of the columns of
-    /// [`problem::Region::columns`], without gaps.
-    pub(crate) fn run_rows(&self, rows: &PartRows<'_, T>, dst: &mut [U]) -> Result<()> {
-        let dst = Pitched::new(dst, self.row_len());
-        block_on(async {
-            match rows {
-                PartRows::Whole(all) => {
-                    self.of_input(Input::Whole(bytemuck::cast_slice(all)), dst, Wait::Here).await
-                }
-                PartRows::Apart(rows) => {
-                    let rows: Vec<_> = rows.iter().map(|row| Cow::Borrowed(*row)).collect();
-                    self.of_rows(&rows, dst, Wait::Here).await
-                }
-            }
-        })
     }
 }

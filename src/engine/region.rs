@@ -7,20 +7,18 @@ use std::sync::Arc;
 
 use ndarray::{Array, ArrayRef};
 
-use super::arrays::{
-    Axes, LONG_ROW, in_order, mismatch, of_shape, room_for_rows, shape_of, zeroed,
-};
+use super::arrays::{Axes, Room, in_order, mismatch, of_shape, shape_of};
 use super::masked::{finite, is_own};
+use super::part::{Part, joined};
 use super::prepared::Prepared;
-use super::ready::Ready;
 use super::slices::{Grid, Pitched};
-use crate::cpu::{Elements, Input, Mask};
-use crate::plan::{Plan, widened};
-use crate::problem::{self, Source};
+use crate::cpu::{Elements, Mask};
+use crate::plan::Plan;
+use crate::problem::Source;
 use crate::wait::Wait;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
-use crate::{Element, Result, Shape, Window};
+use crate::{Element, Error, Result, Shape, Window};
 
 /// Some rows and columns of the output of a prepared problem, of all images and channels, made ready:
 /// [`Prepared::region`].
@@ -31,9 +29,8 @@ use crate::{Element, Result, Shape, Window};
 pub struct Region<T, U> {
     /// The input of the whole.
     input: Shape,
-    region: Arc<problem::Region>,
-    part: Prepared<T, U>,
-    output: Shape,
+    part: Part,
+    types: PhantomData<fn(T) -> U>,
 }
 
 impl<T: Element, U: Element> Prepared<T, U> {
@@ -100,80 +97,33 @@ impl<T: Element, U: Element> Prepared<T, U> {
 
     /// Makes some images of a part of the output ready.
     async fn window(&self, window: &Window, wait: Wait) -> Result<Region<T, U>> {
-        let region = self.widened(window)?;
+        let region = self.ready.widened(window)?;
         let ready = self.ready.part(region.problem.clone(), wait).await?;
-        Ok(self.of_part(window, region, Arc::new(ready)))
-    }
-
-    /// What a part of the output is made from, such that its bits are those of the whole.
-    ///
-    /// # Errors
-    /// As [`Prepared::region`].
-    pub(crate) fn widened(&self, window: &Window) -> Result<problem::Region> {
         let whole = self.problem();
-        // What is wrong with it is told of what was asked for.
-        whole.region(window, (1, 1))?;
-        let g = whole.geometry();
-        let (down, across) = self.plan().grain(whole);
-        let wide = Window {
-            images: window.images.clone(),
-            rows: widened(&window.rows, down, g.out_height),
-            columns: widened(&window.columns, across, g.out_width),
-        };
-        let mut region = whole.region(&wide, (down, across))?;
-        let inside = |taken: &mut Range<usize>, wide: &Range<usize>, wanted: &Range<usize>| {
-            let start = taken.start + (wanted.start - wide.start);
-            *taken = start..start + wanted.len();
-        };
-        inside(&mut region.taken.0, &wide.rows, &window.rows);
-        inside(&mut region.taken.1, &wide.columns, &window.columns);
-        Ok(region)
-    }
-
-    /// Of what was made ready for it.
-    pub(super) fn of_part(
-        &self,
-        window: &Window,
-        region: problem::Region,
-        ready: Arc<Ready>,
-    ) -> Region<T, U> {
-        let part = Prepared { ready, types: PhantomData };
-        let output = self.problem().window_shape(window);
-        Region { input: self.problem().input_shape(), region: Arc::new(region), part, output }
+        let part = Part::new(whole, window, region, Arc::new(ready));
+        Ok(Region { input: whole.input_shape(), part, types: PhantomData })
     }
 }
 
-/// Where the rows of a whole input lie.
-enum Rows<'a, T> {
-    Pitched(Pitched<&'a [T]>),
+/// Where the rows of a whole input lie, as bytes.
+enum Rows<'a> {
+    Pitched(Pitched<&'a [u8]>),
     /// One after the other.
-    Listed(Vec<&'a [T]>),
+    Listed(Vec<&'a [u8]>),
 }
 
-impl<'a, T> Rows<'a, T> {
+impl<'a> Rows<'a> {
     /// Those of a whole tensor.
-    fn whole(all: &'a [T], grid: &Grid) -> Self {
-        Self::Pitched(Pitched::new(all, grid.row))
+    fn whole<X: Element>(all: &'a [X], grid: &Grid) -> Self {
+        Self::Pitched(Pitched::new(bytemuck::cast_slice(all), grid.row))
     }
-}
-
-/// Rows one behind the other.
-fn joined<X: Element>(rows: &[Cow<'_, [X]>]) -> Result<Vec<X>> {
-    let len = rows.iter().map(|row| row.len()).sum();
-    let mut all = zeroed("a copy of the input", len)?;
-    let mut at = 0;
-    for row in rows {
-        all[at..at + row.len()].copy_from_slice(row);
-        at += row.len();
-    }
-    Ok(all)
 }
 
 impl<T: Element, U: Element> Region<T, U> {
     /// Shape of what it gives.
     #[must_use]
     pub fn output_shape(&self) -> Shape {
-        self.output
+        self.part.output_shape()
     }
 
     /// How it is computed.
@@ -192,7 +142,8 @@ impl<T: Element, U: Element> Region<T, U> {
             }
             first.min(end)..end
         };
-        (hull(&self.region.rows), hull(&self.region.columns))
+        let region = self.part.region();
+        (hull(&region.rows), hull(&region.columns))
     }
 
     /// Computes it from the whole input into a new array.
@@ -279,27 +230,25 @@ impl<T: Element, U: Element> Region<T, U> {
         mask: &ArrayRef<M, E>,
         wait: Wait,
     ) -> Result<Array<U, D>> {
-        let masked = self.part.ready.masked()?;
+        let masked = self.part.ready().masked()?;
         if shape_of(input)? != self.input {
             return Err(mismatch("input", self.input, input.shape()));
         }
         let own = is_own(mask, self.input, self.layout())?;
-        let mut output = of_shape("the output", self.output)?;
+        let mut output = of_shape("the output", self.output_shape())?;
         let (mut copy, mut weights) = (None, None);
-        let (values, grid) = (in_order(input, &mut copy)?, self.grid(self.input));
+        let (values, grid) = (in_order(input, &mut copy)?, self.grid::<T>(self.input));
         let values = joined(&self.cut(&Rows::whole(values, &grid), &grid)?)?;
         let weights = in_order(mask, &mut weights)?;
         finite(weights)?;
-        let grid = self.grid(shape_of(mask)?);
+        let grid = self.grid::<M>(shape_of(mask)?);
         let weights = joined(&self.cut(&Rows::whole(weights, &grid), &grid)?)?;
-        let weights = Elements::of(&weights);
+        let weights = Elements { element: M::TYPE, bytes: &weights };
         let mask = if own { Mask::Own(weights) } else { Mask::Shared(weights) };
-        let made = self.part.problem().output_len();
-        let mut room = zeroed::<U>("the outputs beside a region", made)?;
-        let (src, dst) = (bytemuck::cast_slice(&values), bytemuck::cast_slice_mut(&mut room));
-        masked.run(src, mask, dst, wait).await?;
-        let pitch = self.grid(self.output).row;
-        self.take(&room, Pitched::new(output.as_slice_mut().unwrap_or_default(), pitch));
+        let made = self.part.problem().output_len() * U::TYPE.bytes();
+        let mut room = Room::new("the outputs beside a region", made)?;
+        masked.run(&values, mask, &mut room, wait).await?;
+        self.part.take(&room, self.whole(output.as_slice_mut().unwrap_or_default()));
         Ok(output)
     }
 
@@ -307,120 +256,64 @@ impl<T: Element, U: Element> Region<T, U> {
         if shape_of(input)? != self.input {
             return Err(mismatch("input", self.input, input.shape()));
         }
-        let mut output = of_shape("the output", self.output)?;
-        let grid = self.grid(self.input);
+        let mut output = of_shape("the output", self.output_shape())?;
+        let grid = self.grid::<T>(self.input);
         let mut copy = None;
-        let (found, rows);
-        match (input.as_slice(), super::arrays::rows(input, self.layout())) {
-            (None, Some(list)) => {
-                found = list;
-                let all = found.iter().map(|row| bytemuck::cast_slice(row)).collect();
-                rows = Rows::Listed(all);
-            }
-            _ => rows = Rows::whole(in_order(input, &mut copy)?, &grid),
-        }
+        let rows = match (input.as_slice(), super::arrays::rows(input, self.layout())) {
+            (None, Some(list)) => Rows::Listed(list),
+            _ => Rows::whole(in_order(input, &mut copy)?, &grid),
+        };
         // A new array is in standard layout.
-        let dst = output.as_slice_mut().unwrap_or_default();
-        let pitch = self.grid(self.output).row;
-        self.compute(&rows, Pitched::new(dst, pitch), wait).await?;
+        let dst = self.whole(output.as_slice_mut().unwrap_or_default());
+        self.compute(&rows, dst, wait).await?;
         Ok(output)
     }
 
     async fn pitched(&self, src: Pitched<&[T]>, dst: Pitched<&mut [U]>, wait: Wait) -> Result<()> {
-        src.check_input(&self.grid(self.input))?;
-        dst.check_output(&self.grid(self.output))?;
-        self.compute(&Rows::Pitched(src), dst, wait).await
+        src.check_input(&Grid::of(self.input, self.layout()))?;
+        dst.check_output(&Grid::of(self.output_shape(), self.layout()))?;
+        self.compute(&Rows::Pitched(src.bytes()), dst.bytes_mut(), wait).await
     }
 
     /// From ends that were checked.
-    async fn compute(&self, rows: &Rows<'_, T>, dst: Pitched<&mut [U]>, wait: Wait) -> Result<()> {
-        if self.grid(self.output).len() == 0 {
+    async fn compute(&self, rows: &Rows<'_>, dst: Pitched<&mut [u8]>, wait: Wait) -> Result<()> {
+        if self.output_shape().elements() == Some(0) {
             return Ok(());
         }
-        let from = self.cut(rows, &self.grid(self.input))?;
-        self.of_rows(&from, dst, wait).await
-    }
-
-    /// From the rows of its own part of the input, and into a slice that was checked.
-    pub(super) async fn of_rows(
-        &self,
-        from: &[Cow<'_, [T]>],
-        dst: Pitched<&mut [U]>,
-        wait: Wait,
-    ) -> Result<()> {
-        let bytes = |row: &Cow<'_, [T]>| row.len() * T::TYPE.bytes();
-        let apart =
-            self.part.ready.reads_rows() && from.first().is_some_and(|row| bytes(row) >= LONG_ROW);
-        let (whole, list);
-        let src = if let Some(mut rows) = apart.then(|| room_for_rows(from.len())).flatten() {
-            rows.extend(from.iter().map(|row| bytemuck::cast_slice::<T, u8>(row)));
-            list = rows;
-            Input::Rows(&list)
-        } else {
-            whole = joined(from)?;
-            Input::Whole(bytemuck::cast_slice(&whole))
-        };
-        self.of_input(src, dst, wait).await
-    }
-
-    pub(super) async fn of_input(
-        &self,
-        src: Input<'_>,
-        dst: Pitched<&mut [U]>,
-        wait: Wait,
-    ) -> Result<()> {
-        let (to, made) = (self.grid(self.output), self.part.problem().output_shape());
-        if made == self.output && dst.is_whole(&to) {
-            let len = to.len();
-            return self.part.slices(src, &mut dst.into_data()[..len], wait, false).await.map(drop);
-        }
-        let all = self.grid(made);
-        let mut room = zeroed("the outputs beside a region", all.len())?;
-        self.part.slices(src, &mut room, wait, false).await?;
-        self.take(&room, dst);
-        Ok(())
-    }
-
-    /// The region out of what the part gives.
-    fn take(&self, room: &[U], dst: Pitched<&mut [U]>) {
-        let (to, all) = (self.grid(self.output), self.grid(self.part.problem().output_shape()));
-        let pixel = to.row / self.region.taken.1.len();
-        let (down, across) = &self.region.taken;
-        let places: Vec<usize> = dst.rows(&to).collect();
-        let data = dst.into_data();
-        for (n, at) in places.into_iter().enumerate() {
-            let (plane, row) = (n / to.rows, n % to.rows);
-            let from = ((plane * all.rows) + down.start + row) * all.row + across.start * pixel;
-            data[at..at + to.row].copy_from_slice(&room[from..from + to.row]);
-        }
+        let from = self.cut(rows, &self.grid::<T>(self.input))?;
+        self.part.of_rows(&from, dst, wait).await
     }
 
     /// The rows of the part, cut out of those of the whole, or put together: of an input, or of its weights, whose rows
     /// lie like this.
-    fn cut<'a, X: Element>(&self, rows: &Rows<'a, X>, grid: &Grid) -> Result<Vec<Cow<'a, [X]>>> {
+    fn cut<'a>(&self, rows: &Rows<'a>, grid: &Grid) -> Result<Vec<Cow<'a, [u8]>>> {
         let [_, _, width, _] = self.input.to_nhwc(self.layout());
         let pixel = grid.row.checked_div(width).unwrap_or(0);
         let begins: Vec<usize> = match rows {
             Rows::Pitched(pitched) => pitched.rows(grid).collect(),
             Rows::Listed(_) => Vec::new(),
         };
-        let whole = |n: usize| -> &'a [X] {
+        let whole = |n: usize| -> &'a [u8] {
             match rows {
                 Rows::Pitched(pitched) => &pitched.data()[begins[n]..begins[n] + grid.row],
                 Rows::Listed(all) => all[n],
             }
         };
-        let mut all = Vec::with_capacity(grid.planes * self.region.rows.len());
+        let region = self.part.region();
+        let mut all = Vec::with_capacity(grid.planes * region.rows.len());
         for plane in 0..grid.planes {
-            for row in self.region.rows.each() {
+            for row in region.rows.each() {
                 let row = whole(plane * grid.rows + row);
-                all.push(match &self.region.columns {
+                all.push(match &region.columns {
                     Source::Run(run) => Cow::Borrowed(&row[run.start * pixel..run.end * pixel]),
                     Source::Picked(columns) => {
-                        let mut made = zeroed("a copy of the input", columns.len() * pixel)?;
-                        for (n, column) in columns.iter().enumerate() {
-                            let from = &row[column * pixel..(column + 1) * pixel];
-                            made[n * pixel..(n + 1) * pixel].copy_from_slice(from);
+                        let mut made = Vec::new();
+                        let bytes = columns.len() * pixel;
+                        made.try_reserve_exact(bytes).map_err(|_| {
+                            Error::out_of_host_memory("a copy of the input", bytes as u64)
+                        })?;
+                        for column in columns {
+                            made.extend_from_slice(&row[column * pixel..(column + 1) * pixel]);
                         }
                         Cow::Owned(made)
                     }
@@ -430,18 +323,15 @@ impl<T: Element, U: Element> Region<T, U> {
         Ok(all)
     }
 
-    /// Which rows and columns of the input it reads, and what of its part's output it is.
-    pub(super) fn parts(&self) -> &problem::Region {
-        &self.region
+    /// A tensor as planes of rows of bytes.
+    fn grid<X: Element>(&self, shape: Shape) -> Grid {
+        Grid::of(shape, self.layout()).in_bytes(X::TYPE)
     }
 
-    /// Elements of a row of it.
-    pub(super) fn row_len(&self) -> usize {
-        self.grid(self.output).row
-    }
-
-    fn grid(&self, shape: Shape) -> Grid {
-        Grid::of(shape, self.layout())
+    /// All of an output without gaps.
+    fn whole<'a>(&self, all: &'a mut [U]) -> Pitched<&'a mut [u8]> {
+        let row = self.grid::<U>(self.output_shape()).row;
+        Pitched::new(bytemuck::cast_slice_mut(all), row)
     }
 
     fn layout(&self) -> crate::Layout {

@@ -7,7 +7,7 @@ use crate::cpu::Input;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
 use crate::wait::{Clock, Wait};
-use crate::{Element, Error, Layout, Result, Shape};
+use crate::{Element, ElementType, Error, Layout, Result, Shape};
 
 /// A tensor in a slice whose rows need not follow one another: a part of a larger image, or rows that are
 /// padded to an alignment. All distances are in elements.
@@ -99,6 +99,26 @@ impl<S> Pitched<S> {
     }
 }
 
+impl<'a, T: Element> Pitched<&'a [T]> {
+    /// The same as bytes.
+    pub(super) fn bytes(self) -> Pitched<&'a [u8]> {
+        let size = T::TYPE.bytes();
+        let plane = self.plane.map(|plane| plane.saturating_mul(size));
+        let data = bytemuck::cast_slice(self.data);
+        Pitched { data, row: self.row.saturating_mul(size), plane }
+    }
+}
+
+impl<'a, T: Element> Pitched<&'a mut [T]> {
+    /// The same as bytes.
+    pub(super) fn bytes_mut(self) -> Pitched<&'a mut [u8]> {
+        let size = T::TYPE.bytes();
+        let plane = self.plane.map(|plane| plane.saturating_mul(size));
+        let data = bytemuck::cast_slice_mut(self.data);
+        Pitched { data, row: self.row.saturating_mul(size), plane }
+    }
+}
+
 impl<'a, T> Pitched<&'a [T]> {
     pub(super) fn data(&self) -> &'a [T] {
         self.data
@@ -152,6 +172,11 @@ impl Grid {
 
     pub fn len(&self) -> usize {
         self.planes * self.rows * self.row
+    }
+
+    /// The same with rows in bytes.
+    pub fn in_bytes(self, element: ElementType) -> Self {
+        Self { row: self.row * element.bytes(), ..self }
     }
 }
 

@@ -268,6 +268,15 @@ enum To {
 }
 
 impl<T> Created<T> {
+    /// Sizes of its axes.
+    #[must_use]
+    pub fn dims(&self) -> &[usize] {
+        match &self.to {
+            To::Npy(npy) => npy.axes.dims(),
+            To::Zarr(new) => new.zarr.axes().dims(),
+        }
+    }
+
     /// Where what is written lies until all of it is there; `None` where it lies in its place.
     #[must_use]
     pub fn partial(&self) -> Option<&Path> {

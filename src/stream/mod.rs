@@ -34,6 +34,7 @@
 //! # Ok(()) }
 //! ```
 
+mod bytes;
 mod ends;
 mod reader;
 mod run;

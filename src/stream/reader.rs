@@ -9,40 +9,35 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Source;
-use crate::engine::{PartRows, room};
+use super::bytes::Reads;
+use crate::engine::{PartRows, Room};
 use crate::problem::{Region, Source as Places};
-use crate::{Element, Error, Result, Window};
+use crate::{Error, Result, Window};
 
 /// Buffers that were used and are free again.
-#[derive(Debug)]
-pub(super) struct Pool<T>(Mutex<Vec<Vec<T>>>);
+#[derive(Debug, Default)]
+pub(super) struct Pool(Mutex<Vec<Room>>);
 
 /// More of them than a step has blocks are not kept.
 const KEPT: usize = 16;
 
-impl<T: Element> Pool<T> {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Vec::new())))
-    }
-
-    /// One of this length, with any values.
-    pub(super) fn take(&self, what: &'static str, len: usize) -> Result<Vec<T>> {
+impl Pool {
+    /// One of so many bytes, with any values.
+    pub(super) fn take(&self, what: &'static str, bytes: usize) -> Result<Room> {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |buffer: &Vec<T>| (len..=2 * len).contains(&buffer.capacity());
-        if let Some(at) = free.iter().position(fits) {
-            let mut buffer = free.swap_remove(at);
-            // What is new of it is zeros; what was there stays.
-            buffer.resize(len, T::default());
+        let fits = |buffer: &Room| (bytes..=2 * bytes + 8).contains(&buffer.capacity());
+        if let Some(at) = free.iter().position(fits)
+            && let Ok(buffer) = free.swap_remove(at).of(bytes)
+        {
             return Ok(buffer);
         }
         // They are of steps that are done.
         free.clear();
         drop(free);
-        room(what, len)
+        Room::new(what, bytes)
     }
 
-    pub(super) fn give(&self, buffer: Vec<T>) {
+    pub(super) fn give(&self, buffer: Room) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if free.len() < KEPT {
             free.push(buffer);
@@ -52,33 +47,30 @@ impl<T: Element> Pool<T> {
 
 /// Rows of some images, of the columns that a step takes.
 #[derive(Debug)]
-pub(super) struct Block<T: Element> {
+pub(super) struct Block {
     rows: Range<usize>,
-    /// Elements of a row.
+    /// Bytes of a row.
     row: usize,
-    data: Vec<T>,
-    pool: Arc<Pool<T>>,
+    data: Room,
+    pool: Arc<Pool>,
 }
 
-impl<T: Element> Drop for Block<T> {
+impl Drop for Block {
     fn drop(&mut self) {
         self.pool.give(std::mem::take(&mut self.data));
     }
 }
 
-impl<T: Element> Block<T> {
+impl Block {
     /// Row `row` of the input, of image `image` of those that it has.
-    fn row(&self, image: usize, row: usize) -> &[T] {
+    fn row(&self, image: usize, row: usize) -> &[u8] {
         let at = image * self.rows.len() + (row - self.rows.start);
         &self.data[at * self.row..(at + 1) * self.row]
     }
 }
 
 /// The rows of a step, in the order in which it takes them.
-pub(super) fn rows<'a, T: Element>(
-    blocks: &'a [Arc<Block<T>>],
-    region: &Region,
-) -> PartRows<'a, T> {
+pub(super) fn rows<'a>(blocks: &'a [Arc<Block>], region: &Region) -> PartRows<'a> {
     if let ([block], Places::Run(run)) = (blocks, &region.rows)
         && block.rows == *run
     {
@@ -95,23 +87,30 @@ pub(super) fn rows<'a, T: Element>(
 }
 
 /// Brings blocks together for step after step.
-pub(super) struct Reader<'a, T: Element, S> {
-    source: &'a mut S,
-    pool: Arc<Pool<T>>,
-    /// Rows of the input, and elements of a pixel that lie together.
+pub(super) struct Reader<'a> {
+    source: &'a mut dyn Reads,
+    pool: Arc<Pool>,
+    /// Rows that are read at once.
+    chunk: usize,
+    /// Rows of the input, and bytes of a pixel that lie together.
     height: usize,
     pixel: usize,
     /// Those of the step before that may be needed again, and of which images and columns they are.
-    live: Vec<Arc<Block<T>>>,
+    live: Vec<Arc<Block>>,
     images: Range<usize>,
     columns: Places,
 }
 
-impl<'a, T: Element, S: Source<T>> Reader<'a, T, S> {
-    pub(super) fn new(source: &'a mut S, height: usize, pixel: usize) -> Self {
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        source: &'a mut dyn Reads,
+        chunk: usize,
+        (height, pixel): (usize, usize),
+    ) -> Self {
         Self {
             source,
-            pool: Pool::new(),
+            pool: Arc::default(),
+            chunk,
             height,
             pixel,
             live: Vec::new(),
@@ -121,7 +120,7 @@ impl<'a, T: Element, S: Source<T>> Reader<'a, T, S> {
     }
 
     /// The blocks that have all rows of a step.
-    pub(super) fn blocks(&mut self, region: &Region) -> Result<Vec<Arc<Block<T>>>> {
+    pub(super) fn blocks(&mut self, region: &Region) -> Result<Vec<Arc<Block>>> {
         if (&self.images, &self.columns) != (&region.images, &region.columns) {
             self.live.clear();
             (self.images, self.columns) = (region.images.clone(), region.columns.clone());
@@ -141,7 +140,7 @@ impl<'a, T: Element, S: Source<T>> Reader<'a, T, S> {
             };
             self.live.push(kept);
         }
-        let chunk = self.source.chunk().0.max(1);
+        let chunk = self.chunk;
         // As the budget counts them.
         let piece = chunk.max(region.rows.len().div_ceil(8)).next_multiple_of(chunk);
         for run in needed {
@@ -165,17 +164,17 @@ impl<'a, T: Element, S: Source<T>> Reader<'a, T, S> {
     }
 
     /// Some rows of a block, as one of their own.
-    fn cut(&self, block: &Block<T>, rows: Range<usize>) -> Result<Block<T>> {
+    fn cut(&self, block: &Block, rows: Range<usize>) -> Result<Block> {
         let images = self.images.len();
-        let mut data = room("rows of the input", images * rows.len() * block.row)?;
+        let mut data = Room::new("rows of the input", images * rows.len() * block.row)?;
         let lines = (0..images).flat_map(|image| rows.clone().map(move |row| (image, row)));
         for (to, (image, row)) in data.chunks_exact_mut(block.row.max(1)).zip(lines) {
             to.copy_from_slice(block.row(image, row));
         }
-        Ok(Block { rows, row: block.row, data, pool: Arc::new(Pool(Mutex::default())) })
+        Ok(Block { rows, row: block.row, data, pool: Arc::default() })
     }
 
-    fn read(&mut self, rows: Range<usize>) -> Result<Block<T>> {
+    fn read(&mut self, rows: Range<usize>) -> Result<Block> {
         let row = self.columns.len() * self.pixel;
         let lines = self.images.len() * rows.len();
         let mut data = self.pool.take("rows of the input", lines * row)?;
@@ -189,7 +188,7 @@ impl<'a, T: Element, S: Source<T>> Reader<'a, T, S> {
             picked @ Places::Picked(order) => {
                 for columns in runs(picked) {
                     let width = columns.len() * self.pixel;
-                    let mut part = room("columns of the input", lines * width)?;
+                    let mut part = Room::new("columns of the input", lines * width)?;
                     let window = Window { columns: columns.clone(), ..window.clone() };
                     read(self.source, &window, &mut part)?;
                     for (line, to) in data.chunks_exact_mut(row.max(1)).enumerate() {
@@ -208,7 +207,7 @@ impl<'a, T: Element, S: Source<T>> Reader<'a, T, S> {
     }
 }
 
-fn read<T>(source: &mut impl Source<T>, window: &Window, to: &mut [T]) -> Result<()> {
+fn read(source: &mut dyn Reads, window: &Window, to: &mut [u8]) -> Result<()> {
     source.read(window, to).map_err(|error| Error::stream("reading", window, error))
 }
 

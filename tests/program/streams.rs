@@ -220,7 +220,7 @@ fn a_disk_that_is_full() {
     assert!(lines[0].contains("c/4/0/0") && lines[0].contains("--resume"), "{text}");
     assert!(written(&room, "y.zarr", "") >= 1);
     let names = |folder: &Path| fs::read_dir(folder).unwrap().count();
-    assert_eq!(names(&room.at("y.zarr/c/4")), 0, "nothing is left of the chunk that failed");
+    assert_eq!(names(&room.at("y.zarr/c/4/0")), 0, "nothing is left of the chunk that failed");
     let told = room.run(&format!("{command} --resume --json")).ok();
     let told: Value = serde_json::from_str(&told.out).unwrap();
     assert!(told["stream"]["skipped"].as_u64().unwrap() > 0);

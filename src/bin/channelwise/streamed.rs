@@ -4,18 +4,18 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use channelwise::store::{Create, Stored};
-use channelwise::stream::{Sink, Streamed};
-use channelwise::{Border, Borders, ElementType, Error, Prepared, Window};
+use channelwise::stream::{Stream, Streamed};
+use channelwise::{Border, Borders, Conv2d, ElementType, Engine, Error, Plan, Problem, Window};
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::args::{EngineName, RunArgs};
 use crate::compute::{Computer, Computers};
 use crate::failure::{Failure, Result, say};
-use crate::files::{Sample, Type, available_memory, axes_like, four, with_type};
+use crate::files::{Sample, Type, available_memory, with_type};
 use crate::outputs::Pair;
 use crate::progress::Progress;
 use crate::report::{self, Milliseconds, Report, Shapes};
@@ -143,141 +143,148 @@ pub(crate) fn run(
     if ![input, output].iter().any(|kind| ElementType::from(*kind).sums_in_f64()) {
         request.tell_of_f32();
     }
-    let job = Job { args, pair, request, stored: &stored, computers, progress };
-    with_type!(input, T => with_type!(output, U => job.run::<T, U>()))
+    let border = args.border.unwrap_or(Borders::from(Border::ZERO));
+    let conv = request.conv.clone().border(border);
+    let computer = computers.get()?;
+    let Computer::Engine(engine) = computer else {
+        return Err(Failure::usage("--engine reference is of a whole tensor in memory"));
+    };
+    let memory = args.memory.unwrap_or_else(|| available_memory().map_or(USUAL, |free| free / 2));
+    let job = Job { args, pair, conv: &conv, stored: &stored, memory, progress };
+    let done = with_type!(input, T => with_type!(output, U => job.run::<T, U>(engine)))?;
+    let (kernel, plan) = (conv.kernel(), &done.plan);
+    Report {
+        file: (args.inputs.len() > 1).then(|| pair.input.display().to_string()),
+        engine: plan.engine(),
+        adapter: computer.adapter().filter(|_| plan.engine() == "gpu"),
+        engine_info: computer.describe(),
+        algorithm: plan.algorithm().to_string(),
+        shapes: Shapes {
+            input: stored.dims().to_vec(),
+            kernel: [kernel.height(), kernel.width(), kernel.filters()],
+            output: done.dims,
+        },
+        border: border.to_string(),
+        pixels: None,
+        input_type: input.to_string(),
+        output_type: output.to_string(),
+        milliseconds: Milliseconds::streamed(done.planned, done.took),
+        clipped: None,
+        verify: None,
+        stream: Some(Told {
+            memory,
+            steps: done.streamed.steps,
+            outputs: done.streamed.elements,
+            skipped: done.streamed.skipped,
+            chunks: done.streamed.chunks,
+        }),
+        output: done.wrote,
+    }
+    .print(args.json, false)
 }
 
 /// An array that is open.
 struct Job<'a> {
     args: &'a RunArgs,
     pair: &'a Pair,
-    request: &'a Request,
+    conv: &'a Conv2d,
     stored: &'a Stored,
-    computers: &'a Computers<'a>,
+    memory: u64,
     progress: Progress,
 }
 
+/// What was done.
+struct Done {
+    plan: Plan,
+    streamed: Streamed,
+    /// Axes of the output.
+    dims: Vec<usize>,
+    /// Where it is written.
+    wrote: Option<String>,
+    planned: Duration,
+    took: Duration,
+}
+
 impl Job<'_> {
-    fn run<T: Sample, U: Sample>(&self) -> Result<()> {
-        let Self { args, pair, stored, .. } = self;
-        let border = args.border.unwrap_or(Borders::from(Border::ZERO));
-        let conv = self.request.conv.clone().border(border);
-        let computer = self.computers.get()?;
-        let Computer::Engine(engine) = computer else {
-            return Err(Failure::usage("--engine reference is of a whole tensor in memory"));
-        };
+    /// This is compiled for each pair of types, so little else is done here.
+    fn run<T: Sample, U: Sample>(&self, engine: &Engine) -> Result<Done> {
         let start = Instant::now();
-        let prepared = engine.prepare::<T, U>(&conv, stored.shape())?;
+        let prepared = engine.prepare::<T, U>(self.conv, self.stored.shape())?;
         let planned = start.elapsed();
-        let plan = prepared.plan();
-        report::explain(args, &plan.explain(), false)?;
-        let memory =
-            args.memory.unwrap_or_else(|| available_memory().map_or(USUAL, |free| free / 2));
-        let shape = prepared.problem().output_shape();
+        report::explain(self.args, &prepared.plan().explain(), false)?;
         let start = Instant::now();
-        let (done, wrote) = match &pair.output {
+        let stream = self.stream(prepared.stream(self.memory), prepared.problem())?;
+        let mut source = self.stored.source::<T>()?;
+        let shape = prepared.problem().output_shape();
+        let (streamed, dims, wrote) = match &self.pair.output {
             None => {
                 let mut nowhere = |_: &Window, _: &[U]| Ok(());
-                (self.stream(&prepared, memory, &mut nowhere)?, None)
+                let streamed = stream.run(&mut source, &mut nowhere);
+                (streamed, shape.dims().to_vec(), None)
             }
             Some(path) => {
-                let (number, of) = args.shard.unwrap_or((1, 1));
-                let job = format!("{} {}", stored.fingerprint(), prepared.problem().fingerprint());
-                let mut create = Create::new(path).like(stored).share(number, of).job(job);
-                if args.resume {
-                    create = create.resume();
-                }
-                if let Some((rows, columns)) = args.chunks {
-                    create = create.chunks(rows, columns);
-                }
-                let mut created = create.open::<U>(shape)?;
-                let done = self.stream(&prepared, memory, &mut created)?;
-                let wrote = match (created.partial(), number, of) {
-                    (None, _, 1) => path.display().to_string(),
-                    (None, ..) if !is_zarr(path) => {
-                        format!("part {number} of {of}, the last of {}", path.display())
-                    }
-                    (None, ..) => format!("part {number} of {of} of {}", path.display()),
-                    (Some(partial), ..) => {
-                        format!("part {number} of {of} into {}", partial.display())
-                    }
-                };
-                (done, Some(wrote))
+                let mut created = self.create(path, prepared.problem()).open::<U>(shape)?;
+                let streamed = stream.run(&mut source, &mut created);
+                let wrote = self.wrote(path, created.partial());
+                (streamed, created.dims().to_vec(), Some(wrote))
             }
         };
-        let total = start.elapsed();
-        let kernel = conv.kernel();
-        Report {
-            file: (args.inputs.len() > 1).then(|| pair.input.display().to_string()),
-            engine: plan.engine(),
-            adapter: computer.adapter().filter(|_| plan.engine() == "gpu"),
-            engine_info: computer.describe(),
-            algorithm: plan.algorithm().to_string(),
-            shapes: Shapes {
-                input: stored.dims().to_vec(),
-                kernel: [kernel.height(), kernel.width(), kernel.filters()],
-                output: match stored.dims().len() {
-                    ..=4 => {
-                        let [n, h, w, c] = shape.to_nhwc(args.layout);
-                        let full = match args.layout {
-                            channelwise::Layout::Nchw => [n, c, h, w],
-                            _ => [n, h, w, c],
-                        };
-                        axes_like(stored.dims(), full, args.layout)
-                    }
-                    _ => four(shape.dims()).to_vec(),
-                },
-            },
-            border: border.to_string(),
-            pixels: None,
-            input_type: T::TYPE.to_string(),
-            output_type: U::TYPE.to_string(),
-            milliseconds: Milliseconds::streamed(planned, total),
-            clipped: None,
-            verify: None,
-            stream: Some(Told {
-                memory,
-                steps: done.steps,
-                outputs: done.elements,
-                skipped: done.skipped,
-                chunks: done.chunks,
-            }),
-            output: wrote,
-        }
-        .print(args.json, false)
+        let streamed = streamed.map_err(|error| self.failed(error))?;
+        let (plan, took) = (prepared.plan().clone(), start.elapsed());
+        Ok(Done { plan, streamed, dims, wrote, planned, took })
     }
 
-    fn stream<T: Sample, U: Sample>(
+    fn stream<'a, T: Sample, U: Sample>(
         &self,
-        prepared: &Prepared<T, U>,
-        memory: u64,
-        sink: &mut impl Sink<U>,
-    ) -> Result<Streamed> {
-        let Self { args, pair, stored, .. } = self;
-        let bar = self.progress.bar(prepared.problem().output_len(), "computing");
-        let mut stream = prepared.stream(memory).progress(|so_far| {
+        stream: Stream<'a, T, U>,
+        problem: &Problem,
+    ) -> Result<Stream<'a, T, U>> {
+        let bar = self.progress.bar(problem.output_len(), "computing");
+        let stream = stream.progress(move |so_far| {
             bar.set_position(so_far.elements);
             ControlFlow::Continue(())
         });
-        if let Some((number, of)) = args.shard {
-            stream = stream.share(number, of)?;
+        let (number, of) = self.args.shard.unwrap_or((1, 1));
+        let stream = stream.share(number, of)?;
+        Ok(if self.args.resume { stream.resume() } else { stream })
+    }
+
+    fn create<'a>(&'a self, path: &Path, problem: &Problem) -> Create<'a> {
+        let Self { args, stored, .. } = self;
+        let (number, of) = args.shard.unwrap_or((1, 1));
+        let job = format!("{} {}", stored.fingerprint(), problem.fingerprint());
+        let create = Create::new(path).like(stored).share(number, of).job(job);
+        let create = if args.resume { create.resume() } else { create };
+        match args.chunks {
+            Some((rows, columns)) => create.chunks(rows, columns),
+            None => create,
         }
-        if args.resume {
-            stream = stream.resume();
-        }
-        let mut source = stored.source::<T>()?;
-        stream.run(&mut source, sink).map_err(|error| {
-            let Error::Stream { doing, part, reason, .. } = &error else { return error.into() };
-            let goes_on = "; --resume goes on with what is written";
-            match (*doing, pair.output.as_deref()) {
-                ("reading", Some(_)) => {
-                    Failure::reading(&pair.input, format!("{part}: {reason}{goes_on}"))
-                }
-                ("reading", None) => Failure::reading(&pair.input, format!("{part}: {reason}")),
-                ("beginning", Some(output)) => Failure::writing(output, reason),
-                (_, Some(output)) => Failure::writing(output, format!("{part}: {reason}{goes_on}")),
-                (_, None) => error.into(),
+    }
+
+    /// Where the output lies, for people.
+    fn wrote(&self, path: &Path, partial: Option<&Path>) -> String {
+        let path = path.display();
+        match (partial, self.args.shard) {
+            (None, None) => path.to_string(),
+            (None, Some((number, of))) => format!("part {number} of {of} of {path}"),
+            (Some(partial), shard) => {
+                let (number, of) = shard.unwrap_or((1, 1));
+                format!("part {number} of {of} into {}", partial.display())
             }
-        })
+        }
+    }
+
+    /// What failed, told of the file.
+    fn failed(&self, error: Error) -> Failure {
+        let Error::Stream { doing, part, reason, .. } = &error else { return error.into() };
+        let (input, output) = (&self.pair.input, self.pair.output.as_deref());
+        let goes_on = "; --resume goes on with what is written";
+        match (*doing, output) {
+            ("reading", Some(_)) => Failure::reading(input, format!("{part}: {reason}{goes_on}")),
+            ("reading", None) => Failure::reading(input, format!("{part}: {reason}")),
+            ("beginning", Some(output)) => Failure::writing(output, reason),
+            (_, Some(output)) => Failure::writing(output, format!("{part}: {reason}{goes_on}")),
+            (_, None) => error.into(),
+        }
     }
 }
