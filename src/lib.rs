@@ -141,6 +141,6 @@ pub use ndarray;
 pub use wgpu;
 
 /// The README's code, compiled and run with the doc tests.
-#[cfg(all(doctest, feature = "gpu", feature = "image", feature = "learn"))]
+#[cfg(all(doctest, feature = "gpu", feature = "image", feature = "learn", feature = "store"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

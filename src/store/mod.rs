@@ -33,8 +33,7 @@
 
 mod axes;
 mod create;
-#[doc(hidden)]
-pub mod npy;
+mod npy;
 mod partial;
 mod positioned;
 mod raw;
@@ -43,4 +42,10 @@ mod stored;
 mod zarr;
 
 pub use create::{Create, Created};
+// For the program, which reads and writes whole files.
+#[doc(hidden)]
+pub use npy::{
+    Header as NpyHeader, MAGIC as NPY_MAGIC, header as npy_header, is_npy,
+    type_name as npy_type_name,
+};
 pub use stored::{Stored, StoredSource};

@@ -104,7 +104,7 @@ pub(super) fn code(element: ElementType, order: char) -> String {
 
 /// The header of a file that is read from its start.
 pub(super) fn read(mut file: &File) -> io::Result<Result<Header, String>> {
-    let mut start = vec![0; 12];
+    let mut start = [0; 12];
     file.seek(SeekFrom::Start(0))?;
     let mut whole = Vec::new();
     file.take(12).read_to_end(&mut whole)?;

@@ -29,7 +29,7 @@ pub struct Stored {
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    Npy(Npy),
+    Npy(Box<Npy>),
     Zarr(Box<Zarr>),
 }
 
@@ -57,7 +57,7 @@ impl Stored {
             }
             Kind::Zarr(Box::new(Zarr::open(path, layout).map_err(failed)?))
         } else {
-            Kind::Npy(open_npy(path, layout)?)
+            Kind::Npy(Box::new(open_npy(path, layout)?))
         };
         Ok(Self { path: path.into(), layout, kind })
     }
@@ -142,7 +142,8 @@ impl Stored {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         match &self.kind {
-            Kind::Npy(Npy { opened, .. }) => {
+            Kind::Npy(npy) => {
+                let opened = &npy.opened;
                 let changed = opened.modified().ok();
                 let since = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
                 format!("npy {} {:?}", opened.len(), since.unwrap_or_default())
@@ -222,7 +223,8 @@ impl<T: Element> Source<T> for StoredSource<'_, T> {
 
     fn finish(&mut self) -> io::Result<()> {
         match &self.stored.kind {
-            Kind::Npy(Npy { raw, opened, .. }) => {
+            Kind::Npy(npy) => {
+                let Npy { raw, opened, .. } = &**npy;
                 let now = raw.file().metadata()?;
                 if now.len() == opened.len() && now.modified().ok() == opened.modified().ok() {
                     return Ok(());

@@ -70,7 +70,6 @@ impl Engine {
 
 impl<T: Element, U: Element> Prepared<T, U> {
     /// The same convolution from a [`Source`] into a [`Sink`], with so many bytes held at a time.
-    #[must_use]
     pub fn stream(&self, budget: u64) -> Stream<'_, T, U> {
         Stream {
             prepared: self,

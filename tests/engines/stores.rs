@@ -275,7 +275,7 @@ fn shares_and_those_who_are_stopped() -> Result<(), Error> {
             let error = case.prepared.stream(0).share(number, of)?;
             let error = error.run(&mut stored.source()?, &mut ends).unwrap_err().to_string();
             let numbers = error.split_whitespace().filter_map(|word| word.parse().ok());
-            let least: u64 = numbers.last().unwrap();
+            let least: u64 = numbers.max().unwrap();
             let stream = case.prepared.stream(least).share(number, of)?;
             let stopped = stream.run(&mut stored.source()?, &mut ends);
             assert!(matches!(stopped, Err(Error::Stream { .. })), "{stopped:?}");

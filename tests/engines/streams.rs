@@ -329,7 +329,10 @@ fn failures_and_ends() -> Result<(), Error> {
     };
     let mut source = |window: &Window, to: &mut [u8]| match window.rows.contains(&900) {
         true => Err(io::Error::other("the disk is on fire")),
-        false => Ok(to.fill(3)),
+        false => {
+            to.fill(3);
+            Ok(())
+        }
     };
     let mut sink = to();
     let failed = prepared.stream(budget).run(&mut source, &mut sink).unwrap_err();
@@ -341,7 +344,10 @@ fn failures_and_ends() -> Result<(), Error> {
     let written = sink.times.iter().filter(|n| **n > 0).count();
     assert!(written < 900 * 70 && written > 0, "{written}");
     // And the rest later on.
-    let mut source = |_: &Window, to: &mut [u8]| Ok(to.fill(3));
+    let mut source = |_: &Window, to: &mut [u8]| {
+        to.fill(3);
+        Ok(())
+    };
     let rest = prepared.stream(budget).resume().run(&mut source, &mut sink)?;
     assert!(rest.skipped > 0 && rest.elements as usize == 2000 * 70 - written, "{rest:?}");
     assert!(sink.times.iter().all(|n| *n == 1));

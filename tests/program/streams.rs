@@ -206,7 +206,7 @@ fn a_disk_that_is_full() {
         format!("run x.npy -o y.zarr {options} --memory {memory}")
     };
     let told = room.run(&command("1K")).err;
-    let least = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).last();
+    let least = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).next_back();
     let command = command(&least.unwrap().to_string());
     let program = env!("CARGO_BIN_EXE_channelwise");
     // No file may have more than 32 KiB.

@@ -5,8 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
-use crate::files::{Kind, STANDARD};
-use crate::streamed::is_zarr;
+use crate::files::{Kind, STANDARD, is_zarr};
 
 /// One file on its way.
 #[derive(Clone, Debug, PartialEq)]

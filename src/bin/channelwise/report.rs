@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::args::RunArgs;
 use crate::clipped::Clipped;
 use crate::failure::{Failure, Result};
-use crate::streamed::Told;
 use crate::verify::Verdict;
 
 /// All there is to tell of a run.
@@ -51,6 +50,32 @@ pub(crate) struct Shapes {
     /// Height, width, filters.
     pub(crate) kernel: [usize; 3],
     pub(crate) output: Vec<usize>,
+}
+
+/// What there is to tell of a stream.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Told {
+    /// Bytes that it was held to.
+    pub(crate) memory: u64,
+    pub(crate) steps: usize,
+    /// Outputs that were written.
+    pub(crate) outputs: u64,
+    /// Chunks that were there already, of those that were asked for.
+    pub(crate) skipped: usize,
+    pub(crate) chunks: usize,
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { memory, steps, outputs, skipped, chunks } = self;
+        let mib = *memory as f64 / f64::from(1 << 20);
+        let plural = if *steps == 1 { "" } else { "s" };
+        write!(f, "{steps} step{plural} within {mib:.0} MiB, {outputs} outputs written")?;
+        if *skipped > 0 {
+            write!(f, ", {skipped} of {chunks} chunks were there already")?;
+        }
+        Ok(())
+    }
 }
 
 /// Files are not in them, nor finding the engine.

@@ -1,7 +1,6 @@
 //! Files larger than memory, and parts of them for many processes: from an array that can be read part by part to one
 //! that can be written so.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,45 +9,18 @@ use channelwise::store::{Create, Stored};
 use channelwise::stream::{Stream, Streamed};
 use channelwise::{Border, Borders, Conv2d, ElementType, Engine, Error, Plan, Problem, Window};
 use clap::ValueEnum;
-use serde::Serialize;
 
 use crate::args::{EngineName, RunArgs};
 use crate::compute::{Computer, Computers};
 use crate::failure::{Failure, Result, say};
-use crate::files::{Sample, Type, available_memory, with_type};
+use crate::files::{Sample, Type, available_memory, is_zarr, with_type};
 use crate::outputs::Pair;
 use crate::progress::Progress;
-use crate::report::{self, Milliseconds, Report, Shapes};
+use crate::report::{self, Milliseconds, Report, Shapes, Told};
 use crate::request::Request;
 
 /// What is taken of memory where nothing says what is free.
 const USUAL: u64 = 1 << 30;
-
-/// What there is to tell of a stream.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Told {
-    /// Bytes that it was held to.
-    memory: u64,
-    steps: usize,
-    /// Outputs that were written.
-    outputs: u64,
-    /// Chunks that were there already, of those that were asked for.
-    skipped: usize,
-    chunks: usize,
-}
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { memory, steps, outputs, skipped, chunks } = self;
-        let mib = *memory as f64 / f64::from(1 << 20);
-        let plural = if *steps == 1 { "" } else { "s" };
-        write!(f, "{steps} step{plural} within {mib:.0} MiB, {outputs} outputs written")?;
-        if *skipped > 0 {
-            write!(f, ", {skipped} of {chunks} chunks were there already")?;
-        }
-        Ok(())
-    }
-}
 
 /// Whether a file is taken part by part: where that is asked for, where no other way knows its kind, and where the
 /// whole would take more than half of the memory that is free.
@@ -71,11 +43,6 @@ pub(crate) fn is_wanted(args: &RunArgs, pair: &Pair) -> Result<bool> {
     let outputs = args.kernels_outputs();
     let bytes = elements.saturating_mul((element.bytes() + outputs * result.bytes()) as u64);
     Ok(available_memory().is_some_and(|free| bytes > free / 2))
-}
-
-/// Whether a path is that of a Zarr array, which is a folder.
-pub(crate) fn is_zarr(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zarr"))
 }
 
 /// Refuses what is asked of whole tensors alone.

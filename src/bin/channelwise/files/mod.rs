@@ -187,6 +187,11 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Failure::reading(path, error))
 }
 
+/// Whether a path is that of a Zarr array, which is a folder.
+pub(crate) fn is_zarr(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zarr"))
+}
+
 /// Lower-case, without the dot; empty if there is none.
 fn extension(path: &Path) -> String {
     path.extension().map_or(String::new(), |e| e.to_string_lossy().to_ascii_lowercase())

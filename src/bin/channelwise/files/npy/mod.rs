@@ -12,8 +12,10 @@ use std::path::Path;
 
 use channelwise::f16;
 use channelwise::ndarray::ArrayD;
-pub(crate) use channelwise::store::npy::is_npy;
-use channelwise::store::npy::{Header, MAGIC, header, type_name};
+pub(crate) use channelwise::store::is_npy;
+use channelwise::store::{
+    NPY_MAGIC as MAGIC, NpyHeader as Header, npy_header, npy_type_name as type_name,
+};
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 
 use super::Tensor;
@@ -162,6 +164,6 @@ impl<'a> File<'a> {
 
 /// In this machine's order of bytes, as NumPy does it too.
 pub(crate) fn write(tensor: &Tensor, mut to: impl Write) -> std::io::Result<()> {
-    to.write_all(&header(tensor.kind().into(), tensor.shape()))?;
+    to.write_all(&npy_header(tensor.kind().into(), tensor.shape()))?;
     to.write_all(&tensor.bytes())
 }

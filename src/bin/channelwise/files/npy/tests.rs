@@ -1,8 +1,11 @@
 //! Files of every type, of other writers, and damaged ones.
 
 use super::*;
-use crate::files::with_array;
-use channelwise::Element;
+use crate::files::{Type, with_array};
+use channelwise::{Element, ElementType};
+
+/// What NumPy aligns data to.
+const ALIGNMENT: usize = 64;
 
 /// A version 1 file.
 fn file(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
