@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::axes::Axes;
+use super::envi::{self, Interleave};
 use super::npy;
 use super::partial::{Partial, Writer};
 use super::raw::Raw;
@@ -18,7 +19,8 @@ use crate::{Element, Error, Layout, Result, Shape, Window};
 /// What is beside the chunks of a Zarr array and tells of what job they are.
 const JOB: &str = ".channelwise-job";
 
-/// An array that is to be written: a `.npy` file, or a Zarr array where the path ends with `.zarr`.
+/// An array that is to be written: a Zarr array where the path ends with `.zarr`, an ENVI cube with `.hdr`, `.img`, `.dat`,
+/// `.bsq`, `.bil` or `.bip`, or else a `.npy` file.
 #[derive(Clone, Debug)]
 #[must_use = "`open` makes it"]
 pub struct Create<'a> {
@@ -28,8 +30,13 @@ pub struct Create<'a> {
     chunks: Option<(usize, usize)>,
     share: (usize, usize),
     resume: bool,
+    /// Whether pixels stand where those of the input did.
+    places: bool,
     job: String,
 }
+
+/// Extensions of cubes.
+const CUBES: [&str; 6] = ["hdr", "img", "dat", "bsq", "bil", "bip"];
 
 impl<'a> Create<'a> {
     /// Of this path.
@@ -41,6 +48,7 @@ impl<'a> Create<'a> {
             chunks: None,
             share: (1, 1),
             resume: false,
+            places: true,
             job: String::new(),
         }
     }
@@ -49,7 +57,9 @@ impl<'a> Create<'a> {
     #[must_use]
     pub fn is_known(path: impl AsRef<Path>) -> bool {
         let extension = path.as_ref().extension().map(|e| e.to_ascii_lowercase());
-        extension.is_some_and(|e| e == "npy" || e == "zarr")
+        let known =
+            |e: &std::ffi::OsStr| CUBES.iter().chain(&["npy", "zarr"]).any(|known| e == *known);
+        extension.is_some_and(|e| known(&e))
     }
 
     /// With the layout of `input`; and where both are Zarr arrays with its version, chunks, codecs, attributes, names and
@@ -77,6 +87,12 @@ impl<'a> Create<'a> {
     /// Goes on with what is there, where there is such.
     pub fn resume(self) -> Self {
         Self { resume: true, ..self }
+    }
+
+    /// Whether each pixel stands where that of the input with its row and column did, so that what a cube's header
+    /// says of places stays true, where the sizes are the same. Unless said, it does.
+    pub fn same_places(self, places: bool) -> Self {
+        Self { places, ..self }
     }
 
     /// A line that tells what is computed, so that nothing goes on with what another job left:
@@ -108,21 +124,24 @@ impl<'a> Create<'a> {
             None => Axes::new(shape.dims(), self.layout)
                 .ok_or_else(|| failed(format!("{shape} has too few axes")))?,
         };
-        let is_zarr_name =
-            self.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zarr"));
-        let to = if is_zarr_name {
+        let extension = self.path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let extension = extension.unwrap_or_default();
+        let to = if extension == "zarr" {
             To::Zarr(Box::new(self.zarr::<T>(&axes).map_err(failed)?))
         } else {
             if let Some((rows, columns)) = self.chunks {
                 let limit = "only Zarr arrays have chunks";
                 return Err(Error::argument("chunks", format!("{rows},{columns}"), limit));
             }
-            To::Npy(Box::new(self.npy::<T>(axes).map_err(system)?))
+            let cube = CUBES.contains(&&extension[..]);
+            let new =
+                if cube { self.cube::<T>(&axes)? } else { self.npy::<T>(axes).map_err(system)? };
+            To::Flat(Box::new(new))
         };
         Ok(Created { to, element: PhantomData })
     }
 
-    fn npy<T: Element>(&self, axes: Axes) -> io::Result<NewNpy> {
+    fn npy<T: Element>(&self, axes: Axes) -> io::Result<NewFlat> {
         let place = match self.path.is_symlink() {
             // What it points to is replaced.
             true => fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()),
@@ -139,7 +158,45 @@ impl<'a> Create<'a> {
         let (number, of) = self.share;
         let writer = Writer { number, of, resume: self.resume, job: self.job.clone() };
         let sample = Sample::Plain(T::TYPE);
-        Ok(NewNpy { place, head, length, writer, sample, axes, open: None, whole: false })
+        let (cube, header) = (None, None);
+        let (open, whole) = (None, false);
+        Ok(NewFlat { place, head, length, writer, sample, axes, cube, header, open, whole })
+    }
+
+    fn cube<T: Element>(&self, axes: &Axes) -> Result<NewFlat> {
+        let Some(sizes) = envi::sizes(axes, self.layout) else {
+            let limit = "ENVI files hold one image, of one channel at least";
+            return Err(Error::argument("output", axes.shape(), limit));
+        };
+        let Some(code) = envi::code(T::TYPE) else {
+            let limit = "ENVI has no number for this type";
+            return Err(Error::argument("element type of the output", T::TYPE, limit));
+        };
+        let system = |error: io::Error| Error::file(&self.path, error);
+        let of_input = match self.input.map(|input| &input.kind) {
+            Some(Kind::Flat(flat)) => flat.keys.as_ref(),
+            Some(Kind::Zarr(_)) | None => None,
+        };
+        // In the order that the name says, or else that of the input.
+        let named = self.path.extension().and_then(|e| Interleave::named(&e.to_string_lossy()));
+        let asked = named.or(of_input.map(|(interleave, _)| *interleave));
+        let pair = envi::Output::new(&self.path, asked)
+            .map_err(|refused| Error::file(&refused.path, refused.why))?;
+        let keys = of_input.map(|(_, keys)| {
+            let before = self.input.and_then(|input| envi::sizes(input.axes(), self.layout));
+            let before = before.unwrap_or_default();
+            let places = self.places && before[..2] == sizes[..2];
+            keys.still_true(before[2] == sizes[2], places, T::TYPE)
+        });
+        let text = envi::text(sizes, code, pair.interleave, &keys.unwrap_or_default());
+        let axes = Axes::new(&envi::dims(sizes, self.layout), self.layout);
+        let axes = axes.ok_or_else(|| system(io::Error::other("it has too few axes")))?;
+        let place = Self { path: pair.data, ..self.clone() };
+        let new = place.npy::<T>(axes).map_err(system)?;
+        let length = new.length - new.head.len() as u64;
+        let cube = Some((sizes, (self.layout, pair.interleave)));
+        let header = Some((pair.header, text));
+        Ok(NewFlat { head: Vec::new(), length, cube, header, ..new })
     }
 
     fn zarr<T: Element>(&self, axes: &Axes) -> std::result::Result<NewZarr, String> {
@@ -174,7 +231,7 @@ impl<'a> Create<'a> {
         });
         let input = match self.input.map(|input| &input.kind) {
             Some(Kind::Zarr(zarr)) => Some(&**zarr),
-            Some(Kind::Npy(_)) | None => None,
+            Some(Kind::Flat(_)) | None => None,
         };
         let chunks = chunks.as_deref();
         let zarr = Zarr::like(&self.path, input, (axes, self.layout), T::TYPE, chunks)?;
@@ -189,26 +246,39 @@ impl<'a> Create<'a> {
     }
 }
 
-/// A `.npy` file that is to be, or is being written.
+/// A file of numbers that is to be, or is being written.
 #[derive(Debug)]
-struct NewNpy {
+struct NewFlat {
     place: PathBuf,
     head: Vec<u8>,
     length: u64,
     writer: Writer,
     sample: Sample,
     axes: Axes,
+    /// Of a cube: the sizes and orders of its samples.
+    cube: Option<([usize; 3], (Layout, Interleave))>,
+    /// What is written beside it: where, and what.
+    header: Option<(PathBuf, String)>,
     open: Option<(Partial, Raw)>,
     /// Whether it has come to its place.
     whole: bool,
 }
 
-impl NewNpy {
+impl NewFlat {
     fn begin(&mut self) -> io::Result<()> {
         let Self { place, head, length, writer, sample, axes, .. } = self;
         let whole = Window::new(0..axes.images(), 0..axes.rows(), 0..axes.columns());
         let (partial, file) = Partial::open(place, (head, *length), &whole, writer.clone())?;
-        let raw = Raw::new(file, head.len() as u64, (*sample, false), axes.clone());
+        let (start, axes) = (head.len() as u64, axes.clone());
+        let raw = match self.cube {
+            // Little-endian, as its header says.
+            Some((sizes, orders)) => {
+                let foreign = cfg!(target_endian = "big") && sample.bytes() > 1;
+                envi::raw(file, start, (*sample, foreign), sizes, orders)
+                    .ok_or_else(|| io::Error::other("it has too few axes"))?
+            }
+            None => Raw::new(file, start, (*sample, false), axes),
+        };
         self.open = Some((partial, raw));
         Ok(())
     }
@@ -248,10 +318,15 @@ impl NewZarr {
         }
         self.check()?;
         self.zarr.begin()?;
-        let there = self.place.join(JOB);
-        let fresh = self.place.join(format!("{JOB}.{}", std::process::id()));
-        fs::write(&fresh, &self.job).and_then(|()| fs::rename(&fresh, &there))
+        beside(&self.place.join(JOB), self.job.as_bytes())
     }
+}
+
+/// Writes a small file whole to its place.
+fn beside(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(format!(".{}.new", std::process::id()));
+    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path))
 }
 
 /// An array that is being written: the other end of a [stream](mod@crate::stream).
@@ -263,7 +338,7 @@ pub struct Created<T> {
 
 #[derive(Debug)]
 enum To {
-    Npy(Box<NewNpy>),
+    Flat(Box<NewFlat>),
     Zarr(Box<NewZarr>),
 }
 
@@ -272,7 +347,7 @@ impl<T> Created<T> {
     #[must_use]
     pub fn dims(&self) -> &[usize] {
         match &self.to {
-            To::Npy(npy) => npy.axes.dims(),
+            To::Flat(flat) => flat.axes.dims(),
             To::Zarr(new) => new.zarr.axes().dims(),
         }
     }
@@ -281,8 +356,8 @@ impl<T> Created<T> {
     #[must_use]
     pub fn partial(&self) -> Option<&Path> {
         match &self.to {
-            To::Npy(npy) if !npy.whole => npy.open.as_ref().map(|(partial, _)| partial.path()),
-            To::Npy(_) | To::Zarr(_) => None,
+            To::Flat(flat) if !flat.whole => flat.open.as_ref().map(|(partial, _)| partial.path()),
+            To::Flat(_) | To::Zarr(_) => None,
         }
     }
 }
@@ -290,7 +365,7 @@ impl<T> Created<T> {
 impl<T: Element> Sink<T> for Created<T> {
     fn begin(&mut self) -> io::Result<()> {
         match &mut self.to {
-            To::Npy(npy) => npy.begin(),
+            To::Flat(flat) => flat.begin(),
             To::Zarr(new) => new.begin(),
         }
     }
@@ -299,8 +374,8 @@ impl<T: Element> Sink<T> for Created<T> {
         let from = bytemuck::cast_slice(from);
         match &mut self.to {
             To::Zarr(new) => new.zarr.write(window, from),
-            To::Npy(npy) => {
-                let (partial, raw) = npy.opened()?;
+            To::Flat(flat) => {
+                let (partial, raw) = flat.opened()?;
                 raw.write(window, from)?;
                 partial.wrote(raw.file(), window)
             }
@@ -309,23 +384,28 @@ impl<T: Element> Sink<T> for Created<T> {
 
     fn chunks(&self) -> Option<[usize; 3]> {
         match &self.to {
-            To::Npy(_) => None,
+            To::Flat(_) => None,
             To::Zarr(new) => new.zarr.chunks(),
         }
     }
 
     fn has(&mut self, window: &Window) -> io::Result<bool> {
         match &mut self.to {
-            To::Npy(npy) => Ok(npy.opened()?.0.has(window)),
+            To::Flat(flat) => Ok(flat.opened()?.0.has(window)),
             To::Zarr(new) => new.zarr.has(window),
         }
     }
 
     fn finish(&mut self) -> io::Result<()> {
         match &mut self.to {
-            To::Npy(npy) => {
-                let (partial, raw) = npy.opened()?;
-                npy.whole = partial.finish(raw.file())?;
+            To::Flat(flat) => {
+                let header = &flat.header;
+                let open = flat.open.as_mut().ok_or_else(|| io::Error::other("it is not begun"))?;
+                let (partial, raw) = open;
+                flat.whole = partial.finish(raw.file(), || match header {
+                    Some((path, text)) => beside(path, text.as_bytes()),
+                    None => Ok(()),
+                })?;
                 Ok(())
             }
             To::Zarr(_) => Ok(()),
@@ -334,7 +414,7 @@ impl<T: Element> Sink<T> for Created<T> {
 
     fn held(&self) -> u64 {
         match &self.to {
-            To::Npy(_) => 0,
+            To::Flat(_) => 0,
             To::Zarr(new) => new.zarr.held(),
         }
     }

@@ -1,5 +1,5 @@
-//! Arrays in files and folders, of any size, as ends of a [stream](mod@crate::stream): `.npy` files and Zarr
-//! arrays.
+//! Arrays in files and folders, of any size, as ends of a [stream](mod@crate::stream): `.npy` files, ENVI cubes and
+//! Zarr arrays.
 //!
 //! ```no_run
 //! use channelwise::store::{Create, Stored};
@@ -24,7 +24,7 @@
 //! stored, create: what is there, and what is to be
 //!   │
 //!   ├── zarr/                 chunks, packed, in a folder
-//!   ├── npy ── partial        a header and numbers; until all are there
+//!   ├── npy, envi ── partial  a header and numbers; until all are there
 //!   └── raw                   numbers in any order of axes
 //!        │
 //!       axes, sample, positioned
@@ -33,6 +33,8 @@
 
 mod axes;
 mod create;
+#[doc(hidden)]
+pub mod envi;
 mod npy;
 mod partial;
 mod positioned;
@@ -48,4 +50,6 @@ pub use npy::{
     Header as NpyHeader, MAGIC as NPY_MAGIC, header as npy_header, is_npy,
     type_name as npy_type_name,
 };
+#[doc(hidden)]
+pub use sample::Sample;
 pub use stored::{Stored, StoredSource};

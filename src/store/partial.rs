@@ -197,8 +197,13 @@ impl Partial {
         Ok(())
     }
 
-    /// Ends the work of this process: where all others are done too, the file comes to its place. Whether it did.
-    pub(super) fn finish(&mut self, file: &File) -> io::Result<bool> {
+    /// Ends the work of this process: where all others are done too, the file comes to its place, after `before`.
+    /// Whether it did.
+    pub(super) fn finish(
+        &mut self,
+        file: &File,
+        before: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<bool> {
         self.sync(file)?;
         let journals = journals(&self.partial)?;
         let mut all = HashSet::new();
@@ -212,6 +217,7 @@ impl Partial {
         if let Ok(there) = fs::metadata(&self.place) {
             file.set_permissions(there.permissions())?;
         }
+        before()?;
         let moved = fs::rename(&self.partial, &self.place);
         if let Err(error) = moved {
             return if self.is_moved() { Ok(true) } else { Err(error) };
@@ -313,7 +319,7 @@ mod tests {
     }
 
     fn end((partial, file): &mut (Partial, File)) -> bool {
-        partial.finish(file).unwrap()
+        partial.finish(file, || Ok(())).unwrap()
     }
 
     #[test]

@@ -6,17 +6,22 @@ use crate::ElementType;
 
 /// A number of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sample {
+#[doc(hidden)]
+pub enum Sample {
+    /// An element.
     Plain(ElementType),
     /// A byte, which is taken as 0 or 1.
     Bool,
     /// Taken as f64.
     I64,
+    /// Taken as f64.
     U64,
 }
 
 impl Sample {
-    pub(super) fn bytes(self) -> usize {
+    /// Of one.
+    #[must_use]
+    pub fn bytes(self) -> usize {
         match self {
             Self::Plain(element) => element.bytes(),
             Self::Bool => 1,

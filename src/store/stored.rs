@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::axes::Axes;
+use super::envi::{self, Interleave, Keys};
 use super::npy;
 use super::raw::Raw;
 use super::sample::Sample;
@@ -17,6 +18,8 @@ use crate::{Element, ElementType, Error, Layout, Result, Shape, Window};
 ///
 /// - `.npy` files of floats of 16 to 64 bits, integers and bool, in either order of bytes, of any size. Those in
 ///   Fortran order are read in small pieces, slowly.
+/// - ENVI cubes, by their header or their data, in any order of samples and bytes. Those in another order than the
+///   layout's are read in runs of lines or bands.
 /// - Zarr arrays of version 2 and 3 in folders, sharded or not, packed by zstd, blosc, gzip or not at all.
 ///
 /// Integers of 64 bits become f64, bool becomes bytes 0 and 1.
@@ -29,20 +32,23 @@ pub struct Stored {
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    Npy(Box<Npy>),
+    Flat(Box<Flat>),
     Zarr(Box<Zarr>),
 }
 
-/// A `.npy` file, and what it was when it was opened.
+/// A file of numbers that are not packed, and what it was when it was opened.
 #[derive(Debug)]
-pub(super) struct Npy {
+pub(super) struct Flat {
     raw: Raw,
     sample: Sample,
     opened: Metadata,
+    format: &'static str,
+    /// What the header of a cube says beside.
+    pub(super) keys: Option<(Interleave, Keys)>,
 }
 
 impl Stored {
-    /// Opens a `.npy` file or a folder with a Zarr array. `layout` tells what its axes are:
+    /// Opens a `.npy` file, an ENVI cube or a folder with a Zarr array. `layout` tells what its axes are:
     /// `[..., height, width, channels]`, which are `[height, width]` where there are two, or
     /// `[..., channels, height, width]`. There may be any number of them in front.
     ///
@@ -57,7 +63,10 @@ impl Stored {
             }
             Kind::Zarr(Box::new(Zarr::open(path, layout).map_err(failed)?))
         } else {
-            Kind::Npy(Box::new(open_npy(path, layout)?))
+            Kind::Flat(Box::new(match cube_header(path) {
+                Some(header) => open_envi(path, &header, layout)?,
+                None => open_npy(path, layout)?,
+            }))
         };
         Ok(Self { path: path.into(), layout, kind })
     }
@@ -68,6 +77,9 @@ impl Stored {
         let path = path.as_ref();
         if path.is_dir() {
             return is_zarr(path);
+        }
+        if cube_header(path).is_some() {
+            return true;
         }
         let mut start = Vec::new();
         let read = path.is_file().then(|| File::open(path));
@@ -80,7 +92,7 @@ impl Stored {
 
     pub(super) fn axes(&self) -> &Axes {
         match &self.kind {
-            Kind::Npy(npy) => npy.raw.axes(),
+            Kind::Flat(flat) => flat.raw.axes(),
             Kind::Zarr(zarr) => zarr.axes(),
         }
     }
@@ -101,7 +113,7 @@ impl Stored {
     #[must_use]
     pub fn element_type(&self) -> ElementType {
         match &self.kind {
-            Kind::Npy(npy) => npy.raw.element(),
+            Kind::Flat(flat) => flat.raw.element(),
             Kind::Zarr(zarr) => zarr.element(),
         }
     }
@@ -110,7 +122,7 @@ impl Stored {
     #[must_use]
     pub fn converted(&self) -> Option<String> {
         let sample = match &self.kind {
-            Kind::Npy(npy) => npy.sample,
+            Kind::Flat(flat) => flat.sample,
             Kind::Zarr(zarr) => zarr.sample(),
         };
         match sample {
@@ -123,7 +135,7 @@ impl Stored {
     #[must_use]
     pub fn format(&self) -> &'static str {
         match &self.kind {
-            Kind::Npy(_) => "npy",
+            Kind::Flat(flat) => flat.format,
             Kind::Zarr(zarr) => zarr.kind(),
         }
     }
@@ -132,7 +144,7 @@ impl Stored {
     #[must_use]
     pub fn chunks(&self) -> Option<[usize; 3]> {
         match &self.kind {
-            Kind::Npy(_) => None,
+            Kind::Flat(_) => None,
             Kind::Zarr(zarr) => zarr.chunks(),
         }
     }
@@ -142,11 +154,11 @@ impl Stored {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         match &self.kind {
-            Kind::Npy(npy) => {
-                let opened = &npy.opened;
+            Kind::Flat(flat) => {
+                let opened = &flat.opened;
                 let changed = opened.modified().ok();
                 let since = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-                format!("npy {} {:?}", opened.len(), since.unwrap_or_default())
+                format!("{} {} {:?}", flat.format, opened.len(), since.unwrap_or_default())
             }
             Kind::Zarr(zarr) => zarr.print(),
         }
@@ -166,7 +178,34 @@ impl Stored {
     }
 }
 
-fn open_npy(path: &Path, layout: Layout) -> Result<Npy> {
+/// The header of a cube that `path` names, itself or its data. What is called otherwise than these are is none.
+fn cube_header(path: &Path) -> Option<PathBuf> {
+    const CUBES: [&str; 7] = ["hdr", "img", "dat", "bsq", "bil", "bip", "raw"];
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    let may_be = extension.is_none_or(|extension| CUBES.contains(&&extension[..]));
+    if may_be { envi::header_of(path) } else { None }
+}
+
+fn open_envi(path: &Path, header: &Path, layout: Layout) -> Result<Flat> {
+    let (data, said) = match envi::find(path, header) {
+        Ok(found) => (found.data, found.header),
+        Err((path, why)) => return Err(Error::file(&path, why)),
+    };
+    let failed = |why: String| Error::file(&data, why);
+    let system = |error: io::Error| Error::file(&data, error);
+    let file = File::open(&data).map_err(system)?;
+    let opened = file.metadata().map_err(system)?;
+    let range = said.range(opened.len()).map_err(failed)?;
+    let foreign = said.big_endian == cfg!(target_endian = "little");
+    let kind = (said.kind, foreign && said.kind.bytes() > 1);
+    let sizes = [said.lines, said.samples, said.bands];
+    let raw = envi::raw(file, range.start as u64, kind, sizes, (layout, said.interleave));
+    let raw = raw.ok_or_else(|| failed("it has too few axes".into()))?;
+    let keys = Some((said.interleave, said.keys));
+    Ok(Flat { raw, sample: said.kind, opened, format: "ENVI", keys })
+}
+
+fn open_npy(path: &Path, layout: Layout) -> Result<Flat> {
     let failed = |why: String| Error::file(path, why);
     let system = |error: io::Error| Error::file(path, error);
     let file = File::open(path).map_err(system)?;
@@ -195,7 +234,7 @@ fn open_npy(path: &Path, layout: Layout) -> Result<Npy> {
     } else {
         Raw::new(file, offset, kind, axes)
     };
-    Ok(Npy { raw, sample, opened })
+    Ok(Flat { raw, sample, opened, format: "npy", keys: None })
 }
 
 /// What [`Stored::source`] gives.
@@ -209,22 +248,22 @@ impl<T: Element> Source<T> for StoredSource<'_, T> {
     fn read(&mut self, window: &Window, to: &mut [T]) -> io::Result<()> {
         let to = bytemuck::cast_slice_mut(to);
         match &self.stored.kind {
-            Kind::Npy(npy) => npy.raw.read(window, to),
+            Kind::Flat(flat) => flat.raw.read(window, to),
             Kind::Zarr(zarr) => zarr.read(window, to),
         }
     }
 
     fn chunk(&self) -> (usize, usize) {
         match &self.stored.kind {
-            Kind::Npy(_) => (1, 1),
+            Kind::Flat(_) => (1, 1),
             Kind::Zarr(zarr) => zarr.unpacked(),
         }
     }
 
     fn finish(&mut self) -> io::Result<()> {
         match &self.stored.kind {
-            Kind::Npy(npy) => {
-                let Npy { raw, opened, .. } = &**npy;
+            Kind::Flat(flat) => {
+                let Flat { raw, opened, .. } = &**flat;
                 let now = raw.file().metadata()?;
                 if now.len() == opened.len() && now.modified().ok() == opened.modified().ok() {
                     return Ok(());
@@ -237,7 +276,7 @@ impl<T: Element> Source<T> for StoredSource<'_, T> {
 
     fn held(&self) -> u64 {
         match &self.stored.kind {
-            Kind::Npy(_) => 0,
+            Kind::Flat(_) => 0,
             Kind::Zarr(zarr) => zarr.held(),
         }
     }

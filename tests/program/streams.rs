@@ -59,6 +59,62 @@ fn the_same_answers_part_by_part() {
     assert!(!room.names().iter().any(|name| name.contains("partial") || name.starts_with('.')));
 }
 
+/// Cubes in each order of samples: the same files, header and data, as the whole gives; killed ones go on.
+#[test]
+fn cubes_part_by_part() {
+    let room = Room::new();
+    let x = floats([1, 300, 200, 7]).into_shape_with_order((300, 200, 7)).unwrap();
+    room.save("x.npy", &x.mapv(|v| (v * 3000.0) as i16));
+    let options = "--kernel gaussian:7,1.5 --border reflect --engine cpu";
+    for from in ["bip", "bil", "bsq"] {
+        let input = format!("x-{from}.{from}");
+        room.run(&format!("run x.npy -o {input} --kernel identity")).ok();
+        let header = room.at(&format!("x-{from}.hdr"));
+        let said = fs::read_to_string(&header).unwrap();
+        let more = "wavelength = {1, 2, 3, 4, 5, 6, 7}\nmap info = {UTM, 1, 1}\n";
+        fs::write(&header, said + more).unwrap();
+        for (layout, shape) in [("nhwc", "300x200x7"), ("nchw", "7x300x200")] {
+            for to in ["bip", "bil", "bsq"] {
+                let run = |name: &str, more: &str| {
+                    let files = format!("{input} -o {name}.{to} --layout {layout}");
+                    room.run(&format!("run {files} {options} {more}")).ok()
+                };
+                run("whole", "");
+                let told = run("part", "--memory 60M").out;
+                assert!(told.contains("within 60 MiB") && told.contains(shape));
+                for extension in ["hdr", to] {
+                    let file =
+                        |name: &str| fs::read(room.at(&format!("{name}.{extension}"))).unwrap();
+                    assert!(file("part") == file("whole"), "{input} to {to}: {extension}");
+                }
+                let text = fs::read_to_string(room.at("part.hdr")).unwrap();
+                assert!(text.contains("wavelength = {1") && text.contains("map info"), "{text}");
+                for name in ["part", "whole"] {
+                    fs::remove_file(room.at(&format!("{name}.hdr"))).unwrap();
+                    fs::remove_file(room.at(&format!("{name}.{to}"))).unwrap();
+                }
+            }
+        }
+    }
+    // Into others and back; places that move are not told.
+    room.run("run x.npy -o c.bil --kernel identity --memory 60M").ok();
+    room.run(&format!("run c.hdr -o c.zarr {options} --stride 2")).ok();
+    room.run("run c.zarr -o d.bsq --kernel identity").ok();
+    room.run(&format!("run x.npy -o want.npy {options} --stride 2")).ok();
+    room.run("run d.bsq -o got.npy --kernel identity --engine cpu").ok();
+    assert!(room.npy("got.npy") == room.npy("want.npy"));
+    for (args, part) in [
+        ("x.npy -o e.bip --out-type f16 --memory 60M", "no number for this type"),
+        ("b.npy -o e.bip --memory 60M", "one image"),
+        ("c.bil -o d.hdr --memory 1K", "memory budget"),
+    ] {
+        room.save("b.npy", &bytes([2, 9, 9, 3]));
+        let ran = room.run(&format!("run {args} --kernel sharpen"));
+        assert!(ran.code == 2 && ran.err.contains(part), "{args}: {}", ran.err);
+    }
+    assert!(!room.names().iter().any(|name| name.starts_with('e') || name.contains("partial")));
+}
+
 /// Any number of axes in front, and integers of 64 bits.
 #[test]
 fn more_axes_and_types() {
@@ -240,12 +296,12 @@ fn what_is_refused_in_one_line() {
         ("x.npy -o y.npy --memory lots", 2, "bytes are needed"),
         ("x.npy -o y.npy --shard 8/7", 2, "a part and their number"),
         ("x.npy --resume", 2, "--output"),
-        ("x.npy -o y.png --memory 1G", 2, "goes to .npy or .zarr"),
+        ("x.npy -o y.png --memory 1G", 2, "goes to .npy, .zarr or an ENVI file"),
         ("x.npy -o y.npy --chunks 8,8", 2, "only Zarr arrays have chunks"),
         ("x.npy -o y.zarr --chunks 0,8", 2, "one row and one column"),
         ("p.png -o y.zarr", 2, "cannot be taken part by part"),
         ("- -o y.zarr", 1, "no such file"),
-        ("x.zarr -o y.png", 2, "goes to .npy or .zarr"),
+        ("x.zarr -o y.png", 2, "goes to .npy, .zarr or an ENVI file"),
         ("x.zarr -o x.zarr", 1, "it is the input"),
         ("x.zarr -o y.npy --verify", 2, "--verify is of a whole tensor"),
         ("x.zarr -o y.npy --region 0:4,0:4", 2, "--region is of a whole tensor"),

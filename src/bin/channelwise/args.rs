@@ -60,10 +60,10 @@ Types:
 
 Larger than memory:
   With --memory, --shard, --resume or --chunks, where the input or the output is a Zarr array, and
-  where a .npy file would take more than half of the free memory, reading, computing and writing
+  where a .npy or ENVI file would take more than half of the free memory, reading, computing and writing
   overlap, and what is held stays within --memory. The results are the same, bit by bit. A process
   that is killed leaves each chunk of a Zarr array whole or absent; a .npy file is y.npy.partial,
-  with a journal beside it, until all of it is there. The same command with --resume does the rest.
+  with a journal beside it, until all of it is there, and an ENVI cube likewise. The same command with --resume does the rest.
 
 Channels:
   Channel c and filter f give output channel c*F + f. With --pointwise the F outputs of a channel
@@ -250,8 +250,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ALGORITHM", default_value = "auto", value_parser = values::algorithm, help = algorithm_help(), help_heading = "Engine")]
     pub(crate) algorithm: Algorithm,
 
-    /// Bytes of memory that may be taken, as in 512M or 4G: .npy files and Zarr arrays of any size then go through
-    /// part by part. Unless given half of what is free, where the whole needs more than that
+    /// Bytes of memory that may be taken, as in 512M or 4G: .npy files, ENVI cubes and Zarr arrays of any size
+    /// then go through part by part. Unless given half of what is free, where the whole needs more than that
     #[arg(long, value_name = "BYTES", value_parser = values::memory, help_heading = "Larger than memory")]
     pub(crate) memory: Option<u64>,
 

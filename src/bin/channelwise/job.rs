@@ -139,8 +139,11 @@ impl Job<'_> {
             // A profile is for colours as they were, and so are names of bands.
             let same = count == count_before;
             let icc = self.meta.icc.clone().filter(|_| same);
-            let envi =
-                self.meta.envi.still_true(same, self.keeps_places(&problem), self.output_type);
+            let envi = self.meta.envi.still_true(
+                same,
+                self.keeps_places(&problem),
+                self.output_type.into(),
+            );
             let meta = Meta { icc, envi, ..self.meta.clone() };
             target.write(tensor.with_axes(&y)?, channels, &meta)?;
             drop(writing);

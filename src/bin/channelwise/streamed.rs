@@ -67,8 +67,8 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
         let input = pair.input.display();
         if pair.input.exists() {
             return Err(Failure::usage(format!(
-                "{input} cannot be taken part by part: .npy files and Zarr arrays can; an image of \
-                 another kind has to be turned into one of these first"
+                "{input} cannot be taken part by part: .npy files, ENVI cubes and Zarr arrays can; an \
+                 image of another kind has to be turned into one of these first"
             )));
         }
         return Err(Failure::reading(&pair.input, "no such file or folder"));
@@ -78,7 +78,7 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
     {
         let output = output.display();
         return Err(Failure::usage(format!(
-            "output {output}: what is taken part by part goes to .npy or .zarr, by its name"
+            "output {output}: what is taken part by part goes to .npy, .zarr or an ENVI file, by its name"
         )));
     }
     Ok(())
@@ -220,7 +220,8 @@ impl Job<'_> {
         let Self { args, stored, .. } = self;
         let (number, of) = args.shard.unwrap_or((1, 1));
         let job = format!("{} {}", stored.fingerprint(), problem.fingerprint());
-        let create = Create::new(path).like(stored).share(number, of).job(job);
+        let same = args.stride == (1, 1) && problem.anchor_at(0, 0) == (0, 0);
+        let create = Create::new(path).like(stored).same_places(same).share(number, of).job(job);
         let create = if args.resume { create.resume() } else { create };
         match args.chunks {
             Some((rows, columns)) => create.chunks(rows, columns),

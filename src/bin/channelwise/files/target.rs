@@ -10,6 +10,8 @@ use channelwise::{Layout, color};
 use clap::ValueEnum;
 use tempfile::{Builder, NamedTempFile};
 
+use channelwise::store::envi::Refused;
+
 use super::envi::{self, Interleave};
 use super::{Alpha, Channels, Meta, STANDARD, Sample, Tensor, Type, extension, npy, picture, tiff};
 use crate::failure::{Failure, Result};
@@ -121,7 +123,8 @@ impl Target {
             _ if stdout => Place::Stdout,
             Kind::Cube(interleave) => {
                 let path = writable(path)?;
-                let pair = envi::Output::new(&path, interleave)?;
+                let refused = |refused: Refused| Failure::writing(&refused.path, refused.why);
+                let pair = envi::Output::new(&path, interleave).map_err(refused)?;
                 let (data, header) = (writable(&pair.data)?, writable(&pair.header)?);
                 Place::Pair(path, envi::Output { data, header, ..pair })
             }
@@ -175,10 +178,11 @@ impl Target {
 
     /// Refuses types that a cube has no number for; images get others, or say so themselves.
     pub(crate) fn check_type(&self, kind: Type) -> Result<()> {
-        if !self.is_cube() || envi::code(kind).is_some() {
+        if !self.is_cube() || envi::code(kind.into()).is_some() {
             return Ok(());
         }
-        let held = Type::value_variants().iter().filter(|kind| envi::code(**kind).is_some());
+        let held =
+            Type::value_variants().iter().filter(|kind| envi::code((**kind).into()).is_some());
         let held: Vec<_> = held.map(ToString::to_string).collect();
         let held = held.join(", ");
         Err(Failure::usage(format!("ENVI files hold no {kind}: --out-type says which of {held}")))

@@ -4,13 +4,14 @@ use std::io::Write;
 
 use bytemuck::Zeroable;
 use channelwise::ndarray::ArrayD;
-use channelwise::{Layout, f16};
+use channelwise::{ElementType, Layout, f16};
 use rayon::prelude::*;
 
-use super::header::{Header, Kind};
-use super::interleave::Interleave;
+use channelwise::store::Sample;
+use channelwise::store::envi::{Header, Interleave};
+
 use crate::files::wide::Wide;
-use crate::files::{Tensor, Type, memory};
+use crate::files::{Tensor, memory};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -48,20 +49,23 @@ pub(super) fn read(
 ) -> Result<(Tensor, Option<String>)> {
     let from = Source { header, data, layout };
     let kind = match header.kind {
-        Kind::Plain(kind) => kind,
-        Kind::Int64 => return from.floats(|bytes, wide| wide.signed(i64::from_ne_bytes(bytes))),
-        Kind::Uint64 => return from.floats(|bytes, wide| wide.unsigned(u64::from_ne_bytes(bytes))),
+        Sample::Plain(kind) => kind,
+        Sample::I64 => return from.floats(|bytes, wide| wide.signed(i64::from_ne_bytes(bytes))),
+        Sample::Bool => return Err("it holds bool".into()),
+        Sample::U64 => return from.floats(|bytes, wide| wide.unsigned(u64::from_ne_bytes(bytes))),
     };
     let tensor = match kind {
-        Type::U8 => Tensor::U8(from.placed(u8::from_ne_bytes)?),
-        Type::I8 => Tensor::I8(from.placed(i8::from_ne_bytes)?),
-        Type::U16 => Tensor::U16(from.placed(u16::from_ne_bytes)?),
-        Type::I16 => Tensor::I16(from.placed(i16::from_ne_bytes)?),
-        Type::U32 => Tensor::U32(from.placed(u32::from_ne_bytes)?),
-        Type::I32 => Tensor::I32(from.placed(i32::from_ne_bytes)?),
-        Type::F16 => Tensor::F16(from.placed(f16::from_ne_bytes)?),
-        Type::F32 => Tensor::F32(from.placed(f32::from_ne_bytes)?),
-        Type::F64 => Tensor::F64(from.placed(f64::from_ne_bytes)?),
+        ElementType::U8 => Tensor::U8(from.placed(u8::from_ne_bytes)?),
+        ElementType::I8 => Tensor::I8(from.placed(i8::from_ne_bytes)?),
+        ElementType::U16 => Tensor::U16(from.placed(u16::from_ne_bytes)?),
+        ElementType::I16 => Tensor::I16(from.placed(i16::from_ne_bytes)?),
+        ElementType::U32 => Tensor::U32(from.placed(u32::from_ne_bytes)?),
+        ElementType::I32 => Tensor::I32(from.placed(i32::from_ne_bytes)?),
+        ElementType::F16 => Tensor::F16(from.placed(f16::from_ne_bytes)?),
+        ElementType::F32 => Tensor::F32(from.placed(f32::from_ne_bytes)?),
+        ElementType::F64 => Tensor::F64(from.placed(f64::from_ne_bytes)?),
+        // Headers know no others.
+        _ => return Err(format!("it holds {kind}")),
     };
     Ok((tensor, None))
 }

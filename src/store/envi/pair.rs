@@ -5,8 +5,29 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::interleave::Interleave;
-use crate::failure::{Failure, Result};
-use crate::files::extension;
+
+/// What went wrong with which file.
+type Result<T> = std::result::Result<T, Refused>;
+
+/// A file that cannot be written, and why not.
+#[derive(Debug)]
+pub struct Refused {
+    /// Which.
+    pub path: PathBuf,
+    /// For people.
+    pub why: String,
+}
+
+impl Refused {
+    fn writing(path: &Path, why: String) -> Self {
+        Self { path: path.into(), why }
+    }
+}
+
+/// Lower-case, without the dot; empty if there is none.
+fn extension(path: &Path) -> String {
+    path.extension().map_or(String::new(), |e| e.to_string_lossy().to_ascii_lowercase())
+}
 
 /// Those of data beside `x.hdr`, whose own name may also be `x`.
 const EXTENSIONS: [&str; 6] = ["img", "dat", "bsq", "bil", "bip", "raw"];
@@ -18,12 +39,14 @@ const DATA: &str = "img";
 const MAGIC: &[u8] = b"ENVI";
 
 /// Whether a header begins so.
-pub(in crate::files) fn is_header(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn is_header(bytes: &[u8]) -> bool {
     bytes.strip_prefix(MAGIC).is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
 }
 
 /// The header of what `path` names: itself, or that beside it.
-pub(in crate::files) fn header_of(path: &Path) -> Option<PathBuf> {
+#[must_use]
+pub fn header_of(path: &Path) -> Option<PathBuf> {
     if has_header(path) {
         return Some(path.into());
     }
@@ -51,7 +74,8 @@ fn has_header(path: &Path) -> bool {
 }
 
 /// The files beside a header that may be its data.
-pub(super) fn data_of(header: &Path) -> Vec<PathBuf> {
+#[must_use]
+pub fn data_of(header: &Path) -> Vec<PathBuf> {
     let stem = header.with_extension("");
     let both = |extension: &&str| [extension.to_string(), extension.to_uppercase()];
     let named = EXTENSIONS.iter().flat_map(both).map(|extension| appended(&stem, &extension));
@@ -72,7 +96,8 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// What is looked for beside a header.
-pub(super) fn looked_for(header: &Path) -> String {
+#[must_use]
+pub fn looked_for(header: &Path) -> String {
     let stem = header.file_stem().unwrap_or_default().to_string_lossy();
     let named = EXTENSIONS.iter().map(|extension| format!("{stem}.{extension}"));
     std::iter::once(stem.to_string()).chain(named).collect::<Vec<_>>().join(", ")
@@ -87,15 +112,21 @@ fn appended(path: &Path, extension: &str) -> PathBuf {
 
 /// The two files that are written.
 #[derive(Debug, PartialEq)]
-pub(in crate::files) struct Output {
-    pub(in crate::files) data: PathBuf,
-    pub(in crate::files) header: PathBuf,
-    pub(in crate::files) interleave: Interleave,
+pub struct Output {
+    /// Samples.
+    pub data: PathBuf,
+    /// What they are.
+    pub header: PathBuf,
+    /// In what order.
+    pub interleave: Interleave,
 }
 
 impl Output {
     /// Of a header or data; nothing is replaced that was not named, unless it belongs to what was.
-    pub(in crate::files) fn new(path: &Path, asked: Option<Interleave>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where something would be.
+    pub fn new(path: &Path, asked: Option<Interleave>) -> Result<Self> {
         let (data, header) = if extension(path) == "hdr" {
             (data_to(path)?, path.into())
         } else {
@@ -119,7 +150,7 @@ fn data_to(header: &Path) -> Result<PathBuf> {
     if data.exists() && header_of(&data).is_none_or(|other| !is_same(&other, header)) {
         let other = data.display();
         let why = format!("its data would replace {other}, which it does not describe");
-        return Err(Failure::writing(header, why));
+        return Err(Refused::writing(header, why));
     }
     Ok(data)
 }
@@ -135,14 +166,14 @@ fn header_to(data: &Path) -> Result<PathBuf> {
     let shown = header.display();
     if !has_header(&header) {
         let why = format!("its header would replace {shown}, which is none of ENVI");
-        return Err(Failure::writing(data, why));
+        return Err(Refused::writing(data, why));
     }
     match data_of(&header).iter().find(|other| !is_same(other, data)) {
         None => Ok(header),
         Some(other) => {
             let other = other.display();
             let why = format!("its header would replace {shown}, which describes {other}");
-            Err(Failure::writing(data, why))
+            Err(Refused::writing(data, why))
         }
     }
 }
@@ -239,10 +270,7 @@ mod tests {
             ("w.img", "w.hdr, which is none of ENVI"),
         ] {
             let refused = new(name, None);
-            assert!(
-                matches!(&refused, Err(Failure::Work(text)) if text.contains(part)),
-                "{refused:?}"
-            );
+            assert!(matches!(&refused, Err(refused) if refused.why.contains(part)), "{refused:?}");
         }
         // By its own name it is.
         is("w.hdr", "w.img", "w.hdr", Interleave::Bip);

@@ -4,70 +4,57 @@ use std::fmt::Write;
 
 use super::interleave::Interleave;
 use super::keys::Keys;
-use crate::files::Type;
+use crate::ElementType;
+use crate::store::sample::Sample;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// What samples are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Plain(Type),
-    Int64,
-    Uint64,
-}
-
 /// ENVI's numbers of the types that are read.
-const KINDS: [(u64, Kind); 9] = [
-    (1, Kind::Plain(Type::U8)),
-    (2, Kind::Plain(Type::I16)),
-    (3, Kind::Plain(Type::I32)),
-    (4, Kind::Plain(Type::F32)),
-    (5, Kind::Plain(Type::F64)),
-    (12, Kind::Plain(Type::U16)),
-    (13, Kind::Plain(Type::U32)),
-    (14, Kind::Int64),
-    (15, Kind::Uint64),
+const KINDS: [(u64, Sample); 9] = [
+    (1, Sample::Plain(ElementType::U8)),
+    (2, Sample::Plain(ElementType::I16)),
+    (3, Sample::Plain(ElementType::I32)),
+    (4, Sample::Plain(ElementType::F32)),
+    (5, Sample::Plain(ElementType::F64)),
+    (12, Sample::Plain(ElementType::U16)),
+    (13, Sample::Plain(ElementType::U32)),
+    (14, Sample::I64),
+    (15, Sample::U64),
 ];
 
-impl Kind {
-    pub(super) fn bytes(self) -> usize {
-        match self {
-            Self::Plain(kind) => kind.bytes(),
-            Self::Int64 | Self::Uint64 => 8,
-        }
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Plain(kind) => kind.fmt(f),
-            Self::Int64 => f.write_str("int64"),
-            Self::Uint64 => f.write_str("uint64"),
-        }
-    }
-}
-
 /// ENVI's number of a type, if it has one.
-pub(in crate::files) fn code(kind: Type) -> Option<u64> {
-    KINDS.iter().find(|(_, known)| *known == Kind::Plain(kind)).map(|(code, _)| *code)
+#[must_use]
+pub fn code(element: ElementType) -> Option<u64> {
+    KINDS.iter().find(|(_, known)| *known == Sample::Plain(element)).map(|(code, _)| *code)
 }
 
+/// What a header says.
 #[derive(Debug, PartialEq)]
-pub(super) struct Header {
-    pub(super) lines: usize,
-    pub(super) samples: usize,
-    pub(super) bands: usize,
+pub struct Header {
+    /// Rows.
+    pub lines: usize,
+    /// Columns.
+    pub samples: usize,
+    /// Channels.
+    pub bands: usize,
     /// Where the samples begin.
-    pub(super) offset: u64,
-    pub(super) kind: Kind,
-    pub(super) interleave: Interleave,
-    pub(super) big_endian: bool,
-    pub(super) keys: Keys,
+    pub offset: u64,
+    /// What they are.
+    pub kind: Sample,
+    /// In what order.
+    pub interleave: Interleave,
+    /// And their bytes.
+    pub big_endian: bool,
+    /// What else it says.
+    pub keys: Keys,
 }
 
 impl Header {
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    /// That of a file.
+    ///
+    /// # Errors
+    /// Why it is none, for people.
+    pub fn parse(text: &str) -> Result<Self> {
         let entries = Entries::of(text)?;
         if let Some(packed) = entries.number("file compression")?.filter(|packed| *packed != 0) {
             return Err(format!(
@@ -119,7 +106,10 @@ impl Header {
     }
 
     /// Holds the header against a file of `there` bytes: where its samples lie.
-    pub(super) fn range(&self, there: u64) -> Result<std::ops::Range<usize>> {
+    ///
+    /// # Errors
+    /// Where the file has another length, for people.
+    pub fn range(&self, there: u64) -> Result<std::ops::Range<usize>> {
         let Self { lines, samples, bands, offset, kind, .. } = *self;
         let size = format!("{lines} lines of {samples} samples in {bands} bands of {kind}");
         let count = [samples, bands, kind.bytes()].iter().try_fold(lines, |n, m| n.checked_mul(*m));
@@ -143,7 +133,8 @@ impl Header {
 }
 
 /// The text of a header of little-endian samples that begin the file.
-pub(super) fn text(
+#[must_use]
+pub fn text(
     [lines, samples, bands]: [usize; 3],
     code: u64,
     interleave: Interleave,

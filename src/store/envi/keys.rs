@@ -1,8 +1,6 @@
 //! What a header says beside sizes and type, and which of it stays true of a result.
 
-use channelwise::ElementType;
-
-use crate::files::Type;
+use crate::ElementType;
 
 /// Of the whole.
 const DESCRIPTIVE: [&str; 2] = ["description", "sensor type"];
@@ -17,7 +15,7 @@ const IGNORED_VALUE: &str = "data ignore value";
 
 /// Keys and their values, in the file's order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Keys(Vec<(String, String)>);
+pub struct Keys(Vec<(String, String)>);
 
 impl Keys {
     /// Those that may stay true; of one that is there twice the first.
@@ -36,7 +34,8 @@ impl Keys {
     }
 
     /// Those that are true of a result with the same bands, or not, in the same places, or not, of this type.
-    pub(crate) fn still_true(&self, bands: bool, places: bool, kind: Type) -> Self {
+    #[must_use]
+    pub fn still_true(&self, bands: bool, places: bool, kind: ElementType) -> Self {
         let stays = |(key, value): &&(String, String)| match &key[..] {
             IGNORED_VALUE => holds(kind, value),
             key if OF_BANDS.contains(&key) => bands,
@@ -46,15 +45,17 @@ impl Keys {
         Self(self.0.iter().filter(stays).cloned().collect())
     }
 
-    pub(super) fn entries(&self) -> &[(String, String)] {
+    /// Keys and values.
+    #[must_use]
+    pub fn entries(&self) -> &[(String, String)] {
         &self.0
     }
 }
 
 /// Whether a type holds the number that this says.
-fn holds(kind: Type, value: &str) -> bool {
+fn holds(kind: ElementType, value: &str) -> bool {
     let Ok(value) = value.parse::<f64>() else { return false };
-    match ElementType::from(kind).integers() {
+    match kind.integers() {
         None => true,
         Some(whole) => {
             value.fract() == 0.0 && (*whole.start() as f64..=*whole.end() as f64).contains(&value)
@@ -84,9 +85,13 @@ mod tests {
         let all = ["description", "wavelength", "map info", "data ignore value"];
         assert_eq!(names(keys.clone()), all);
         assert_eq!(keys.entries()[1].1, "{400, 500}");
-        assert_eq!(names(keys.still_true(true, true, Type::F32)), all);
-        assert_eq!(names(keys.still_true(true, false, Type::U16)), all[..2]);
-        assert_eq!(names(keys.still_true(false, true, Type::I16)), [all[0], all[2], all[3]]);
-        assert!(!holds(Type::U8, "0.5") && !holds(Type::F32, "none") && holds(Type::F64, "1e-3"));
+        assert_eq!(names(keys.still_true(true, true, ElementType::F32)), all);
+        assert_eq!(names(keys.still_true(true, false, ElementType::U16)), all[..2]);
+        assert_eq!(names(keys.still_true(false, true, ElementType::I16)), [all[0], all[2], all[3]]);
+        assert!(
+            !holds(ElementType::U8, "0.5")
+                && !holds(ElementType::F32, "none")
+                && holds(ElementType::F64, "1e-3")
+        );
     }
 }

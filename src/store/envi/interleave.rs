@@ -2,7 +2,7 @@
 
 /// What comes after a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interleave {
+pub enum Interleave {
     /// The next of its line; bands after each other.
     Bsq,
     /// The next of its line; the bands of a line after each other.
@@ -12,7 +12,9 @@ pub(crate) enum Interleave {
 }
 
 impl Interleave {
-    pub(crate) fn name(self) -> &'static str {
+    /// In small letters.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Bsq => "bsq",
             Self::Bil => "bil",
@@ -20,7 +22,9 @@ impl Interleave {
         }
     }
 
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    /// Of this name, in letters of any size.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
         [Self::Bsq, Self::Bil, Self::Bip]
             .into_iter()
             .find(|known| known.name().eq_ignore_ascii_case(name))
