@@ -21,6 +21,7 @@ pub(crate) struct Part {
 }
 
 /// Rows of the input in the order in which a part takes them.
+#[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug)]
 pub(crate) enum PartRows<'a> {
     /// One behind the other.

@@ -24,6 +24,7 @@ mod limits;
 mod offer;
 mod part;
 mod pass;
+#[cfg(not(target_arch = "wasm32"))]
 mod regions;
 mod reweigh;
 mod separable;
@@ -52,6 +53,7 @@ pub use offer::Accuracy;
 use offer::Offer;
 pub(crate) use part::widened;
 pub(crate) use pass::Pass;
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use regions::{Cutter, Held, Units};
 pub(crate) use separable::terms as separable_terms;
 pub(crate) use split::smaller;

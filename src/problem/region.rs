@@ -40,6 +40,7 @@ struct Axis {
 pub(crate) struct Region {
     /// Of the input's part.
     pub problem: Problem,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "streams have threads"))]
     pub images: Range<usize>,
     pub rows: Source,
     pub columns: Source,
