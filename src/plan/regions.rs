@@ -329,7 +329,8 @@ impl Cutter<'_> {
         let g = self.problem.geometry();
         let product = |all: [usize; 3]| all.iter().fold(1u64, |n, m| n.saturating_mul(*m as u64));
         // Blocks begin and end where chunks do, or at an eighth of a step.
-        let block = self.read_at_once.0.max(down.div_ceil(8));
+        let chunk = self.read_at_once.0;
+        let block = chunk.max(down.div_ceil(8)).next_multiple_of(chunk);
         let most = |rows: usize| rows.min(g.height.next_multiple_of(block));
         // Of the first no more is kept than twice what is needed of it.
         let held = most(down.saturating_add(block / 2 + block - 1));

@@ -10,7 +10,7 @@
 //! tells is there. For a machine that loses its power there are marks where all was brought to the disk; lines behind
 //! the last mark are believed only as long as the machine that wrote them has not been started anew.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(super) struct Partial {
     writer: Writer,
     journal: File,
     /// What is written, by all as far as was asked for.
-    done: Vec<Window>,
+    done: Done,
     synced: Instant,
     /// Places of all images together.
     places: u64,
@@ -63,6 +63,34 @@ fn appended(path: &Path, with: &str) -> PathBuf {
 fn boot() -> Option<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_string())
+}
+
+/// Windows by where they begin, so that what is in one of them is found soon.
+#[derive(Debug, Default)]
+struct Done {
+    windows: BTreeMap<(usize, usize), Vec<Window>>,
+    /// Images and rows of the largest.
+    most: (usize, usize),
+}
+
+impl Done {
+    fn extend(&mut self, windows: Vec<Window>) {
+        for window in windows {
+            let [images, rows, _] = window.size();
+            self.most = (self.most.0.max(images), self.most.1.max(rows));
+            let place = (window.images.start, window.rows.start);
+            self.windows.entry(place).or_default().push(window);
+        }
+    }
+
+    fn has(&self, window: &Window) -> bool {
+        let (image, row) = (window.images.start, window.rows.start);
+        let first = |at: usize, most: usize| (at + 1).saturating_sub(most);
+        (first(image, self.most.0)..=image).any(|image| {
+            let rows = (image, first(row, self.most.1))..=(image, row);
+            self.windows.range(rows).flat_map(|(_, all)| all).any(|done| done.contains(window))
+        })
+    }
 }
 
 /// A window as a line, and back.
@@ -129,7 +157,7 @@ impl Partial {
                 absent(fs::remove_file(old))?;
             }
         }
-        let mut done = Vec::new();
+        let mut done = Done::default();
         if partial.exists() {
             for journal in journals(&partial)? {
                 // That others are of this job is asked in any case.
@@ -177,7 +205,7 @@ impl Partial {
 
     /// Whether a window was written before.
     pub(super) fn has(&self, window: &Window) -> bool {
-        self.done.iter().any(|done| done.contains(window))
+        self.done.has(window)
     }
 
     /// Notes a window that is written into `file`.

@@ -128,12 +128,12 @@ impl<'a> Reader<'a> {
         let needed = runs(&region.rows);
         for block in std::mem::take(&mut self.live) {
             let within = |run: &Range<usize>| {
-                let both = run.start.max(block.rows.start)..run.end.min(block.rows.end);
-                (!both.is_empty()).then_some(both)
+                let first = run.start.max(block.rows.start);
+                (first < run.end.min(block.rows.end)).then_some(first)
             };
-            let hull = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
-            let Some(rows) = needed.iter().filter_map(within).reduce(hull) else { continue };
-            // A few rows need not hold many.
+            let Some(first) = needed.iter().filter_map(within).min() else { continue };
+            // Steps go down: what lies above is not needed any more, and a few rows need not hold many.
+            let rows = first..block.rows.end;
             let kept = match 2 * rows.len() <= block.rows.len() {
                 true => Arc::new(self.cut(&block, rows)?),
                 false => block,

@@ -304,10 +304,14 @@ fn rows_are_read_once() -> Result<(), Error> {
     let x = vec![1u8; shape.iter().product()];
     let conv = Conv2d::new(Kernel::gaussian(31, 5.0)?).border(Border::Reflect101);
     let prepared = Engine::cpu().prepare::<u8, u8>(&conv, shape)?;
-    for (chunk, chunks) in [(1, None), (64, Some([1, 64, 64])), (100, Some([1, 64, 64]))] {
+    let all = Some([1, 64, 400]);
+    for (chunk, chunks) in
+        [(1, None), (64, Some([1, 64, 64])), (100, Some([1, 64, 64])), (500, all)]
+    {
         let mut from = From { all: &x, grid: Grid::of(shape, Layout::Nhwc), chunk, read: 0 };
         let mut to = To::<u8>::new(shape, Layout::Nhwc, chunks);
-        let budget = least(&prepared, &mut from, &mut to) + [600_000, 2_500_000][chunk.min(2) - 1];
+        let budget = least(&prepared, &mut from, &mut to)
+            + [600_000, 2_500_000][usize::from(chunk > 1 && chunk < 500)];
         let done = prepared.stream(budget).run(&mut from, &mut to)?;
         assert!(done.steps > 4 || chunks.is_none(), "{done:?}");
         assert_eq!(from.read, x.len(), "{chunk}, {chunks:?}");

@@ -58,6 +58,61 @@ fn chunks_of(ranges: &[Range<usize>], size: &[usize]) -> Vec<Vec<u64>> {
     chunks
 }
 
+/// What a chunk and a box have in common.
+fn within(chunk: &[u64], size: &[usize], ranges: &[Range<usize>]) -> Vec<Range<usize>> {
+    let along = chunk.iter().zip(size).zip(ranges);
+    along
+        .map(|((n, size), range)| {
+            let first = *n as usize * size;
+            first.max(range.start)..(first + size).min(range.end)
+        })
+        .collect()
+}
+
+/// The elements of a box that follow one another in two others that hold it.
+struct Runs<'a> {
+    inner: &'a [Range<usize>],
+    outer: (&'a [Range<usize>], &'a [Range<usize>]),
+    size: usize,
+    /// Bytes of a run.
+    len: usize,
+}
+
+impl<'a> Runs<'a> {
+    fn new(
+        inner: &'a [Range<usize>],
+        outer: (&'a [Range<usize>], &'a [Range<usize>]),
+        size: usize,
+    ) -> Self {
+        // Along the last axis.
+        let len = inner.last().map_or(0, ExactSizeIterator::len) * size;
+        Self { inner, outer, size, len }
+    }
+
+    /// Where each begins in both, in bytes.
+    fn places(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let axes = self.inner.len();
+        let runs: usize = self.inner[..axes - 1].iter().map(ExactSizeIterator::len).product();
+        (0..runs).map(move |number| {
+            let (mut rest, mut places, mut steps) = (number, [0; 2], [1; 2]);
+            for axis in (0..axes).rev() {
+                let inner = &self.inner[axis];
+                let mut at = inner.start;
+                if axis + 1 < axes {
+                    at += rest % inner.len();
+                    rest /= inner.len();
+                }
+                let outer = [&self.outer.0[axis], &self.outer.1[axis]];
+                for ((place, step), outer) in places.iter_mut().zip(&mut steps).zip(outer) {
+                    *place += (at - outer.start) * *step;
+                    *step *= outer.len();
+                }
+            }
+            (places[0] * self.size, places[1] * self.size)
+        })
+    }
+}
+
 fn read_metadata(folder: &Folder) -> Result<Metadata> {
     let json = |key: &str| -> Result<Option<Value>> {
         let Some(bytes) = folder.bytes(key).map_err(|error| error.to_string())? else {
@@ -210,24 +265,48 @@ impl Zarr {
         threads.saturating_mul(chunk.saturating_mul(2).saturating_add(whole))
     }
 
-    /// Reads a window as elements in this machine's order of bytes.
+    /// Reads a window as elements in this machine's order of bytes: as many chunks at a time as there are threads.
     pub(super) fn read(&self, window: &Window, to: &mut [u8]) -> io::Result<()> {
+        let size = self.chunks.as_ref().unwrap_or(&self.unpacked);
         let mut to = to;
         for ranges in self.axes.boxes(window) {
-            let ranges: Vec<_> =
-                ranges.into_iter().map(|range| range.start as u64..range.end as u64).collect();
-            let subset = ArraySubset::new_with_ranges(&ranges);
-            let bytes: ArrayBytes<'_> =
-                self.array.retrieve_array_subset(&subset).map_err(io::Error::other)?;
-            let bytes = bytes.into_fixed().map_err(io::Error::other)?;
-            let (part, rest) = to
-                .split_at_mut_checked(bytes.len())
-                .ok_or_else(|| io::Error::other("its elements are larger than its metadata say"))?;
-            part.copy_from_slice(&bytes);
-            self.sample.decode(false, part);
+            let bytes = ranges.iter().fold(self.sample.bytes(), |n, range| n * range.len());
+            let (part, rest) = to.split_at_mut(bytes.min(to.len()));
             to = rest;
+            for some in chunks_of(&ranges, size).chunks(rayon::current_num_threads().max(1)) {
+                let read = some.par_iter().map(|chunk| {
+                    let within = within(chunk, size, &ranges);
+                    Ok((self.unpack(chunk, &within)?, within))
+                });
+                for (data, within) in read.collect::<io::Result<Vec<_>>>()? {
+                    let runs = Runs::new(&within, (&within, &ranges), self.sample.bytes());
+                    for (from, at) in runs.places() {
+                        part[at..at + runs.len].copy_from_slice(&data[from..from + runs.len]);
+                    }
+                }
+            }
+            self.sample.decode(false, part);
         }
         Ok(())
+    }
+
+    /// A box within a chunk.
+    fn unpack(&self, chunk: &[u64], within: &[Range<usize>]) -> io::Result<Vec<u8>> {
+        let failed = |error: &dyn std::fmt::Display| {
+            let key = self.array.chunk_key(chunk);
+            io::Error::other(format!("its chunk {key}: {error}"))
+        };
+        let ranges: Vec<_> =
+            within.iter().map(|range| range.start as u64..range.end as u64).collect();
+        let subset = ArraySubset::new_with_ranges(&ranges);
+        let bytes: ArrayBytes<'_> =
+            self.array.retrieve_array_subset(&subset).map_err(|error| failed(&error))?;
+        let bytes = bytes.into_fixed().map_err(|error| failed(&error))?;
+        let needed = within.iter().fold(self.sample.bytes(), |n, range| n * range.len());
+        if bytes.len() != needed {
+            return Err(failed(&"its elements are not as large as its metadata say"));
+        }
+        Ok(bytes.into_owned())
     }
 
     /// Writes a window, which is of whole chunks.
@@ -262,28 +341,16 @@ impl Zarr {
         size: &[usize],
         (ranges, from): (&[Range<usize>], &[u8]),
     ) -> Vec<u8> {
-        let bytes = self.sample.bytes();
-        let axes = size.len();
         let mut data = self.array.fill_value().as_ne_bytes().repeat(size.iter().product());
-        // Where it begins in the box, and how much of it is in there.
-        let first: Vec<usize> = (0..axes).map(|a| chunk[a] as usize * size[a]).collect();
-        let there: Vec<usize> =
-            (0..axes).map(|a| (first[a] + size[a]).min(ranges[a].end) - first[a]).collect();
-        let run = there[axes - 1] * bytes;
-        let runs: usize = there[..axes - 1].iter().product();
-        for number in 0..runs {
-            let (mut rest, mut to, mut at) = (number, 0, 0);
-            let (mut to_step, mut at_step) = (size[axes - 1], ranges[axes - 1].len());
-            for a in (0..axes - 1).rev() {
-                let n = rest % there[a];
-                rest /= there[a];
-                to += n * to_step;
-                at += (first[a] - ranges[a].start + n) * at_step;
-                to_step *= size[a];
-                at_step *= ranges[a].len();
-            }
-            at += first[axes - 1] - ranges[axes - 1].start;
-            data[to * bytes..][..run].copy_from_slice(&from[at * bytes..][..run]);
+        let whole: Vec<_> = chunk
+            .iter()
+            .zip(size)
+            .map(|(n, size)| *n as usize * size..(*n as usize + 1) * size)
+            .collect();
+        let within = within(chunk, size, ranges);
+        let runs = Runs::new(&within, (&whole, ranges), self.sample.bytes());
+        for (to, at) in runs.places() {
+            data[to..to + runs.len].copy_from_slice(&from[at..at + runs.len]);
         }
         data
     }
