@@ -44,6 +44,8 @@ struct From<'a, T> {
     grid: Grid,
     chunk: usize,
     read: usize,
+    /// Rows of chunks that it took, each as often as a part of it was read.
+    unpacked: usize,
 }
 
 impl<T: Element> Source<T> for From<'_, T> {
@@ -55,6 +57,7 @@ impl<T: Element> Source<T> for From<'_, T> {
             to.copy_from_slice(&self.all[from]);
         }
         self.read += to.len();
+        self.unpacked += window.rows.end.div_ceil(self.chunk) - window.rows.start / self.chunk;
         Ok(())
     }
 
@@ -140,7 +143,7 @@ fn check<T: Element, U: Element>(
         let chunks = [chunk(images), chunk(h), chunk(w)];
         let chunks = (chunk(4) > 1).then_some(chunks);
         let chunk = [1, chunk(h)][chunk(2) - 1];
-        let mut from = From { all: &x, grid: Grid::of(shape, layout), chunk, read: 0 };
+        let mut from = From { all: &x, grid: Grid::of(shape, layout), chunk, read: 0, unpacked: 0 };
         let mut to = To::<U>::new([n, h, w, c], layout, chunks);
         let least = least(&prepared, &mut from, &mut to);
         let budget = [least, least + rng.below(1 << 14) as u64, u64::MAX][rng.below(3)];
@@ -259,7 +262,8 @@ fn every_border_by_narrow_steps() -> Result<(), Error> {
         let whole = prepared.run(&x)?;
         let shape = [2, whole.dim().1, whole.dim().2, 3];
         let grid = || Grid::of([2, 90, 110, 3], Layout::Nhwc);
-        let mut from = From { all: x.as_slice().unwrap(), grid: grid(), chunk: 1, read: 0 };
+        let mut from =
+            From { all: x.as_slice().unwrap(), grid: grid(), chunk: 1, read: 0, unpacked: 0 };
         let mut to = To::<f32>::new(shape, Layout::Nhwc, Some([1, 16, 16]));
         let budget = least(&prepared, &mut from, &mut to);
         let done = prepared.stream(budget).run(&mut from, &mut to)?;
@@ -281,7 +285,7 @@ fn transforms_and_missing_values() -> Result<(), Error> {
     let stream = |engine: &Engine, conv: &Conv2d, x: &Array4<f32>| -> Result<_, Error> {
         let prepared = engine.prepare::<f32, f32>(conv, shape)?;
         let grid = Grid::of(shape, Layout::Nhwc);
-        let mut from = From { all: x.as_slice().unwrap(), grid, chunk: 1, read: 0 };
+        let mut from = From { all: x.as_slice().unwrap(), grid, chunk: 1, read: 0, unpacked: 0 };
         let mut to = To::<f32>::new(shape, Layout::Nhwc, Some([1, 70, 330]));
         let budget = least(&prepared, &mut from, &mut to);
         let done = prepared.stream(budget).run(&mut from, &mut to)?;
@@ -308,13 +312,15 @@ fn rows_are_read_once() -> Result<(), Error> {
     for (chunk, chunks) in
         [(1, None), (64, Some([1, 64, 64])), (100, Some([1, 64, 64])), (500, all)]
     {
-        let mut from = From { all: &x, grid: Grid::of(shape, Layout::Nhwc), chunk, read: 0 };
+        let mut from =
+            From { all: &x, grid: Grid::of(shape, Layout::Nhwc), chunk, read: 0, unpacked: 0 };
         let mut to = To::<u8>::new(shape, Layout::Nhwc, chunks);
         let budget = least(&prepared, &mut from, &mut to)
             + [600_000, 2_500_000][usize::from(chunk > 1 && chunk < 500)];
         let done = prepared.stream(budget).run(&mut from, &mut to)?;
         assert!(done.steps > 4 || chunks.is_none(), "{done:?}");
         assert_eq!(from.read, x.len(), "{chunk}, {chunks:?}");
+        assert_eq!(from.unpacked, 3000usize.div_ceil(chunk), "{chunk}, {chunks:?}");
         assert!(to.all.iter().all(|y| *y == 1));
     }
     Ok(())
