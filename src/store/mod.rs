@@ -33,8 +33,7 @@
 
 mod axes;
 mod create;
-#[doc(hidden)]
-pub mod envi;
+mod envi;
 mod npy;
 mod partial;
 mod positioned;
@@ -44,6 +43,16 @@ mod stored;
 mod zarr;
 
 pub use create::{Create, Created};
+
+/// Headers of ENVI files, for the program, which reads and writes whole ones.
+#[doc(hidden)]
+pub mod cubes {
+    pub use super::envi::{
+        Found, Header, Interleave, Keys, Output, Refused, code, data_of, find, header_of,
+        is_header, length, looked_for, text,
+    };
+}
+
 // For the program, which reads and writes whole files.
 #[doc(hidden)]
 pub use npy::{

@@ -10,7 +10,7 @@ use channelwise::{Layout, color};
 use clap::ValueEnum;
 use tempfile::{Builder, NamedTempFile};
 
-use channelwise::store::envi::Refused;
+use channelwise::store::cubes::Refused;
 
 use super::envi::{self, Interleave};
 use super::{Alpha, Channels, Meta, STANDARD, Sample, Tensor, Type, extension, npy, picture, tiff};

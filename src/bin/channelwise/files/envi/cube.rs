@@ -8,7 +8,7 @@ use channelwise::{ElementType, Layout, f16};
 use rayon::prelude::*;
 
 use channelwise::store::Sample;
-use channelwise::store::envi::{Header, Interleave};
+use channelwise::store::cubes::{Header, Interleave};
 
 use crate::files::wide::Wide;
 use crate::files::{Tensor, memory};

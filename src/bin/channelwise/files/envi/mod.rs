@@ -8,8 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use channelwise::Layout;
-use channelwise::store::envi::{self, Found};
-pub(super) use channelwise::store::envi::{Interleave, Keys, Output, code, header_of, is_header};
+use channelwise::store::cubes::{self, Found};
+pub(super) use channelwise::store::cubes::{Interleave, Keys, Output, code, header_of, is_header};
 
 use super::{Alpha, Channels, Colours, Input, Meta, Source, Tensor, memory};
 use crate::failure::{Failure, Result};
@@ -23,10 +23,10 @@ fn unread((path, why): (PathBuf, String)) -> Failure {
 
 /// What `path` names, which is this header or data beside it.
 pub(super) fn read(path: &Path, header: &Path, layout: Layout) -> Result<Input> {
-    let Found { data, header: said } = envi::find(path, header).map_err(unread)?;
+    let Found { data, header: said } = cubes::find(path, header).map_err(unread)?;
     let failed = |why: String| Failure::reading(&data, why);
     // Before anything is read, and after that, as it may have changed.
-    let range = said.range(envi::length(&data).map_err(unread)?).map_err(failed)?;
+    let range = said.range(cubes::length(&data).map_err(unread)?).map_err(failed)?;
     memory::check(2 * range.len() as u64).map_err(failed)?;
     let all = super::bytes(&data)?;
     said.range(all.len() as u64).map_err(failed)?;
@@ -48,6 +48,6 @@ pub(super) fn write(
     let (Some(sizes), Some(code)) = (cube::sizes(&tensor, layout), code(kind.into())) else {
         return Err(std::io::Error::other(format!("it cannot hold {kind}")));
     };
-    header.write_all(envi::text(sizes, code, interleave, keys).as_bytes())?;
+    header.write_all(cubes::text(sizes, code, interleave, keys).as_bytes())?;
     cube::write(tensor, layout, interleave, data)
 }

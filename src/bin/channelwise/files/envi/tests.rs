@@ -4,7 +4,7 @@ use super::*;
 use crate::files::{Type, with_array};
 use channelwise::Element;
 use channelwise::ndarray::{Array3, ArrayD};
-use channelwise::store::envi::{self as header, Header};
+use channelwise::store::cubes::{self as header, Header};
 
 const HEADER: &str = "ENVI\n; a comment\ndescription = {\n  two lines\n  of it}\nSamples = 4\nlines   = 3\n\
     bands = 2\nheader offset = 5\nfile type = ENVI Standard\ndata type = 12\ninterleave = BIL\n\
