@@ -150,6 +150,10 @@ impl<'a> Create<'a> {
         if place.is_dir() {
             return Err(io::Error::other("it is a directory"));
         }
+        // Renaming would pass over this.
+        if fs::metadata(&place).is_ok_and(|there| there.permissions().readonly()) {
+            return Err(io::Error::other("the file there is read-only"));
+        }
         let head = npy::header(T::TYPE, axes.dims());
         let bytes = |n: u64, m: &usize| n.checked_mul(*m as u64);
         let length = axes.dims().iter().try_fold(T::TYPE.bytes() as u64, bytes);
@@ -177,12 +181,10 @@ impl<'a> Create<'a> {
             Some(Kind::Flat(flat)) => flat.keys.as_ref(),
             Some(Kind::Zarr(_)) | None => None,
         };
-        // In the order that the name says, or else that of the input.
-        let named = self.path.extension().and_then(|e| Interleave::named(&e.to_string_lossy()));
-        let asked = named.or(of_input.map(|(interleave, _)| *interleave));
-        let pair = envi::Output::new(&self.path, asked)
+        // In the order that the name says, or else `bip`.
+        let pair = envi::Output::new(&self.path, None)
             .map_err(|refused| Error::file(&refused.path, refused.why))?;
-        let keys = of_input.map(|(_, keys)| {
+        let keys = of_input.map(|keys| {
             let before = self.input.and_then(|input| envi::sizes(input.axes(), self.layout));
             let before = before.unwrap_or_default();
             let places = self.places && before[..2] == sizes[..2];
@@ -202,14 +204,14 @@ impl<'a> Create<'a> {
     fn zarr<T: Element>(&self, axes: &Axes) -> std::result::Result<NewZarr, String> {
         let system = |error: io::Error| error.to_string();
         let replaced = self.share.1 == 1 && !self.resume && is_zarr(&self.path);
+        let is_input = self.input.is_some_and(|input| {
+            let same = |path: &Path| fs::canonicalize(path).ok();
+            same(&input.path).is_some() && same(&input.path) == same(&self.path)
+        });
+        if is_input {
+            return Err("it is the input: write to another place".into());
+        }
         if replaced {
-            let is_input = self.input.is_some_and(|input| {
-                let same = |path: &Path| fs::canonicalize(path).ok();
-                same(&input.path).is_some() && same(&input.path) == same(&self.path)
-            });
-            if is_input {
-                return Err("it is the input: write to another place".into());
-            }
             // What is an array, and nothing else that a folder may hold.
             let there = Zarr::open(&self.path, self.layout);
             there.map_err(|why| format!("it is not replaced: {why}"))?;

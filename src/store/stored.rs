@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::axes::Axes;
-use super::envi::{self, Interleave, Keys};
+use super::envi::{self, Keys};
 use super::npy;
 use super::raw::Raw;
 use super::sample::Sample;
@@ -44,7 +44,7 @@ pub(super) struct Flat {
     opened: Metadata,
     format: &'static str,
     /// What the header of a cube says beside.
-    pub(super) keys: Option<(Interleave, Keys)>,
+    pub(super) keys: Option<Keys>,
 }
 
 impl Stored {
@@ -201,7 +201,7 @@ fn open_envi(path: &Path, header: &Path, layout: Layout) -> Result<Flat> {
     let sizes = [said.lines, said.samples, said.bands];
     let raw = envi::raw(file, range.start as u64, kind, sizes, (layout, said.interleave));
     let raw = raw.ok_or_else(|| failed("it has too few axes".into()))?;
-    let keys = Some((said.interleave, said.keys));
+    let keys = Some(said.keys);
     Ok(Flat { raw, sample: said.kind, opened, format: "ENVI", keys })
 }
 

@@ -303,7 +303,10 @@ fn what_is_refused() {
     assert!(text(npy.source::<u8>().unwrap_err()).contains("i16"));
     assert!(refused(case.create("y.npy", &npy).chunks(4, 4)).contains("only Zarr"));
     assert!(refused(case.create("y.zarr", &npy).chunks(0, 4)).contains("one row"));
-    assert!(refused(case.create("x.zarr", &zarr)).contains("it is the input"));
+    for create in [case.create("x.zarr", &zarr), case.create("x.zarr", &zarr).share(1, 2).resume()]
+    {
+        assert!(refused(create).contains("it is the input"));
+    }
     fs::create_dir(at("other.zarr")).unwrap();
     fs::write(at("other.zarr/of-mine.txt"), "not to be lost").unwrap();
     assert!(refused(case.create("other.zarr", &npy)).contains("something else"));

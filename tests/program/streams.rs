@@ -307,12 +307,17 @@ fn what_is_refused_in_one_line() {
         ("x.zarr -o y.npy --region 0:4,0:4", 2, "--region is of a whole tensor"),
         ("x.zarr -o y.npy --engine reference", 2, "--engine reference is of a whole tensor"),
         ("x.zarr -o y.npy --adjoint", 2, "--adjoint is of a whole tensor"),
-        ("empty -o y.npy", 2, "cannot be taken part by part"),
+        ("empty -o y.npy", 1, "a folder without a Zarr array"),
         ("none.zarr -o y.npy --memory 1G", 1, "no such file"),
     ] {
         room.run(&format!("run {args} --kernel sharpen")).failed(code, part);
     }
     assert!(!room.names().iter().any(|name| name.starts_with("y.")), "{:?}", room.names());
+    fs::write(room.at("kept.npy"), "mine").unwrap();
+    let mut locked = fs::metadata(room.at("kept.npy")).unwrap().permissions();
+    locked.set_readonly(true);
+    fs::set_permissions(room.at("kept.npy"), locked).unwrap();
+    room.run("run x.npy -o kept.npy --kernel sharpen --memory 1G").failed(1, "read-only");
     // An array of another kind lies there.
     fs::write(room.at("x.zarr/zarr.json"), "{").unwrap();
     room.run("run x.zarr -o y.npy --kernel sharpen").failed(1, "x.zarr");

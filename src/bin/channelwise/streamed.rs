@@ -65,6 +65,9 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
     }
     if !Stored::is_known(&pair.input) {
         let input = pair.input.display();
+        if pair.input.is_dir() {
+            return Err(Failure::reading(&pair.input, "it is a folder without a Zarr array"));
+        }
         if pair.input.exists() {
             return Err(Failure::usage(format!(
                 "{input} cannot be taken part by part: .npy files, ENVI cubes and Zarr arrays can; an \
