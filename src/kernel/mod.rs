@@ -291,6 +291,9 @@ fn same(what: &'static str, expected: Vec<usize>, found: Vec<usize>) -> Result<(
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Kernel({self}, {:?}", self.weights)?;
+        if let Some(digits) = &self.digits {
+            write!(f, ", in f64 {digits:?}")?;
+        }
         match self.terms.counts().as_slice() {
             [] => f.write_str(")"),
             counts => write!(f, ", terms {counts:?})"),

@@ -36,25 +36,21 @@ pub(crate) struct Units {
 }
 
 impl Units {
-    /// Chunks of so many images, rows and columns, or else bands of rows, which begin and end at multiples of `grain`.
-    pub(crate) fn new(
-        problem: &Problem,
-        chunks: Option<[usize; 3]>,
-        grain: (usize, usize),
-    ) -> Self {
+    /// Chunks of so many images, rows and columns, or else bands of rows. Not those that an engine would like: parts of
+    /// an output have to fit together whoever makes them.
+    pub(crate) fn new(problem: &Problem, chunks: Option<[usize; 3]>) -> Self {
         let g = problem.geometry();
         let whole = [g.images, g.out_height, g.out_width];
         let size = chunks.unwrap_or_else(|| {
             let bytes = problem.output_type().bytes();
             let pixel = (g.out_image() / (g.out_height * g.out_width).max(1)).max(1) * bytes;
             let row = pixel * g.out_width;
-            let several =
-                |bytes: usize, grain: usize| (BAND / bytes.max(1)).max(1).next_multiple_of(grain);
-            let (rows, columns) = (several(row, grain.0), several(pixel, grain.1));
+            let several = |bytes: usize| (BAND / bytes.max(1)).max(1);
+            let (rows, columns) = (several(row), several(pixel));
             match () {
-                () if rows < g.out_height && row > BAND => [1, grain.0, columns],
+                () if rows < g.out_height && row > BAND => [1, 1, columns],
                 () if rows < g.out_height => [1, rows, g.out_width],
-                () => [several(g.out_height * row, 1), g.out_height, g.out_width],
+                () => [several(g.out_height * row), g.out_height, g.out_width],
             }
         });
         let within = |(size, whole): (usize, usize)| size.clamp(1, whole.max(1));

@@ -10,7 +10,7 @@
 //! tells is there. For a machine that loses its power there are marks where all was brought to the disk; lines behind
 //! the last mark are believed only as long as the machine that wrote them has not been started anew.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -45,12 +45,8 @@ pub(super) struct Partial {
     /// What is written, by all as far as was asked for.
     done: Done,
     synced: Instant,
-    /// Places of all images together.
-    places: u64,
-}
-
-fn places(window: &Window) -> u64 {
-    window.size().iter().map(|n| *n as u64).product()
+    /// All that is to be written.
+    whole: Window,
 }
 
 fn appended(path: &Path, with: &str) -> PathBuf {
@@ -91,6 +87,40 @@ impl Done {
             self.windows.range(rows).flat_map(|(_, all)| all).any(|done| done.contains(window))
         })
     }
+}
+
+/// Whether some windows are all of another together, however they overlap: those of shares that were cut otherwise do.
+fn cover(mut windows: Vec<Window>, whole: &Window) -> bool {
+    windows.sort_by_key(|window| window.images.start);
+    let ends = windows.iter().flat_map(|window| [window.images.start, window.images.end]);
+    let at: BTreeSet<usize> = ends.chain([whole.images.start, whole.images.end]).collect();
+    let at: Vec<usize> = at.into_iter().filter(|n| *n <= whole.images.end).collect();
+    let mut coming = windows.into_iter().peekable();
+    let mut open: Vec<Window> = Vec::new();
+    at.windows(2).all(|images| {
+        open.retain(|window| window.images.end > images[0]);
+        while let Some(window) = coming.next_if(|window| window.images.start <= images[0]) {
+            open.push(window);
+        }
+        covers_image(&mut open, whole)
+    })
+}
+
+/// The same of one image: whether the rows of each run of columns follow one another from first to last.
+fn covers_image(windows: &mut [Window], whole: &Window) -> bool {
+    windows.sort_by_key(|window| window.rows.start);
+    let ends = windows.iter().flat_map(|window| [window.columns.start, window.columns.end]);
+    let at: BTreeSet<usize> = ends.chain([whole.columns.start, whole.columns.end]).collect();
+    let at: Vec<usize> = at.into_iter().collect();
+    at.windows(2).all(|columns| {
+        let there = windows.iter().filter(|window| {
+            window.columns.start <= columns[0] && columns[1] <= window.columns.end
+        });
+        let reached = there.fold(whole.rows.start, |reached, window| {
+            if window.rows.start <= reached { reached.max(window.rows.end) } else { reached }
+        });
+        reached >= whole.rows.end
+    })
 }
 
 /// A window as a line, and back.
@@ -198,9 +228,8 @@ impl Partial {
         fs::rename(&fresh, &mine)?;
         let journal = OpenOptions::new().append(true).open(&mine)?;
         let synced = Instant::now();
-        let places = places(whole);
-        let place = place.into();
-        Ok((Self { place, partial, writer, journal, done, synced, places }, file))
+        let (place, whole) = (place.into(), whole.clone());
+        Ok((Self { place, partial, writer, journal, done, synced, whole }, file))
     }
 
     /// Whether a window was written before.
@@ -234,12 +263,12 @@ impl Partial {
     ) -> io::Result<bool> {
         self.sync(file)?;
         let journals = journals(&self.partial)?;
-        let mut all = HashSet::new();
+        let mut all = Vec::new();
         for journal in &journals {
             // Another may have moved all to its place meanwhile.
             all.extend(believed(journal, &self.writer.job).or_else(nothing)?);
         }
-        if all.iter().map(places).sum::<u64>() < self.places {
+        if !cover(all, &self.whole) {
             return Ok(self.is_moved());
         }
         if let Ok(there) = fs::metadata(&self.place) {
@@ -371,6 +400,43 @@ mod tests {
         assert!((0..4).all(|n| all[4 + 10 * n..14 + 10 * n].iter().all(|b| *b == n as u8)));
         // Of another that ended in the same moment.
         assert!(end(&mut first));
+    }
+
+    /// What was written twice does not stand for what was not.
+    #[test]
+    fn all_is_there_when_nothing_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("y.npy");
+        let mut half = open(&place, writer(1, 2, false));
+        (0..2).for_each(|n| put(&mut half, n));
+        assert!(!end(&mut half));
+        // As many again, by others who cut it in four: the second half is not there.
+        for number in [1, 2] {
+            let mut quarter = open(&place, writer(number, 4, false));
+            put(&mut quarter, number - 1);
+            assert!(!end(&mut quarter) && !place.exists(), "{number}");
+        }
+        for number in [3, 4] {
+            let mut quarter = open(&place, writer(number, 4, false));
+            put(&mut quarter, number - 1);
+            assert_eq!(end(&mut quarter), number == 4);
+        }
+        assert!(place.exists());
+
+        let whole = Window::new(0..3, 0..8, 0..9);
+        let parts = [
+            Window::new(0..2, 0..8, 0..9),
+            Window::new(2..3, 0..5, 0..4),
+            Window::new(2..3, 0..5, 4..9),
+            Window::new(2..3, 4..8, 0..9),
+        ];
+        assert!(cover(parts.to_vec(), &whole));
+        for missing in 0..parts.len() {
+            let mut rest = parts.to_vec();
+            rest[missing] = parts[(missing + 1) % parts.len()].clone();
+            assert!(!cover(rest, &whole), "without {missing}");
+        }
+        assert!(!cover(Vec::new(), &whole));
     }
 
     #[test]

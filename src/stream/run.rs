@@ -59,7 +59,7 @@ pub(super) fn run<T: Element, U: Element>(
     let chunks = sink.chunks().map(|chunks| of_images(chunks, planes));
     let (units, step) = {
         let grain = prepared.plan().grain(problem);
-        let units = Units::new(problem, chunks, grain);
+        let units = Units::new(problem, chunks);
         let mut held = parts.held();
         held.fixed += source.held() + sink.held();
         let (rows, columns) = source.chunk();

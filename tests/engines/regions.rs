@@ -4,7 +4,9 @@ use channelwise::ndarray::{Array4, ArrayView4, s};
 use channelwise::{Algorithm, Border, Conv2d, Element, Engine, Error, Layout, Pitched, f16};
 
 use crate::agreement::{random, random_separable};
-use crate::common::{Case, F16, F32, F64, I16, I32, Kind, Outcome, Rng, Tally, U8, dims, times};
+use crate::common::{
+    Case, F16, F32, F64, I16, I32, Kind, Outcome, Rng, Tally, U8, agree, dims, of_types, times,
+};
 
 /// A region of the output, which is not empty.
 fn region(rng: &mut Rng, n: usize) -> std::ops::Range<usize> {
@@ -39,14 +41,7 @@ fn check<T: Element, U: Element>(
             if a != b {
                 return Ok(Err(format!("shape {a:?} for {b:?}")));
             }
-            let near = |a: f64, b: f64| match exact {
-                true => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
-                false => {
-                    (a - b).abs() <= 1e-4 * (1.0 + b.abs())
-                        || U::TYPE.is_integer() && (a - b).abs() <= 1.0
-                }
-            };
-            let wrong = got.iter().zip(want).filter(|(a, b)| !near(a.to_f64(), b.to_f64())).count();
+            let wrong = got.iter().zip(want).filter(|(a, b)| !agree(*a, *b, exact)).count();
             if wrong > 0 {
                 return Ok(Err(format!("{wrong} of {} in {rows:?}, {columns:?}", got.len())));
             }
@@ -72,21 +67,7 @@ fn four(case: Case, rng: &mut Rng) -> Case {
 }
 
 fn typed(engine: &Engine, case: &Case, exact: bool, rng: &mut Rng) -> Outcome<()> {
-    fn bare<U>(outcome: Outcome<U>) -> Outcome<()> {
-        match outcome {
-            Outcome::Done(_) => Outcome::Done(Vec::new()),
-            Outcome::NotApplicable(text) => Outcome::NotApplicable(text),
-            Outcome::Failed(text) => Outcome::Failed(text),
-        }
-    }
-    match (case.from, case.to) {
-        (U8, U8) => bare(check::<u8, u8>(engine, case, exact, rng)),
-        (I16, F32) => bare(check::<i16, f32>(engine, case, exact, rng)),
-        (F16, F16) => bare(check::<f16, f16>(engine, case, exact, rng)),
-        (F64, I32) => bare(check::<f64, i32>(engine, case, exact, rng)),
-        (F64, F64) => bare(check::<f64, f64>(engine, case, exact, rng)),
-        _ => bare(check::<f32, f32>(engine, case, exact, rng)),
-    }
+    of_types!(case, check(engine, case, exact, rng))
 }
 
 #[test]

@@ -11,7 +11,9 @@ use channelwise::{
 };
 
 use crate::agreement::{random, random_separable};
-use crate::common::{Case, F16, F32, F64, I16, I32, Kind, Outcome, Rng, Tally, U8, dims, times};
+use crate::common::{
+    Case, F16, F32, F64, I16, I32, Kind, Outcome, Rng, Tally, U8, agree, dims, of_types, times,
+};
 
 /// An array as planes of rows of `row` elements a column.
 struct Grid {
@@ -161,15 +163,8 @@ fn check<T: Element, U: Element>(
         if let Some(at) = to.times.iter().position(|n| *n != 1) {
             return Ok(Err(format!("{at} is written {} times", to.times[at])));
         }
-        let near = |a: f64, b: f64| match exact {
-            true => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
-            false => {
-                (a - b).abs() <= 1e-4 * (1.0 + b.abs())
-                    || U::TYPE.is_integer() && (a - b).abs() <= 1.0
-            }
-        };
         let pairs = to.all.iter().zip(whole);
-        let wrong = pairs.filter(|(a, b)| !near(a.to_f64(), b.to_f64())).count();
+        let wrong = pairs.filter(|(a, b)| !agree(*a, *b, exact)).count();
         Ok(if wrong > 0 { Err(format!("{wrong} of {} differ", whole.len())) } else { Ok(()) })
     };
     match run() {
@@ -193,21 +188,7 @@ fn of_types(case: Case, gpu: bool, rng: &mut Rng) -> Case {
 }
 
 fn typed(engine: &Engine, case: &Case, exact: bool, rng: &mut Rng) -> Outcome<()> {
-    fn bare<U>(outcome: Outcome<U>) -> Outcome<()> {
-        match outcome {
-            Outcome::Done(_) => Outcome::Done(Vec::new()),
-            Outcome::NotApplicable(text) => Outcome::NotApplicable(text),
-            Outcome::Failed(text) => Outcome::Failed(text),
-        }
-    }
-    match (case.from, case.to) {
-        (U8, U8) => bare(check::<u8, u8>(engine, case, exact, rng)),
-        (I16, F32) => bare(check::<i16, f32>(engine, case, exact, rng)),
-        (F16, F16) => bare(check::<f16, f16>(engine, case, exact, rng)),
-        (F64, I32) => bare(check::<f64, i32>(engine, case, exact, rng)),
-        (F64, F64) => bare(check::<f64, f64>(engine, case, exact, rng)),
-        _ => bare(check::<f32, f32>(engine, case, exact, rng)),
-    }
+    of_types!(case, check(engine, case, exact, rng))
 }
 
 #[test]

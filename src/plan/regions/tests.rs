@@ -53,15 +53,12 @@ fn steps_make_each_wanted_unit_once() {
 /// Units are bands of some megabytes, whatever the shape, or the chunks that are asked for.
 #[test]
 fn units_are_bands_or_chunks() {
-    let size =
-        |shape, chunks, grain| Units::new(&problem(shape, 3, Layout::Nhwc), chunks, grain).size;
-    assert_eq!(size([1, 30_000, 20_000, 3], None, (1, 1)), [1, 17, 20_000]);
-    assert_eq!(size([1, 30_000, 20_000, 3], None, (100, 1)), [1, 100, 20_000]);
-    assert_eq!(size([1, 30_000, 20_000_000, 3], None, (1, 1)), [1, 1, 349_525]);
-    assert_eq!(size([1000, 64, 64, 3], None, (1, 1)), [85, 64, 64]);
-    assert_eq!(size([1, 64, 64, 3], None, (100, 100)), [1, 64, 64]);
-    assert_eq!(size([0, 64, 64, 3], None, (1, 1)), [1, 64, 64]);
-    assert_eq!(size([7, 900, 900, 3], Some([2, 512, 1024]), (1, 1)), [2, 512, 900]);
+    let size = |shape, chunks| Units::new(&problem(shape, 3, Layout::Nhwc), chunks).size;
+    assert_eq!(size([1, 30_000, 20_000, 3], None), [1, 17, 20_000]);
+    assert_eq!(size([1, 30_000, 20_000_000, 3], None), [1, 1, 349_525]);
+    assert_eq!(size([1000, 64, 64, 3], None), [85, 64, 64]);
+    assert_eq!(size([0, 64, 64, 3], None), [1, 64, 64]);
+    assert_eq!(size([7, 900, 900, 3], Some([2, 512, 1024])), [2, 512, 900]);
 }
 
 /// What is held is within the budget; more room makes steps larger only as long as that is of use.
@@ -75,7 +72,7 @@ fn steps_are_within_the_budget() {
         ([100_000, 64, 64, 3], 5, None, Layout::Nhwc),
     ] {
         let problem = problem(shape, kernel, layout);
-        let units = Units::new(&problem, chunks, (1, 1));
+        let units = Units::new(&problem, chunks);
         let held = Held { at_once: 1, of_input: 0, of_output: 4, fixed: 1 << 20 };
         let read_at_once = chunks.map_or((1, 1), |c| (c[1], c[2]));
         let grain = (1, 1);
@@ -97,7 +94,7 @@ fn steps_are_within_the_budget() {
     }
     // Chunks beside a narrow stripe are unpacked twice: as wide as there is room for.
     let wide = problem([1, 30_000, 60_000, 3], 3, Layout::Nhwc);
-    let units = Units::new(&wide, Some([1, 512, 512]), (1, 1));
+    let units = Units::new(&wide, Some([1, 512, 512]));
     let (grain, read_at_once) = ((1, 1), (512, 512));
     let held = Held { at_once: 1, ..Held::default() };
     let cutter = Cutter { problem: &wide, units: &units, grain, read_at_once, held };
@@ -106,7 +103,7 @@ fn steps_are_within_the_budget() {
     let conv = Conv2d::new(Kernel::box_blur(3, 3).unwrap()).padding(Padding::Valid);
     let f32 = ElementType::F32;
     let small = Problem::new(&conv, [10, 10], f32, f32).unwrap();
-    let units = Units::new(&small, None, (1, 1));
+    let units = Units::new(&small, None);
     let held = Held { at_once: 1, ..Held::default() };
     let (grain, read_at_once) = ((1, 1), (1, 1));
     let cutter = Cutter { problem: &small, units: &units, grain, read_at_once, held };

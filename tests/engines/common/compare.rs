@@ -58,6 +58,46 @@ pub(crate) enum Outcome<U> {
     Failed(String),
 }
 
+impl<U> Outcome<U> {
+    /// Without the values.
+    pub(crate) fn bare(self) -> Outcome<()> {
+        match self {
+            Self::Done(_) => Outcome::Done(Vec::new()),
+            Self::NotApplicable(text) => Outcome::NotApplicable(text),
+            Self::Failed(text) => Outcome::Failed(text),
+        }
+    }
+}
+
+/// Whether two numbers have the same bits where that is asked for, NaNs being equal, or else are as near as results of
+/// one problem are.
+pub(crate) fn agree<U: Element>(found: &U, whole: &U, exact: bool) -> bool {
+    let (a, b) = (found.to_f64(), whole.to_f64());
+    match exact {
+        true => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
+        false => {
+            (a - b).abs() <= 1e-4 * (1.0 + b.abs()) || U::TYPE.is_integer() && (a - b).abs() <= 1.0
+        }
+    }
+}
+
+/// `of_types!(case, check(..))`: the check for the case's types, as far as parts of outputs are tried with them.
+macro_rules! of_types {
+    ($case:expr, $check:ident($($argument:expr),*)) => {
+        match ($case.from, $case.to) {
+            ($crate::common::U8, $crate::common::U8) => $check::<u8, u8>($($argument),*).bare(),
+            ($crate::common::I16, $crate::common::F32) => $check::<i16, f32>($($argument),*).bare(),
+            ($crate::common::F16, $crate::common::F16) => {
+                $check::<channelwise::f16, channelwise::f16>($($argument),*).bare()
+            }
+            ($crate::common::F64, $crate::common::I32) => $check::<f64, i32>($($argument),*).bare(),
+            ($crate::common::F64, $crate::common::F64) => $check::<f64, f64>($($argument),*).bare(),
+            _ => $check::<f32, f32>($($argument),*).bare(),
+        }
+    };
+}
+pub(crate) use of_types;
+
 /// Two values that outputs are filled with beforehand. Wherever the results of the two runs
 /// differ, an element was left as it was.
 fn dirt<U: Element>() -> [U; 2] {
@@ -144,4 +184,15 @@ pub(crate) fn refuse(test: &str, failures: &[String]) {
         }
     }
     panic!("{text}");
+}
+
+/// One bit and one step are seen, and what is as near as may be is not.
+#[test]
+fn what_agrees() {
+    let next = f32::from_bits(1f32.to_bits() + 1);
+    assert!(agree(&1f32, &1f32, true) && agree(&f32::NAN, &-f32::NAN, true));
+    assert!(!agree(&next, &1f32, true) && agree(&next, &1f32, false));
+    assert!(!agree(&0f32, &-0f32, true) && !agree(&f32::NAN, &1f32, true));
+    assert!(!agree(&1.001f32, &1f32, false) && !agree(&f32::NAN, &1f32, false));
+    assert!(agree(&7u8, &8u8, false) && !agree(&7u8, &9u8, false) && !agree(&7u8, &8u8, true));
 }

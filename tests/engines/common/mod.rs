@@ -15,7 +15,9 @@ pub(crate) use backend::{
     Backend, Kind, engines, gpu, main_engines, say, small_devices, small_gpu,
 };
 pub(crate) use case::{BORDERS, Case, Rng, dims, to_nchw};
-pub(crate) use compare::{Outcome, compare, refuse, run_dirty, run_filled, same_bits};
+pub(crate) use compare::{
+    Outcome, agree, compare, of_types, refuse, run_dirty, run_filled, same_bits,
+};
 pub(crate) use judge::judge;
 pub(crate) use pairwise::pairwise;
 pub(crate) use tally::Tally;
