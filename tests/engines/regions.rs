@@ -1,7 +1,7 @@
 //! Parts of outputs: the bits of the whole, from true neighbours, on every engine.
 
 use channelwise::ndarray::{Array4, ArrayView4, s};
-use channelwise::{Algorithm, Border, Conv2d, Element, Engine, Error, Layout, Pitched, f16};
+use channelwise::{Algorithm, Border, Conv2d, Element, Engine, Error, Layout, Pitched};
 
 use crate::agreement::{random, random_separable};
 use crate::common::{

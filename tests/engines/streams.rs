@@ -7,7 +7,7 @@ use channelwise::ndarray::{Array4, ArrayView4};
 use channelwise::stream::{Sink, Source};
 use channelwise::{
     Algorithm, Border, Borders, Conv2d, Element, Engine, Error, Kernel, Layout, Padding, Prepared,
-    Window, f16,
+    Window,
 };
 
 use crate::agreement::{random, random_separable};
