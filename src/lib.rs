@@ -68,7 +68,7 @@
 //!   wgpu dependency.
 //! - `image`: pictures of the crate `image`, with alpha and linear light.
 //! - `learn`: layers of one shared kernel, optimisers, and files of weights (safetensors, npy).
-//! - `store`: arrays in files, larger than memory: `.npy`, ENVI and Zarr. It needs Rust 1.91.
+//! - `store`: arrays in files, larger than memory: `.npy`, ENVI, TIFF and Zarr. It needs Rust 1.91.
 //! - `cli`: the program `channelwise` (with `gpu` and `image`).
 
 #![deny(unsafe_code)]

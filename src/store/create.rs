@@ -1,9 +1,10 @@
 //! Arrays that are to be.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::axes::Axes;
 use super::envi::{self, Interleave};
@@ -12,6 +13,7 @@ use super::partial::{Partial, Writer};
 use super::raw::Raw;
 use super::sample::Sample;
 use super::stored::{Kind, Stored};
+use super::tiff::{Picture, Places, SIDE};
 use super::zarr::{Zarr, is_zarr};
 use crate::stream::Sink;
 use crate::{Element, Error, Layout, Result, Shape, Window};
@@ -20,7 +22,7 @@ use crate::{Element, Error, Layout, Result, Shape, Window};
 const JOB: &str = ".channelwise-job";
 
 /// An array that is to be written: a Zarr array where the path ends with `.zarr`, an ENVI cube with `.hdr`, `.img`, `.dat`,
-/// `.bsq`, `.bil` or `.bip`, or else a `.npy` file.
+/// `.bsq`, `.bil` or `.bip`, a TIFF file with `.tif` or `.tiff` (BigTIFF from 4 GiB on), or else a `.npy` file.
 #[derive(Clone, Debug)]
 #[must_use = "`open` makes it"]
 pub struct Create<'a> {
@@ -37,6 +39,9 @@ pub struct Create<'a> {
 
 /// Extensions of cubes.
 const CUBES: [&str; 6] = ["hdr", "img", "dat", "bsq", "bil", "bip"];
+
+/// And of pictures.
+const PICTURES: [&str; 2] = ["tif", "tiff"];
 
 impl<'a> Create<'a> {
     /// Of this path.
@@ -57,13 +62,15 @@ impl<'a> Create<'a> {
     #[must_use]
     pub fn is_known(path: impl AsRef<Path>) -> bool {
         let extension = path.as_ref().extension().map(|e| e.to_ascii_lowercase());
-        let known =
-            |e: &std::ffi::OsStr| CUBES.iter().chain(&["npy", "zarr"]).any(|known| e == *known);
+        let known = |e: &std::ffi::OsStr| {
+            CUBES.iter().chain(&PICTURES).chain(&["npy", "zarr"]).any(|known| e == *known)
+        };
         extension.is_some_and(|e| known(&e))
     }
 
-    /// With the layout of `input`; and where both are Zarr arrays with its version, chunks, codecs, attributes, names and
-    /// fill value too.
+    /// With the layout of `input`, and its chunks where both have such; where both are Zarr arrays with its version, codecs,
+    /// attributes, names and fill value too, and where both are TIFF files with the meaning of its channels, its profile
+    /// and its resolution as far as they stay true.
     pub fn like(self, input: &'a Stored) -> Self {
         Self { input: Some(input), layout: input.layout, ..self }
     }
@@ -73,7 +80,8 @@ impl<'a> Create<'a> {
         Self { layout, ..self }
     }
 
-    /// In chunks of so many rows and columns, of all channels of one image, or of one plane.
+    /// In chunks of so many rows and columns, of all channels of one image, or of one plane. Those of TIFF files are tiles,
+    /// whose sides are multiples of 16.
     pub fn chunks(self, rows: usize, columns: usize) -> Self {
         Self { chunks: Some((rows, columns)), ..self }
     }
@@ -128,9 +136,11 @@ impl<'a> Create<'a> {
         let extension = extension.unwrap_or_default();
         let to = if extension == "zarr" {
             To::Zarr(Box::new(self.zarr::<T>(&axes).map_err(failed)?))
+        } else if PICTURES.contains(&&extension[..]) {
+            To::Flat(Box::new(self.picture::<T>(axes)?))
         } else {
             if let Some((rows, columns)) = self.chunks {
-                let limit = "only Zarr arrays have chunks";
+                let limit = "only Zarr arrays and TIFF files have chunks";
                 return Err(Error::argument("chunks", format!("{rows},{columns}"), limit));
             }
             let cube = CUBES.contains(&&extension[..]);
@@ -162,9 +172,50 @@ impl<'a> Create<'a> {
         let (number, of) = self.share;
         let writer = Writer { number, of, resume: self.resume, job: self.job.clone() };
         let sample = Sample::Plain(T::TYPE);
-        let (cube, header) = (None, None);
+        let (form, header) = (Form::Numbers, None);
         let (open, whole) = (None, false);
-        Ok(NewFlat { place, head, length, writer, sample, axes, cube, header, open, whole })
+        Ok(NewFlat { place, head, length, writer, sample, axes, form, header, open, whole })
+    }
+
+    fn picture<T: Element>(&self, axes: Axes) -> Result<NewFlat> {
+        let failed = |why: String| Error::file(&self.path, why);
+        if self.layout != Layout::Nhwc {
+            let limit = "images are always [height, width, channels]";
+            return Err(Error::argument("layout", format!("{:?}", self.layout), limit));
+        }
+        let (pages, size) = (axes.images(), [axes.rows(), axes.columns(), axes.channels()]);
+        let sides = u32::try_from(size[0]).is_ok() && u32::try_from(size[1]).is_ok();
+        if pages == 0 || size.contains(&0) || u16::try_from(size[2]).is_err() || !sides {
+            let limit =
+                "TIFF files hold one image at least, of 1 to 65535 channels and sides below 2^32";
+            return Err(Error::argument("output", axes.shape(), limit));
+        }
+        let fits = |side: usize| side.is_multiple_of(SIDE) && u32::try_from(side).is_ok();
+        if let Some((rows, columns)) = self.chunks.filter(|(r, c)| !fits(*r) || !fits(*c)) {
+            let limit = "the sides of tiles in a TIFF file are multiples of 16";
+            return Err(Error::argument("chunks", format!("{rows},{columns}"), limit));
+        }
+        let of_input =
+            self.input.and_then(Stored::chunks).map(|[_, rows, columns]| (rows, columns));
+        let tiles = self.chunks.or(of_input.filter(|(r, c)| fits(*r) && fits(*c)));
+        let input = self.input.and_then(Stored::pages).map(|pages| &pages.tiff);
+        // What several outputs of a channel mean is something else.
+        let same = input.filter(|tiff| tiff.size()[2] == size[2]);
+        let picture = Picture {
+            pages,
+            size,
+            element: T::TYPE,
+            // Three or four of unsaid meaning are seen as colours everywhere.
+            rgb: same.map_or(matches!(size[2], 3 | 4), |tiff| tiff.is_rgb()),
+            alpha: same.is_some_and(|tiff| tiff.has_alpha()),
+            icc: same.and_then(|tiff| tiff.icc()).map(<[u8]>::to_vec),
+            resolution: input.and_then(|tiff| tiff.resolution()).filter(|_| self.places),
+            tiles,
+        };
+        let places = picture.places().map_err(failed)?;
+        let new = self.npy::<T>(axes).map_err(|error| Error::file(&self.path, error))?;
+        let (head, length) = (places.head.clone(), places.length);
+        Ok(NewFlat { head, length, form: Form::Picture(Arc::new(places)), ..new })
     }
 
     fn cube<T: Element>(&self, axes: &Axes) -> Result<NewFlat> {
@@ -179,7 +230,7 @@ impl<'a> Create<'a> {
         let system = |error: io::Error| Error::file(&self.path, error);
         let of_input = match self.input.map(|input| &input.kind) {
             Some(Kind::Flat(flat)) => flat.keys.as_ref(),
-            Some(Kind::Zarr(_)) | None => None,
+            Some(Kind::Tiff(_) | Kind::Zarr(_)) | None => None,
         };
         // In the order that the name says, or else `bip`.
         let pair = envi::Output::new(&self.path, None)
@@ -196,9 +247,9 @@ impl<'a> Create<'a> {
         let place = Self { path: pair.data, ..self.clone() };
         let new = place.npy::<T>(axes).map_err(system)?;
         let length = new.length - new.head.len() as u64;
-        let cube = Some((sizes, (self.layout, pair.interleave)));
+        let form = Form::Cube(sizes, (self.layout, pair.interleave));
         let header = Some((pair.header, text));
-        Ok(NewFlat { head: Vec::new(), length, cube, header, ..new })
+        Ok(NewFlat { head: Vec::new(), length, form, header, ..new })
     }
 
     fn zarr<T: Element>(&self, axes: &Axes) -> std::result::Result<NewZarr, String> {
@@ -222,7 +273,12 @@ impl<'a> Create<'a> {
         {
             return Err("something else is there".into());
         }
-        let chunks = self.chunks.map(|(rows, columns)| {
+        let input = match self.input.map(|input| &input.kind) {
+            Some(Kind::Zarr(zarr)) => Some(&**zarr),
+            Some(Kind::Flat(_) | Kind::Tiff(_)) | None => None,
+        };
+        let of_tiles = self.input.and_then(Stored::pages).and_then(|pages| pages.tiff.tiles());
+        let chunks = self.chunks.or(of_tiles).map(|(rows, columns)| {
             let mut chunks = vec![1; axes.dims().len()];
             chunks[axes.rows_axis()] = rows.min(axes.rows().max(1));
             chunks[axes.rows_axis() + 1] = columns.min(axes.columns().max(1));
@@ -231,10 +287,6 @@ impl<'a> Create<'a> {
             }
             chunks
         });
-        let input = match self.input.map(|input| &input.kind) {
-            Some(Kind::Zarr(zarr)) => Some(&**zarr),
-            Some(Kind::Flat(_)) | None => None,
-        };
         let chunks = chunks.as_deref();
         let zarr = Zarr::like(&self.path, input, (axes, self.layout), T::TYPE, chunks)?;
         if !replaced {
@@ -257,13 +309,38 @@ struct NewFlat {
     writer: Writer,
     sample: Sample,
     axes: Axes,
-    /// Of a cube: the sizes and orders of its samples.
-    cube: Option<([usize; 3], (Layout, Interleave))>,
+    form: Form,
     /// What is written beside it: where, and what.
     header: Option<(PathBuf, String)>,
-    open: Option<(Partial, Raw)>,
+    open: Option<(Partial, Open)>,
     /// Whether it has come to its place.
     whole: bool,
+}
+
+/// How its numbers lie.
+#[derive(Debug)]
+enum Form {
+    /// One after the other.
+    Numbers,
+    /// The sizes and orders of the samples of a cube.
+    Cube([usize; 3], (Layout, Interleave)),
+    Picture(Arc<Places>),
+}
+
+/// A file that numbers go into.
+#[derive(Debug)]
+enum Open {
+    Raw(Raw),
+    Picture(File, Arc<Places>),
+}
+
+impl Open {
+    fn file(&self) -> &File {
+        match self {
+            Self::Raw(raw) => raw.file(),
+            Self::Picture(file, _) => file,
+        }
+    }
 }
 
 impl NewFlat {
@@ -272,21 +349,31 @@ impl NewFlat {
         let whole = Window::new(0..axes.images(), 0..axes.rows(), 0..axes.columns());
         let (partial, file) = Partial::open(place, (head, *length), &whole, writer.clone())?;
         let (start, axes) = (head.len() as u64, axes.clone());
-        let raw = match self.cube {
+        let open = match &self.form {
             // Little-endian, as its header says.
-            Some((sizes, orders)) => {
+            Form::Cube(sizes, orders) => {
                 let foreign = cfg!(target_endian = "big") && sample.bytes() > 1;
-                envi::raw(file, start, (*sample, foreign), sizes, orders)
-                    .ok_or_else(|| io::Error::other("it has too few axes"))?
+                let raw = envi::raw(file, start, (*sample, foreign), *sizes, *orders);
+                Open::Raw(raw.ok_or_else(|| io::Error::other("it has too few axes"))?)
             }
-            None => Raw::new(file, start, (*sample, false), axes),
+            Form::Numbers => Open::Raw(Raw::new(file, start, (*sample, false), axes)),
+            Form::Picture(places) => Open::Picture(file, places.clone()),
         };
-        self.open = Some((partial, raw));
+        self.open = Some((partial, open));
         Ok(())
     }
 
-    fn opened(&mut self) -> io::Result<&mut (Partial, Raw)> {
+    fn opened(&mut self) -> io::Result<&mut (Partial, Open)> {
         self.open.as_mut().ok_or_else(|| io::Error::other("it is not begun"))
+    }
+
+    fn write(&mut self, window: &Window, from: &[u8]) -> io::Result<()> {
+        let (partial, open) = self.opened()?;
+        match open {
+            Open::Raw(raw) => raw.write(window, from)?,
+            Open::Picture(file, places) => places.write(file, window, from)?,
+        }
+        partial.wrote(open.file(), window)
     }
 }
 
@@ -376,17 +463,16 @@ impl<T: Element> Sink<T> for Created<T> {
         let from = bytemuck::cast_slice(from);
         match &mut self.to {
             To::Zarr(new) => new.zarr.write(window, from),
-            To::Flat(flat) => {
-                let (partial, raw) = flat.opened()?;
-                raw.write(window, from)?;
-                partial.wrote(raw.file(), window)
-            }
+            To::Flat(flat) => flat.write(window, from),
         }
     }
 
     fn chunks(&self) -> Option<[usize; 3]> {
         match &self.to {
-            To::Flat(_) => None,
+            To::Flat(flat) => match &flat.form {
+                Form::Picture(places) => places.tiles().map(|(rows, columns)| [1, rows, columns]),
+                Form::Numbers | Form::Cube(..) => None,
+            },
             To::Zarr(new) => new.zarr.chunks(),
         }
     }
@@ -403,8 +489,8 @@ impl<T: Element> Sink<T> for Created<T> {
             To::Flat(flat) => {
                 let header = &flat.header;
                 let open = flat.open.as_mut().ok_or_else(|| io::Error::other("it is not begun"))?;
-                let (partial, raw) = open;
-                flat.whole = partial.finish(raw.file(), || match header {
+                let (partial, open) = open;
+                flat.whole = partial.finish(open.file(), || match header {
                     Some((path, text)) => beside(path, text.as_bytes()),
                     None => Ok(()),
                 })?;

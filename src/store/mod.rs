@@ -1,5 +1,5 @@
-//! Arrays in files and folders, of any size, as ends of a [stream](mod@crate::stream): `.npy` files, ENVI cubes and
-//! Zarr arrays.
+//! Arrays in files and folders, of any size, as ends of a [stream](mod@crate::stream): `.npy` files, ENVI cubes, TIFF
+//! files and Zarr arrays.
 //!
 //! ```no_run
 //! use channelwise::store::{Create, Stored};
@@ -23,23 +23,30 @@
 //! ```text
 //! stored, create: what is there, and what is to be
 //!   │
-//!   ├── zarr/                 chunks, packed, in a folder
-//!   ├── npy, envi ── partial  a header and numbers; until all are there
-//!   └── raw                   numbers in any order of axes
+//!   ├── zarr/                       chunks, packed, in a folder
+//!   ├── tiff/                       pages of strips and tiles
+//!   ├── npy, envi, tiff ── partial  a header and numbers; until all are there
+//!   └── raw                         numbers in any order of axes
 //!        │
-//!       axes, sample, positioned
+//!       axes, sample, positioned, guard (decoders' panics), memory, wide
 //! ```
 #![doc = include_str!("shards.md")]
 
 mod axes;
 mod create;
 mod envi;
+mod guard;
+/// Room for what files hold, asked for before it is taken.
+#[doc(hidden)]
+pub mod memory;
 mod npy;
 mod partial;
 mod positioned;
 mod raw;
 mod sample;
 mod stored;
+mod tiff;
+mod wide;
 mod zarr;
 
 pub use create::{Create, Created};
@@ -53,7 +60,16 @@ pub mod cubes {
     };
 }
 
+/// TIFF files, for the program, which reads and writes whole ones.
+#[doc(hidden)]
+pub mod pictures {
+    pub use super::positioned::At;
+    pub use super::tiff::{INKS, Picture, Places, Resolution, Tiff, is_tiff};
+}
+
 // For the program, which reads and writes whole files.
+#[doc(hidden)]
+pub use guard::{guarded, is_guarded};
 #[doc(hidden)]
 pub use npy::{
     Header as NpyHeader, MAGIC as NPY_MAGIC, header as npy_header, is_npy,
@@ -62,3 +78,5 @@ pub use npy::{
 #[doc(hidden)]
 pub use sample::Sample;
 pub use stored::{Stored, StoredSource};
+#[doc(hidden)]
+pub use wide::Wide;

@@ -3,6 +3,45 @@
 use std::fs::File;
 use std::io;
 
+/// What can be read anywhere: a file, or what was read of one.
+#[doc(hidden)]
+pub trait At: Sync {
+    /// How many bytes there are.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Fills `to` from `at` on.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::UnexpectedEof`] where it ends before.
+    fn read_at(&self, at: u64, to: &mut [u8]) -> io::Result<()>;
+}
+
+impl At for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, at: u64, to: &mut [u8]) -> io::Result<()> {
+        read(self, at, to)
+    }
+}
+
+impl At for &[u8] {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn read_at(&self, at: u64, to: &mut [u8]) -> io::Result<()> {
+        let from = usize::try_from(at).ok().and_then(|at| self.get(at..));
+        let from = from.and_then(|from| from.get(..to.len()));
+        to.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
 /// Fills `to` from `at` on.
 pub(super) fn read(file: &File, at: u64, to: &mut [u8]) -> io::Result<()> {
     #[cfg(unix)]

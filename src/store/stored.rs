@@ -10,6 +10,7 @@ use super::envi::{self, Keys};
 use super::npy;
 use super::raw::Raw;
 use super::sample::Sample;
+use super::tiff::{Tiff, is_tiff};
 use super::zarr::{Zarr, is_zarr};
 use crate::stream::Source;
 use crate::{Element, ElementType, Error, Layout, Result, Shape, Window};
@@ -22,6 +23,10 @@ use crate::{Element, ElementType, Error, Layout, Result, Shape, Window};
 ///   layout's are read in runs of lines or bands.
 /// - Zarr arrays of version 2 and 3 in folders, sharded or not, packed by zstd, blosc, gzip or not at all.
 ///
+/// - TIFF and BigTIFF files of any number of channels, in strips and tiles, as `[height, width, channels]`. Colours of
+///   palettes, CMYK and YCbCr become RGB; those that were multiplied with alpha are divided by it. Strips and tiles that
+///   are packed are unpacked whole, so that one strip of a whole picture takes the memory of that.
+///
 /// Integers of 64 bits become f64, bool becomes bytes 0 and 1.
 #[derive(Debug)]
 pub struct Stored {
@@ -33,7 +38,16 @@ pub struct Stored {
 #[derive(Debug)]
 pub(super) enum Kind {
     Flat(Box<Flat>),
+    Tiff(Box<Pages>),
     Zarr(Box<Zarr>),
+}
+
+/// Pages of a file, and what it was when it was opened.
+#[derive(Debug)]
+pub(super) struct Pages {
+    pub(super) tiff: Tiff<File>,
+    axes: Axes,
+    opened: Metadata,
 }
 
 /// A file of numbers that are not packed, and what it was when it was opened.
@@ -48,25 +62,37 @@ pub(super) struct Flat {
 }
 
 impl Stored {
-    /// Opens a `.npy` file, an ENVI cube or a folder with a Zarr array. `layout` tells what its axes are:
-    /// `[..., height, width, channels]`, which are `[height, width]` where there are two, or
+    /// Opens a `.npy` file, an ENVI cube, the first page of a TIFF file or a folder with a Zarr array. `layout` tells
+    /// what its axes are: `[..., height, width, channels]`, which are `[height, width]` where there are two, or
     /// `[..., channels, height, width]`. There may be any number of them in front.
     ///
     /// # Errors
     /// [`Error::File`] where it is not there, not of these kinds, or not whole.
     pub fn open(path: impl AsRef<Path>, layout: Layout) -> Result<Self> {
-        let path = path.as_ref();
+        Self::open_pages(path.as_ref(), layout, false)
+    }
+
+    /// [`Stored::open`], with all pages of a TIFF file as a batch, `[pages, height, width, channels]`.
+    ///
+    /// # Errors
+    /// As there; and where pages differ.
+    pub fn open_all(path: impl AsRef<Path>, layout: Layout) -> Result<Self> {
+        Self::open_pages(path.as_ref(), layout, true)
+    }
+
+    fn open_pages(path: &Path, layout: Layout, all: bool) -> Result<Self> {
         let failed = |why: String| Error::file(path, why);
         let kind = if path.is_dir() {
             if !is_zarr(path) {
                 return Err(failed("it is a folder without a Zarr array".into()));
             }
             Kind::Zarr(Box::new(Zarr::open(path, layout).map_err(failed)?))
+        } else if let Some(header) = cube_header(path) {
+            Kind::Flat(Box::new(open_envi(path, &header, layout)?))
+        } else if is_tiff(&start(path)) {
+            Kind::Tiff(Box::new(open_tiff(path, layout, all)?))
         } else {
-            Kind::Flat(Box::new(match cube_header(path) {
-                Some(header) => open_envi(path, &header, layout)?,
-                None => open_npy(path, layout)?,
-            }))
+            Kind::Flat(Box::new(open_npy(path, layout)?))
         };
         Ok(Self { path: path.into(), layout, kind })
     }
@@ -81,18 +107,33 @@ impl Stored {
         if cube_header(path).is_some() {
             return true;
         }
-        let mut start = Vec::new();
-        let read = path.is_file().then(|| File::open(path));
-        let read = read.and_then(|file| {
-            let file = file.ok()?;
-            io::Read::read_to_end(&mut io::Read::take(file, 6), &mut start).ok()
-        });
-        read.is_some() && npy::is_npy(&start)
+        let start = start(path);
+        npy::is_npy(&start) || is_tiff(&start)
+    }
+
+    /// Whether it holds pixels, as a TIFF file does, rather than numbers of any meaning.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        matches!(self.kind, Kind::Tiff(_))
+    }
+
+    /// Whether the last channel is alpha, as far as the file says so. It is filtered like a colour.
+    #[must_use]
+    pub fn has_alpha(&self) -> bool {
+        self.pages().is_some_and(|pages| pages.tiff.has_alpha())
+    }
+
+    pub(super) fn pages(&self) -> Option<&Pages> {
+        match &self.kind {
+            Kind::Tiff(pages) => Some(pages),
+            Kind::Flat(_) | Kind::Zarr(_) => None,
+        }
     }
 
     pub(super) fn axes(&self) -> &Axes {
         match &self.kind {
             Kind::Flat(flat) => flat.raw.axes(),
+            Kind::Tiff(pages) => &pages.axes,
             Kind::Zarr(zarr) => zarr.axes(),
         }
     }
@@ -114,21 +155,31 @@ impl Stored {
     pub fn element_type(&self) -> ElementType {
         match &self.kind {
             Kind::Flat(flat) => flat.raw.element(),
+            Kind::Tiff(pages) => pages.tiff.element(),
             Kind::Zarr(zarr) => zarr.element(),
         }
     }
 
-    /// What is to be said where elements are read as another type than they are: `int64`, say.
+    /// What is to be said of how elements are read where they are not taken as they are: as another type, say.
     #[must_use]
-    pub fn converted(&self) -> Option<String> {
+    pub fn notes(&self) -> Vec<String> {
         let sample = match &self.kind {
             Kind::Flat(flat) => flat.sample,
+            Kind::Tiff(pages) => return pages.tiff.notes(),
             Kind::Zarr(zarr) => zarr.sample(),
         };
         match sample {
-            Sample::Plain(_) => None,
-            Sample::Bool | Sample::I64 | Sample::U64 => Some(sample.to_string()),
+            Sample::Plain(_) => Vec::new(),
+            Sample::Bool | Sample::I64 | Sample::U64 => {
+                vec![format!("its {sample} elements are taken as {}", self.element_type())]
+            }
         }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What kind of file it is, for people.
@@ -136,6 +187,7 @@ impl Stored {
     pub fn format(&self) -> &'static str {
         match &self.kind {
             Kind::Flat(flat) => flat.format,
+            Kind::Tiff(_) => "TIFF",
             Kind::Zarr(zarr) => zarr.kind(),
         }
     }
@@ -145,6 +197,7 @@ impl Stored {
     pub fn chunks(&self) -> Option<[usize; 3]> {
         match &self.kind {
             Kind::Flat(_) => None,
+            Kind::Tiff(pages) => pages.tiff.tiles().map(|(rows, columns)| [1, rows, columns]),
             Kind::Zarr(zarr) => zarr.chunks(),
         }
     }
@@ -154,12 +207,8 @@ impl Stored {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         match &self.kind {
-            Kind::Flat(flat) => {
-                let opened = &flat.opened;
-                let changed = opened.modified().ok();
-                let since = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-                format!("{} {} {:?}", flat.format, opened.len(), since.unwrap_or_default())
-            }
+            Kind::Flat(flat) => told(flat.format, &flat.opened),
+            Kind::Tiff(pages) => told("TIFF", &pages.opened),
             Kind::Zarr(zarr) => zarr.print(),
         }
     }
@@ -176,6 +225,36 @@ impl Stored {
         }
         Ok(StoredSource { stored: self, element: PhantomData })
     }
+}
+
+/// The first bytes of a file, as far as they tell what it is.
+fn start(path: &Path) -> Vec<u8> {
+    let mut start = Vec::new();
+    // Nothing is taken out of pipes.
+    if path.is_file()
+        && let Ok(file) = File::open(path)
+        // What cannot be read is of no kind.
+        && io::Read::read_to_end(&mut io::Read::take(file, 8), &mut start).is_err()
+    {
+        start.clear();
+    }
+    start
+}
+
+/// What a file of this format was when it was opened.
+fn told(format: &str, opened: &Metadata) -> String {
+    let changed = opened.modified().ok();
+    let since = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    format!("{format} {} {:?}", opened.len(), since.unwrap_or_default())
+}
+
+/// Whether a file is still what it was.
+fn unchanged(file: &File, opened: &Metadata) -> io::Result<()> {
+    let now = file.metadata()?;
+    if now.len() == opened.len() && now.modified().ok() == opened.modified().ok() {
+        return Ok(());
+    }
+    Err(io::Error::other("the file changed while it was read"))
 }
 
 /// The header of a cube that `path` names, itself or its data. What is called otherwise than these are is none.
@@ -203,6 +282,39 @@ fn open_envi(path: &Path, header: &Path, layout: Layout) -> Result<Flat> {
     let raw = raw.ok_or_else(|| failed("it has too few axes".into()))?;
     let keys = Some(said.keys);
     Ok(Flat { raw, sample: said.kind, opened, format: "ENVI", keys })
+}
+
+fn open_tiff(path: &Path, layout: Layout, all: bool) -> Result<Pages> {
+    let failed = |why: String| Error::file(path, why);
+    let system = |error: io::Error| Error::file(path, error);
+    if layout != Layout::Nhwc {
+        return Err(failed("images are always [height, width, channels]".into()));
+    }
+    let file = File::open(path).map_err(system)?;
+    let opened = file.metadata().map_err(system)?;
+    let tiff = Tiff::open(file, all).map_err(failed)?;
+    if tiff.orientations().iter().any(|orientation| *orientation > 1) {
+        return Err(failed(
+            "it is stored turned (Orientation), and only read so as a whole: turn it first".into(),
+        ));
+    }
+    let mut dims = tiff.size().to_vec();
+    if all {
+        dims.insert(0, tiff.pages());
+    }
+    let axes = Axes::new(&dims, layout).ok_or_else(|| failed("it has too few axes".into()))?;
+    Ok(Pages { tiff, axes, opened })
+}
+
+impl Pages {
+    fn read(&self, window: &Window, to: &mut [u8]) -> io::Result<()> {
+        let image = to.len() / window.images.len().max(1);
+        for (page, to) in window.images.clone().zip(to.chunks_exact_mut(image.max(1))) {
+            let read = self.tiff.read(page, window.rows.clone(), window.columns.clone(), to);
+            read.map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
 }
 
 fn open_npy(path: &Path, layout: Layout) -> Result<Flat> {
@@ -249,6 +361,7 @@ impl<T: Element> Source<T> for StoredSource<'_, T> {
         let to = bytemuck::cast_slice_mut(to);
         match &self.stored.kind {
             Kind::Flat(flat) => flat.raw.read(window, to),
+            Kind::Tiff(pages) => pages.read(window, to),
             Kind::Zarr(zarr) => zarr.read(window, to),
         }
     }
@@ -256,20 +369,15 @@ impl<T: Element> Source<T> for StoredSource<'_, T> {
     fn chunk(&self) -> (usize, usize) {
         match &self.stored.kind {
             Kind::Flat(_) => (1, 1),
+            Kind::Tiff(pages) => pages.tiff.unpacked(),
             Kind::Zarr(zarr) => zarr.unpacked(),
         }
     }
 
     fn finish(&mut self) -> io::Result<()> {
         match &self.stored.kind {
-            Kind::Flat(flat) => {
-                let Flat { raw, opened, .. } = &**flat;
-                let now = raw.file().metadata()?;
-                if now.len() == opened.len() && now.modified().ok() == opened.modified().ok() {
-                    return Ok(());
-                }
-                Err(io::Error::other("the file changed while it was read"))
-            }
+            Kind::Flat(flat) => unchanged(flat.raw.file(), &flat.opened),
+            Kind::Tiff(pages) => unchanged(pages.tiff.file(), &pages.opened),
             Kind::Zarr(zarr) => zarr.unchanged(),
         }
     }
@@ -277,6 +385,7 @@ impl<T: Element> Source<T> for StoredSource<'_, T> {
     fn held(&self) -> u64 {
         match &self.stored.kind {
             Kind::Flat(_) => 0,
+            Kind::Tiff(pages) => pages.tiff.held(),
             Kind::Zarr(zarr) => zarr.held(),
         }
     }

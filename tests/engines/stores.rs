@@ -107,7 +107,7 @@ fn arrays_of_zarr_python() {
         let stored = Stored::open(&path, Layout::Nhwc).unwrap();
         assert_eq!(stored.format(), if name.starts_with("v2") { "Zarr 2" } else { "Zarr 3" });
         let wide = name.ends_with("int64") || name.ends_with("bool");
-        assert_eq!(stored.converted().is_some(), wide, "{name}");
+        assert_eq!(!stored.notes().is_empty(), wide, "{name}");
         let to = room.path().join(format!("{name}.zarr"));
         match stored.element_type() {
             ElementType::U8 => copied::<u8>(&stored, &to),
@@ -158,9 +158,13 @@ impl Case {
         prepared.run_slices(&x, &mut want).unwrap();
         let same =
             Engine::cpu().prepare::<i16, i16>(&Conv2d::new(Kernel::identity()), SHAPE).unwrap();
-        for name in ["x.npy", "x.zarr"] {
+        for name in ["x.npy", "x.zarr", "strips.tif", "tiles.tif"] {
             let create = Create::new(room.path().join(name));
-            let create = if name == "x.zarr" { create.chunks(40, 64) } else { create };
+            let create = match name {
+                "x.zarr" => create.chunks(40, 64),
+                "tiles.tif" => create.chunks(48, 64),
+                _ => create,
+            };
             let mut created = create.open::<i16>(SHAPE.into()).unwrap();
             let mut from = |window: &Window, to: &mut [i16]| {
                 let row = window.columns.len() * 3;
@@ -173,14 +177,14 @@ impl Case {
                 Ok(())
             };
             same.stream(64 << 20).run(&mut from, &mut created).unwrap();
-            let stored = Stored::open(room.path().join(name), Layout::Nhwc).unwrap();
+            let stored = Stored::open_all(room.path().join(name), Layout::Nhwc).unwrap();
             assert_eq!(whole::<i16>(&stored, Layout::Nhwc), x, "{name}");
         }
         Self { room, prepared, want }
     }
 
     fn open(&self, name: &str) -> Stored {
-        Stored::open(self.room.path().join(name), Layout::Nhwc).unwrap()
+        Stored::open_all(self.room.path().join(name), Layout::Nhwc).unwrap()
     }
 
     fn create<'a>(&self, name: &str, like: &'a Stored) -> Create<'a> {
@@ -227,8 +231,8 @@ impl Sink<f32> for Ends<'_> {
 #[test]
 fn from_any_to_any() -> Result<(), Error> {
     let case = Case::new();
-    for from in ["x.npy", "x.zarr"] {
-        for to in ["y.npy", "y.zarr"] {
+    for from in ["x.npy", "x.zarr", "strips.tif", "tiles.tif"] {
+        for to in ["y.npy", "y.zarr", "y.tif"] {
             let stored = case.open(from);
             // Over what is there, too.
             for _ in 0..2 {
@@ -239,10 +243,69 @@ fn from_any_to_any() -> Result<(), Error> {
                 drop(created);
                 case.holds(to);
             }
-            if to == "y.zarr" {
-                let chunks = if from == "x.zarr" { [1, 40, 64] } else { [1, 600, 400] };
-                assert_eq!(case.open(to).chunks(), Some(chunks));
+            let chunks = match (from, to) {
+                // Sides of 40 are none of tiles.
+                (_, "y.npy") | ("x.npy" | "x.zarr" | "strips.tif", "y.tif") => None,
+                ("x.zarr", _) => Some([1, 40, 64]),
+                ("tiles.tif", _) => Some([1, 48, 64]),
+                _ => Some([1, 600, 400]),
+            };
+            assert_eq!(case.open(to).chunks(), chunks, "{from} {to}");
+        }
+    }
+    Ok(())
+}
+
+/// Windows that are no whole tiles, and overlap.
+#[test]
+fn parts_of_tiles() -> Result<(), Error> {
+    let room = tempfile::tempdir().unwrap();
+    let mut rng = Rng::new(602);
+    let [pages, height, width, channels] = [2, 70, 90, 3];
+    for tiles in [None, Some((16, 32)), Some((96, 16)), Some((80, 96))] {
+        let path = room.path().join("y.tif");
+        let create = Create::new(&path);
+        let create = tiles.map_or(create.clone(), |(rows, columns)| create.chunks(rows, columns));
+        let mut created = create.open::<u16>([pages, height, width, channels].into())?;
+        created.begin().unwrap();
+        let pixel = |n: usize, r: usize, c: usize, k: usize| {
+            (((n * height + r) * width + c) * channels + k) as u16
+        };
+        let mut windows: Vec<Window> = (0..40)
+            .map(|_| {
+                let mut run = |n: usize| {
+                    let from = rng.below(n);
+                    from..from + 1 + rng.below(n - from)
+                };
+                Window::new(run(pages), run(height), run(width))
+            })
+            .collect();
+        // Together all.
+        windows.push(Window::new(0..pages, 0..height, 0..40));
+        windows.push(Window::new(0..pages, 0..33, 40..width));
+        windows.push(Window::new(0..pages, 33..height, 40..width));
+        for window in windows {
+            let mut values = Vec::new();
+            for n in window.images.clone() {
+                for r in window.rows.clone() {
+                    let columns = window.columns.clone();
+                    values.extend(
+                        columns.flat_map(|c| (0..channels).map(move |k| pixel(n, r, c, k))),
+                    );
+                }
             }
+            created.write(&window, &values).unwrap();
+        }
+        created.finish().unwrap();
+        let stored = Stored::open_all(&path, Layout::Nhwc)?;
+        let all = whole::<u16>(&stored, Layout::Nhwc);
+        assert!(all.iter().enumerate().all(|(n, value)| *value == n as u16), "{tiles:?}");
+        let window = Window::new(1..2, 13..50, 7..80);
+        let mut some = vec![0; 37 * 73 * 3];
+        stored.source::<u16>()?.read(&window, &mut some).unwrap();
+        for (row, some) in some.chunks(73 * 3).enumerate() {
+            let at = ((height + 13 + row) * width + 7) * 3;
+            assert_eq!(some, &all[at..at + 73 * 3], "{tiles:?}");
         }
     }
     Ok(())
@@ -253,7 +316,14 @@ fn from_any_to_any() -> Result<(), Error> {
 fn shares_and_those_who_are_stopped() -> Result<(), Error> {
     let case = Case::new();
     let shape = case.prepared.problem().output_shape();
-    for (from, to) in [("x.npy", "y.npy"), ("x.zarr", "y.zarr"), ("x.npy", "z.zarr")] {
+    for (from, to) in [
+        ("x.npy", "y.npy"),
+        ("x.zarr", "y.zarr"),
+        ("x.npy", "z.zarr"),
+        ("tiles.tif", "y.tif"),
+        ("strips.tif", "z.tif"),
+    ] {
+        let is_file = !to.ends_with("zarr");
         let stored = case.open(from);
         let create = || {
             let create = case.create(to, &stored);
@@ -266,11 +336,11 @@ fn shares_and_those_who_are_stopped() -> Result<(), Error> {
             if number != 1 {
                 let done = stream.run(&mut stored.source()?, &mut created)?;
                 assert_eq!(done.skipped, 0);
-                assert!(to != "y.npy" || created.partial().is_some());
+                assert!(!is_file || created.partial().is_some());
                 continue;
             }
             // In small steps, so that some are written.
-            let left = usize::from(to != "y.npy");
+            let left = usize::from(to.ends_with("zarr"));
             let mut ends = Ends { to: &mut created, left };
             let error = case.prepared.stream(0).share(number, of)?;
             let error = error.run(&mut stored.source()?, &mut ends).unwrap_err().to_string();
@@ -283,7 +353,7 @@ fn shares_and_those_who_are_stopped() -> Result<(), Error> {
         let mut created = create().share(1, of).resume().open::<f32>(shape)?;
         let stream = case.prepared.stream(100 << 20).share(1, of)?.resume();
         let done = stream.run(&mut stored.source()?, &mut created)?;
-        assert!(done.skipped > 0 || to == "y.npy", "{to}: {done:?}");
+        assert!(done.skipped > 0 || is_file, "{to}: {done:?}");
         assert_eq!(created.partial(), None, "{to}");
         case.holds(to);
     }
@@ -303,6 +373,11 @@ fn what_is_refused() {
     assert!(text(npy.source::<u8>().unwrap_err()).contains("i16"));
     assert!(refused(case.create("y.npy", &npy).chunks(4, 4)).contains("only Zarr"));
     assert!(refused(case.create("y.zarr", &npy).chunks(0, 4)).contains("one row"));
+    assert!(refused(case.create("y.tif", &npy).chunks(40, 64)).contains("multiples of 16"));
+    let planes = Stored::open(at("x.npy"), Layout::Nchw).unwrap();
+    assert!(refused(case.create("y.tif", &planes)).contains("[height, width, channels]"));
+    let turned = Stored::open(at("tiles.tif"), Layout::Nchw).unwrap_err();
+    assert!(text(turned).contains("[height, width, channels]"));
     for create in [case.create("x.zarr", &zarr), case.create("x.zarr", &zarr).share(1, 2).resume()]
     {
         assert!(refused(create).contains("it is the input"));

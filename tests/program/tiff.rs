@@ -59,6 +59,47 @@ fn every_kind_is_read() {
     }
 }
 
+/// Part by part the same, into any kind of file; but for what is stored turned.
+#[test]
+fn every_kind_goes_part_by_part() {
+    let (mut turned, mut tiled) = (0, 0);
+    for name in files(|name| !name.starts_with("no-")) {
+        let room = room_with(&name);
+        let options = "--kernel gaussian:5,1 --alpha filter --engine cpu";
+        for pages in ["first", "all"] {
+            let whole = room.run(&format!("run x.tif -o want.npy {options} --pages {pages}"));
+            if whole.code == 1 && pages == "all" {
+                whole.failed(1, "cannot read x.tif");
+                continue;
+            }
+            let whole = whole.ok();
+            let part = format!("run x.tif {options} --pages {pages} --memory 90M -o");
+            let ran = room.run(&format!("{part} y.npy"));
+            if ran.code == 1 {
+                ran.failed(1, "it is stored turned");
+                turned += 1;
+                continue;
+            }
+            let ran = ran.ok();
+            assert!(ran.out.contains("within 90 MiB"), "{name}: {}", ran.out);
+            assert_eq!(ran.err.contains("note: x.tif: "), whole.err.contains("note: x.tif: "));
+            assert!(room.npy("y.npy") == room.npy("want.npy"), "{name}, {pages}");
+            for to in ["y.tif", "y.zarr"] {
+                room.run(&format!("{part} {to}")).ok();
+                let read = "--kernel identity --alpha filter --engine cpu -o z.npy";
+                room.run(&format!(
+                    "run {to} {read} --pages {}",
+                    if to == "y.tif" { pages } else { "first" }
+                ))
+                .ok();
+                assert!(room.npy("z.npy") == room.npy("want.npy"), "{name}, {pages}: {to}");
+            }
+            tiled += usize::from(name.contains("tiles"));
+        }
+    }
+    assert!(turned > 3 && tiled > 3, "{turned} {tiled}");
+}
+
 #[test]
 fn what_is_not_supported_is_named() {
     let reasons = [
@@ -105,7 +146,10 @@ fn damage_is_an_error() {
                 }
             }
             fs::write(room.at("x.tif"), damaged).unwrap();
+            let part = room.run(&format!("{READ} --memory 100M"));
+            assert!(part.code < 3 && part.err.lines().count() < 4, "{name}: {}", part.err);
             let ran = room.run(READ);
+            assert!(part.code == 0 || ran.code == 1 || part.err.contains("memory budget"));
             if ran.code == 0 {
                 assert!(cut >= 6, "{name}, {cut}: a part of it is not all of it");
                 continue;
@@ -118,10 +162,11 @@ fn damage_is_an_error() {
     assert!(told.contains("the file is") && told.len() > 3, "{told:?}");
 }
 
-/// One strip of a square with this side, whose few bytes follow.
-fn square(side: u32) -> Vec<u8> {
+/// One strip of a square with this side and compression, whose few bytes follow.
+fn square(side: u32, compression: u32) -> Vec<u8> {
     let mut file = b"II*\0\x08\0\0\0\x09\0".to_vec();
-    let tags = [(256, side), (257, side), (258, 8), (259, 1), (262, 1), (273, 122), (277, 1)];
+    let tags =
+        [(256, side), (257, side), (258, 8), (259, compression), (262, 1), (273, 122), (277, 1)];
     for (tag, value) in tags.into_iter().chain([(278, side), (279, 9)]) {
         file.extend([(tag as u16).to_le_bytes(), 4u16.to_le_bytes()].concat());
         file.extend([1u32.to_le_bytes(), u32::to_le_bytes(value)].concat());
@@ -133,18 +178,24 @@ fn square(side: u32) -> Vec<u8> {
 #[test]
 fn more_than_memory_is_refused_by_its_size() {
     let room = Room::new();
-    fs::write(room.at("x.tif"), square(3)).unwrap();
+    let put = |side, compression| fs::write(room.at("x.tif"), square(side, compression)).unwrap();
+    put(3, 1);
     room.run(READ).ok();
-    fs::write(room.at("x.tif"), square(4)).unwrap();
-    room.run(READ).failed(1, "number 1 of its strips ends before its last row");
-    fs::write(room.at("x.tif"), square(4_000_000)).unwrap();
-    let ran = room.run(READ);
-    if cfg!(target_os = "linux") {
-        // Two bytes at work for each of these pixels.
-        ran.failed(1, "it needs 29802.3 GiB of memory, and ");
-    } else {
-        ran.failed(1, "cannot read x.tif");
+    for side in [4, 4_000_000] {
+        put(side, 1);
+        room.run(READ).failed(1, "number 1 of its strips ends before its last row");
     }
+    // Packed, so that only its size tells.
+    put(4_000_000, 5);
+    let keep = READ.replace("filter", "keep");
+    if cfg!(target_os = "linux") {
+        // Two bytes at work for each of these pixels; and a strip of all part by part.
+        room.run(&keep).failed(1, "it needs 29802.3 GiB of memory, and ");
+        room.run(READ).failed(2, "memory budget: ");
+    } else {
+        room.run(&keep).failed(1, "cannot read x.tif");
+    }
+    assert_eq!(room.names(), ["x.tif", "y.npy"]);
 }
 
 #[test]

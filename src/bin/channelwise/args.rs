@@ -60,10 +60,12 @@ Types:
 
 Larger than memory:
   With --memory, --shard, --resume or --chunks, where the input or the output is a Zarr array, and
-  where a .npy or ENVI file would take more than half of the free memory, reading, computing and writing
-  overlap, and what is held stays within --memory. The results are the same, bit by bit. A process
-  that is killed leaves each chunk of a Zarr array whole or absent; a .npy file is y.npy.partial,
-  with a journal beside it, until all of it is there, and an ENVI cube likewise. The same command with --resume does the rest.
+  where a .npy, ENVI or TIFF file would take more than half of the free memory, reading, computing
+  and writing overlap, and what is held stays within --memory. The results are the same, bit by bit.
+  A process that is killed leaves each chunk of a Zarr array whole or absent; a .npy file is
+  y.npy.partial, with a journal beside it, until all of it is there, and ENVI cubes and TIFF files
+  likewise. The same command with --resume does the rest. Images of other kinds are read whole; so
+  is TIFF where it is stored turned, where alpha weighs colours and where 16 bits become 8.
 
 Channels:
   Channel c and filter f give output channel c*F + f. With --pointwise the F outputs of a channel
@@ -250,8 +252,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ALGORITHM", default_value = "auto", value_parser = values::algorithm, help = algorithm_help(), help_heading = "Engine")]
     pub(crate) algorithm: Algorithm,
 
-    /// Bytes of memory that may be taken, as in 512M or 4G: .npy files, ENVI cubes and Zarr arrays of any size
-    /// then go through part by part. Unless given half of what is free, where the whole needs more than that
+    /// Bytes of memory that may be taken, as in 512M or 4G: .npy and TIFF files, ENVI cubes and Zarr arrays of any
+    /// size then go through part by part. Unless given half of what is free, where the whole needs more than that
     #[arg(long, value_name = "BYTES", value_parser = values::memory, help_heading = "Larger than memory")]
     pub(crate) memory: Option<u64>,
 
@@ -264,8 +266,8 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "output", help_heading = "Larger than memory")]
     pub(crate) resume: bool,
 
-    /// Rows and columns of the output's chunks, with all channels. Unless given those of the input, or some
-    /// megabytes
+    /// Rows and columns of the output's chunks, with all channels: of .zarr, or tiles of .tif, whose sides are
+    /// multiples of 16. Unless given those of the input, or some megabytes
     #[arg(long, value_name = "ROWS,COLUMNS", value_parser = values::pair, requires = "output", help_heading = "Larger than memory")]
     pub(crate) chunks: Option<(usize, usize)>,
 
@@ -292,7 +294,7 @@ impl RunArgs {
     pub(crate) fn is_whole(&self) -> bool {
         self.is_partial()
             || self.adjoint.is_some()
-            || self.alpha.is_some()
+            || self.alpha.is_some_and(|alpha| alpha != AlphaName::Filter)
             || self.linear_light
             || self.verify
             || self.engine == EngineName::Reference

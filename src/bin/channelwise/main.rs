@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     // A defect, ours or a decoder's, still ends in one line and unwinds, so that no temporary file
     // stays behind.
     panic::set_hook(Box::new(|defect| {
-        if !files::is_guarded() {
+        if !channelwise::store::is_guarded() {
             say(&format!("internal error: {defect}"));
         }
     }));

@@ -5,15 +5,16 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use channelwise::store::memory::available;
 use channelwise::store::{Create, Stored};
 use channelwise::stream::{Stream, Streamed};
 use channelwise::{Border, Borders, Conv2d, ElementType, Engine, Error, Plan, Problem, Window};
 use clap::ValueEnum;
 
-use crate::args::{EngineName, RunArgs};
+use crate::args::{AlphaName, EngineName, RunArgs};
 use crate::compute::{Computer, Computers};
 use crate::failure::{Failure, Result, say};
-use crate::files::{Sample, Type, available_memory, is_zarr, with_type};
+use crate::files::{Pages, Sample, Type, is_zarr, with_type};
 use crate::outputs::Pair;
 use crate::progress::Progress;
 use crate::report::{self, Milliseconds, Report, Shapes, Told};
@@ -36,13 +37,34 @@ pub(crate) fn is_wanted(args: &RunArgs, pair: &Pair) -> Result<bool> {
         return Ok(false);
     }
     // What is wrong with it is told by whoever reads it.
-    let Ok(stored) = Stored::open(&pair.input, args.layout) else { return Ok(false) };
+    let Ok(stored) = open(args, &pair.input) else { return Ok(false) };
+    let types = types(args, &stored)?;
+    if check_image(args, &stored, types).is_err() {
+        return Ok(false);
+    }
     let elements = stored.dims().iter().fold(1u64, |n, m| n.saturating_mul(*m as u64));
-    let element = stored.element_type();
-    let result = args.out_type.map_or(element, ElementType::from);
-    let outputs = args.kernels_outputs();
-    let bytes = elements.saturating_mul((element.bytes() + outputs * result.bytes()) as u64);
-    Ok(available_memory().is_some_and(|free| bytes > free / 2))
+    let size = |kind| ElementType::from(kind).bytes();
+    let each = size(types.0) + args.kernels_outputs() * size(types.1);
+    let bytes = elements.saturating_mul(each as u64);
+    Ok(available().is_some_and(|free| bytes > free / 2))
+}
+
+fn open(args: &RunArgs, path: &Path) -> channelwise::Result<Stored> {
+    match args.pages {
+        Pages::First => Stored::open(path, args.layout),
+        Pages::All => Stored::open_all(path, args.layout),
+    }
+}
+
+/// Types of the input and of the results.
+fn types(args: &RunArgs, stored: &Stored) -> Result<(Type, Type)> {
+    let (name, element) = (stored.path().display(), stored.element_type());
+    let all = Type::value_variants().iter().copied();
+    let input = all.into_iter().find(|kind| ElementType::from(*kind) == element);
+    let input = input.ok_or_else(|| Failure::work(format!("{name} holds {element}")))?;
+    let fractions = args.activation.needs_float() && args.pointwise.is_none();
+    let unasked = if fractions { input.as_float() } else { input };
+    Ok((input, args.out_type.unwrap_or(unasked)))
 }
 
 /// Refuses what is asked of whole tensors alone.
@@ -52,7 +74,7 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
         ("--kernels", args.kernels.is_some()),
         ("--mask", args.mask.is_some()),
         ("--region", args.region.is_some()),
-        ("--alpha", args.alpha.is_some()),
+        ("--alpha but filter", args.alpha.is_some_and(|alpha| alpha != AlphaName::Filter)),
         ("--linear-light", args.linear_light),
         ("--verify", args.verify),
         ("--engine reference", args.engine == EngineName::Reference),
@@ -70,8 +92,8 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
         }
         if pair.input.exists() {
             return Err(Failure::usage(format!(
-                "{input} cannot be taken part by part: .npy files, ENVI cubes and Zarr arrays can; an \
-                 image of another kind has to be turned into one of these first"
+                "{input} cannot be taken part by part: .npy and TIFF files, ENVI cubes and Zarr arrays \
+                 can; an image of another kind has to be turned into one of these first"
             )));
         }
         return Err(Failure::reading(&pair.input, "no such file or folder"));
@@ -81,7 +103,28 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
     {
         let output = output.display();
         return Err(Failure::usage(format!(
-            "output {output}: what is taken part by part goes to .npy, .zarr or an ENVI file, by its name"
+            "output {output}: what is taken part by part goes to .npy, .tif, .zarr or an ENVI file, by its \
+             name"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses what is made of pictures as a whole alone.
+fn check_image(args: &RunArgs, stored: &Stored, (input, output): (Type, Type)) -> Result<()> {
+    let name = stored.path().display();
+    let weighed = matches!(input, Type::U8 | Type::U16 | Type::F16 | Type::F32)
+        && args.kernels_outputs() == 1;
+    if stored.has_alpha() && args.alpha.is_none() && weighed {
+        return Err(Failure::usage(format!(
+            "{name} has alpha, by which colours are weighed as a whole alone, and it is taken part by \
+             part: --alpha filter takes it as a channel like others"
+        )));
+    }
+    if stored.is_image() && (input, output) == (Type::U16, Type::U8) {
+        return Err(Failure::usage(format!(
+            "{name} has 16 bits, which become 8 as a whole alone, and it is taken part by part: \
+             --out-type u16 or a float keeps them"
         )));
     }
     Ok(())
@@ -96,30 +139,28 @@ pub(crate) fn run(
     progress: Progress,
 ) -> Result<()> {
     check(args, pair)?;
-    let stored = Stored::open(&pair.input, args.layout)?;
+    let stored = open(args, &pair.input)?;
     let name = pair.input.display();
-    if let Some(kind) = stored.converted() {
-        let taken = stored.element_type();
-        say(&format!("note: {name}: its {kind} elements are taken as {taken}"));
+    if args.pages == Pages::All && !stored.is_image() {
+        let format = stored.format();
+        return Err(Failure::usage(format!("--pages is for images, and {name} is {format}")));
     }
-    let of = |element: ElementType| {
-        Type::value_variants().iter().copied().find(|kind| ElementType::from(*kind) == element)
-    };
-    let input = of(stored.element_type())
-        .ok_or_else(|| Failure::work(format!("{name} holds {}", stored.element_type())))?;
-    let fractions = args.activation.needs_float() && args.pointwise.is_none();
-    let unasked = if fractions { input.as_float() } else { input };
-    let output = args.out_type.unwrap_or(unasked);
+    for note in stored.notes() {
+        say(&format!("note: {name}: {note}"));
+    }
+    let (input, output) = types(args, &stored)?;
     if ![input, output].iter().any(|kind| ElementType::from(*kind).sums_in_f64()) {
         request.tell_of_f32();
     }
-    let border = args.border.unwrap_or(Borders::from(Border::ZERO));
+    check_image(args, &stored, (input, output))?;
+    let of_image = if stored.is_image() { Border::Reflect101 } else { Border::ZERO };
+    let border = args.border.unwrap_or(Borders::from(of_image));
     let conv = request.conv.clone().border(border);
     let computer = computers.get()?;
     let Computer::Engine(engine) = computer else {
         return Err(Failure::usage("--engine reference is of a whole tensor in memory"));
     };
-    let memory = args.memory.unwrap_or_else(|| available_memory().map_or(USUAL, |free| free / 2));
+    let memory = args.memory.unwrap_or_else(|| available().map_or(USUAL, |free| free / 2));
     let job = Job { args, pair, conv: &conv, stored: &stored, memory, progress };
     let done = with_type!(input, T => with_type!(output, U => job.run::<T, U>(engine)))?;
     let (kernel, plan) = (conv.kernel(), &done.plan);

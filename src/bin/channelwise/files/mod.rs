@@ -1,32 +1,29 @@
 //! Tensors from and into files: `.npy`, ENVI cubes, TIFF and other images.
 //!
 //! ```text
-//! read ── npy, envi, tiff, picture ── guard (decoders' panics), memory, wide
+//! read ── npy, envi, tiff, picture
 //! target ── npy, envi, tiff, picture
 //! tensor: elements of any type
 //! ```
 
 mod envi;
-mod guard;
-mod memory;
 mod npy;
 mod picture;
 mod resolution;
 mod target;
 pub(crate) mod tensor;
 mod tiff;
-mod wide;
 
 use std::io::Read;
 use std::path::Path;
 
 use channelwise::Layout;
+use channelwise::store::guarded;
+use channelwise::store::pictures::is_tiff;
 
 use crate::failure::{Failure, Result, say};
-pub(crate) use guard::is_guarded;
-pub(crate) use memory::available as available_memory;
+pub(crate) use channelwise::store::pictures::Resolution;
 pub(crate) use npy::Numbers;
-pub(crate) use resolution::Resolution;
 pub(crate) use target::{Kind, Target};
 pub(crate) use tensor::{Sample, Tensor, Type, with_array, with_type};
 
@@ -120,9 +117,6 @@ impl Input {
     }
 }
 
-/// What is said of pictures in inks.
-const CMYK: &str = "its CMYK colours are turned to RGB, without a profile";
-
 /// Standard input and output where a file is asked for.
 pub(crate) const STANDARD: &str = "-";
 
@@ -159,10 +153,10 @@ pub(crate) fn read(path: &Path, pages: Pages, layout: Layout) -> Result<Input> {
         let (channels, meta) = (Channels::UNSAID, Meta::default());
         return Ok(Input { tensor, source: Source::Array, channels, meta, notes });
     }
-    if tiff::is_tiff(&bytes) {
+    if is_tiff(&bytes) {
         return tiff::read(&bytes, pages).map_err(|why| Failure::reading(path, why));
     }
-    let (tensor, meta, notes) = guard::guarded(|| picture::read(path, &bytes))
+    let (tensor, meta, notes) = guarded(|| picture::read(path, &bytes))
         .unwrap_or_else(|defect| Err(Failure::reading(path, defect)))?;
     let channels = match tensor.shape() {
         [.., 2] => Channels { colours: Colours::Grey, alpha: Alpha::Last },

@@ -7,6 +7,8 @@ use std::path::Path;
 use bytemuck::Pod;
 use channelwise::color;
 use channelwise::ndarray::{Array3, ArrayD};
+use channelwise::store::memory;
+use channelwise::store::pictures::INKS;
 use image::codecs::{bmp, jpeg, openexr, webp};
 use image::error::ImageFormatHint;
 use image::metadata::Orientation;
@@ -15,7 +17,8 @@ use image::{
     ImageReader, ImageResult, Limits,
 };
 
-use super::{CMYK, Meta, Resolution, Tensor, memory};
+use super::resolution::{density, of_jpeg, of_png, per_metre};
+use super::{Meta, Resolution, Tensor};
 use crate::failure::{Failure, Result};
 
 const NO_KIND: &str =
@@ -116,7 +119,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
         };
         in_ink = components == 4;
         if in_ink {
-            notes.push(CMYK.into());
+            notes.push(INKS.into());
         }
     }
     if format == ImageFormat::OpenExr {
@@ -137,8 +140,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
         let _ = Orientation::remove_from_exif_chunk(exif);
     }
     let resolution = match format {
-        ImageFormat::Jpeg => Resolution::of_jpeg(bytes),
-        ImageFormat::Png => Resolution::of_png(bytes),
+        ImageFormat::Jpeg => of_jpeg(bytes),
+        ImageFormat::Png => of_png(bytes),
         _ => None,
     };
     let turned = orientation.to_exif() > 4;
@@ -260,7 +263,7 @@ pub(crate) fn write<T: Pod, W: Write + Seek>(
     match format.format {
         ImageFormat::Jpeg => {
             let mut encoder = jpeg::JpegEncoder::new_with_quality(to, JPEG_QUALITY);
-            if let Some(density) = meta.resolution.and_then(Resolution::density) {
+            if let Some(density) = meta.resolution.and_then(density) {
                 encoder.set_pixel_density(density);
             }
             encode(encoder, pixels, size, meta)
@@ -294,7 +297,7 @@ fn png(
     info.exif_metadata = meta.exif.as_deref().map(Cow::Borrowed);
     info.pixel_dims = meta
         .resolution
-        .and_then(Resolution::per_metre)
+        .and_then(per_metre)
         .map(|[xppu, yppu]| png::PixelDimensions { xppu, yppu, unit: png::Unit::Meter });
     let mut encoder = png::Encoder::with_info(to, info)?;
     // As `image` does it.

@@ -1,5 +1,6 @@
 //! Pixels per unit of length, in the words of each format: TIFF's fractions, JFIF's whole numbers, PNG's metres.
 
+use channelwise::store::pictures::Resolution;
 use image::codecs::jpeg::{PixelDensity, PixelDensityUnit};
 
 /// TIFF's units.
@@ -9,107 +10,69 @@ const CENTIMETRE: u16 = 3;
 /// Inches of a metre.
 const INCHES: f64 = 1.0 / 0.0254;
 
-/// Pixels across and down a unit, as TIFF writes them: numerators and denominators.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Resolution {
-    pub(super) unit: u16,
-    pub(super) across: (u32, u32),
-    pub(super) down: (u32, u32),
+/// That of a JPEG file with a header of JFIF.
+pub(super) fn of_jpeg(bytes: &[u8]) -> Option<Resolution> {
+    let (unit, across, down) = match *bytes {
+        [0xff, 0xd8, 0xff, 0xe0, _, _, b'J', b'F', b'I', b'F', 0, _, _, unit, a, b, c, d, ..] => {
+            (unit, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+        }
+        _ => return None,
+    };
+    // 0 is no unit, but the form of pixels.
+    let unit = [INCH, CENTIMETRE].get(usize::from(unit).checked_sub(1)?)?;
+    Resolution { unit: *unit, across: (across.into(), 1), down: (down.into(), 1) }.known()
 }
 
-impl Resolution {
-    /// That of a JPEG file with a header of JFIF.
-    pub(super) fn of_jpeg(bytes: &[u8]) -> Option<Self> {
-        let (unit, across, down) = match *bytes {
-            [
-                0xff,
-                0xd8,
-                0xff,
-                0xe0,
-                _,
-                _,
-                b'J',
-                b'F',
-                b'I',
-                b'F',
-                0,
-                _,
-                _,
-                unit,
-                a,
-                b,
-                c,
-                d,
-                ..,
-            ] => (unit, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])),
-            _ => return None,
-        };
-        // 0 is no unit, but the form of pixels.
-        let unit = [INCH, CENTIMETRE].get(usize::from(unit).checked_sub(1)?)?;
-        Self { unit: *unit, across: (across.into(), 1), down: (down.into(), 1) }.known()
-    }
-
-    /// That of a PNG file.
-    pub(super) fn of_png(bytes: &[u8]) -> Option<Self> {
-        let mut rest = bytes.get(8..)?;
-        loop {
-            let (length, after) = rest.split_first_chunk::<4>()?;
-            let length = u32::from_be_bytes(*length) as usize;
-            let (name, data) = after.split_first_chunk::<4>()?;
-            match (name, data) {
-                (b"pHYs", &[a, b, c, d, e, f, g, h, 1, ..]) if length == 9 => {
-                    let [across, down] = [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes);
-                    let found = Self { unit: CENTIMETRE, across: (across, 100), down: (down, 100) };
-                    return found.known();
-                }
-                // It stands before pixels.
-                (b"IDAT" | b"pHYs", _) => return None,
-                // A checksum follows.
-                _ => rest = data.get(length..)?.get(4..)?,
+/// That of a PNG file.
+pub(super) fn of_png(bytes: &[u8]) -> Option<Resolution> {
+    let mut rest = bytes.get(8..)?;
+    loop {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let (name, data) = after.split_first_chunk::<4>()?;
+        match (name, data) {
+            (b"pHYs", &[a, b, c, d, e, f, g, h, 1, ..]) if length == 9 => {
+                let [across, down] = [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes);
+                let found =
+                    Resolution { unit: CENTIMETRE, across: (across, 100), down: (down, 100) };
+                return found.known();
             }
+            // It stands before pixels.
+            (b"IDAT" | b"pHYs", _) => return None,
+            // A checksum follows.
+            _ => rest = data.get(length..)?.get(4..)?,
         }
     }
+}
 
-    /// Itself, if it says anything.
-    pub(super) fn known(self) -> Option<Self> {
-        let some = |(n, d)| n > 0 && d > 0;
-        (some(self.across) && some(self.down)).then_some(self)
-    }
+/// Pixels across and down a unit.
+fn sizes(of: Resolution) -> [f64; 2] {
+    [of.across, of.down].map(|(n, d)| f64::from(n) / f64::from(d))
+}
 
-    /// That of a picture turned by a quarter.
-    pub(super) fn turned(self) -> Self {
-        Self { across: self.down, down: self.across, ..self }
-    }
+/// As JFIF has it, if that can hold it.
+pub(super) fn density(of: Resolution) -> Option<PixelDensity> {
+    let unit = match of.unit {
+        INCH => PixelDensityUnit::Inches,
+        CENTIMETRE => PixelDensityUnit::Centimeters,
+        _ => return None,
+    };
+    let [across, down] = sizes(of).map(f64::round);
+    let fits = |n: f64| (1.0..=f64::from(u16::MAX)).contains(&n);
+    (fits(across) && fits(down))
+        .then_some(PixelDensity { density: (across as u16, down as u16), unit })
+}
 
-    /// Pixels across and down a unit.
-    fn sizes(self) -> [f64; 2] {
-        [self.across, self.down].map(|(n, d)| f64::from(n) / f64::from(d))
-    }
-
-    /// As JFIF has it, if that can hold it.
-    pub(super) fn density(self) -> Option<PixelDensity> {
-        let unit = match self.unit {
-            INCH => PixelDensityUnit::Inches,
-            CENTIMETRE => PixelDensityUnit::Centimeters,
-            _ => return None,
-        };
-        let [across, down] = self.sizes().map(f64::round);
-        let fits = |n: f64| (1.0..=f64::from(u16::MAX)).contains(&n);
-        (fits(across) && fits(down))
-            .then_some(PixelDensity { density: (across as u16, down as u16), unit })
-    }
-
-    /// As PNG has it, if that can hold it.
-    pub(super) fn per_metre(self) -> Option<[u32; 2]> {
-        let times = match self.unit {
-            INCH => INCHES,
-            CENTIMETRE => 100.0,
-            _ => return None,
-        };
-        let sizes = self.sizes().map(|n| (n * times).round());
-        let fit = sizes.iter().all(|n| (1.0..=f64::from(u32::MAX)).contains(n));
-        fit.then_some(sizes.map(|n| n as u32))
-    }
+/// As PNG has it, if that can hold it.
+pub(super) fn per_metre(of: Resolution) -> Option<[u32; 2]> {
+    let times = match of.unit {
+        INCH => INCHES,
+        CENTIMETRE => 100.0,
+        _ => return None,
+    };
+    let sizes = sizes(of).map(|n| (n * times).round());
+    let fit = sizes.iter().all(|n| (1.0..=f64::from(u32::MAX)).contains(n));
+    fit.then_some(sizes.map(|n| n as u32))
 }
 
 #[cfg(test)]
@@ -119,15 +82,15 @@ mod tests {
     #[test]
     fn units() {
         let inch = Resolution { unit: INCH, across: (300, 1), down: (145, 2) };
-        let density = inch.density().unwrap();
+        let density = density(inch).unwrap();
         assert_eq!((density.density, density.unit), ((300, 73), PixelDensityUnit::Inches));
-        assert_eq!(inch.per_metre(), Some([11_811, 2854]));
+        assert_eq!(per_metre(inch), Some([11_811, 2854]));
         let centimetre = Resolution { unit: CENTIMETRE, ..inch };
-        assert_eq!(centimetre.per_metre(), Some([30_000, 7250]));
+        assert_eq!(per_metre(centimetre), Some([30_000, 7250]));
         assert_eq!(centimetre.turned().across, (145, 2));
         let none = Resolution { unit: 1, ..inch };
-        assert!(none.density().is_none() && none.per_metre().is_none());
-        assert!(Resolution { across: (70_000, 1), ..inch }.density().is_none());
+        assert!(density(none).is_none() && per_metre(none).is_none());
+        assert!(density(Resolution { across: (70_000, 1), ..inch }).is_none());
         assert!(Resolution { across: (0, 1), ..inch }.known().is_none());
     }
 
@@ -136,15 +99,15 @@ mod tests {
         let png =
             [&[0; 8], &9u32.to_be_bytes()[..], b"pHYs", &[0, 0, 0, 5, 0, 0, 0, 6, 1], &[0; 4]];
         let png = png.concat();
-        let found = Resolution::of_png(&png).unwrap();
+        let found = of_png(&png).unwrap();
         assert_eq!((found.across, found.down, found.unit), ((5, 100), (6, 100), CENTIMETRE));
         for length in 0..png.len() - 4 {
-            assert!(Resolution::of_png(&png[..length]).is_none(), "{length}");
+            assert!(of_png(&png[..length]).is_none(), "{length}");
         }
         let jpeg = *b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\x02\0\x08\0\x09";
-        assert_eq!(Resolution::of_jpeg(&jpeg).unwrap().down, (9, 1));
+        assert_eq!(of_jpeg(&jpeg).unwrap().down, (9, 1));
         for length in 0..jpeg.len() {
-            assert!(Resolution::of_jpeg(&jpeg[..length]).is_none(), "{length}");
+            assert!(of_jpeg(&jpeg[..length]).is_none(), "{length}");
         }
     }
 }

@@ -7,11 +7,10 @@ use channelwise::ndarray::ArrayD;
 use channelwise::{ElementType, Layout, f16};
 use rayon::prelude::*;
 
-use channelwise::store::Sample;
 use channelwise::store::cubes::{Header, Interleave};
+use channelwise::store::{Sample, Wide, memory};
 
-use crate::files::wide::Wide;
-use crate::files::{Tensor, memory};
+use crate::files::Tensor;
 
 type Result<T> = std::result::Result<T, String>;
 

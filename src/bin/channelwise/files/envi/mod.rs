@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use channelwise::Layout;
 use channelwise::store::cubes::{self, Found};
 pub(super) use channelwise::store::cubes::{Interleave, Keys, Output, code, header_of, is_header};
+use channelwise::store::memory;
 
-use super::{Alpha, Channels, Colours, Input, Meta, Source, Tensor, memory};
+use super::{Alpha, Channels, Colours, Input, Meta, Source, Tensor};
 use crate::failure::{Failure, Result};
 
 /// Bands of no colour, and none of them alpha.

@@ -19,8 +19,8 @@ use channelwise::store::{
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 
 use super::Tensor;
-use super::wide::Wide;
 use crate::failure::{Failure, Result};
+use channelwise::store::Wide;
 
 /// A tensor to filter, and what is to be said of it.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Option<String>)> {

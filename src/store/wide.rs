@@ -3,17 +3,20 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes them floats, and knows whether one was rounded.
+#[doc(hidden)]
 #[derive(Debug, Default)]
-pub(super) struct Wide {
+pub struct Wide {
     rounded: AtomicBool,
 }
 
 impl Wide {
-    pub(super) fn signed(&self, v: i64) -> f64 {
+    /// Of a signed one.
+    pub fn signed(&self, v: i64) -> f64 {
         self.checked(v as f64, v as f64 as i128 == i128::from(v))
     }
 
-    pub(super) fn unsigned(&self, v: u64) -> f64 {
+    /// Of one without sign.
+    pub fn unsigned(&self, v: u64) -> f64 {
         self.checked(v as f64, v as f64 as i128 == i128::from(v))
     }
 
@@ -24,12 +27,15 @@ impl Wide {
         float
     }
 
-    pub(super) fn any_rounded(&self) -> bool {
+    /// Whether one was rounded.
+    #[must_use]
+    pub fn any_rounded(&self) -> bool {
         self.rounded.load(Ordering::Relaxed)
     }
 
     /// What is to be said of `what`, as in `int64 samples`.
-    pub(super) fn note(&self, what: &str) -> String {
+    #[must_use]
+    pub fn note(&self, what: &str) -> String {
         let how = if self.any_rounded() { "rounded to" } else { "taken as" };
         format!("its {what} are {how} float64")
     }

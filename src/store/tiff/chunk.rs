@@ -4,23 +4,23 @@ use std::borrow::Cow;
 use std::io::{Cursor, ErrorKind};
 
 use tiff::decoder::{Decoder, Limits};
-use tiff::tags::ByteOrder;
 use tiff::{TiffError, TiffUnsupportedError};
 
+use super::Result;
 use super::page::{Page, compression};
 use super::single::{self, Strip};
-use super::{Result, memory};
-use crate::files::guard;
+use crate::store::sample::swap;
+use crate::store::{guard, memory};
 
 /// Bytes of a row of `width` pixels with `samples` each. Bits are packed, and rows begin with a byte.
 pub(super) fn row_bytes(width: usize, samples: usize, bits: u16) -> Option<usize> {
     Some(width.checked_mul(samples)?.checked_mul(usize::from(bits))?.div_ceil(8))
 }
 
-/// The rows of chunk `number`, of `samples` a pixel. The last strip has fewer rows than others; tiles have
-/// all, those beyond the edge too.
+/// The rows of chunk `number`, of `samples` a pixel, whose bytes in the file are `data`. The last strip has fewer rows
+/// than others; tiles have all, those beyond the edge too.
 pub(super) fn rows<'a>(
-    file: &'a [u8],
+    data: &'a [u8],
     page: &Page,
     number: usize,
     samples: usize,
@@ -33,9 +33,6 @@ pub(super) fn rows<'a>(
     let row = row_bytes(width, samples, page.bits).ok_or_else(large)?;
     let size = row.checked_mul(rows).ok_or_else(large)?;
 
-    // `Page` has held them against the file's length.
-    let (offset, length) = page.chunks[number];
-    let data = &file[offset as usize..][..length as usize];
     if page.compression == compression::NONE && page.predictor == 1 {
         // Some writers leave out what lies below the last row.
         let size = if data.len() < size { row * there } else { size };
@@ -94,7 +91,7 @@ fn what(page: &Page) -> &'static str {
     if page.tiled { "tiles" } else { "strips" }
 }
 
-fn short(page: &Page, number: usize) -> String {
+pub(super) fn short(page: &Page, number: usize) -> String {
     format!("number {} of its {} ends before its last row", number + 1, what(page))
 }
 
@@ -112,13 +109,10 @@ fn describe(error: &TiffError) -> String {
 /// In this machine's order of bytes.
 fn native<'a>(page: &Page, data: &'a [u8]) -> Cow<'a, [u8]> {
     let size = usize::from(page.bits / 8);
-    let foreign = (page.order == ByteOrder::LittleEndian) != cfg!(target_endian = "little");
-    if size < 2 || !page.bits.is_multiple_of(8) || !foreign {
+    if size < 2 || !page.bits.is_multiple_of(8) || !page.is_foreign() {
         return Cow::Borrowed(data);
     }
     let mut data = data.to_vec();
-    for sample in data.chunks_exact_mut(size) {
-        sample.reverse();
-    }
+    swap(true, size, &mut data);
     Cow::Owned(data)
 }

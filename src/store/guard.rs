@@ -8,12 +8,18 @@ thread_local! {
 }
 
 /// Whether a panic of this thread is told by [`guarded`]: the program's hook is silent then.
-pub(crate) fn is_guarded() -> bool {
+#[doc(hidden)]
+#[must_use]
+pub fn is_guarded() -> bool {
     GUARDED.get()
 }
 
 /// What `work` gives, or what it panicked with.
-pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+///
+/// # Errors
+/// For people.
+#[doc(hidden)]
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let outer = GUARDED.replace(true);
     // Nothing that `work` changes is used after a panic.
     let done = panic::catch_unwind(AssertUnwindSafe(work));

@@ -1,12 +1,13 @@
-//! Room for what files hold, asked for before it is taken.
-
 use bytemuck::Zeroable;
 
 /// Below this nobody is asked.
 const SMALL: u64 = 64 << 20;
 
 /// Refuses what is more than this machine has left.
-pub(super) fn check(bytes: u64) -> Result<(), String> {
+///
+/// # Errors
+/// How much that is, for people.
+pub fn check(bytes: u64) -> Result<(), String> {
     if bytes < SMALL {
         return Ok(());
     }
@@ -20,7 +21,10 @@ pub(super) fn check(bytes: u64) -> Result<(), String> {
 }
 
 /// Elements of zero, if there is room for them.
-pub(super) fn zeroed<T: Zeroable>(len: usize) -> Result<Vec<T>, String> {
+///
+/// # Errors
+/// How much they need, for people.
+pub fn zeroed<T: Zeroable>(len: usize) -> Result<Vec<T>, String> {
     let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
     check(bytes)?;
     bytemuck::allocation::try_zeroed_vec(len)
@@ -32,7 +36,8 @@ fn gib(bytes: u64) -> f64 {
 }
 
 /// What Linux says can be had without swapping; elsewhere an allocation that fails is what tells.
-pub(crate) fn available() -> Option<u64> {
+#[must_use]
+pub fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;

@@ -5,9 +5,8 @@ use std::fmt;
 use tiff::decoder::ifd::Value;
 use tiff::tags::{ByteOrder, Tag};
 
-use super::Result;
 use super::tags::Tags;
-use crate::files::{Alpha, Channels, Colours, Meta, Resolution};
+use super::{Resolution, Result};
 
 /// What the numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +38,7 @@ impl Photometric {
     }
 
     /// Channels that become of them; of grey bands there may be any number.
-    fn channels(self) -> usize {
+    pub(super) fn channels(self) -> usize {
         match self {
             Self::WhiteIsZero | Self::BlackIsZero => 1,
             Self::Rgb | Self::Palette | Self::YCbCr | Self::Cmyk => 3,
@@ -82,7 +81,7 @@ pub(super) mod compression {
 
 /// `ExtraSamples`.
 const PREMULTIPLIED: u16 = 1;
-const ALPHA: u16 = 2;
+pub(super) const ALPHA: u16 = 2;
 
 #[derive(Debug)]
 pub(super) struct Page {
@@ -95,7 +94,7 @@ pub(super) struct Page {
     pub(super) format: Format,
     pub(super) photometric: Photometric,
     /// What samples beyond the colour are.
-    extra: Vec<u16>,
+    pub(super) extra: Vec<u16>,
     pub(super) compression: u16,
     pub(super) predictor: u16,
     /// Each sample in chunks of its own.
@@ -112,7 +111,9 @@ pub(super) struct Page {
     pub(super) luma: [f32; 3],
     /// As Exif counts: 1 is upright.
     pub(super) orientation: u8,
-    pub(super) meta: Meta,
+    /// A profile of colours; empty where there is none.
+    pub(super) icc: Vec<u8>,
+    pub(super) resolution: Option<Resolution>,
 }
 
 impl Page {
@@ -193,7 +194,12 @@ impl Page {
             palette: tags.list(Tag::ColorMap)?,
             luma: [0.299, 0.587, 0.114],
             orientation: tags.one(Tag::Orientation)?.unwrap_or(1),
-            meta: meta(tags, photometric),
+            // What is damaged of these is left out. A profile of inks says nothing of what becomes of them.
+            icc: match photometric {
+                Photometric::Cmyk => Vec::new(),
+                _ => tags.list(Tag::IccProfile).unwrap_or_default(),
+            },
+            resolution: resolution(tags),
         };
         page.check_colours(tags)?;
         page.chunks = page.find_chunks(tags, file)?;
@@ -281,6 +287,11 @@ impl Page {
         }
     }
 
+    /// Whether its bytes are in another machine's order.
+    pub(super) fn is_foreign(&self) -> bool {
+        (self.order == ByteOrder::LittleEndian) != cfg!(target_endian = "little")
+    }
+
     /// Chunks across and down.
     pub(super) fn grid(&self) -> (usize, usize) {
         (self.width.div_ceil(self.chunk.0), self.height.div_ceil(self.chunk.1))
@@ -291,7 +302,7 @@ impl Page {
     }
 
     /// Channels that it becomes.
-    fn channels(&self) -> usize {
+    pub(super) fn channels(&self) -> usize {
         self.photometric.channels() + self.extra.len()
     }
 
@@ -308,12 +319,9 @@ impl Page {
         Some(self.photometric.channels() + at)
     }
 
-    pub(super) fn meaning(&self) -> Channels {
-        let alpha = matches!(self.extra[..], [PREMULTIPLIED | ALPHA]);
-        Channels {
-            colours: if self.photometric.channels() == 3 { Colours::Rgb } else { Colours::Grey },
-            alpha: if alpha { Alpha::Last } else { Alpha::None },
-        }
+    /// Whether the last channel is alpha.
+    pub(super) fn has_alpha(&self) -> bool {
+        matches!(self.extra[..], [PREMULTIPLIED | ALPHA])
     }
 
     /// Bytes that it takes in memory, one more copy at work included.
@@ -329,7 +337,8 @@ impl Page {
         let (width, height) =
             if turned { (self.height, self.width) } else { (self.width, self.height) };
         let deep = self.photometric == Photometric::Palette && self.has_deep_palette();
-        (width, height, self.channels(), self.format, self.bits, self.meaning(), deep)
+        let colours = (self.photometric.channels(), self.has_alpha());
+        (width, height, self.channels(), self.format, self.bits, colours, deep)
     }
 }
 
@@ -366,23 +375,15 @@ fn photometric(tags: &mut Tags<'_>, format: Format, bits: u16) -> Result<Photome
     })
 }
 
-/// What is damaged here is left out.
-fn meta(tags: &mut Tags<'_>, photometric: Photometric) -> Meta {
+fn resolution(tags: &mut Tags<'_>) -> Option<Resolution> {
     let mut number = |tag| match tags.0.find_tag(tag) {
         Ok(Some(Value::Rational(n, d))) => Some((n, d)),
         _ => None,
     };
-    let sizes = number(Tag::XResolution).zip(number(Tag::YResolution));
+    let (across, down) = number(Tag::XResolution).zip(number(Tag::YResolution))?;
     // Inches unless said.
     let unit = tags.one(Tag::ResolutionUnit).unwrap_or(None).unwrap_or(2);
-    let icc = tags.list::<u8>(Tag::IccProfile).unwrap_or_default();
-    Meta {
-        // That of inks says nothing of what becomes of them.
-        icc: Some(icc).filter(|icc| !icc.is_empty() && photometric != Photometric::Cmyk),
-        exif: None,
-        envi: Default::default(),
-        resolution: sizes.and_then(|(across, down)| Resolution { unit, across, down }.known()),
-    }
+    Resolution { unit, across, down }.known()
 }
 
 /// As people write it.

@@ -1,7 +1,7 @@
 //! From one directory to the next, and which of them are pages.
 
 use std::collections::HashSet;
-use std::io::Cursor;
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use tiff::Directory;
 use tiff::decoder::{Decoder, Limits};
@@ -11,7 +11,7 @@ use super::Result;
 use super::page::{Page, compression};
 use super::single::{self, Strip};
 use super::tags::Tags;
-use crate::files::Pages;
+use crate::store::positioned::At;
 
 /// More pages than this are no file that anybody meant.
 const MAX_PAGES: usize = 1 << 16;
@@ -19,16 +19,58 @@ const MAX_PAGES: usize = 1 << 16;
 /// `NewSubfileType`: a smaller version of another page, or a mask of one.
 const NO_PAGE: u32 = 1 | 4;
 
-/// The pages that are wanted, and how many there are: without smaller versions and masks of others, unless
-/// there is nothing else.
-pub(super) fn pages(bytes: &[u8], wanted: Pages) -> Result<(Vec<Page>, usize)> {
-    let order = match bytes {
+/// The longest value that is read: places of some hundred million tiles.
+const MAX_VALUE: u64 = 4 << 30;
+
+/// A file as the decoder reads one.
+struct Through<'a> {
+    file: &'a dyn At,
+    length: u64,
+    at: u64,
+}
+
+impl Read for Through<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let left = self.length.saturating_sub(self.at);
+        let count = to.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.file.read_at(self.at, &mut to[..count])?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Through<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+/// The decoder reads first one file, then another.
+trait Bytes: Read + Seek {}
+
+impl<T: Read + Seek> Bytes for T {}
+
+/// The pages that are wanted, all or the first, and how many there are: without smaller versions and masks of others,
+/// unless there is nothing else.
+pub(super) fn pages(file: &dyn At, all: bool) -> Result<(Vec<Page>, usize)> {
+    let length = file.length().map_err(|error| error.to_string())?;
+    let mut start = [0; 16];
+    let there = start.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+    file.read_at(0, &mut start[..there]).map_err(|error| error.to_string())?;
+    let start = &start[..there];
+    let order = match start {
         [b'I', ..] => ByteOrder::LittleEndian,
         _ => ByteOrder::BigEndian,
     };
     let number = |at: usize, n: usize| {
         let mut field = [0; 8];
-        let bytes = bytes.get(at..at + n).ok_or("the file is truncated")?;
+        let bytes = start.get(at..at + n).ok_or("the file is truncated")?;
         Ok::<_, String>(match order {
             ByteOrder::LittleEndian => {
                 field[..n].copy_from_slice(bytes);
@@ -60,11 +102,12 @@ pub(super) fn pages(bytes: &[u8], wanted: Pages) -> Result<(Vec<Page>, usize)> {
         data: &[0],
     };
     let known = single::file(&strip, big);
-    let mut decoder = Decoder::new(Cursor::new(&known[..])).map_err(|error| error.to_string())?;
-    *decoder.inner() = Cursor::new(bytes);
+    let known: Box<dyn Bytes> = Box::new(Cursor::new(known));
+    let mut decoder = Decoder::new(known).map_err(|error| error.to_string())?;
+    *decoder.inner() = Box::new(BufReader::new(Through { file, length, at: 0 }));
     let mut limits = Limits::default();
     // No value is longer than the file.
-    limits.ifd_value_size = bytes.len();
+    limits.ifd_value_size = usize::try_from(length.min(MAX_VALUE)).unwrap_or(usize::MAX);
     let mut decoder = decoder.with_limits(limits);
 
     let (mut directories, mut seen) = (Vec::new(), HashSet::new());
@@ -72,7 +115,7 @@ pub(super) fn pages(bytes: &[u8], wanted: Pages) -> Result<(Vec<Page>, usize)> {
         let found = match decoder.read_directory(IfdPointer(next)) {
             _ if !seen.insert(next) => Err("its directories go round in a circle".into()),
             _ if seen.len() > MAX_PAGES => Err(format!("it has more than {MAX_PAGES} pages")),
-            Err(_) if next >= bytes.len() as u64 => {
+            Err(_) if next >= length => {
                 Err("the file is truncated: a directory lies beyond its end".into())
             }
             Err(error) => Err(format!("its directory is damaged: {error}")),
@@ -84,7 +127,7 @@ pub(super) fn pages(bytes: &[u8], wanted: Pages) -> Result<(Vec<Page>, usize)> {
                 directories.push(directory);
             }
             // What comes after the one that is wanted is no matter.
-            Err(_) if wanted == Pages::First && !directories.is_empty() => break,
+            Err(_) if !all && !directories.is_empty() => break,
             Err(why) => return Err(why),
         }
     }
@@ -95,9 +138,9 @@ pub(super) fn pages(bytes: &[u8], wanted: Pages) -> Result<(Vec<Page>, usize)> {
     let (pages, others): (Vec<_>, Vec<_>) = directories.into_iter().partition(|one| is_page(one));
     let directories = if pages.is_empty() { others } else { pages };
     let count = directories.len();
-    let taken = if wanted == Pages::All { count } else { 1 };
+    let taken = if all { count } else { 1 };
     let pages = directories.iter().take(taken).map(|directory| {
-        Page::new(&mut Tags(decoder.read_directory_tags(directory)), order, bytes.len() as u64)
+        Page::new(&mut Tags(decoder.read_directory_tags(directory)), order, length)
     });
     Ok((pages.collect::<Result<_>>()?, count))
 }

@@ -1,0 +1,323 @@
+//! Pages as pixels, window by window.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::chunk::{self, row_bytes};
+use super::colours::Colours;
+use super::page::{Page, compression, name};
+use super::pages::pages;
+use super::samples::Samples;
+use super::{Resolution, Result};
+use crate::ElementType;
+use crate::store::positioned::At;
+use crate::store::sample::swap;
+use crate::store::wide::Wide;
+
+/// Pages of a TIFF file, all of one size and kind, as pixels `[height, width, channels]`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Tiff<B> {
+    file: B,
+    pages: Vec<Page>,
+    /// How many there are, taken or not.
+    count: usize,
+    samples: Samples,
+    colours: Vec<Colours>,
+    wide: Wide,
+}
+
+/// Refuses strips that are not packed and end before their last row.
+fn are_whole(page: &Page) -> Result<()> {
+    let row = row_bytes(page.width, page.samples, page.bits).map(|row| row as u64);
+    let (high, height) = (page.chunk.1, page.height);
+    let short = page.chunks.iter().enumerate().position(|(number, (_, length))| {
+        let rows = high.min(height - number * high) as u64;
+        row.and_then(|row| row.checked_mul(rows)).is_none_or(|needed| needed > *length)
+    });
+    short.map_or(Ok(()), |number| Err(chunk::short(page, number)))
+}
+
+/// Rows and columns of a page.
+type Place = (Range<usize>, Range<usize>);
+
+impl<B: At> Tiff<B> {
+    /// Opens the first page or all.
+    ///
+    /// # Errors
+    /// What is damaged, not supported, or differs between pages, for people.
+    pub fn open(file: B, all: bool) -> Result<Self> {
+        let (pages, count) = pages(&file, all)?;
+        let first = pages.first().ok_or("it holds no picture")?;
+        if let Some((number, other)) =
+            pages.iter().enumerate().find(|(_, page)| page.kind() != first.kind())
+        {
+            return Err(format!(
+                "its pages differ: the first is {first}, and page {} is {other}",
+                number + 1
+            ));
+        }
+        let samples = Samples::of(first);
+        let colours = pages.iter().map(|page| Colours::of(page, samples.element())).collect();
+        let tiff = Self { file, pages, count, samples, colours, wide: Wide::default() };
+        tiff.pages.iter().filter(|page| tiff.lies_open(page)).try_for_each(are_whole)?;
+        Ok(tiff)
+    }
+
+    pub(in crate::store) fn file(&self) -> &B {
+        &self.file
+    }
+
+    fn first(&self) -> &Page {
+        &self.pages[0]
+    }
+
+    /// Height, width and channels of each page, as it is stored.
+    #[must_use]
+    pub fn size(&self) -> [usize; 3] {
+        let first = self.first();
+        [first.height, first.width, first.channels()]
+    }
+
+    /// How many pages were taken.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Of channels.
+    #[must_use]
+    pub fn element(&self) -> ElementType {
+        self.colours[0].to
+    }
+
+    /// Whether the first three channels are red, green and blue.
+    #[must_use]
+    pub fn is_rgb(&self) -> bool {
+        self.first().photometric.channels() == 3
+    }
+
+    /// Whether the last channel is alpha.
+    #[must_use]
+    pub fn has_alpha(&self) -> bool {
+        self.first().has_alpha()
+    }
+
+    /// How each page is turned, as Exif counts: 1 is upright.
+    #[must_use]
+    pub fn orientations(&self) -> Vec<u8> {
+        self.pages.iter().map(|page| page.orientation).collect()
+    }
+
+    /// A profile of its colours.
+    #[must_use]
+    pub fn icc(&self) -> Option<&[u8]> {
+        Some(&self.first().icc[..]).filter(|icc| !icc.is_empty())
+    }
+
+    /// Pixels per unit of length.
+    #[must_use]
+    pub fn resolution(&self) -> Option<Resolution> {
+        self.first().resolution
+    }
+
+    /// Bytes that pages take in memory, one more copy at work included.
+    #[must_use]
+    pub fn needs(&self) -> u64 {
+        self.pages.iter().map(Page::needs).fold(0, u64::saturating_add)
+    }
+
+    /// What is to be said of how it is read; of whether 64 bits were rounded as far as it was.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let first = self.first();
+        let mut notes = Vec::new();
+        if self.pages.len() < self.count {
+            let count = self.count;
+            notes.push(format!("the first of {count} pages is taken; --pages all takes all"));
+        }
+        let kind = name(first.format, first.bits);
+        match self.samples {
+            Samples::Words(..) => notes.push(format!("its {kind} samples are spread over 16 bits")),
+            Samples::Signed | Samples::Unsigned => {
+                notes.push(self.wide.note(&format!("{kind} samples")));
+            }
+            Samples::Elements(_) | Samples::Bytes(..) => {}
+        }
+        if self.colours.iter().any(Colours::are_inks) {
+            notes.push(super::INKS.into());
+        }
+        if self.colours.iter().any(Colours::are_divided) {
+            notes.push("its colours are divided by alpha, which they were multiplied with".into());
+        }
+        notes
+    }
+
+    /// Rows and columns that are read at once.
+    pub(in crate::store) fn unpacked(&self) -> (usize, usize) {
+        let rows = |page: &Page| if self.lies_open(page) { 1 } else { page.chunk.1 };
+        let first = self.first();
+        let columns = if first.tiled { first.chunk.0 } else { 1 };
+        (self.pages.iter().map(rows).max().unwrap_or(1), columns)
+    }
+
+    /// Rows and columns of its tiles.
+    pub(in crate::store) fn tiles(&self) -> Option<(usize, usize)> {
+        let first = self.first();
+        first.tiled.then_some((first.chunk.1, first.chunk.0))
+    }
+
+    /// Bytes that reading takes beside what is read.
+    pub(in crate::store) fn held(&self) -> u64 {
+        let of = |page: &Page| {
+            // Where it lies, and how long it is.
+            let list = 16 * page.chunks.len() as u64;
+            if self.lies_open(page) {
+                return (list, 0);
+            }
+            let samples = page.samples as u64 * self.samples.element().bytes() as u64;
+            let unpacked = (page.chunk.0 as u64).saturating_mul(page.chunk.1 as u64);
+            let unpacked = unpacked.saturating_mul(samples);
+            let packed = page.chunks.iter().map(|(_, length)| *length).max().unwrap_or(0);
+            // As samples and as pixels; and packed, once more as a file of its own.
+            (list, unpacked.saturating_mul(3).saturating_add(packed.saturating_mul(2)))
+        };
+        let threads = rayon::current_num_threads() as u64;
+        let lists = self.pages.iter().map(|page| of(page).0).sum::<u64>();
+        let most = self.pages.iter().map(|page| of(page).1).max().unwrap_or(0);
+        lists.saturating_add(threads.saturating_mul(most))
+    }
+
+    /// Whether elements lie in strips as they are wanted, but for the order of their bytes.
+    fn lies_open(&self, page: &Page) -> bool {
+        !page.tiled
+            && page.compression == compression::NONE
+            && page.predictor == 1
+            && page.planes() == 1
+            && matches!(self.samples, Samples::Elements(_))
+            && self.colours.iter().all(Colours::are_samples)
+    }
+
+    /// Reads rows and columns of one of the pages into `to`, in this machine's order of bytes.
+    ///
+    /// # Errors
+    /// What is damaged, or what the system says, for people.
+    pub fn read(
+        &self,
+        page: usize,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        to: &mut [u8],
+    ) -> Result<()> {
+        let of = &self.pages[page];
+        if self.lies_open(of) {
+            return self.copy(of, (rows, columns), to);
+        }
+        let [_, _, channels] = self.size();
+        let pixel = channels * self.element().bytes();
+        let pitch = columns.len() * pixel;
+        let (wide, high) = of.chunk;
+        let across = columns.start / wide..columns.end.div_ceil(wide);
+        let down = rows.start / high..rows.end.div_ceil(high);
+        let chunks: Vec<_> =
+            down.flat_map(|below| across.clone().map(move |right| (below, right))).collect();
+        for some in chunks.chunks(rayon::current_num_threads().max(1)) {
+            let read = some.par_iter().map(|(below, right)| {
+                let within = |n: usize, size: usize, range: &Range<usize>| {
+                    (n * size).max(range.start)..((n + 1) * size).min(range.end)
+                };
+                let place = (within(*below, high, &rows), within(*right, wide, &columns));
+                Ok((self.pixels(page, (*below, *right), &place)?, place))
+            });
+            for (pixels, (r, c)) in read.collect::<Result<Vec<_>>>()? {
+                let lines = to[(r.start - rows.start) * pitch..].chunks_mut(pitch.max(1));
+                let at = (c.start - columns.start) * pixel;
+                let width = c.len() * pixel;
+                for (line, from) in lines.zip(pixels.chunks_exact(width.max(1))) {
+                    line[at..at + width].copy_from_slice(from);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pixels of a place within one chunk, or within one of each plane.
+    fn pixels(
+        &self,
+        page: usize,
+        (below, right): (usize, usize),
+        place: &Place,
+    ) -> Result<Vec<u8>> {
+        let (of, colours) = (&self.pages[page], &self.colours[page]);
+        let (across, down) = of.grid();
+        let (planes, all) = (of.planes(), of.samples);
+        let (rows, columns) = place;
+        // In a chunk.
+        let samples = all / planes;
+        let size = self.samples.element().bytes();
+        let sample_row = columns.len() * all * size;
+        let mut lines = vec![0; rows.len() * sample_row];
+        let mut apart = vec![0; if planes > 1 { columns.len() * size } else { 0 }];
+        for plane in 0..planes {
+            let number = (plane * down + below) * across + right;
+            let data = self.packed(of, number)?;
+            let chunk = chunk::rows(&data, of, number, samples)?;
+            // `rows` has counted them.
+            let pitch = row_bytes(of.chunk.0, samples, of.bits).unwrap_or(1);
+            let first = (columns.start - right * of.chunk.0) * samples;
+            let above = rows.start - below * of.chunk.1;
+            let there = chunk.chunks(pitch).skip(above);
+            for (row, line) in there.zip(lines.chunks_exact_mut(sample_row.max(1))) {
+                if planes == 1 {
+                    self.samples.row(row, first, line, &self.wide);
+                    continue;
+                }
+                self.samples.row(row, first, &mut apart, &self.wide);
+                let places = line.chunks_exact_mut(size).skip(plane).step_by(all);
+                for (place, value) in places.zip(apart.chunks_exact(size)) {
+                    place.copy_from_slice(value);
+                }
+            }
+        }
+        if colours.are_samples() {
+            return Ok(lines);
+        }
+        let pixel = of.channels() * colours.to.bytes();
+        let mut pixels = vec![0; rows.len() * columns.len() * pixel];
+        colours.pixels(&lines, &mut pixels);
+        Ok(pixels)
+    }
+
+    /// The bytes of a chunk in the file.
+    fn packed(&self, page: &Page, number: usize) -> Result<Vec<u8>> {
+        let (offset, length) = page.chunks[number];
+        // `Page` has held them against the file's length.
+        let mut data = crate::store::memory::zeroed(usize::try_from(length).unwrap_or(usize::MAX))?;
+        self.file.read_at(offset, &mut data).map_err(|error| error.to_string())?;
+        Ok(data)
+    }
+
+    /// The same where elements lie in rows, of which those of a strip follow one another.
+    fn copy(&self, page: &Page, (rows, columns): Place, to: &mut [u8]) -> Result<()> {
+        let size = self.element().bytes();
+        let pixel = page.samples * size;
+        let (row, width) = ((page.width * pixel) as u64, columns.len() * pixel);
+        let high = page.chunk.1;
+        // As many rows at a time as lie together.
+        let together = if columns.len() == page.width { high } else { 1 };
+        let mut at = rows.start;
+        let mut to = &mut to[..rows.len() * width];
+        while at < rows.end {
+            let (number, within) = (at / high, at % high);
+            let count = together.min(high - within).min(rows.end - at);
+            // As long as `are_whole` has seen.
+            let from = page.chunks[number].0 + row * within as u64 + (columns.start * pixel) as u64;
+            let (part, rest) = to.split_at_mut(count * width);
+            self.file.read_at(from, part).map_err(|error| error.to_string())?;
+            swap(page.is_foreign(), size, part);
+            (at, to) = (at + count, rest);
+        }
+        Ok(())
+    }
+}
