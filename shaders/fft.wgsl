@@ -16,7 +16,7 @@
 //
 // Bind group 0, 3: exp(-2 pi i n / LENGTH) for n below LENGTH / 2, and then what the pass has.
 
-// What it reads besides: points of a tile, its outputs of stride 1, tiles of an image, and planes (tiles of
+// What it reads besides: points of a tile, its outputs of stride 1, tiles of an image, and pairs of planes (tiles of
 // every channel and image). Twin of `FftOwn` in src/plan/job/params.rs.
 struct Own {
     tile_rows: u32,
@@ -25,7 +25,7 @@ struct Own {
     valid_columns: u32,
     tiles_down: u32,
     tiles_across: u32,
-    planes: u32,
+    pairs_across: u32,
     unused: u32,
 }
 
@@ -43,6 +43,20 @@ override BESIDE: bool = false;
 @group(0) @binding(3) var<storage, read> table: array<vec2<f32>>;
 
 var<workgroup> exchange: array<vec2<f32>, EXCHANGED>;
+
+// A plane: the image, the row of tiles and the tile in it, and the channel. Where channels are odd, the last pair of
+// a row of tiles has one plane, twice.
+struct PlaneOf { image: u32, down: u32, across: u32, channel: u32, there: bool }
+
+// Plane 0 or 1 of a pair.
+fn plane_of(pair: u32, second: u32) -> PlaneOf {
+    let row = pair / p.own.pairs_across;
+    let index = 2u * (pair % p.own.pairs_across) + second;
+    let planes = p.own.tiles_across * channels();
+    let at = min(index, planes - 1u);
+    let image = row / p.own.tiles_down;
+    return PlaneOf(image, row % p.own.tiles_down, at / channels(), at % channels(), index < planes);
+}
 
 struct Four { a: vec2<f32>, b: vec2<f32>, c: vec2<f32>, d: vec2<f32> }
 

@@ -8,14 +8,11 @@
 // Where outputs of a plane go.
 struct Target { image: u32, channel: u32, first_column: u32, row: u32, there: bool }
 
-fn target_of(index: u32, kept_row: u32, there: bool) -> Target {
-    let channel = index % channels();
-    let tile = index / channels();
-    let down = tile / p.own.tiles_across % p.own.tiles_down;
-    let first_column = tile % p.own.tiles_across * (p.own.valid_columns / stride_columns());
-    let row = down * (p.own.valid_rows / stride_rows()) + kept_row;
-    let image = tile / p.own.tiles_across / p.own.tiles_down;
-    return Target(image, channel, first_column, row, there && index < p.own.planes && row < p.rows);
+fn target_of(pair: u32, second: u32, kept_row: u32, there: bool) -> Target {
+    let its = plane_of(pair, second);
+    let first_column = its.across * (p.own.valid_columns / stride_columns());
+    let row = its.down * (p.own.valid_rows / stride_rows()) + kept_row;
+    return Target(its.image, its.channel, first_column, row, there && its.there && row < p.rows);
 }
 
 fn store(to: Target, f: u32, point: u32, sum: f32) {
@@ -50,8 +47,8 @@ fn main(
     }
     y = transform(y, line, t);
     let bias = table[LENGTH / 2u + f].x;
-    let a = target_of(2u * at.z, row, row < kept);
-    let b = target_of(2u * at.z + 1u, row, row < kept);
+    let a = target_of(at.z, 0u, row, row < kept);
+    let b = target_of(at.z, 1u, row, row < kept);
     for (var i = 0u; i < POINTS; i++) {
         let point = after(t, i);
         if point < p.own.valid_columns && point % stride_columns() == 0u {

@@ -2,8 +2,10 @@
 //
 // The band's outputs, were the strides 1, are cut into tiles of `valid_rows` x `valid_columns`; a tile
 // reads the tile_rows x tile_columns places of the input (continued by the border) from its first
-// output's first tap on (overlap-save). Planes are the tiles of every channel and image, and two of
-// them are the real and the imaginary part of a pair: the kernel is real, so they stay apart.
+// output's first tap on (overlap-save). Planes are the tiles of every channel, and two that lie beside each
+// other in a row of tiles (`plane_of` in fft.wgsl) are the real and the imaginary part of a pair: the kernel is
+// real, so they stay apart. What a tile and its pair hold depends on where they lie in the output, not on the
+// band, as rounding does.
 //
 // dst: [pair, tile row, frequency along the row].
 // Grid: x over lines of a pair, z over pairs.
@@ -11,22 +13,26 @@
 // A row of a plane: its source row (-1 for the constant), where that begins, and its first column.
 struct Plane { row: i32, base: u32, column: i32 }
 
-fn plane(index: u32, tile_row: u32) -> Plane {
-    // The last pair may have one plane only.
-    let at = min(index, p.own.planes - 1u);
-    let channel = at % channels();
-    let tile = at / channels();
-    let down = tile / p.own.tiles_across % p.own.tiles_down;
-    let image = tile / p.own.tiles_across / p.own.tiles_down;
+// Points of a tile up to the last that an output needs; a stride may leave some over.
+fn needed(valid: u32, stride: u32, kernel: u32, dilation: u32) -> u32 {
+    return valid - stride + (kernel - 1u) * dilation + 1u;
+}
+
+fn plane(pair: u32, second: u32, tile_row: u32) -> Plane {
+    let its = plane_of(pair, second);
     // What lies beyond the last place belongs to outputs beyond the last.
-    let place = i32(p.out_row * stride_rows() + down * p.own.valid_rows + tile_row) - p.top;
+    let rows = needed(p.own.valid_rows, stride_rows(), kernel_height(), dilation_rows());
+    let at = its.down * p.own.valid_rows + min(tile_row, rows - 1u);
+    let place = i32(p.out_row * stride_rows() + at) - p.top;
     let row = source_row(min(place, p.last_row));
-    let column = i32(p.out_column * stride_columns() + tile % p.own.tiles_across * p.own.valid_columns) - p.left;
-    return Plane(row, p.src_base + image * p.src_image + u32(max(row, 0)) * p.src_pitch + channel, column);
+    let column = i32(p.out_column * stride_columns() + its.across * p.own.valid_columns) - p.left;
+    let base = p.src_base + its.image * p.src_image + u32(max(row, 0)) * p.src_pitch + its.channel;
+    return Plane(row, base, column);
 }
 
 fn value(its: Plane, point: u32) -> f32 {
-    let x = source_column(min(its.column + i32(point), p.last_column));
+    let columns = needed(p.own.valid_columns, stride_columns(), kernel_width(), dilation_columns());
+    let x = source_column(min(its.column + i32(min(point, columns - 1u)), p.last_column));
     return select(load1(its.base + u32(max(x, 0)) * channels()), p.fill, min(its.row, x) < 0);
 }
 
@@ -42,8 +48,8 @@ fn main(
     let line = line_of(local);
     let t = place_of(local);
     let row = at.x * LINES + line;
-    let a = plane(2u * at.z, row);
-    let b = plane(2u * at.z + 1u, row);
+    let a = plane(at.z, 0u, row);
+    let b = plane(at.z, 1u, row);
     var x: Points;
     for (var i = 0u; i < POINTS; i++) {
         x[i] = vec2(value(a, before(t, i)), value(b, before(t, i)));

@@ -36,8 +36,7 @@ pub struct Region<T, U> {
 impl<T: Element, U: Element> Prepared<T, U> {
     /// Makes a part of the output ready: some of its rows and columns, counted from 0, of all images and channels.
     ///
-    /// What it gives is equal to that part of the whole output, to the bit on the CPU. A GPU gives the same where it
-    /// takes no `fft`, whose parts are within its bound. Of an adjoint there are no regions.
+    /// What it gives is equal to that part of the whole output, to the bit. Of an adjoint there are no regions.
     ///
     /// ```
     /// use channelwise::{Border, Conv2d, Engine, Kernel};

@@ -114,7 +114,8 @@ impl GpuPrepared {
 
     /// A part of the same problem, by the same algorithm, for data in host memory.
     pub(crate) async fn part(&self, problem: &Problem, wait: Wait) -> Result<Self> {
-        self.gpu.prepare_host(problem, self.plan().algorithm(), wait).await
+        let (plan, algorithm) = (self.plan().of_part(problem)?, self.plan().algorithm());
+        self.gpu.prepare_planned(problem, algorithm, plan, wait).await
     }
 
     pub(super) fn gpu(&self) -> &Gpu {

@@ -51,8 +51,10 @@ pub(super) struct Budget<'a> {
     pub per_place: u64,
     /// Scalars that rows in device buffers are rounded up to.
     pub pitch: usize,
-    /// Rows or images by which a band must start.
+    /// Rows or images by which a band must start, if it has room for as many.
     pub granule: usize,
+    /// Rows and columns of the smallest band, which are cut at multiples of these alone: tiles of transforms.
+    pub tile: (usize, usize),
     /// Bytes of the largest buffer between the passes of a band.
     pub between: &'a dyn Fn(&Band) -> u64,
 }
@@ -80,8 +82,9 @@ pub(super) fn cut(problem: &Problem, budget: Budget<'_>) -> Result<Vec<Band>> {
                 ..whole.clone()
             },
         };
-        let together = cutter
-            .step(g.images, |n| n == 1 || cutter.fits(&Band { images: 0..n, ..several.clone() }));
+        let together = cutter.step(g.images, 1, |n| {
+            n == 1 || cutter.fits(&Band { images: 0..n, ..several.clone() })
+        });
         let count = g.images.div_ceil(together);
         if count > MAX_BANDS {
             return Err(too_many(count as u64));
@@ -101,7 +104,7 @@ pub(super) fn cut(problem: &Problem, budget: Budget<'_>) -> Result<Vec<Band>> {
     for image in 0..g.images {
         let mut row = 0;
         while row < g.out_height {
-            let take = cutter.step(g.out_height - row, |n| {
+            let take = cutter.step(g.out_height - row, budget.tile.0, |n| {
                 cutter.fits(&cutter.band(image..image + 1, row..row + n, 0..g.out_width))
             });
             let rows = row..row + take;
@@ -141,6 +144,11 @@ pub(super) fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
     low
 }
 
+/// The largest number that both are multiples of.
+fn common(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { common(b, a % b) }
+}
+
 struct Cutter<'a> {
     problem: &'a Problem,
     g: &'a Geometry,
@@ -148,20 +156,28 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    /// [`largest`], rounded down to whole granules where that leaves any.
-    fn step(&self, most: usize, fits: impl Fn(usize) -> bool) -> usize {
+    /// [`largest`], rounded down to whole granules where that leaves any, and to whole tiles: to one at least,
+    /// whether that fits or not.
+    fn step(&self, most: usize, tile: usize, fits: impl Fn(usize) -> bool) -> usize {
         let n = largest(most, fits);
-        let whole = n / self.budget.granule * self.budget.granule;
-        if n == most || whole == 0 { n } else { whole }
+        let both = tile / common(tile, self.budget.granule) * self.budget.granule;
+        match () {
+            () if n == most => n,
+            () if n >= both => n / both * both,
+            () if n >= tile => n / tile * tile,
+            () => tile.min(most),
+        }
     }
 
-    /// One output row, cut along the columns.
+    /// One output row, or a row of tiles, cut along the columns.
     fn columns(&self, image: usize, rows: Range<usize>, bands: &mut Vec<Band>) -> Result<()> {
         let mut column = 0;
         while column < self.g.out_width {
-            let take = largest(self.g.out_width - column, |n| {
+            let (tile, left) = (self.budget.tile.1, self.g.out_width - column);
+            let most = largest(left, |n| {
                 self.fits(&self.band(image..image + 1, rows.clone(), column..column + n))
             });
+            let take = if most == left { most } else { (most / tile * tile).max(tile).min(left) };
             let band = self.band(image..image + 1, rows.clone(), column..column + take);
             if !self.fits(&band) {
                 let (source, out) = self.bytes(&band);
@@ -251,8 +267,9 @@ impl Cutter<'_> {
         let (source, out) = self.bytes(band);
         let places =
             (band.images.len() * band.rows.len() * band.columns.len() * self.g.channels) as u64;
-        let one_place = places <= self.g.channels as u64;
-        // A single pixel is never cut for its work.
+        let (rows, columns) = self.budget.tile;
+        let one_place = places <= (rows * columns * self.g.channels) as u64;
+        // A single pixel, or a tile, is never cut for its work.
         let work = one_place || places.saturating_mul(self.budget.per_place) <= self.budget.work;
         let between = (self.budget.between)(band);
         source.max(out).max(between).saturating_add(SLACK) <= self.budget.bytes && work

@@ -2,7 +2,8 @@
 //!
 //! Three passes: transforms of the rows of tiles, transforms of their columns times the kernel's
 //! spectrum and back, and rows back. The kernel is real and the same for all channels, so two planes
-//! (tiles of any channel and image) make one complex tile and come out apart.
+//! (tiles of any channels that lie beside each other) make one complex tile and come out apart. Tiles and
+//! pairs have their places in the output, whatever bands and parts it is made in, and so have their errors.
 //!
 //! Bytes, and what is made of several filters, are left to a last pass, which is `flat` of one tap.
 
@@ -22,6 +23,8 @@ pub(crate) const PAIRS: usize = 64;
 
 /// Sizes of tiles, as powers of two: what the steps of `shaders/fft.wgsl` reach.
 pub(super) const SIZES: std::ops::RangeInclusive<u32> = 5..=12;
+/// Bytes that a row in a buffer may be longer than what it holds.
+const ROW: u64 = 64;
 /// Bytes of a complex number.
 const COMPLEX: u64 = 8;
 
@@ -119,8 +122,9 @@ impl Lines {
 pub(crate) struct Tiles {
     pub down: usize,
     pub across: usize,
-    /// Tiles of every channel and image.
-    pub planes: usize,
+    /// Pairs of planes, which are tiles of every channel, in a row of tiles.
+    pub pairs_across: usize,
+    images: usize,
 }
 
 impl Tiles {
@@ -128,8 +132,8 @@ impl Tiles {
         let g = problem.geometry();
         let down = rows.div_ceil(tile.valid.0 as usize / g.stride.0);
         let across = columns.div_ceil(tile.valid.1 as usize / g.stride.1);
-        let planes = [down, across, g.channels].iter().fold(images, |n, m| n.saturating_mul(*m));
-        Self { down, across, planes }
+        let pairs_across = across.saturating_mul(g.channels).div_ceil(2);
+        Self { down, across, pairs_across, images }
     }
 
     /// Those of `band`.
@@ -138,11 +142,19 @@ impl Tiles {
     }
 
     pub fn pairs(&self) -> usize {
-        self.planes.div_ceil(2)
+        self.images.saturating_mul(self.down).saturating_mul(self.pairs_across)
     }
 }
 
 impl Tile {
+    /// Rows and columns at multiples of which bands and parts begin: tiles round what they hold together, which are
+    /// two channels, the last of an odd number and the first of the next tile among them.
+    pub(super) fn grain(&self, problem: &Problem) -> (usize, usize) {
+        let g = problem.geometry();
+        let columns = self.valid.1 as usize / g.stride.1;
+        (self.kept_rows(problem), columns * (1 + g.channels % 2))
+    }
+
     /// Rows of outputs that are kept of a tile.
     pub(crate) fn kept_rows(&self, problem: &Problem) -> usize {
         self.valid.0 as usize / problem.geometry().stride.0
@@ -197,9 +209,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
             let Some(tile) = tile.filter(|_| wanted) else {
                 continue;
             };
-            // A band is one output pixel at least.
-            let pixel = tile.bytes(problem, [1, 1, 1]);
-            if pixel.iter().chain([&tile.table(problem)]).any(|bytes| *bytes > most) {
+            if tile.least(problem).into_iter().any(|bytes| bytes > most) {
                 continue;
             }
             let us = cost.of_passes(&traffic(problem, &tile));
@@ -381,6 +391,30 @@ fn tile(
 }
 
 impl Tile {
+    /// Bytes of each buffer of the smallest band, which is a tile, or two beside each other.
+    fn least(&self, problem: &Problem) -> [u64; 5] {
+        let g = problem.geometry();
+        let (rows, columns) = self.grain(problem);
+        let size = [rows.min(g.out_height), columns.min(g.out_width), 1];
+        let read = |outputs: usize, stride: usize, extent: usize| {
+            ((outputs - 1) as u64).saturating_mul(stride as u64).saturating_add(extent as u64)
+        };
+        let source = [
+            read(size[0], g.stride.0, g.extent().0),
+            read(size[1], g.stride.1, g.extent().1),
+            (g.pixel() * g.planes() * problem.input_type().bytes()) as u64,
+        ];
+        let together = (g.out_row() / g.out_width.max(1)) * g.out_planes();
+        let bytes = together * problem.output_type().bytes();
+        let out = [size[0] as u64, size[1] as u64, bytes as u64];
+        // Rows begin at whole vectors.
+        let all = |[rows, columns, bytes]: [u64; 3]| {
+            columns.saturating_mul(bytes).saturating_add(ROW).saturating_mul(rows)
+        };
+        let [transformed, kept] = self.bytes(problem, size);
+        [transformed, kept, self.table(problem), all(source), all(out)]
+    }
+
     /// Bytes of the table of the pass over columns.
     fn table(&self, problem: &Problem) -> u64 {
         let points = u64::from(self.size.0) * u64::from(self.size.1);

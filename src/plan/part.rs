@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{CpuLaunch, CpuScheme, Launch, Plan, choose};
+use super::cuts::Cuts;
+use super::{
+    CpuLaunch, CpuScheme, GpuLaunch, GpuLimits, Launch, Machine, Plan, Scheme, Tile, choose,
+};
 use crate::{Algorithm, Problem, Result};
 
 impl Plan {
@@ -14,16 +17,31 @@ impl Plan {
             Launch::Cpu(CpuLaunch { scheme: CpuScheme::Fft { outputs, .. }, .. }) => {
                 (outputs.0, outputs.1 * (1 + problem.geometry().channels % 2))
             }
+            Launch::Gpu(GpuLaunch { scheme: Scheme::Fft(tile), .. }) => tile.grain(problem),
             Launch::Cpu(_) | Launch::Gpu(_) => (1, 1),
         }
     }
 
-    /// The plan of `part`, which is a part of what this is the plan of, on the CPU: by the same algorithm in the
-    /// same way, in tasks of its own.
+    /// The plan of `part`, which is a part of what this is the plan of: by the same algorithm in the same way, in
+    /// tasks or bands of its own.
     ///
     /// # Errors
     /// Those of [`choose`].
     pub(crate) fn of_part(&self, part: &Problem) -> Result<Self> {
+        if let (Launch::Gpu(launch), Machine::Gpu(limits, residence)) =
+            (&self.launch, &self.machine)
+        {
+            let size = |n: u32| n as usize;
+            let cuts = match &launch.scheme {
+                Scheme::Fft(Tile { size: (rows, columns), .. }) => {
+                    Cuts { transform: Some((size(*rows), size(*columns))), ..limits.cuts }
+                }
+                Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. } => limits.cuts,
+            };
+            let machine = Machine::Gpu(GpuLimits { cuts, ..*limits }, *residence);
+            let own = choose(part, &machine, self.algorithm)?;
+            return Ok(Self { machine: self.machine.clone(), ..own });
+        }
         let own = choose(part, &self.machine, Algorithm::Direct)?;
         let launch = match (&own.launch, &self.launch) {
             (Launch::Cpu(own), Launch::Cpu(whole)) => {

@@ -55,6 +55,10 @@ pub(super) fn bands_of(
         per_place,
         pitch: launch.pitch,
         granule: granule(problem, residence),
+        tile: match scheme {
+            Scheme::Fft(tile) => tile.grain(made),
+            Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. } => (1, 1),
+        },
         between: &between,
     };
     let usual = match (residence, scheme) {

@@ -34,6 +34,8 @@ pub struct Create<'a> {
     resume: bool,
     /// Whether pixels stand where those of the input did.
     places: bool,
+    /// Whether they are as large.
+    scale: bool,
     job: String,
 }
 
@@ -54,6 +56,7 @@ impl<'a> Create<'a> {
             share: (1, 1),
             resume: false,
             places: true,
+            scale: true,
             job: String::new(),
         }
     }
@@ -101,6 +104,12 @@ impl<'a> Create<'a> {
     /// says of places stays true, where the sizes are the same. Unless said, it does.
     pub fn same_places(self, places: bool) -> Self {
         Self { places, ..self }
+    }
+
+    /// Whether a pixel covers as much as one of the input, as it does unless a stride leaves some out, so that the
+    /// resolution of a TIFF file stays true. Unless said, it does.
+    pub fn same_scale(self, scale: bool) -> Self {
+        Self { scale, ..self }
     }
 
     /// A line that tells what is computed, so that nothing goes on with what another job left:
@@ -209,7 +218,7 @@ impl<'a> Create<'a> {
             rgb: same.map_or(matches!(size[2], 3 | 4), |tiff| tiff.is_rgb()),
             alpha: same.is_some_and(|tiff| tiff.has_alpha()),
             icc: same.and_then(|tiff| tiff.icc()).map(<[u8]>::to_vec),
-            resolution: input.and_then(|tiff| tiff.resolution()).filter(|_| self.places),
+            resolution: input.and_then(|tiff| tiff.resolution()).filter(|_| self.scale),
             tiles,
         };
         let places = picture.places().map_err(failed)?;

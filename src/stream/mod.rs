@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Reading, computing and writing overlap, and what is held of all three stays below a budget. The output has the bits
-//! that the whole would have, whatever the budget, on the CPU, and on a GPU where no `fft` is taken.
+//! that the whole would have, whatever the budget, on the CPU and on a GPU.
 //!
 //! A tensor that a machine cannot hold is often work for several: [`Stream::share`] makes one part of many, which need
 //! not know of each other, and [`Stream::resume`] what is not there yet.

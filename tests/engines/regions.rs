@@ -15,12 +15,7 @@ fn region(rng: &mut Rng, n: usize) -> std::ops::Range<usize> {
 }
 
 /// The region against the same part of the whole: bit by bit where `exact`, else within what two results may be apart.
-fn check<T: Element, U: Element>(
-    engine: &Engine,
-    case: &Case,
-    exact: bool,
-    rng: &mut Rng,
-) -> Outcome<U> {
+fn check<T: Element, U: Element>(engine: &Engine, case: &Case, rng: &mut Rng) -> Outcome<U> {
     let mut run = || -> Result<Result<(), String>, Error> {
         let problem = case.problem()?;
         let layout = case.conv.get_layout();
@@ -41,7 +36,7 @@ fn check<T: Element, U: Element>(
             if a != b {
                 return Ok(Err(format!("shape {a:?} for {b:?}")));
             }
-            let wrong = got.iter().zip(want).filter(|(a, b)| !agree(*a, *b, exact)).count();
+            let wrong = got.iter().zip(want).filter(|(a, b)| !agree(*a, *b)).count();
             if wrong > 0 {
                 return Ok(Err(format!("{wrong} of {} in {rows:?}, {columns:?}", got.len())));
             }
@@ -66,8 +61,8 @@ fn four(case: Case, rng: &mut Rng) -> Case {
     Case { shape: shape.into(), ..case.types(if fractions { (F32, F32) } else { types }) }
 }
 
-fn typed(engine: &Engine, case: &Case, exact: bool, rng: &mut Rng) -> Outcome<()> {
-    of_types!(case, check(engine, case, exact, rng))
+fn typed(engine: &Engine, case: &Case, rng: &mut Rng) -> Outcome<()> {
+    of_types!(case, check(engine, case, rng))
 }
 
 #[test]
@@ -77,15 +72,14 @@ fn regions_are_parts_of_the_whole() {
     for seed in 0..times(30) as u64 {
         let case = four(random(seed), &mut rng);
         let mut own = Rng::new(seed);
-        let gpu = |engine: &Engine| engine.as_gpu().is_some();
-        tally.each(&case, |engine| typed(engine, &case, !gpu(engine), &mut own));
+        tally.each(&case, |engine| typed(engine, &case, &mut own));
     }
     tally.finish(0);
     let mut tally = Tally::cpu_only("regions on the CPU");
     for seed in 0..times(500) as u64 {
         let case = four(random(seed), &mut rng);
         let mut own = Rng::new(seed);
-        tally.each(&case, |engine| typed(engine, &case, true, &mut own));
+        tally.each(&case, |engine| typed(engine, &case, &mut own));
     }
     tally.finish(0);
     for (kind, name, cases) in [
@@ -96,8 +90,7 @@ fn regions_are_parts_of_the_whole() {
         for seed in 0..times(cases) as u64 {
             let case = four(random_separable(seed), &mut rng);
             let mut own = Rng::new(seed);
-            let exact = kind == Kind::CpuSeparable;
-            tally.each(&case, |engine| typed(engine, &case, exact, &mut own));
+            tally.each(&case, |engine| typed(engine, &case, &mut own));
         }
         tally.finish(0);
     }
@@ -105,7 +98,7 @@ fn regions_are_parts_of_the_whole() {
     for seed in 0..times(60) as u64 {
         let case = random_separable(700 + seed).types((F64, F64));
         let mut own = Rng::new(seed);
-        tally.each(&case, |engine| typed(engine, &case, true, &mut own));
+        tally.each(&case, |engine| typed(engine, &case, &mut own));
     }
     tally.finish(0);
     let mut tally = Tally::cpu_only("regions of sums in f64").only(Kind::Cpu);
@@ -115,7 +108,7 @@ fn regions_are_parts_of_the_whole() {
             || case.conv.get_pointwise().is_some_and(|p| p.get_activation().needs_float());
         let case = if float { case } else { case.types((F64, I32)) };
         let mut own = Rng::new(seed);
-        tally.each(&case, |engine| typed(engine, &case, true, &mut own));
+        tally.each(&case, |engine| typed(engine, &case, &mut own));
     }
     tally.finish(0);
 }

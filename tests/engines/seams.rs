@@ -83,7 +83,11 @@ impl Seams {
                 let fft = plan.algorithm() == Algorithm::Fft;
                 self.transforms += usize::from(fft && (size.0 < rows || size.1 < places));
             }
-            Launch::Gpu(launch) => self.bands += usize::from(launch.bands.len() > 1),
+            Launch::Gpu(launch) => {
+                self.bands += usize::from(launch.bands.len() > 1);
+                let fft = plan.algorithm() == Algorithm::Fft;
+                self.transforms += usize::from(fft && launch.bands.len() > 1);
+            }
             _ => {}
         }
     }
@@ -121,14 +125,24 @@ fn on_cpu(case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<Stri
     }
 }
 
-/// A case on a GPU in pieces, by every algorithm that applies.
+/// A case on a GPU in pieces, by every algorithm that applies: with the bits of one piece.
 fn on_gpu(gpu: &Gpu, case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<String>) {
-    let cuts = cuts(rng, true);
-    let gpu = gpu.with_cuts(cuts);
+    let all = cuts(rng, true);
     let judge = judge(case);
     let problem = case.problem().unwrap();
-    let machine = Machine::Gpu(*gpu.limits(), Residence::Host);
     for algorithm in Algorithm::ALL {
+        let cuts = match algorithm {
+            // Tiles of transforms lie in bands of their own, and others round otherwise.
+            Algorithm::Fft => Cuts {
+                transform: Some(all.transform.unwrap_or((64, 32))),
+                band_bytes: Some(*rng.pick(&[1 << 14, 1 << 15, 1 << 16, 1 << 17])),
+                ..all
+            },
+            _ => all,
+        };
+        let [bands, whole] = [cuts, Cuts { band_bytes: None, band_work: None, ..cuts }]
+            .map(|cuts| gpu.with_cuts(cuts));
+        let machine = Machine::Gpu(*bands.limits(), Residence::Host);
         // One pixel with what it needs may not fit so small a band.
         if matches!(
             plan::choose(&problem, &machine, algorithm),
@@ -137,10 +151,16 @@ fn on_gpu(gpu: &Gpu, case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &m
             continue;
         }
         seams.count(&problem, &machine, &cuts, algorithm);
-        let engine = Engine::from(gpu.clone()).with_algorithm(algorithm);
-        if let Outcome::Failed(text) = judge(&engine, &mut 0) {
-            failures.push(format!("{algorithm}, {cuts:?}, {case}: {text}"));
-        }
+        let [got, want] =
+            [bands, whole].map(|gpu| judge(&Engine::from(gpu).with_algorithm(algorithm), &mut 0));
+        let wrong = match (got, want) {
+            (Outcome::Done(got), Outcome::Done(want)) if got == want => continue,
+            (Outcome::NotApplicable(_), _) => continue,
+            (Outcome::Done(_), Outcome::Done(_)) => "other bits than in one piece".into(),
+            (Outcome::Failed(text), _) => text,
+            (_, Outcome::Failed(text) | Outcome::NotApplicable(text)) => format!("whole: {text}"),
+        };
+        failures.push(format!("{algorithm}, {cuts:?}, {case}: {wrong}"));
     }
 }
 
@@ -311,5 +331,5 @@ fn everything_on_a_gpu() {
     }
     say(&format!("seams of a GPU: {cases} cases, {seams:?}"));
     refuse("seams of a GPU", &failures);
-    assert!(seams.bands > cases / 2, "{seams:?}");
+    assert!(seams.bands > cases / 2 && seams.transforms > 1, "{seams:?}");
 }

@@ -95,11 +95,20 @@ fn resolution_goes_between_formats() {
 fn resolution_is_kept_while_pixels_are() {
     let room = room_with("meta.tiff");
     let rational = |n: u32, d: u32| [n.to_ne_bytes(), d.to_ne_bytes()].concat();
-    room.run("run meta.tiff -o y.tif --kernel box:3 --engine cpu").ok();
-    let file = fs::read(room.at("y.tif")).unwrap();
-    assert!(has(&file, &rational(301, 2)) && has(&file, &rational(603, 4)));
-    room.run("run meta.tiff -o y.tif --kernel box:3 --engine cpu --stride 2").ok();
-    assert!(!has(&fs::read(room.at("y.tif")).unwrap(), &rational(301, 2)));
+    let profile = fs::read(folder().join("srgb.icc")).unwrap();
+    let run = |more: &str| {
+        room.run(&format!("run meta.tiff -o y.tif --kernel box:3 --engine cpu {more}")).ok();
+        fs::read(room.at("y.tif")).unwrap()
+    };
+    // As a whole and part by part.
+    for how in ["", "--memory 80M --alpha filter"] {
+        for padding in ["same", "valid"] {
+            let file = run(&format!("{how} --padding {padding}"));
+            assert!(has(&file, &rational(301, 2)) && has(&file, &rational(603, 4)), "{how}");
+            assert!(has(&file, &profile), "{how}");
+        }
+        assert!(!has(&run(&format!("{how} --stride 2")), &rational(301, 2)));
+    }
 }
 
 #[test]
@@ -123,4 +132,5 @@ fn what_does_not_fit_memory_says_how_much() {
     let room = room_with("huge.png");
     let ran = room.run("run huge.png -o y.npy --kernel identity --engine cpu");
     ran.failed(1, "it needs 149.0 GiB of memory, and ");
+    assert!(ran.err.contains("part by part"), "{}", ran.err);
 }

@@ -290,6 +290,10 @@ fn what_is_refused_in_one_line() {
     room.save("x.npy", &bytes([1, 60, 50, 3]).into_shape_with_order((60, 50, 3)).unwrap());
     super::picture(&Array3::zeros((8, 8, 3))).save(room.at("p.png")).unwrap();
     room.run("run x.npy -o x.zarr --kernel identity --engine cpu").ok();
+    room.save("four.npy", &bytes([1, 60, 50, 4]));
+    room.run("run four.npy -o a.tif --kernel identity --engine cpu --alpha filter").ok();
+    room.save("deep.npy", &bytes([1, 60, 50, 3]).mapv(|v| u16::from(v) << 8));
+    room.run("run deep.npy -o w.tif --kernel identity --engine cpu").ok();
     fs::create_dir(room.at("empty")).unwrap();
     for (args, code, part) in [
         ("x.npy -o y.npy --memory 1K", 2, "memory budget: 1024 is not allowed"),
@@ -297,12 +301,19 @@ fn what_is_refused_in_one_line() {
         ("x.npy -o y.npy --shard 8/7", 2, "a part and their number"),
         ("x.npy --resume", 2, "--output"),
         ("x.npy -o y.png --memory 1G", 2, "goes to .npy, .tif, .zarr or an ENVI file"),
-        ("x.npy -o y.npy --chunks 8,8", 2, "only Zarr arrays have chunks"),
+        ("x.npy -o y.npy --chunks 8,8", 2, "only Zarr arrays and TIFF files have chunks"),
         ("x.npy -o y.zarr --chunks 0,8", 2, "one row and one column"),
         ("p.png -o y.zarr", 2, "cannot be taken part by part"),
         ("- -o y.zarr", 1, "no such file"),
         ("x.zarr -o y.png", 2, "goes to .npy, .tif, .zarr or an ENVI file"),
         ("x.zarr -o x.zarr", 1, "it is the input"),
+        ("x.npy -o y.tif --chunks 8,8", 2, "multiples of 16"),
+        ("x.npy -o y.tif --memory 1G --layout nchw", 2, "[height, width, channels]"),
+        ("a.tif -o y.tif --memory 1G", 2, "a.tif has alpha"),
+        ("a.tif -o y.tif --memory 1G --alpha keep", 2, "--alpha but filter is of a whole"),
+        ("w.tif -o y.tif --memory 1G --out-type u8", 2, "w.tif has 16 bits"),
+        ("x.npy -o y.npy --memory 1G --alpha filter", 2, "--alpha is of a whole tensor"),
+        ("x.npy -o y.npy --memory 1G --pages all", 2, "--pages is for images"),
         ("x.zarr -o y.npy --verify", 2, "--verify is of a whole tensor"),
         ("x.zarr -o y.npy --region 0:4,0:4", 2, "--region is of a whole tensor"),
         ("x.zarr -o y.npy --engine reference", 2, "--engine reference is of a whole tensor"),

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use channelwise::store::memory::available;
 use channelwise::store::{Create, Stored};
 use channelwise::stream::{Stream, Streamed};
-use channelwise::{Border, Borders, Conv2d, ElementType, Engine, Error, Plan, Problem, Window};
+use channelwise::{
+    Border, Borders, Conv2d, ElementType, Engine, Error, Plan, Pointwise, Problem, Window,
+};
 use clap::ValueEnum;
 
 use crate::args::{AlphaName, EngineName, RunArgs};
@@ -39,7 +41,7 @@ pub(crate) fn is_wanted(args: &RunArgs, pair: &Pair) -> Result<bool> {
     // What is wrong with it is told by whoever reads it.
     let Ok(stored) = open(args, &pair.input) else { return Ok(false) };
     let types = types(args, &stored)?;
-    if check_image(args, &stored, types).is_err() {
+    if check_image(args, &stored, types, args.kernels_outputs()).is_err() {
         return Ok(false);
     }
     let elements = stored.dims().iter().fold(1u64, |n, m| n.saturating_mul(*m as u64));
@@ -111,11 +113,20 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
 }
 
 /// Refuses what is made of pictures as a whole alone.
-fn check_image(args: &RunArgs, stored: &Stored, (input, output): (Type, Type)) -> Result<()> {
+fn check_image(
+    args: &RunArgs,
+    stored: &Stored,
+    (input, output): (Type, Type),
+    outputs: usize,
+) -> Result<()> {
     let name = stored.path().display();
-    let weighed = matches!(input, Type::U8 | Type::U16 | Type::F16 | Type::F32)
-        && args.kernels_outputs() == 1;
-    if stored.has_alpha() && args.alpha.is_none() && weighed {
+    if !stored.is_image() && args.alpha.is_some() {
+        return Err(Failure::usage(format!(
+            "--alpha is of a whole tensor in memory, and {name} is taken part by part"
+        )));
+    }
+    let weighed = matches!(input, Type::U8 | Type::U16 | Type::F16 | Type::F32);
+    if stored.has_alpha() && args.alpha.is_none() && outputs == 1 && weighed {
         return Err(Failure::usage(format!(
             "{name} has alpha, by which colours are weighed as a whole alone, and it is taken part by \
              part: --alpha filter takes it as a channel like others"
@@ -152,7 +163,12 @@ pub(crate) fn run(
     if ![input, output].iter().any(|kind| ElementType::from(*kind).sums_in_f64()) {
         request.tell_of_f32();
     }
-    check_image(args, &stored, (input, output))?;
+    let filters = request.conv.kernel().filters();
+    let outputs = request.conv.get_pointwise().map_or(filters, Pointwise::outputs);
+    check_image(args, &stored, (input, output), outputs)?;
+    if stored.has_alpha() && args.alpha.is_none() && outputs == 1 {
+        say(&format!("note: alpha of {input} is filtered like a colour"));
+    }
     let of_image = if stored.is_image() { Border::Reflect101 } else { Border::ZERO };
     let border = args.border.unwrap_or(Borders::from(of_image));
     let conv = request.conv.clone().border(border);
@@ -265,7 +281,8 @@ impl Job<'_> {
         let (number, of) = args.shard.unwrap_or((1, 1));
         let job = format!("{} {}", stored.fingerprint(), problem.fingerprint());
         let same = args.stride == (1, 1) && problem.anchor_at(0, 0) == (0, 0);
-        let create = Create::new(path).like(stored).same_places(same).share(number, of).job(job);
+        let create = Create::new(path).like(stored).share(number, of).job(job);
+        let create = create.same_places(same).same_scale(args.stride == (1, 1));
         let create = if args.resume { create.resume() } else { create };
         match args.chunks {
             Some((rows, columns)) => create.chunks(rows, columns),

@@ -117,7 +117,7 @@ twin! {
         valid_columns: u32,
         tiles_down: u32,
         tiles_across: u32,
-        planes: u32,
+        pairs_across: u32,
         unused: u32,
     }
 }
@@ -325,7 +325,7 @@ fn own(problem: &Problem, pass: Pass, launch: &GpuLaunch, band: &Band, plane: us
                 valid_columns: tile.valid.1,
                 tiles_down: tiles.down as u32,
                 tiles_across: tiles.across as u32,
-                planes: tiles.planes as u32,
+                pairs_across: tiles.pairs_across as u32,
                 unused: 0,
             })
         }

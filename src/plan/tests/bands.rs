@@ -74,6 +74,7 @@ fn bands_cover_every_output_once_and_hold_what_it_needs() {
                 per_place: 15,
                 pitch: 4,
                 granule: 1,
+                tile: (1, 1),
                 between: &between,
             };
             let Ok(bands) = cut(&problem, budget) else { continue };

@@ -156,10 +156,12 @@ impl<B: At> Tiff<B> {
 
     /// Rows and columns that are read at once.
     pub(in crate::store) fn unpacked(&self) -> (usize, usize) {
-        let rows = |page: &Page| if self.lies_open(page) { 1 } else { page.chunk.1 };
-        let first = self.first();
-        let columns = if first.tiled { first.chunk.0 } else { 1 };
-        (self.pages.iter().map(rows).max().unwrap_or(1), columns)
+        let size = |page: &Page| {
+            let (columns, rows) = page.chunk;
+            if self.lies_open(page) { (1, 1) } else { (rows, columns) }
+        };
+        let sizes = self.pages.iter().map(size);
+        sizes.fold((1, 1), |(rows, columns), (r, c)| (rows.max(r), columns.max(c)))
     }
 
     /// Rows and columns of its tiles.

@@ -129,7 +129,10 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
     let mut limits = Limits::no_limits();
     // The pixels, and a row or block at work.
     let needed = decoder.total_bytes();
-    memory::check(needed.saturating_mul(2)).map_err(|why| Failure::reading(path, why))?;
+    memory::check(needed.saturating_mul(2)).map_err(|why| {
+        let other = "as a .npy or TIFF file, an ENVI cube or a Zarr array it goes part by part";
+        Failure::reading(path, format!("{why}; {other}"))
+    })?;
     limits.max_alloc = Some(needed.saturating_mul(2).max(SMALL));
     decoder.set_limits(limits).map_err(failed)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
