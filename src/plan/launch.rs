@@ -2,10 +2,11 @@
 
 use super::bands::Band;
 use super::cost::Traffic;
-use super::fft::{self, Tile};
+use super::fft;
 use super::flat::{Block, Work};
 use super::limits::GpuLimits;
 use super::offer::Accuracy;
+use super::tile::Tile;
 use super::{direct, separable};
 use crate::{Factors, Problem};
 

@@ -29,6 +29,7 @@ mod regions;
 mod reweigh;
 mod separable;
 mod split;
+mod tile;
 mod transfer;
 
 use std::fmt;
@@ -41,7 +42,6 @@ pub use cost::Traffic;
 pub use cuts::Cuts;
 pub use engines::choose_engine;
 pub(crate) use engines::{EngineTimes, chain_times, gradient_times};
-pub use fft::{Lines, Tile};
 pub(crate) use fft::{PAIRS, outputs as tile_outputs};
 pub use flat::Block;
 pub(crate) use gather::{Rectangle, edges};
@@ -57,6 +57,7 @@ pub(crate) use pass::Pass;
 pub(crate) use regions::{Cutter, Held, Units};
 pub(crate) use separable::terms as separable_terms;
 pub(crate) use split::smaller;
+pub use tile::{Lines, Tile};
 
 use crate::problem::DoubleWeights;
 use crate::{Error, Problem, Result};

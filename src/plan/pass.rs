@@ -1,9 +1,10 @@
 //! The passes of a scheme: what each computes, from where to where, and on which grid.
 
 use super::bands::Band;
-use super::fft::{self, Lines, Tiles};
+use super::fft;
 use super::flat::{Block, Work};
 use super::launch::{GpuLaunch, Scheme};
+use super::tile::{Lines, Tiles};
 use super::{direct, separable};
 use crate::Problem;
 

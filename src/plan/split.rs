@@ -63,7 +63,7 @@ pub(super) fn bands_of(
     };
     let usual = match (residence, scheme) {
         (Residence::Device | Residence::Texture, _) => None,
-        // A band cuts tiles off.
+        // Tiles have large halos: as few as may be.
         (Residence::Host, Scheme::Fft(_)) => None,
         (Residence::Host, Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. }) => {
             let most = limits.band_bytes(residence);

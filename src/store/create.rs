@@ -1,19 +1,19 @@
 //! Arrays that are to be.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::axes::Axes;
-use super::envi::{self, Interleave};
+use super::envi;
+use super::flat::{Form, NewFlat, beside};
 use super::npy;
-use super::partial::{Partial, Writer};
-use super::raw::Raw;
+use super::partial::Writer;
 use super::sample::Sample;
 use super::stored::{Kind, Stored};
-use super::tiff::{Picture, Places, SIDE};
+use super::tiff::{Picture, SIDE};
 use super::zarr::{Zarr, is_zarr};
 use crate::stream::Sink;
 use crate::{Element, Error, Layout, Result, Shape, Window};
@@ -309,83 +309,6 @@ impl<'a> Create<'a> {
     }
 }
 
-/// A file of numbers that is to be, or is being written.
-#[derive(Debug)]
-struct NewFlat {
-    place: PathBuf,
-    head: Vec<u8>,
-    length: u64,
-    writer: Writer,
-    sample: Sample,
-    axes: Axes,
-    form: Form,
-    /// What is written beside it: where, and what.
-    header: Option<(PathBuf, String)>,
-    open: Option<(Partial, Open)>,
-    /// Whether it has come to its place.
-    whole: bool,
-}
-
-/// How its numbers lie.
-#[derive(Debug)]
-enum Form {
-    /// One after the other.
-    Numbers,
-    /// The sizes and orders of the samples of a cube.
-    Cube([usize; 3], (Layout, Interleave)),
-    Picture(Arc<Places>),
-}
-
-/// A file that numbers go into.
-#[derive(Debug)]
-enum Open {
-    Raw(Raw),
-    Picture(File, Arc<Places>),
-}
-
-impl Open {
-    fn file(&self) -> &File {
-        match self {
-            Self::Raw(raw) => raw.file(),
-            Self::Picture(file, _) => file,
-        }
-    }
-}
-
-impl NewFlat {
-    fn begin(&mut self) -> io::Result<()> {
-        let Self { place, head, length, writer, sample, axes, .. } = self;
-        let whole = Window::new(0..axes.images(), 0..axes.rows(), 0..axes.columns());
-        let (partial, file) = Partial::open(place, (head, *length), &whole, writer.clone())?;
-        let (start, axes) = (head.len() as u64, axes.clone());
-        let open = match &self.form {
-            // Little-endian, as its header says.
-            Form::Cube(sizes, orders) => {
-                let foreign = cfg!(target_endian = "big") && sample.bytes() > 1;
-                let raw = envi::raw(file, start, (*sample, foreign), *sizes, *orders);
-                Open::Raw(raw.ok_or_else(|| io::Error::other("it has too few axes"))?)
-            }
-            Form::Numbers => Open::Raw(Raw::new(file, start, (*sample, false), axes)),
-            Form::Picture(places) => Open::Picture(file, places.clone()),
-        };
-        self.open = Some((partial, open));
-        Ok(())
-    }
-
-    fn opened(&mut self) -> io::Result<&mut (Partial, Open)> {
-        self.open.as_mut().ok_or_else(|| io::Error::other("it is not begun"))
-    }
-
-    fn write(&mut self, window: &Window, from: &[u8]) -> io::Result<()> {
-        let (partial, open) = self.opened()?;
-        match open {
-            Open::Raw(raw) => raw.write(window, from)?,
-            Open::Picture(file, places) => places.write(file, window, from)?,
-        }
-        partial.wrote(open.file(), window)
-    }
-}
-
 /// A Zarr array that is to be, or is being written.
 #[derive(Debug)]
 struct NewZarr {
@@ -420,13 +343,6 @@ impl NewZarr {
     }
 }
 
-/// Writes a small file whole to its place.
-fn beside(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(format!(".{}.new", std::process::id()));
-    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path))
-}
-
 /// An array that is being written: the other end of a [stream](mod@crate::stream).
 #[derive(Debug)]
 pub struct Created<T> {
@@ -454,8 +370,8 @@ impl<T> Created<T> {
     #[must_use]
     pub fn partial(&self) -> Option<&Path> {
         match &self.to {
-            To::Flat(flat) if !flat.whole => flat.open.as_ref().map(|(partial, _)| partial.path()),
-            To::Flat(_) | To::Zarr(_) => None,
+            To::Flat(flat) => flat.partial(),
+            To::Zarr(_) => None,
         }
     }
 }
@@ -478,33 +394,21 @@ impl<T: Element> Sink<T> for Created<T> {
 
     fn chunks(&self) -> Option<[usize; 3]> {
         match &self.to {
-            To::Flat(flat) => match &flat.form {
-                Form::Picture(places) => places.tiles().map(|(rows, columns)| [1, rows, columns]),
-                Form::Numbers | Form::Cube(..) => None,
-            },
+            To::Flat(flat) => flat.chunks(),
             To::Zarr(new) => new.zarr.chunks(),
         }
     }
 
     fn has(&mut self, window: &Window) -> io::Result<bool> {
         match &mut self.to {
-            To::Flat(flat) => Ok(flat.opened()?.0.has(window)),
+            To::Flat(flat) => flat.has(window),
             To::Zarr(new) => new.zarr.has(window),
         }
     }
 
     fn finish(&mut self) -> io::Result<()> {
         match &mut self.to {
-            To::Flat(flat) => {
-                let header = &flat.header;
-                let open = flat.open.as_mut().ok_or_else(|| io::Error::other("it is not begun"))?;
-                let (partial, open) = open;
-                flat.whole = partial.finish(open.file(), || match header {
-                    Some((path, text)) => beside(path, text.as_bytes()),
-                    None => Ok(()),
-                })?;
-                Ok(())
-            }
+            To::Flat(flat) => flat.finish(),
             To::Zarr(_) => Ok(()),
         }
     }

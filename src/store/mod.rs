@@ -25,24 +25,23 @@
 //!   │
 //!   ├── zarr/                       chunks, packed, in a folder
 //!   ├── tiff/                       pages of strips and tiles
-//!   ├── npy, envi, tiff ── partial  a header and numbers; until all are there
+//!   ├── flat: npy, envi, tiff        a header and numbers; in `partial` until all are there
 //!   └── raw                         numbers in any order of axes
 //!        │
-//!       axes, sample, positioned, guard (decoders' panics), memory, wide
+//!       axes, sample, positioned, guard (decoders' panics), room, wide
 //! ```
 #![doc = include_str!("shards.md")]
 
 mod axes;
 mod create;
 mod envi;
+mod flat;
 mod guard;
-/// Room for what files hold, asked for before it is taken.
-#[doc(hidden)]
-pub mod memory;
 mod npy;
 mod partial;
 mod positioned;
 mod raw;
+mod room;
 mod sample;
 mod stored;
 mod tiff;
@@ -58,6 +57,12 @@ pub mod cubes {
         Found, Header, Interleave, Keys, Output, Refused, code, data_of, find, header_of,
         is_header, length, looked_for, text,
     };
+}
+
+/// Memory that files need, for the program.
+#[doc(hidden)]
+pub mod memory {
+    pub use super::room::{available, check, zeroed};
 }
 
 /// TIFF files, for the program, which reads and writes whole ones.

@@ -49,6 +49,7 @@ pub const OUTSIDE: &[(&str, &str)] = &[
     ("log", "gpu"),
     ("wasm_bindgen_futures", "gpu"),
     ("naga", ""),
+    ("tiff", "store"),
     ("zarrs", "store"),
     ("serde_json", "store bin"),
 ];
@@ -64,7 +65,7 @@ pub const BACKWARDS: &[(&str, &str)] = &[];
 pub const ORDER: &[(&str, &str)] = &[
     (
         "plan",
-        "cuts limits cost offer gather bands direct flat box_filter separable fft launch split pass reweigh part regions transfer explain \
+        "cuts limits cost offer gather bands direct flat box_filter separable tile fft launch split pass reweigh part regions transfer explain \
          fold gradient chain engines job",
     ),
     (

@@ -9,9 +9,9 @@ use super::codes::{activation_code, follow_activation};
 use super::placement::Placement;
 use crate::Problem;
 use crate::plan::bands::{Band, Span};
-use crate::plan::fft::Tiles;
 use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::pass::{Pass, fold};
+use crate::plan::tile::Tiles;
 
 /// A struct of words that a shader has too, whose names and offsets a test compares.
 macro_rules! twin {

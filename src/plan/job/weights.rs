@@ -1,9 +1,9 @@
 //! What a pass reads besides its source: taps, bias, spectra.
 
 use crate::kernel::{spectrum, turns};
-use crate::plan::fft::Tile;
 use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::pass::Pass;
+use crate::plan::tile::Tile;
 use crate::{Pointwise, Problem};
 
 /// The contents of binding 3 for every program of a launch, in their order.

@@ -172,7 +172,7 @@ fn host_bands_are_small_where_halos_are() {
     assert!((8..=9).contains(&wider.len()) && halos(&wider) <= 2250, "{wider:?}");
     // Of 200 rows, where 16 MiB hold 524.
     assert!(halos(&bands(201, 2, Residence::Host, Algorithm::Flat)) <= 2500);
-    // Tiles are cut off where a band ends.
+    // Tiles have large halos: as few bands as may be.
     assert_eq!(bands(61, 61, Residence::Host, Algorithm::Fft).len(), 1);
     // And take less work: 4e6 places with 4 channels and 3721 taps are several submissions of `flat`.
     assert!(bands(61, 61, Residence::Device, Algorithm::Flat).len() > 1);

@@ -10,7 +10,7 @@ use super::Result;
 use super::page::{Page, compression};
 use super::single::{self, Strip};
 use crate::store::sample::swap;
-use crate::store::{guard, memory};
+use crate::store::{guard, room};
 
 /// Bytes of a row of `width` pixels with `samples` each. Bits are packed, and rows begin with a byte.
 pub(super) fn row_bytes(width: usize, samples: usize, bits: u16) -> Option<usize> {
@@ -60,7 +60,7 @@ pub(super) fn rows<'a>(
         jpeg_tables: page.jpeg_tables.as_deref(),
         data,
     };
-    let mut to = memory::zeroed(size)?;
+    let mut to = room::zeroed(size)?;
     let decoded = decode(&strip, &mut to).or_else(|error| match error {
         // Tiles whose rows below the edge are left out.
         TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof && there < rows => {

@@ -1,9 +1,10 @@
 //! What samples mean, pixel by pixel: inverted greys, palettes, CMYK, YCbCr, premultiplied alpha.
 
 use bytemuck::{Pod, bytes_of, pod_read_unaligned};
+use half::f16;
 
 use super::page::{Page, Photometric};
-use crate::{ElementType, f16};
+use crate::ElementType;
 
 /// How samples become channels: grey bands, or red, green and blue, each with what was beside them.
 #[derive(Debug)]

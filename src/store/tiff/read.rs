@@ -295,7 +295,7 @@ impl<B: At> Tiff<B> {
     fn packed(&self, page: &Page, number: usize) -> Result<Vec<u8>> {
         let (offset, length) = page.chunks[number];
         // `Page` has held them against the file's length.
-        let mut data = crate::store::memory::zeroed(usize::try_from(length).unwrap_or(usize::MAX))?;
+        let mut data = crate::store::room::zeroed(usize::try_from(length).unwrap_or(usize::MAX))?;
         self.file.read_at(offset, &mut data).map_err(|error| error.to_string())?;
         Ok(data)
     }

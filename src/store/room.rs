@@ -1,3 +1,5 @@
+//! Room for what files hold, asked for before it is taken.
+
 use bytemuck::Zeroable;
 
 /// Below this nobody is asked.

@@ -1,0 +1,202 @@
+//! Tiles of a GPU's transforms: how workgroups have their lines, where they lie, and what lies between passes.
+
+use std::fmt;
+
+use super::bands::Band;
+use super::flat::Block;
+use super::limits::{AdapterClass, GpuLimits};
+use crate::{ElementType, Problem};
+
+/// Bytes that a row in a buffer may be longer than what it holds.
+const ROW: u64 = 64;
+/// Bytes of a complex number.
+pub(super) const COMPLEX: u64 = 8;
+
+/// The tiles of `fft`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tile {
+    /// Rows and columns that it reads, powers of two.
+    pub size: (u32, u32),
+    /// Rows and columns of outputs that it makes, were the strides 1; multiples of the strides.
+    pub valid: (u32, u32),
+    /// Workgroups of the passes over rows, and of the one over columns.
+    pub lines: (Lines, Lines),
+    /// The last pass, where outputs need one of their own.
+    pub finish: Option<Block>,
+}
+
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, valid, lines, finish } = self;
+        write!(f, "tiles of {}x{} for {}x{} outputs", size.0, size.1, valid.0, valid.1)?;
+        for (what, lines) in [("rows", &lines.0), ("columns", &lines.1)] {
+            write!(
+                f,
+                ", {} {what} and {} invocations a workgroup",
+                lines.count,
+                lines.workgroup()
+            )?;
+        }
+        match finish {
+            Some(block) => write!(f, "; outputs: {block}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a workgroup transforms the lines of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lines {
+    /// Points of a line.
+    pub length: u32,
+    /// Lines of a workgroup.
+    pub count: u32,
+    /// Points of an invocation, 8 or 16. Twin of `POINTS` in `shaders/fft.wgsl`.
+    pub points: u32,
+}
+
+impl Lines {
+    /// Invocations of a workgroup.
+    #[must_use]
+    pub fn workgroup(&self) -> u32 {
+        self.length * self.count / self.points
+    }
+
+    /// How often a line goes through workgroup memory, and the points of the last step after that.
+    pub(crate) fn steps(&self) -> (u32, u32) {
+        let (mut steps, mut left) = (0, self.length);
+        while left > self.points {
+            left /= self.points;
+            steps += 1;
+        }
+        (steps, left)
+    }
+
+    /// Lines of `length` points, `among` of which are to be had.
+    pub(super) fn new(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
+        // Points take registers, and 8 leave room for enough invocations in flight on any GPU (with 16
+        // some spill). A software adapter has memory for registers: there fewer steps count. Workgroups
+        // fill the 16 KiB that every device has; neighbouring columns lie together, so that many lines
+        // make long runs.
+        let (points, usual) = match limits.class {
+            AdapterClass::Software => {
+                let of = |points| Self { length, count: 1, points };
+                (if of(16).steps().0 < of(8).steps().0 { 16 } else { 8 }, 64)
+            }
+            AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => (8, 256),
+        };
+        let fits = |count: u32| {
+            let all = length * count;
+            let bytes = u64::from(all) * COMPLEX;
+            all / points <= limits.max_invocations
+                && bytes <= u64::from(limits.max_workgroup_memory)
+        };
+        let mut count = (usual * points / length).clamp(1, among);
+        while count > 1 && !fits(count) {
+            count /= 2;
+        }
+        fits(count).then_some(Self { length, count, points })
+    }
+}
+
+/// How many tiles a band takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tiles {
+    pub down: usize,
+    pub across: usize,
+    /// Pairs of planes, which are tiles of every channel, in a row of tiles.
+    pub pairs_across: usize,
+    images: usize,
+}
+
+impl Tiles {
+    pub(super) fn new(problem: &Problem, tile: &Tile, [rows, columns, images]: [usize; 3]) -> Self {
+        let g = problem.geometry();
+        let down = rows.div_ceil(tile.valid.0 as usize / g.stride.0);
+        let across = columns.div_ceil(tile.valid.1 as usize / g.stride.1);
+        let pairs_across = across.saturating_mul(g.channels).div_ceil(2);
+        Self { down, across, pairs_across, images }
+    }
+
+    /// Those of `band`.
+    pub fn of(problem: &Problem, tile: &Tile, band: &Band) -> Self {
+        Self::new(problem, tile, [band.rows.len(), band.columns.len(), band.images.len()])
+    }
+
+    pub fn pairs(&self) -> usize {
+        self.images.saturating_mul(self.down).saturating_mul(self.pairs_across)
+    }
+}
+
+impl Tile {
+    /// Rows and columns at multiples of which bands and parts begin: tiles round what they hold together, which are
+    /// two channels, the last of an odd number and the first of the next tile among them.
+    pub(super) fn grain(&self, problem: &Problem) -> (usize, usize) {
+        let g = problem.geometry();
+        let columns = self.valid.1 as usize / g.stride.1;
+        (self.kept_rows(problem), columns * (1 + g.channels % 2))
+    }
+
+    /// Rows of outputs that are kept of a tile.
+    pub(crate) fn kept_rows(&self, problem: &Problem) -> usize {
+        self.valid.0 as usize / problem.geometry().stride.0
+    }
+
+    /// Bytes of the two buffers between the passes of so many rows, columns and images.
+    fn bytes(&self, problem: &Problem, size: [usize; 3]) -> [u64; 2] {
+        let pairs = Tiles::new(problem, self, size).pairs() as u64;
+        let filters = problem.weights().filters as u64;
+        let row = pairs.saturating_mul(u64::from(self.size.1)).saturating_mul(COMPLEX);
+        let transformed = row.saturating_mul(u64::from(self.size.0));
+        let kept = row.saturating_mul(self.kept_rows(problem) as u64).saturating_mul(filters);
+        let g = problem.geometry();
+        let sums = match self.finish {
+            None => 0,
+            Some(_) => [g.channels as u64, filters, ElementType::F32.bytes() as u64]
+                .iter()
+                .chain(&size.map(|n| n as u64))
+                .fold(1, |all: u64, n| all.saturating_mul(*n)),
+        };
+        [transformed.max(sums), kept]
+    }
+
+    /// The same for `band`.
+    pub(super) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
+        let size = [band.rows.len(), band.columns.len(), band.images.len()];
+        self.bytes(problem, size).into()
+    }
+}
+
+impl Tile {
+    /// Bytes of each buffer of the smallest band, which is a tile, or two beside each other.
+    pub(super) fn least(&self, problem: &Problem) -> [u64; 5] {
+        let g = problem.geometry();
+        let (rows, columns) = self.grain(problem);
+        let size = [rows.min(g.out_height).max(1), columns.min(g.out_width).max(1), 1];
+        let read = |outputs: usize, stride: usize, extent: usize| {
+            ((outputs - 1) as u64).saturating_mul(stride as u64).saturating_add(extent as u64)
+        };
+        let source = [
+            read(size[0], g.stride.0, g.extent().0),
+            read(size[1], g.stride.1, g.extent().1),
+            (g.pixel() * g.planes() * problem.input_type().bytes()) as u64,
+        ];
+        let together = (g.out_row() / g.out_width.max(1)) * g.out_planes();
+        let bytes = together * problem.output_type().bytes();
+        let out = [size[0] as u64, size[1] as u64, bytes as u64];
+        // Rows begin at whole vectors.
+        let all = |[rows, columns, bytes]: [u64; 3]| {
+            columns.saturating_mul(bytes).saturating_add(ROW).saturating_mul(rows)
+        };
+        let [transformed, kept] = self.bytes(problem, size);
+        [transformed, kept, self.table(problem), all(source), all(out)]
+    }
+
+    /// Bytes of the table of the pass over columns.
+    fn table(&self, problem: &Problem) -> u64 {
+        let points = u64::from(self.size.0) * u64::from(self.size.1);
+        COMPLEX * points.saturating_mul(problem.weights().filters as u64 + 1)
+    }
+}
