@@ -40,7 +40,7 @@ impl Plan {
             };
             let machine = Machine::Gpu(GpuLimits { cuts, ..*limits }, *residence);
             let own = choose(part, &machine, self.algorithm)?;
-            return Ok(Self { machine: self.machine.clone(), ..own });
+            return Ok(Self { machine: self.machine, ..own });
         }
         let own = choose(part, &self.machine, Algorithm::Direct)?;
         let launch = match (&own.launch, &self.launch) {

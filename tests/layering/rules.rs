@@ -49,7 +49,7 @@ pub const OUTSIDE: &[(&str, &str)] = &[
     ("log", "gpu"),
     ("wasm_bindgen_futures", "gpu"),
     ("naga", ""),
-    ("tiff", "store"),
+    ("tiff", "store bin"),
     ("zarrs", "store"),
     ("serde_json", "store bin"),
 ];

@@ -84,14 +84,10 @@ fn every_kind_goes_part_by_part() {
             assert!(ran.out.contains("within 90 MiB"), "{name}: {}", ran.out);
             assert_eq!(ran.err.contains("note: x.tif: "), whole.err.contains("note: x.tif: "));
             assert!(room.npy("y.npy") == room.npy("want.npy"), "{name}, {pages}");
-            for to in ["y.tif", "y.zarr"] {
+            let as_image = format!("--pages {pages} --alpha filter");
+            for (to, how) in [("y.tif", &as_image[..]), ("y.zarr", "")] {
                 room.run(&format!("{part} {to}")).ok();
-                let read = "--kernel identity --alpha filter --engine cpu -o z.npy";
-                room.run(&format!(
-                    "run {to} {read} --pages {}",
-                    if to == "y.tif" { pages } else { "first" }
-                ))
-                .ok();
+                room.run(&format!("run {to} {how} --kernel identity --engine cpu -o z.npy")).ok();
                 assert!(room.npy("z.npy") == room.npy("want.npy"), "{name}, {pages}: {to}");
             }
             tiled += usize::from(name.contains("tiles"));

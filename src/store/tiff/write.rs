@@ -130,7 +130,6 @@ impl Picture {
             for number in 0..self.pages {
                 self.directory(&mut file, number, data + number as u64 * page)?;
             }
-            drop(file);
             Ok(head.into_inner())
         };
         let data = (write(0)?.len() as u64).next_multiple_of(ALIGNMENT);

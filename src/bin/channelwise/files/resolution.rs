@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn units() {
         let inch = Resolution { unit: INCH, across: (300, 1), down: (145, 2) };
-        let density = density(inch).unwrap();
-        assert_eq!((density.density, density.unit), ((300, 73), PixelDensityUnit::Inches));
+        let of_inch = density(inch).unwrap();
+        assert_eq!((of_inch.density, of_inch.unit), ((300, 73), PixelDensityUnit::Inches));
         assert_eq!(per_metre(inch), Some([11_811, 2854]));
         let centimetre = Resolution { unit: CENTIMETRE, ..inch };
         assert_eq!(per_metre(centimetre), Some([30_000, 7250]));
