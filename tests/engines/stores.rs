@@ -22,30 +22,44 @@ fn value(i: usize, signed: bool) -> f64 {
     if signed { n - 50.0 } else { n }
 }
 
-fn whole<T: Element>(stored: &Stored, layout: Layout) -> Vec<T> {
+fn read<T: Element>(stored: &Stored, window: &Window, len: usize) -> Vec<T> {
+    let mut values = vec![T::default(); len];
+    stored.source::<T>().unwrap().read(window, &mut values).unwrap();
+    values
+}
+
+fn all(stored: &Stored, layout: Layout) -> (Window, usize) {
     let shape = stored.shape();
     let [n, h, w, c] = shape.to_nhwc(layout);
     let images = if layout == Layout::Nchw { n * c } else { n };
-    let mut all = vec![T::default(); shape.elements().unwrap()];
-    stored.source::<T>().unwrap().read(&Window::new(0..images, 0..h, 0..w), &mut all).unwrap();
-    all
+    (Window::new(0..images, 0..h, 0..w), shape.elements().unwrap())
+}
+
+fn whole<T: Element>(stored: &Stored, layout: Layout) -> Vec<T> {
+    let (window, len) = all(stored, layout);
+    read(stored, &window, len)
 }
 
 /// The elements of any type.
 fn numbers(stored: &Stored, layout: Layout) -> Vec<f64> {
-    fn of<T: Element>(stored: &Stored, layout: Layout) -> Vec<f64> {
-        whole::<T>(stored, layout).into_iter().map(Element::to_f64).collect()
+    let (window, len) = all(stored, layout);
+    numbers_of(stored, &window, len)
+}
+
+fn numbers_of(stored: &Stored, window: &Window, len: usize) -> Vec<f64> {
+    fn of<T: Element>(stored: &Stored, window: &Window, len: usize) -> Vec<f64> {
+        read::<T>(stored, window, len).into_iter().map(Element::to_f64).collect()
     }
     match stored.element_type() {
-        ElementType::U8 => of::<u8>(stored, layout),
-        ElementType::I8 => of::<i8>(stored, layout),
-        ElementType::U16 => of::<u16>(stored, layout),
-        ElementType::I16 => of::<i16>(stored, layout),
-        ElementType::U32 => of::<u32>(stored, layout),
-        ElementType::I32 => of::<i32>(stored, layout),
-        ElementType::F16 => of::<f16>(stored, layout),
-        ElementType::F32 => of::<f32>(stored, layout),
-        _ => of::<f64>(stored, layout),
+        ElementType::U8 => of::<u8>(stored, window, len),
+        ElementType::I8 => of::<i8>(stored, window, len),
+        ElementType::U16 => of::<u16>(stored, window, len),
+        ElementType::I16 => of::<i16>(stored, window, len),
+        ElementType::U32 => of::<u32>(stored, window, len),
+        ElementType::I32 => of::<i32>(stored, window, len),
+        ElementType::F16 => of::<f16>(stored, window, len),
+        ElementType::F32 => of::<f32>(stored, window, len),
+        _ => of::<f64>(stored, window, len),
     }
 }
 
@@ -254,6 +268,41 @@ fn from_any_to_any() -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Windows of files of other writers, packed in every way, as cuts of the whole.
+#[test]
+fn windows_of_pictures() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("program/files");
+    let (mut rng, mut seen) = (Rng::new(603), 0);
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(stored) = Stored::open_all(&path, Layout::Nhwc) else { continue };
+        if !stored.is_image() {
+            continue;
+        }
+        let [pages, height, width, channels] = stored.shape().to_nhwc(Layout::Nhwc);
+        let all = numbers(&stored, Layout::Nhwc);
+        for _ in 0..6 {
+            let mut run = |n: usize| {
+                let from = rng.below(n);
+                from..from + 1 + rng.below(n - from)
+            };
+            let window = Window::new(run(pages), run(height), run(width));
+            let mut want: Vec<f64> = Vec::new();
+            for (n, r) in
+                window.images.clone().flat_map(|n| window.rows.clone().map(move |r| (n, r)))
+            {
+                let row = (n * height + r) * width;
+                let columns = row + window.columns.start..row + window.columns.end;
+                want.extend(&all[columns.start * channels..columns.end * channels]);
+            }
+            let got = numbers_of(&stored, &window, want.len());
+            assert!(got == want, "{window} of {}", path.display());
+        }
+        seen += 1;
+    }
+    assert!(seen > 60, "{seen}");
 }
 
 /// Windows that are no whole tiles, and overlap.

@@ -33,7 +33,9 @@ impl Read for Through<'_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let left = self.length.saturating_sub(self.at);
         let count = to.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.file.read_at(self.at, &mut to[..count])?;
+        if count > 0 {
+            self.file.read_at(self.at, &mut to[..count])?;
+        }
         self.at += count as u64;
         Ok(count)
     }

@@ -234,7 +234,9 @@ impl Places {
         let (rows, columns) = (&window.rows, &window.columns);
         let width = columns.len() * pixel;
         let mut tile = Vec::new();
-        for (image, from) in window.images.clone().zip(from.chunks_exact(rows.len() * width)) {
+        for (image, from) in
+            window.images.clone().zip(from.chunks_exact((rows.len() * width).max(1)))
+        {
             for below in rows.start / piece.rows..rows.end.div_ceil(piece.rows) {
                 for right in columns.start / piece.columns..columns.end.div_ceil(piece.columns) {
                     let (top, left) = (below * piece.rows, right * piece.columns);
