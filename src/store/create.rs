@@ -36,6 +36,7 @@ pub struct Create<'a> {
     places: bool,
     /// Whether they are as large.
     scale: bool,
+    alpha: bool,
     job: String,
 }
 
@@ -57,6 +58,7 @@ impl<'a> Create<'a> {
             resume: false,
             places: true,
             scale: true,
+            alpha: false,
             job: String::new(),
         }
     }
@@ -110,6 +112,11 @@ impl<'a> Create<'a> {
     /// resolution of a TIFF file stays true. Unless said, it does.
     pub fn same_scale(self, scale: bool) -> Self {
         Self { scale, ..self }
+    }
+
+    /// Whether the last channel of a TIFF file is alpha, where its input is none that says so. Unless said, it is not.
+    pub fn alpha(self, alpha: bool) -> Self {
+        Self { alpha, ..self }
     }
 
     /// A line that tells what is computed, so that nothing goes on with what another job left:
@@ -216,7 +223,7 @@ impl<'a> Create<'a> {
             element: T::TYPE,
             // Three or four of unsaid meaning are seen as colours everywhere.
             rgb: same.map_or(matches!(size[2], 3 | 4), |tiff| tiff.is_rgb()),
-            alpha: same.is_some_and(|tiff| tiff.has_alpha()),
+            alpha: same.map_or(input.is_none() && self.alpha, |tiff| tiff.has_alpha()),
             icc: same.and_then(|tiff| tiff.icc()).map(<[u8]>::to_vec),
             resolution: input.and_then(|tiff| tiff.resolution()).filter(|_| self.scale),
             tiles,

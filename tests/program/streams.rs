@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use channelwise::ndarray::{Array2, Array3, Array4, ArrayD};
+use channelwise::ndarray::{Array2, Array3, Array4, ArrayD, s};
 use serde_json::Value;
 
 use super::room::{Room, bytes, floats};
@@ -113,6 +113,58 @@ fn cubes_part_by_part() {
         assert!(ran.code == 2 && ran.err.contains(part), "{args}: {}", ran.err);
     }
     assert!(!room.names().iter().any(|name| name.starts_with('e') || name.contains("partial")));
+}
+
+/// Alpha and light as the whole has them.
+#[test]
+fn pixels_part_by_part() {
+    let room = Room::new();
+    let x = floats([2, 150, 170, 4]).mapv(|v| v.abs() % 1.0);
+    room.save("u8.npy", &x.mapv(|v| (v * 255.0) as u8));
+    room.save("u16.npy", &x.mapv(|v| (v * 65_535.0) as u16));
+    room.save("f32.npy", &x);
+    room.run("run f32.npy -o f16.npy --kernel identity --engine cpu --out-type f16").ok();
+    room.save("grey.npy", &x.mapv(|v| (v * 255.0) as u8).slice(s![.., .., .., ..2]).to_owned());
+    for name in ["u8", "u16", "f32", "f16", "grey"] {
+        room.run(&format!(
+            "run {name}.npy -o {name}.tif --kernel identity --engine cpu --alpha filter"
+        ))
+        .ok();
+        for options in [
+            "--kernel gaussian:5,1.5",
+            "--kernel box:3 --linear-light --border replicate --stride 2",
+            "--kernel gaussian:5,1 --alpha premultiply --linear-light --out-type f32",
+            "--kernel sobel-x --alpha premultiply --out-type i16",
+        ] {
+            let files =
+                [format!("{name}.tif --pages all"), format!("{name}.npy --alpha premultiply")];
+            for input in &files[..1 + usize::from(!options.contains("--alpha"))] {
+                let run = |to: &str, more: &str| {
+                    let line = format!("run {input} -o {to} {options} --engine cpu {more}");
+                    room.run(&line).ok()
+                };
+                let whole = run("whole.npy", "");
+                let want = room.npy("whole.npy");
+                assert!(whole.out.contains("colours "), "{}", whole.out);
+                let part = run("part.npy", "--memory 40M");
+                assert!(part.out.contains("colours ") && part.out.contains("within 40 MiB"));
+                assert!(room.npy("part.npy") == want, "{input} {options}");
+                run("part.tif", "--memory 40M");
+                run("whole.tif", "");
+                let back = |from: &str| {
+                    let line =
+                        format!("run {from}.tif -o {from}.npy --kernel identity --engine cpu");
+                    let ran = room.run(&format!("{line} --pages all")).ok();
+                    (room.npy(&format!("{from}.npy")), ran.out.contains("weighed by alpha"))
+                };
+                // Alpha is said to be alpha by both.
+                assert!(back("part") == back("whole"), "{input} {options}");
+            }
+        }
+    }
+    let edges = "run u8.tif -o y.tif --pages all --kernel sobel-x --memory 1G";
+    room.run(edges).failed(2, "alpha, which is kept as a whole alone");
+    room.run(&format!("{edges} --alpha filter")).ok();
 }
 
 /// Any number of axes in front, and integers of 64 bits.
@@ -292,6 +344,7 @@ fn what_is_refused_in_one_line() {
     room.run("run x.npy -o x.zarr --kernel identity --engine cpu").ok();
     room.save("four.npy", &bytes([1, 60, 50, 4]));
     room.run("run four.npy -o a.tif --kernel identity --engine cpu --alpha filter").ok();
+    room.save("p2.npy", &Array2::<f32>::ones((1, 2)));
     room.save("deep.npy", &bytes([1, 60, 50, 3]).mapv(|v| u16::from(v) << 8));
     room.run("run deep.npy -o w.tif --kernel identity --engine cpu").ok();
     fs::create_dir(room.at("empty")).unwrap();
@@ -309,10 +362,14 @@ fn what_is_refused_in_one_line() {
         ("x.zarr -o x.zarr", 1, "it is the input"),
         ("x.npy -o y.tif --chunks 8,8", 2, "multiples of 16"),
         ("x.npy -o y.tif --memory 1G --layout nchw", 2, "[height, width, channels]"),
-        ("a.tif -o y.tif --memory 1G", 2, "a.tif has alpha"),
-        ("a.tif -o y.tif --memory 1G --alpha keep", 2, "--alpha but filter is of a whole"),
+        ("a.tif -o y.tif --memory 1G --alpha keep", 2, "--alpha keep is of a whole tensor"),
+        (
+            "a.tif -o y.tif --memory 1G --linear-light --out-type f64 --pointwise p2.npy",
+            2,
+            "one output",
+        ),
+        ("a.tif -o y.tif --memory 1K", 2, "of 1024 bytes 768 are for floats"),
         ("w.tif -o y.tif --memory 1G --out-type u8", 2, "w.tif has 16 bits"),
-        ("x.npy -o y.npy --memory 1G --alpha filter", 2, "--alpha is of a whole tensor"),
         ("x.npy -o y.npy --memory 1G --pages all", 2, "--pages is for images"),
         ("x.zarr -o y.npy --verify", 2, "--verify is of a whole tensor"),
         ("x.zarr -o y.npy --region 0:4,0:4", 2, "--region is of a whole tensor"),

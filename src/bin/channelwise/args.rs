@@ -65,7 +65,7 @@ Larger than memory:
   A process that is killed leaves each chunk of a Zarr array whole or absent; a .npy file is
   y.npy.partial, with a journal beside it, until all of it is there, and ENVI cubes and TIFF files
   likewise. The same command with --resume does the rest. Images of other kinds are read whole; so
-  is TIFF where it is stored turned, where alpha weighs colours and where 16 bits become 8.
+  is TIFF where it is stored turned, where alpha is kept and where 16 bits become 8.
 
 Channels:
   Channel c and filter f give output channel c*F + f. With --pointwise the F outputs of a channel
@@ -294,8 +294,7 @@ impl RunArgs {
     pub(crate) fn is_whole(&self) -> bool {
         self.is_partial()
             || self.adjoint.is_some()
-            || self.alpha.is_some_and(|alpha| alpha != AlphaName::Filter)
-            || self.linear_light
+            || self.alpha == Some(AlphaName::Keep)
             || self.verify
             || self.engine == EngineName::Reference
     }

@@ -21,6 +21,7 @@ mod files;
 mod info;
 mod job;
 mod kernels;
+mod light;
 mod more;
 mod out_type;
 mod outputs;

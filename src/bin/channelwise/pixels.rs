@@ -87,12 +87,31 @@ impl Pixels {
 
     /// Pixels `[batch, height, width, channels]` as the filter gets them, on the scale they had.
     pub(crate) fn before<T: Element>(&self, x: &ArrayD<T>) -> ArrayD<f32> {
-        let mut values = x.mapv(|v| v.to_f32() / self.whole);
+        let mut values = x.mapv(T::to_f32);
         let channels = values.shape().last().copied().unwrap_or(0);
         if let Some(values) = values.as_slice_mut() {
-            decode(values, channels, self.alpha, self.linear);
+            self.decode(values, channels);
         }
-        values.mapv_into(|v| v * self.whole)
+        values
+    }
+
+    /// The same of any pixels, which lie one behind the other.
+    pub(crate) fn decode(&self, values: &mut [f32], channels: usize) {
+        values.iter_mut().for_each(|v| *v /= self.whole);
+        decode(values, channels, self.alpha, self.linear);
+        values.iter_mut().for_each(|v| *v *= self.whole);
+    }
+
+    /// What the filter gave as pixels again, but for alpha that is kept.
+    pub(crate) fn encode(&self, values: &mut [f32], channels: usize) {
+        values.iter_mut().for_each(|v| *v /= self.whole);
+        encode(values, channels, self.alpha, self.linear);
+        values.iter_mut().for_each(|v| *v *= self.whole);
+    }
+
+    /// Whether alpha is that of other pixels than those that are filtered.
+    pub(crate) fn keeps(&self) -> bool {
+        self.alpha == AlphaMode::Keep
     }
 
     /// What the filter gave as pixels again; `alpha` is the input's, `[height, width]` of each picture.
@@ -100,16 +119,14 @@ impl Pixels {
         &self,
         problem: &Problem,
         border: Borders,
-        y: Array4<f32>,
+        mut y: Array4<f32>,
         alpha: &[Array2<f32>],
     ) -> Array4<f32> {
-        let mut y = y.mapv_into(|v| v / self.whole);
         let channels = y.dim().3;
         if let Some(values) = y.as_slice_mut() {
-            encode(values, channels, self.alpha, self.linear);
+            self.encode(values, channels);
         }
-        let mut y = y.mapv_into(|v| v * self.whole);
-        if self.alpha != AlphaMode::Keep {
+        if !self.keeps() {
             return y;
         }
         let fill = border.constant().unwrap_or(0.0) as f32;
@@ -135,14 +152,15 @@ impl Pixels {
         let Some(last) = x.shape().last().and_then(|channels| channels.checked_sub(1)) else {
             return Vec::new();
         };
-        if self.alpha != AlphaMode::Keep {
+        if !self.keeps() {
             return Vec::new();
         }
         x.outer_iter().map(|picture| picture.slice(s![.., .., last]).mapv(T::to_f32)).collect()
     }
 }
 
-fn sums_to_nothing(kernel: &Kernel) -> bool {
+/// Whether alpha of pictures is kept unless said.
+pub(crate) fn sums_to_nothing(kernel: &Kernel) -> bool {
     let weights = kernel.weights().iter().map(|w| f64::from(*w));
     let (sum, size) = weights.fold((0.0, 0.0), |(sum, size), w| (sum + w, size + w.abs()));
     sum.abs() <= NOTHING * size

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use channelwise::store::memory::available;
-use channelwise::store::{Create, Stored};
-use channelwise::stream::{Stream, Streamed};
+use channelwise::store::{Create, Created, Stored};
+use channelwise::stream::{Sink, Source, Stream, Streamed};
 use channelwise::{
     Border, Borders, Conv2d, ElementType, Engine, Error, Plan, Pointwise, Problem, Window,
 };
@@ -16,8 +16,10 @@ use clap::ValueEnum;
 use crate::args::{AlphaName, EngineName, RunArgs};
 use crate::compute::{Computer, Computers};
 use crate::failure::{Failure, Result, say};
-use crate::files::{Pages, Sample, Type, is_zarr, with_type};
+use crate::files::{Alpha, Pages, Sample, Type, is_zarr, with_type};
+use crate::light::{Decoded, Encoded};
 use crate::outputs::Pair;
+use crate::pixels::{self, Pixels};
 use crate::progress::Progress;
 use crate::report::{self, Milliseconds, Report, Shapes, Told};
 use crate::request::Request;
@@ -41,7 +43,9 @@ pub(crate) fn is_wanted(args: &RunArgs, pair: &Pair) -> Result<bool> {
     // What is wrong with it is told by whoever reads it.
     let Ok(stored) = open(args, &pair.input) else { return Ok(false) };
     let types = types(args, &stored)?;
-    if check_image(args, &stored, types, args.kernels_outputs()).is_err() {
+    // Of a kernel from a file that is not known yet.
+    let keeps = args.kernel.as_ref().is_none_or(pixels::sums_to_nothing);
+    if becomes_8_bits(&stored, types) || stored.has_alpha() && args.alpha.is_none() && keeps {
         return Ok(false);
     }
     let elements = stored.dims().iter().fold(1u64, |n, m| n.saturating_mul(*m as u64));
@@ -76,8 +80,7 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
         ("--kernels", args.kernels.is_some()),
         ("--mask", args.mask.is_some()),
         ("--region", args.region.is_some()),
-        ("--alpha but filter", args.alpha.is_some_and(|alpha| alpha != AlphaName::Filter)),
-        ("--linear-light", args.linear_light),
+        ("--alpha keep", args.alpha == Some(AlphaName::Keep)),
         ("--verify", args.verify),
         ("--engine reference", args.engine == EngineName::Reference),
     ];
@@ -112,33 +115,42 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what is made of pictures as a whole alone.
-fn check_image(
+/// Whether pictures of 16 bits become 8, which is no rounding.
+fn becomes_8_bits(stored: &Stored, types: (Type, Type)) -> bool {
+    stored.is_image() && types == (Type::U16, Type::U8)
+}
+
+/// What is done with pixels around the filter.
+fn pixels_of(
     args: &RunArgs,
     stored: &Stored,
+    conv: &Conv2d,
     (input, output): (Type, Type),
-    outputs: usize,
-) -> Result<()> {
+) -> Result<Option<Pixels>> {
     let name = stored.path().display();
-    if !stored.is_image() && args.alpha.is_some() {
-        return Err(Failure::usage(format!(
-            "--alpha is of a whole tensor in memory, and {name} is taken part by part"
-        )));
-    }
-    let weighed = matches!(input, Type::U8 | Type::U16 | Type::F16 | Type::F32);
-    if stored.has_alpha() && args.alpha.is_none() && outputs == 1 && weighed {
-        return Err(Failure::usage(format!(
-            "{name} has alpha, by which colours are weighed as a whole alone, and it is taken part by \
-             part: --alpha filter takes it as a channel like others"
-        )));
-    }
-    if stored.is_image() && (input, output) == (Type::U16, Type::U8) {
+    if becomes_8_bits(stored, (input, output)) {
         return Err(Failure::usage(format!(
             "{name} has 16 bits, which become 8 as a whole alone, and it is taken part by part: \
              --out-type u16 or a float keeps them"
         )));
     }
-    Ok(())
+    let alpha = match (stored.is_image(), stored.has_alpha()) {
+        (true, true) => Alpha::Last,
+        (true, false) => Alpha::None,
+        (false, _) => Alpha::Unsaid,
+    };
+    let filters = conv.kernel().filters();
+    let outputs = conv.get_pointwise().map_or(filters, Pointwise::outputs);
+    let [.., channels] = stored.shape().to_nhwc(args.layout);
+    let pixels = Pixels::new(args, conv.kernel(), input, (alpha, channels, outputs))?;
+    if pixels.is_some_and(|pixels| pixels.keeps()) {
+        return Err(Failure::usage(format!(
+            "{name} has alpha, which is kept as a whole alone where a kernel sums to 0, and it is taken \
+             part by part: --alpha filter takes it as a channel like others, and --alpha premultiply \
+             weighs colours by it"
+        )));
+    }
+    Ok(pixels)
 }
 
 /// One array, from file to file.
@@ -163,21 +175,16 @@ pub(crate) fn run(
     if ![input, output].iter().any(|kind| ElementType::from(*kind).sums_in_f64()) {
         request.tell_of_f32();
     }
-    let filters = request.conv.kernel().filters();
-    let outputs = request.conv.get_pointwise().map_or(filters, Pointwise::outputs);
-    check_image(args, &stored, (input, output), outputs)?;
-    if stored.has_alpha() && args.alpha.is_none() && outputs == 1 {
-        say(&format!("note: alpha of {input} is filtered like a colour"));
-    }
     let of_image = if stored.is_image() { Border::Reflect101 } else { Border::ZERO };
     let border = args.border.unwrap_or(Borders::from(of_image));
     let conv = request.conv.clone().border(border);
+    let pixels = pixels_of(args, &stored, &conv, (input, output))?;
     let computer = computers.get()?;
     let Computer::Engine(engine) = computer else {
         return Err(Failure::usage("--engine reference is of a whole tensor in memory"));
     };
     let memory = args.memory.unwrap_or_else(|| available().map_or(USUAL, |free| free / 2));
-    let job = Job { args, pair, conv: &conv, stored: &stored, memory, progress };
+    let job = Job { args, pair, conv: &conv, stored: &stored, pixels, memory, progress };
     let done = with_type!(input, T => with_type!(output, U => job.run::<T, U>(engine)))?;
     let (kernel, plan) = (conv.kernel(), &done.plan);
     Report {
@@ -192,7 +199,7 @@ pub(crate) fn run(
             output: done.dims,
         },
         border: border.to_string(),
-        pixels: None,
+        pixels: pixels.map(|pixels| pixels.to_string()),
         input_type: input.to_string(),
         output_type: output.to_string(),
         milliseconds: Milliseconds::streamed(done.planned, done.took),
@@ -216,6 +223,7 @@ struct Job<'a> {
     pair: &'a Pair,
     conv: &'a Conv2d,
     stored: &'a Stored,
+    pixels: Option<Pixels>,
     memory: u64,
     progress: Progress,
 }
@@ -235,28 +243,50 @@ struct Done {
 impl Job<'_> {
     /// This is compiled for each pair of types, so little else is done here.
     fn run<T: Sample, U: Sample>(&self, engine: &Engine) -> Result<Done> {
+        let mut from = self.stored.source::<T>()?;
+        let Some(pixels) = self.pixels else {
+            return self.between(engine, &mut from, self.memory, |to| to, |to: &Created<U>| to);
+        };
+        let [.., channels] = self.stored.shape().to_nhwc(self.args.layout);
+        let mut from = Decoded { from, pixels, channels };
+        // Beside the floats of a part, of which two are held at least, lie its pixels, which are no wider.
+        let memory = self.memory / 4 * 3;
+        let sink = |to| Encoded { to, pixels, channels };
+        self.between(engine, &mut from, memory, sink, |sink: &Encoded<U>| &sink.to)
+    }
+
+    /// From `A` to `B`, which is written as `U`.
+    fn between<A: Sample, B: Sample, U: Sample, S: Sink<B>>(
+        &self,
+        engine: &Engine,
+        source: &mut impl Source<A>,
+        memory: u64,
+        sink: impl FnOnce(Created<U>) -> S,
+        created: impl Fn(&S) -> &Created<U>,
+    ) -> Result<Done> {
         let start = Instant::now();
-        let prepared = engine.prepare::<T, U>(self.conv, self.stored.shape())?;
+        let prepared = engine.prepare::<A, B>(self.conv, self.stored.shape())?;
         let planned = start.elapsed();
         report::explain(self.args, &prepared.plan().explain(), false)?;
         let start = Instant::now();
-        let stream = self.stream(prepared.stream(self.memory), prepared.problem())?;
-        let mut source = self.stored.source::<T>()?;
+        let stream = self.stream(prepared.stream(memory), prepared.problem())?;
         let shape = prepared.problem().output_shape();
         let (streamed, dims, wrote) = match &self.pair.output {
             None => {
-                let mut nowhere = |_: &Window, _: &[U]| Ok(());
-                let streamed = stream.run(&mut source, &mut nowhere);
+                let mut nowhere = |_: &Window, _: &[B]| Ok(());
+                let streamed = stream.run(source, &mut nowhere);
                 (streamed, shape.dims().to_vec(), None)
             }
             Some(path) => {
-                let mut created = self.create(path, prepared.problem()).open::<U>(shape)?;
-                let streamed = stream.run(&mut source, &mut created);
+                let to = self.create(path, prepared.problem(), U::TYPE).open::<U>(shape)?;
+                let mut sink = sink(to);
+                let streamed = stream.run(source, &mut sink);
+                let created = created(&sink);
                 let wrote = self.wrote(path, created.partial());
                 (streamed, created.dims().to_vec(), Some(wrote))
             }
         };
-        let streamed = streamed.map_err(|error| self.failed(error))?;
+        let streamed = streamed.map_err(|error| self.failed(error, memory))?;
         let (plan, took) = (prepared.plan().clone(), start.elapsed());
         Ok(Done { plan, streamed, dims, wrote, planned, took })
     }
@@ -276,13 +306,18 @@ impl Job<'_> {
         Ok(if self.args.resume { stream.resume() } else { stream })
     }
 
-    fn create<'a>(&'a self, path: &Path, problem: &Problem) -> Create<'a> {
+    fn create<'a>(&'a self, path: &Path, problem: &Problem, kind: ElementType) -> Create<'a> {
         let Self { args, stored, .. } = self;
         let (number, of) = args.shard.unwrap_or((1, 1));
-        let job = format!("{} {}", stored.fingerprint(), problem.fingerprint());
+        let pixels = self.pixels.map_or(String::new(), |pixels| format!("{kind}, {pixels}"));
+        let job = format!("{} {} {pixels}", stored.fingerprint(), problem.fingerprint());
         let same = args.stride == (1, 1) && problem.anchor_at(0, 0) == (0, 0);
         let create = Create::new(path).like(stored).share(number, of).job(job);
         let create = create.same_places(same).same_scale(args.stride == (1, 1));
+        let [before, after] = [problem.input_shape(), problem.output_shape()]
+            .map(|shape| shape.to_nhwc(args.layout)[3]);
+        let create =
+            create.alpha(args.alpha.is_some() && before == after && matches!(after, 2 | 4));
         let create = if args.resume { create.resume() } else { create };
         match args.chunks {
             Some((rows, columns)) => create.chunks(rows, columns),
@@ -304,7 +339,16 @@ impl Job<'_> {
     }
 
     /// What failed, told of the file.
-    fn failed(&self, error: Error) -> Failure {
+    fn failed(&self, error: Error, taken: u64) -> Failure {
+        if let Error::Argument { argument: "memory budget", limit, .. } = &error
+            && taken < self.memory
+        {
+            let memory = self.memory;
+            return Failure::usage(format!(
+                "memory budget: of {memory} bytes {taken} are for floats, to which pixels are turned, and \
+                 {limit}"
+            ));
+        }
         let Error::Stream { doing, part, reason, .. } = &error else { return error.into() };
         let (input, output) = (&self.pair.input, self.pair.output.as_deref());
         let goes_on = "; --resume goes on with what is written";
