@@ -120,6 +120,11 @@ fn becomes_8_bits(stored: &Stored, types: (Type, Type)) -> bool {
     stored.is_image() && types == (Type::U16, Type::U8)
 }
 
+/// Whether what its channels mean is left to who asks: pictures say it, and bands are no colours.
+fn may_have_alpha(stored: &Stored) -> bool {
+    !stored.is_image() && stored.format() != "ENVI"
+}
+
 /// What is done with pixels around the filter.
 fn pixels_of(
     args: &RunArgs,
@@ -134,10 +139,12 @@ fn pixels_of(
              --out-type u16 or a float keeps them"
         )));
     }
-    let alpha = match (stored.is_image(), stored.has_alpha()) {
-        (true, true) => Alpha::Last,
-        (true, false) => Alpha::None,
-        (false, _) => Alpha::Unsaid,
+    let alpha = if stored.has_alpha() {
+        Alpha::Last
+    } else if may_have_alpha(stored) {
+        Alpha::Unsaid
+    } else {
+        Alpha::None
     };
     let filters = conv.kernel().filters();
     let outputs = conv.get_pointwise().map_or(filters, Pointwise::outputs);
