@@ -28,7 +28,7 @@
 //!   ├── flat: npy, envi, tiff        a header and numbers; in `partial` until all are there
 //!   └── raw                         numbers in any order of axes
 //!        │
-//!       axes, sample, positioned, guard (decoders' panics), room, wide
+//!       axes, sample, positioned, guard (decoders' panics), unpack, room, wide
 //! ```
 #![doc = include_str!("shards.md")]
 
@@ -45,6 +45,7 @@ mod room;
 mod sample;
 mod stored;
 mod tiff;
+mod unpack;
 mod wide;
 mod zarr;
 

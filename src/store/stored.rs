@@ -386,7 +386,7 @@ impl<T: Element> Source<T> for StoredSource<'_, T> {
         match &self.stored.kind {
             Kind::Flat(_) => 0,
             Kind::Tiff(pages) => pages.tiff.held(),
-            Kind::Zarr(zarr) => zarr.held(),
+            Kind::Zarr(zarr) => zarr.held_to_read(),
         }
     }
 }

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::chunk::{self, row_bytes};
 use super::colours::Colours;
 use super::page::{Page, compression, name};
@@ -14,6 +12,7 @@ use crate::ElementType;
 use crate::store::positioned::At;
 use crate::store::sample::swap;
 use crate::store::wide::Wide;
+use crate::store::{room, unpack};
 
 /// Pages of a TIFF file, all of one size and kind, as pixels `[height, width, channels]`.
 #[doc(hidden)]
@@ -26,6 +25,12 @@ pub struct Tiff<B> {
     samples: Samples,
     colours: Vec<Colours>,
     wide: Wide,
+}
+
+/// Number of the chunk of a plane that lies so many below the first and right of it.
+fn number(page: &Page, plane: usize, (below, right): (usize, usize)) -> usize {
+    let (across, down) = page.grid();
+    (plane * down + below) * across + right
 }
 
 /// Refuses strips that are not packed and end before their last row.
@@ -176,18 +181,23 @@ impl<B: At> Tiff<B> {
             // Where it lies, and how long it is.
             let list = 16 * page.chunks.len() as u64;
             if self.lies_open(page) {
-                return (list, 0);
+                return (list, 0, 0);
             }
             let samples = page.samples as u64 * self.samples.element().bytes() as u64;
             let unpacked = (page.chunk.0 as u64).saturating_mul(page.chunk.1 as u64);
             let unpacked = unpacked.saturating_mul(samples);
             let packed = page.chunks.iter().map(|(_, length)| *length).max().unwrap_or(0);
             // As samples and as pixels; and packed, once more as a file of its own.
-            (list, unpacked.saturating_mul(3).saturating_add(packed.saturating_mul(2)))
+            let work = unpacked.saturating_mul(3).saturating_add(packed.saturating_mul(2));
+            (list, work, unpacked.saturating_add(packed))
         };
         let threads = rayon::current_num_threads() as u64;
-        let lists = self.pages.iter().map(|page| of(page).0).sum::<u64>();
-        let most = self.pages.iter().map(|page| of(page).1).max().unwrap_or(0);
+        let lists = self.pages.iter().map(|page| of(page).0).fold(0, u64::saturating_add);
+        let at_work = |page| {
+            let (_, work, waiting) = of(page);
+            work.saturating_add(waiting.saturating_mul(unpack::WAITING as u64))
+        };
+        let most = self.pages.iter().map(at_work).max().unwrap_or(0);
         lists.saturating_add(threads.saturating_mul(most))
     }
 
@@ -224,24 +234,23 @@ impl<B: At> Tiff<B> {
         let down = rows.start / high..rows.end.div_ceil(high);
         let chunks: Vec<_> =
             down.flat_map(|below| across.clone().map(move |right| (below, right))).collect();
-        for some in chunks.chunks(rayon::current_num_threads().max(1)) {
-            let read = some.par_iter().map(|(below, right)| {
-                let within = |n: usize, size: usize, range: &Range<usize>| {
-                    (n * size).max(range.start)..((n + 1) * size).min(range.end)
-                };
-                let place = (within(*below, high, &rows), within(*right, wide, &columns));
-                Ok((self.pixels(page, (*below, *right), &place)?, place))
-            });
-            for (pixels, (r, c)) in read.collect::<Result<Vec<_>>>()? {
-                let lines = to[(r.start - rows.start) * pitch..].chunks_mut(pitch.max(1));
-                let at = (c.start - columns.start) * pixel;
-                let width = c.len() * pixel;
-                for (line, from) in lines.zip(pixels.chunks_exact(width.max(1))) {
-                    line[at..at + width].copy_from_slice(from);
-                }
+        let place = |(below, right): (usize, usize)| {
+            let within = |n: usize, size: usize, range: &Range<usize>| {
+                (n * size).max(range.start)..((n + 1) * size).min(range.end)
+            };
+            (within(below, high, &rows), within(right, wide, &columns))
+        };
+        let fetch = |at: &(usize, usize)| self.packed(of, *at);
+        let unpack =
+            |at: &(usize, usize), data: Vec<Vec<u8>>| self.pixels(page, *at, &place(*at), &data);
+        unpack::each(chunks, fetch, unpack, |at, pixels| {
+            let (r, c) = place(*at);
+            let lines = to[(r.start - rows.start) * pitch..].chunks_mut(pitch.max(1));
+            let (at, width) = ((c.start - columns.start) * pixel, c.len() * pixel);
+            for (line, from) in lines.zip(pixels.chunks_exact(width.max(1))) {
+                line[at..at + width].copy_from_slice(from);
             }
-        }
-        Ok(())
+        })
     }
 
     /// The pixels of a place within one chunk, or within one of each plane.
@@ -250,9 +259,9 @@ impl<B: At> Tiff<B> {
         page: usize,
         (below, right): (usize, usize),
         place: &Place,
+        packed: &[Vec<u8>],
     ) -> Result<Vec<u8>> {
         let (of, colours) = (&self.pages[page], &self.colours[page]);
-        let (across, down) = of.grid();
         let (planes, all) = (of.planes(), of.samples);
         let (rows, columns) = place;
         // In a chunk.
@@ -262,9 +271,8 @@ impl<B: At> Tiff<B> {
         let mut lines = vec![0; rows.len() * sample_row];
         let mut apart = vec![0; if planes > 1 { columns.len() * size } else { 0 }];
         for plane in 0..planes {
-            let number = (plane * down + below) * across + right;
-            let data = self.packed(of, number)?;
-            let chunk = chunk::rows(&data, of, number, samples)?;
+            let number = number(of, plane, (below, right));
+            let chunk = chunk::rows(&packed[plane], of, number, samples)?;
             // `rows` has counted them.
             let pitch = row_bytes(of.chunk.0, samples, of.bits).unwrap_or(1);
             let first = (columns.start - right * of.chunk.0) * samples;
@@ -291,13 +299,16 @@ impl<B: At> Tiff<B> {
         Ok(pixels)
     }
 
-    /// The bytes of a chunk in the file.
-    fn packed(&self, page: &Page, number: usize) -> Result<Vec<u8>> {
-        let (offset, length) = page.chunks[number];
-        // `Page` has held them against the file's length.
-        let mut data = crate::store::room::zeroed(usize::try_from(length).unwrap_or(usize::MAX))?;
-        self.file.read_at(offset, &mut data).map_err(|error| error.to_string())?;
-        Ok(data)
+    /// The bytes in the file of a chunk, or of one of each plane.
+    fn packed(&self, page: &Page, at: (usize, usize)) -> Result<Vec<Vec<u8>>> {
+        let chunk = |plane: usize| {
+            let (offset, length) = page.chunks[number(page, plane, at)];
+            // `Page` has held them against the file's length.
+            let mut data = room::zeroed(usize::try_from(length).unwrap_or(usize::MAX))?;
+            self.file.read_at(offset, &mut data).map_err(|error| error.to_string())?;
+            Ok(data)
+        };
+        (0..page.planes()).map(chunk).collect()
     }
 
     /// The same where elements lie in rows, of which those of a strip follow one another.

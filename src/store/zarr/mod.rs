@@ -21,6 +21,7 @@ use zarrs::array::{Array, ArrayBytes, ArrayMetadata, ArraySubset, CodecOptions};
 
 use super::axes::Axes;
 use super::sample::Sample;
+use super::unpack;
 use crate::{ElementType, Layout, Window};
 use folder::Folder;
 use metadata::{Metadata, Said, Version};
@@ -251,50 +252,72 @@ impl Zarr {
         [images.max(1), chunks[rows], chunks[rows + 1]]
     }
 
-    /// Bytes that reading or writing takes beside what is read or written.
+    /// Bytes of a chunk that is unpacked at once, and of one that is a file.
+    fn bytes(&self) -> (u64, u64) {
+        let of = |chunk: &[usize]| {
+            chunk.iter().fold(self.sample.bytes() as u64, |n, m| n.saturating_mul(*m as u64))
+        };
+        (of(&self.unpacked), of(self.chunks.as_ref().unwrap_or(&self.unpacked)))
+    }
+
+    /// Bytes that writing takes beside what is written: chunks unpacked and packed, for each thread, and what rows of
+    /// chunks are gathered in.
     pub(super) fn held(&self) -> u64 {
-        let chunk = self
-            .unpacked
-            .iter()
-            .fold(self.sample.bytes() as u64, |n, m| n.saturating_mul(*m as u64));
-        let whole = self.chunks.as_ref().map_or(chunk, |chunks| {
-            chunks.iter().fold(self.sample.bytes() as u64, |n, m| n.saturating_mul(*m as u64))
-        });
-        // Unpacked and packed, for each thread; and what rows of chunks are gathered in.
+        let (chunk, whole) = self.bytes();
         let threads = rayon::current_num_threads() as u64;
         threads.saturating_mul(chunk.saturating_mul(2).saturating_add(whole))
     }
 
-    /// Reads a window as elements in this machine's order of bytes: as many chunks at a time as there are threads.
+    /// And that reading takes: those too that wait for their places.
+    pub(super) fn held_to_read(&self) -> u64 {
+        let waiting = unpack::WAITING * rayon::current_num_threads();
+        self.held().saturating_add((waiting as u64).saturating_mul(self.bytes().1))
+    }
+
+    /// Reads a window as elements in this machine's order of bytes.
     pub(super) fn read(&self, window: &Window, to: &mut [u8]) -> io::Result<()> {
-        let size = self.chunks.as_ref().unwrap_or(&self.unpacked);
         let mut to = to;
         for ranges in self.axes.boxes(window) {
             let bytes = ranges.iter().fold(self.sample.bytes(), |n, range| n * range.len());
             let (part, rest) = to.split_at_mut(bytes.min(to.len()));
             to = rest;
-            for some in chunks_of(&ranges, size).chunks(rayon::current_num_threads().max(1)) {
-                let read = some.par_iter().map(|chunk| {
-                    let within = within(chunk, size, &ranges);
-                    Ok((self.unpack(chunk, &within)?, within))
-                });
-                for (data, within) in read.collect::<io::Result<Vec<_>>>()? {
-                    let runs = Runs::new(&within, (&within, &ranges), self.sample.bytes());
-                    for (from, at) in runs.places() {
-                        part[at..at + runs.len].copy_from_slice(&data[from..from + runs.len]);
-                    }
-                }
-            }
+            self.read_box(&ranges, part).map_err(io::Error::other)?;
             self.sample.decode(false, part);
         }
         Ok(())
     }
 
+    fn read_box(&self, ranges: &[Range<usize>], to: &mut [u8]) -> Result<()> {
+        let size = self.chunks.as_ref().unwrap_or(&self.unpacked);
+        let part = |chunk: &[u64]| within(chunk, size, ranges);
+        let fetch = |chunk: &Vec<u64>| {
+            self.fetch(chunk);
+            Ok(())
+        };
+        let unpack = |chunk: &Vec<u64>, ()| self.unpack(chunk, &part(chunk));
+        unpack::each(chunks_of(ranges, size), fetch, unpack, |chunk, data| {
+            let within = part(chunk);
+            let runs = Runs::new(&within, (&within, ranges), self.sample.bytes());
+            for (from, at) in runs.places() {
+                to[at..at + runs.len].copy_from_slice(&data[from..from + runs.len]);
+            }
+        })
+    }
+
+    /// Brings a chunk from the disk to where the system keeps files, so that whoever unpacks it does not wait. Of shards
+    /// only parts may be needed.
+    fn fetch(&self, chunk: &[u64]) {
+        if self.chunks.as_ref() == Some(&self.unpacked) {
+            // What cannot be read is told by whoever unpacks it.
+            let _ = self.folder.bytes(self.array.chunk_key(chunk).as_str());
+        }
+    }
+
     /// A box within a chunk.
-    fn unpack(&self, chunk: &[u64], within: &[Range<usize>]) -> io::Result<Vec<u8>> {
+    fn unpack(&self, chunk: &[u64], within: &[Range<usize>]) -> Result<Vec<u8>> {
         let failed = |error: &dyn std::fmt::Display| {
             let key = self.array.chunk_key(chunk);
-            io::Error::other(format!("its chunk {key}: {error}"))
+            format!("its chunk {key}: {error}")
         };
         let ranges: Vec<_> =
             within.iter().map(|range| range.start as u64..range.end as u64).collect();
