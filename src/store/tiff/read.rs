@@ -270,9 +270,9 @@ impl<B: At> Tiff<B> {
         let sample_row = columns.len() * all * size;
         let mut lines = vec![0; rows.len() * sample_row];
         let mut apart = vec![0; if planes > 1 { columns.len() * size } else { 0 }];
-        for plane in 0..planes {
+        for (plane, data) in packed.iter().enumerate() {
             let number = number(of, plane, (below, right));
-            let chunk = chunk::rows(&packed[plane], of, number, samples)?;
+            let chunk = chunk::rows(data, of, number, samples)?;
             // `rows` has counted them.
             let pitch = row_bytes(of.chunk.0, samples, of.bits).unwrap_or(1);
             let first = (columns.start - right * of.chunk.0) * samples;
