@@ -17,7 +17,7 @@
 // Bind group 0, 3: exp(-2 pi i n / LENGTH) for n below LENGTH / 2, and then what the pass has.
 
 // What it reads besides: points of a tile, its outputs of stride 1, tiles of an image, and pairs of planes (tiles of
-// every channel and image). Twin of `FftOwn` in src/plan/job/params.rs.
+// every channel) of a row of tiles. Twin of `FftOwn` in src/plan/job/params.rs.
 struct Own {
     tile_rows: u32,
     tile_columns: u32,

@@ -145,8 +145,8 @@ pub(super) fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
 }
 
 /// The largest number that both are multiples of.
-fn common(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { common(b, a % b) }
+pub(crate) fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 struct Cutter<'a> {
@@ -160,7 +160,7 @@ impl Cutter<'_> {
     /// whether that fits or not.
     fn step(&self, most: usize, tile: usize, fits: impl Fn(usize) -> bool) -> usize {
         let n = largest(most, fits);
-        let both = tile / common(tile, self.budget.granule) * self.budget.granule;
+        let both = tile / gcd(tile, self.budget.granule) * self.budget.granule;
         match () {
             () if n == most => n,
             () if n >= both => n / both * both,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::bands::gcd;
 use super::cost::{GpuCost, Traffic};
 use super::limits::{GpuLimits, Residence};
 use super::offer::Offer;
@@ -256,8 +257,4 @@ pub(super) fn whole_words(problem: &Problem, residence: Residence) -> Result<(),
 fn spacing(stride: usize, dilation: usize) -> (usize, usize) {
     let g = gcd(stride, dilation);
     (dilation / g, stride / g)
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -27,6 +27,7 @@
 //!
 //! Biases and filters: output channel `c F1 F2 + f1 F2 + f2` of two stages is filter `f1 F2 + f2` of one.
 
+use super::bands::gcd;
 use crate::{
     Activation, Border, Borders, Conv2d, ElementType, Kernel, Layout, Padding, Pointwise, Problem,
     Shape, Sides,
@@ -333,10 +334,6 @@ fn rounded(value: f64) -> Result<f32, String> {
         return Ok(near);
     }
     Err(format!("a weight of {value:e} has no place in f32"))
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ mod transfer;
 
 use std::fmt;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use bands::gcd;
 pub use bands::{Band, Span};
 pub use chain::{ChainPlan, ChainStage, chain};
 pub(crate) use chain::{problems, reweighed};

@@ -23,10 +23,10 @@
 //! ```text
 //! stored, create: what is there, and what is to be
 //!   │
-//!   ├── zarr/                       chunks, packed, in a folder
-//!   ├── tiff/                       pages of strips and tiles
-//!   ├── flat: npy, envi, tiff        a header and numbers; in `partial` until all are there
-//!   └── raw                         numbers in any order of axes
+//!   ├── zarr/                   chunks, packed, in a folder
+//!   ├── tiff/                   pages of strips and tiles
+//!   ├── flat: npy, envi, tiff   a header and numbers; in `partial` until all are there
+//!   └── raw                     numbers in any order of axes
 //!        │
 //!       axes, sample, positioned, guard (decoders' panics), unpack, room, wide
 //! ```

@@ -6,7 +6,8 @@
 //! pool               unpack 1  unpack 2  unpack 3
 //! ```
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, RecvError, TryRecvError, channel};
+use std::thread;
 
 use super::guard::guarded;
 
@@ -45,16 +46,47 @@ pub(super) fn each<K: Send, F: Send, T: Send>(
                 return Ok(());
             }
             under_way -= 1;
-            let done = told.recv().map_err(|error| error.to_string())?;
+            let done = next(&told).map_err(|error| error.to_string())?;
             let (key, done) = done?;
             place(&key, done);
         }
     })
 }
 
+/// What comes next. A thread of the pool, as a caller's may be, works meanwhile: if all of them waited, nobody would
+/// unpack anything.
+fn next<T>(told: &Receiver<T>) -> Result<T, RecvError> {
+    loop {
+        match told.try_recv() {
+            Ok(done) => return Ok(done),
+            Err(TryRecvError::Disconnected) => return Err(RecvError),
+            Err(TryRecvError::Empty) => match rayon::yield_now() {
+                None => return told.recv(),
+                Some(rayon::Yield::Executed) => {}
+                Some(rayon::Yield::Idle) => thread::yield_now(),
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of a caller's own, and of all at once.
+    #[test]
+    fn threads_of_the_pool_do_not_wait_for_themselves() {
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let sums = pool.broadcast(|_| {
+                let mut sum = 0;
+                each(0..50, |n| Ok(*n), |_, n| Ok(2 * n), |_, double: usize| sum += double)
+                    .unwrap();
+                sum
+            });
+            assert_eq!(sums, vec![2450; threads]);
+        }
+    }
 
     #[test]
     fn each_has_its_place() {

@@ -17,7 +17,7 @@ use super::bytes::{Of, Reads, Writes};
 use super::reader::{Block, Pool, Reader, rows};
 use super::{Progress, Sink, Source, Stream, Streamed};
 use crate::engine::{Part, Parts, Room};
-use crate::plan::{Cutter, Units};
+use crate::plan::{Cutter, Units, gcd};
 use crate::{Element, Error, Problem, Result, Window};
 
 /// A step that is to be computed, with all rows that it needs.
@@ -157,11 +157,7 @@ fn threads(
 /// Chunks of the output's images in images of the input, of which each gives `planes`: whole ones of both.
 fn of_images([images, rows, columns]: [usize; 3], planes: usize) -> [usize; 3] {
     let images = images.max(1);
-    let (mut divisor, mut rest) = (images, planes.max(1));
-    while rest > 0 {
-        (divisor, rest) = (rest, divisor % rest);
-    }
-    [images / divisor, rows, columns]
+    [images / gcd(images, planes.max(1)), rows, columns]
 }
 
 /// The same window with images counted as the output has them.
