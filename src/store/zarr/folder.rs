@@ -1,11 +1,12 @@
 //! A folder of keys and values: each value comes whole to its place, or not at all.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use zarrs::storage::byte_range::ByteRangeIterator;
+use zarrs::storage::byte_range::{ByteRange, ByteRangeIterator};
 use zarrs::storage::{
     Bytes, MaybeBytes, MaybeBytesIterator, OffsetBytesIterator, ReadableStorageTraits,
     StorageError, StoreKey, StorePrefix, WritableStorageTraits,
@@ -18,19 +19,47 @@ use crate::store::positioned;
 const UNFINISHED: &str = ".channelwise-unfinished";
 
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder {
+    root: PathBuf,
+    /// Values that are read already, for whoever asks next.
+    fetched: Mutex<HashMap<String, MaybeBytes>>,
+}
+
+/// A value that is kept as long as this.
+#[derive(Debug)]
+pub(super) struct Fetched<'a> {
+    folder: &'a Folder,
+    key: String,
+}
+
+impl Drop for Fetched<'_> {
+    fn drop(&mut self) {
+        self.folder.fetched().remove(&self.key);
+    }
+}
 
 impl Folder {
     pub(super) fn new(path: &Path) -> Arc<Self> {
-        Arc::new(Self(path.into()))
+        Arc::new(Self { root: path.into(), fetched: Mutex::default() })
     }
 
     pub(super) fn root(&self) -> &Path {
-        &self.0
+        &self.root
+    }
+
+    fn fetched(&self) -> MutexGuard<'_, HashMap<String, MaybeBytes>> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a value before it is asked for, so that whoever does need not wait for the disk.
+    pub(super) fn fetch(&self, key: &str) -> io::Result<Fetched<'_>> {
+        let value = self.bytes(key)?.map(Bytes::from);
+        self.fetched().insert(key.into(), value);
+        Ok(Fetched { folder: self, key: key.into() })
     }
 
     pub(super) fn path(&self, key: &str) -> PathBuf {
-        self.0.join(key)
+        self.root.join(key)
     }
 
     /// The bytes of a value, and none where there is no such.
@@ -50,7 +79,7 @@ impl Folder {
         name.push(UNFINISHED);
         let written = fs::write(&name, value).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => {
-                fs::create_dir_all(path.parent().unwrap_or(&self.0))?;
+                fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
                 fs::write(&name, value)
             }
             _ => Err(error),
@@ -71,9 +100,23 @@ fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// Where a part of a value of so many bytes begins, and how many it has.
+fn within(range: &ByteRange, size: u64) -> Result<(u64, u64), StorageError> {
+    if range.end(size) > size || range.start(size) > size {
+        return Err(StorageError::Other(format!(
+            "its bytes {range} are beyond its end, {size}: it is not whole"
+        )));
+    }
+    Ok((range.start(size), range.length(size)))
+}
+
 impl ReadableStorageTraits for Folder {
     fn get(&self, key: &StoreKey) -> Result<MaybeBytes, StorageError> {
-        Ok(self.bytes(key.as_str())?.map(Bytes::from))
+        let fetched = self.fetched().get(key.as_str()).cloned();
+        match fetched {
+            Some(value) => Ok(value),
+            None => Ok(self.bytes(key.as_str())?.map(Bytes::from)),
+        }
     }
 
     fn get_partial_many<'a>(
@@ -81,20 +124,25 @@ impl ReadableStorageTraits for Folder {
         key: &StoreKey,
         ranges: ByteRangeIterator<'a>,
     ) -> Result<MaybeBytesIterator<'a>, StorageError> {
+        let fetched = self.fetched().get(key.as_str()).cloned();
+        if let Some(value) = fetched {
+            let Some(value) = value else { return Ok(None) };
+            let part = move |range| {
+                let (start, length) = within(&range, value.len() as u64)?;
+                // Both are within it.
+                Ok(value.slice(start as usize..(start + length) as usize))
+            };
+            return Ok(Some(Box::new(ranges.map(part))));
+        }
         let Some(file) = there(File::open(self.path(key.as_str())))? else { return Ok(None) };
         let size = file.metadata()?.len();
-        let bytes = ranges.map(move |range| {
-            let (start, length) = (range.start(size), range.length(size));
-            if range.end(size) > size || start > size {
-                return Err(StorageError::Other(format!(
-                    "its bytes {range} are beyond its end, {size}: it is not whole"
-                )));
-            }
+        let part = move |range| {
+            let (start, length) = within(&range, size)?;
             let mut part = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
             positioned::read(&file, start, &mut part)?;
             Ok(Bytes::from(part))
-        });
-        Ok(Some(Box::new(bytes)))
+        };
+        Ok(Some(Box::new(ranges.map(part))))
     }
 
     fn size_key(&self, key: &StoreKey) -> Result<Option<u64>, StorageError> {
@@ -136,6 +184,31 @@ impl WritableStorageTraits for Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_fetched_before_they_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Folder::new(folder.path());
+        store.put("c/0", b"0123456789").unwrap();
+        let key = StoreKey::new("c/0").unwrap();
+        let part = |range| {
+            let parts = store.get_partial_many(&key, Box::new([range].into_iter())).unwrap();
+            parts.map(|parts| parts.map(|part| part.unwrap().to_vec()).collect::<Vec<_>>())
+        };
+        let middle = || ByteRange::FromStart(3, Some(4));
+        assert_eq!(part(middle()).unwrap(), [b"3456".to_vec()]);
+        let fetched = store.fetch("c/0").unwrap();
+        fs::remove_file(store.path("c/0")).unwrap();
+        assert_eq!(store.get(&key).unwrap().unwrap().to_vec(), b"0123456789");
+        assert_eq!(part(middle()).unwrap(), [b"3456".to_vec()]);
+        assert_eq!(part(ByteRange::Suffix(2)).unwrap(), [b"89".to_vec()]);
+        drop(fetched);
+        assert!(store.get(&key).unwrap().is_none() && part(middle()).is_none());
+        // That nothing is there is known then, too.
+        let _fetched = store.fetch("c/0").unwrap();
+        store.put("c/0", b"new").unwrap();
+        assert!(store.get(&key).unwrap().is_none() && part(middle()).is_none());
+    }
 
     #[test]
     fn values_are_whole_or_absent() {

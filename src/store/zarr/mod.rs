@@ -23,7 +23,7 @@ use super::axes::Axes;
 use super::sample::Sample;
 use super::unpack;
 use crate::{ElementType, Layout, Window};
-use folder::Folder;
+use folder::{Fetched, Folder};
 use metadata::{Metadata, Said, Version};
 
 /// Whether a folder is an array, or a group of such.
@@ -268,10 +268,10 @@ impl Zarr {
         threads.saturating_mul(chunk.saturating_mul(2).saturating_add(whole))
     }
 
-    /// And that reading takes: those too that wait for their places.
+    /// And that reading takes: those too that are fetched or wait for their places.
     pub(super) fn held_to_read(&self) -> u64 {
         let waiting = unpack::WAITING * rayon::current_num_threads();
-        self.held().saturating_add((waiting as u64).saturating_mul(self.bytes().1))
+        self.held().saturating_add((waiting as u64).saturating_mul(2 * self.bytes().1))
     }
 
     /// Reads a window as elements in this machine's order of bytes.
@@ -287,14 +287,19 @@ impl Zarr {
         Ok(())
     }
 
+    /// A box, chunk by chunk.
     fn read_box(&self, ranges: &[Range<usize>], to: &mut [u8]) -> Result<()> {
         let size = self.chunks.as_ref().unwrap_or(&self.unpacked);
         let part = |chunk: &[u64]| within(chunk, size, ranges);
+        // Of shards only parts may be needed.
+        let whole = self.chunks.as_ref() == Some(&self.unpacked);
         let fetch = |chunk: &Vec<u64>| {
-            self.fetch(chunk);
-            Ok(())
+            let key = self.array.chunk_key(chunk);
+            let fetched = whole.then(|| self.folder.fetch(key.as_str())).transpose();
+            fetched.map_err(|error| format!("its chunk {key}: {error}"))
         };
-        let unpack = |chunk: &Vec<u64>, ()| self.unpack(chunk, &part(chunk));
+        let unpack =
+            |chunk: &Vec<u64>, _kept: Option<Fetched<'_>>| self.unpack(chunk, &part(chunk));
         unpack::each(chunks_of(ranges, size), fetch, unpack, |chunk, data| {
             let within = part(chunk);
             let runs = Runs::new(&within, (&within, ranges), self.sample.bytes());
@@ -302,15 +307,6 @@ impl Zarr {
                 to[at..at + runs.len].copy_from_slice(&data[from..from + runs.len]);
             }
         })
-    }
-
-    /// Brings a chunk from the disk to where the system keeps files, so that whoever unpacks it does not wait. Of shards
-    /// only parts may be needed.
-    fn fetch(&self, chunk: &[u64]) {
-        if self.chunks.as_ref() == Some(&self.unpacked) {
-            // What cannot be read is told by whoever unpacks it.
-            let _ = self.folder.bytes(self.array.chunk_key(chunk).as_str());
-        }
     }
 
     /// A box within a chunk.
