@@ -117,6 +117,12 @@ impl Stored {
         matches!(self.kind, Kind::Tiff(_))
     }
 
+    /// How many pages a TIFF file has, taken or not; one of other kinds.
+    #[must_use]
+    pub fn page_count(&self) -> usize {
+        self.pages().map_or(1, |pages| pages.tiff.count())
+    }
+
     /// Whether the last channel is alpha, as far as the file says so. It is filtered like a colour.
     #[must_use]
     pub fn has_alpha(&self) -> bool {
@@ -295,7 +301,8 @@ fn open_tiff(path: &Path, layout: Layout, all: bool) -> Result<Pages> {
     let tiff = Tiff::open(file, all).map_err(failed)?;
     if tiff.orientations().iter().any(|orientation| *orientation > 1) {
         return Err(failed(
-            "it is stored turned (Orientation), and only read so as a whole: turn it first".into(),
+            "it is stored turned (Orientation), which its parts are not read through: turn it first"
+                .into(),
         ));
     }
     let mut dims = tiff.size().to_vec();

@@ -21,7 +21,6 @@ mod files;
 mod info;
 mod job;
 mod kernels;
-mod light;
 mod more;
 mod out_type;
 mod outputs;
@@ -32,6 +31,7 @@ mod report;
 mod request;
 mod run;
 mod streamed;
+mod streamed_pixels;
 mod values;
 mod verify;
 

@@ -11,18 +11,17 @@ use channelwise::stream::{Sink, Source, Stream, Streamed};
 use channelwise::{
     Border, Borders, Conv2d, ElementType, Engine, Error, Plan, Pointwise, Problem, Window,
 };
-use clap::ValueEnum;
 
 use crate::args::{AlphaName, EngineName, RunArgs};
 use crate::compute::{Computer, Computers};
 use crate::failure::{Failure, Result, say};
-use crate::files::{Alpha, Pages, Sample, Type, is_zarr, with_type};
-use crate::light::{Decoded, Encoded};
+use crate::files::{Alpha, Pages, Sample, Type, is_zarr, left_out, with_type};
 use crate::outputs::Pair;
 use crate::pixels::{self, Pixels};
 use crate::progress::Progress;
 use crate::report::{self, Milliseconds, Report, Shapes, Told};
 use crate::request::Request;
+use crate::streamed_pixels::{Decoded, Encoded};
 
 /// What is taken of memory where nothing says what is free.
 const USUAL: u64 = 1 << 30;
@@ -65,9 +64,8 @@ fn open(args: &RunArgs, path: &Path) -> channelwise::Result<Stored> {
 /// Types of the input and of the results.
 fn types(args: &RunArgs, stored: &Stored) -> Result<(Type, Type)> {
     let (name, element) = (stored.path().display(), stored.element_type());
-    let all = Type::value_variants().iter().copied();
-    let input = all.into_iter().find(|kind| ElementType::from(*kind) == element);
-    let input = input.ok_or_else(|| Failure::work(format!("{name} holds {element}")))?;
+    let input =
+        Type::of(element).ok_or_else(|| Failure::work(format!("{name} holds {element}")))?;
     let fractions = args.activation.needs_float() && args.pointwise.is_none();
     let unasked = if fractions { input.as_float() } else { input };
     Ok((input, args.out_type.unwrap_or(unasked)))
@@ -175,7 +173,7 @@ pub(crate) fn run(
         let format = stored.format();
         return Err(Failure::usage(format!("--pages is for images, and {name} is {format}")));
     }
-    for note in stored.notes() {
+    for note in left_out(args.pages, stored.page_count()).into_iter().chain(stored.notes()) {
         say(&format!("note: {name}: {note}"));
     }
     let (input, output) = types(args, &stored)?;

@@ -91,6 +91,12 @@ impl<B: At> Tiff<B> {
         self.pages.len()
     }
 
+    /// How many there are, taken or not.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// Of channels.
     #[must_use]
     pub fn element(&self) -> ElementType {
@@ -138,10 +144,6 @@ impl<B: At> Tiff<B> {
     pub fn notes(&self) -> Vec<String> {
         let first = self.first();
         let mut notes = Vec::new();
-        if self.pages.len() < self.count {
-            let count = self.count;
-            notes.push(format!("the first of {count} pages is taken; --pages all takes all"));
-        }
         let kind = name(first.format, first.bits);
         match self.samples {
             Samples::Words(..) => notes.push(format!("its {kind} samples are spread over 16 bits")),

@@ -26,6 +26,7 @@ pub(crate) use channelwise::store::pictures::Resolution;
 pub(crate) use npy::Numbers;
 pub(crate) use target::{Kind, Target};
 pub(crate) use tensor::{Sample, Tensor, Type, with_array, with_type};
+pub(crate) use tiff::left_out;
 
 /// What the first channels are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -110,6 +110,14 @@ impl std::fmt::Display for Type {
 }
 
 impl Type {
+    /// That of the library's elements, which may come to have more.
+    pub(crate) fn of(element: ElementType) -> Option<Self> {
+        <Self as clap::ValueEnum>::value_variants()
+            .iter()
+            .copied()
+            .find(|kind| ElementType::from(*kind) == element)
+    }
+
     pub(crate) fn is_float(self) -> bool {
         !ElementType::from(self).is_integer()
     }

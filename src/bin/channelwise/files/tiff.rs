@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use channelwise::ElementType;
 use channelwise::ndarray::{ArrayD, Axis};
 use channelwise::store::memory;
 use channelwise::store::pictures::{Picture, Tiff};
@@ -11,7 +10,6 @@ use super::{
     Alpha, Channels, Colours, Input, Meta, Pages, Resolution, Sample, Source, Tensor, Type,
     with_type,
 };
-use clap::ValueEnum;
 
 /// What went wrong, for people.
 type Result<T> = std::result::Result<T, String>;
@@ -19,8 +17,7 @@ type Result<T> = std::result::Result<T, String>;
 pub(super) fn read(bytes: &[u8], wanted: Pages) -> Result<Input> {
     let tiff = Tiff::open(bytes, wanted == Pages::All)?;
     memory::check(tiff.needs())?;
-    let kind = Type::value_variants().iter().copied();
-    let kind = kind.into_iter().find(|kind| ElementType::from(*kind) == tiff.element());
+    let kind = Type::of(tiff.element());
     let kind = kind.ok_or_else(|| format!("its elements are {}", tiff.element()))?;
     let pages = (0..tiff.pages()).map(|page| with_type!(kind, T => pixels::<T>(&tiff, page)));
     let mut tensors = pages.collect::<Result<Vec<_>>>()?;
@@ -37,7 +34,14 @@ pub(super) fn read(bytes: &[u8], wanted: Pages) -> Result<Input> {
     let turned = tiff.orientations().first().is_some_and(|orientation| *orientation > 4);
     let resolution = if turned { resolution.map(Resolution::turned) } else { resolution };
     let meta = Meta { icc: tiff.icc().map(<[u8]>::to_vec), resolution, ..Meta::default() };
-    Ok(Input { tensor, source: Source::Image, channels, meta, notes: tiff.notes() })
+    let notes = left_out(wanted, tiff.count()).into_iter().chain(tiff.notes()).collect();
+    Ok(Input { tensor, source: Source::Image, channels, meta, notes })
+}
+
+/// What is to be said where some of so many pages are not taken.
+pub(crate) fn left_out(wanted: Pages, count: usize) -> Option<String> {
+    let left = wanted == Pages::First && count > 1;
+    left.then(|| format!("the first of {count} pages is taken; --pages all takes all"))
 }
 
 /// One page, upright.
