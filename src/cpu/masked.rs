@@ -12,10 +12,9 @@
 
 use std::ops::Mul;
 
-use rayon::prelude::*;
-
 use super::Cpu;
 use super::source::Scalars;
+use super::threads::Threads;
 use crate::element::with_type;
 use crate::{Activation, Element, ElementType, Layout, Problem};
 
@@ -42,8 +41,10 @@ pub(crate) fn not_finite<T: Element>(all: &[T]) -> Option<f64> {
     if T::TYPE.is_integer() {
         return None;
     }
-    let values = all.par_iter().with_min_len(PIECE).map(|x| x.to_f64());
-    values.find_first(|x| !x.is_finite())
+    // Whole pieces without a branch, in vectors.
+    let finite = |piece: &&[T]| piece.iter().fold(true, |all, x| all & x.to_f64().is_finite());
+    let piece = all.chunks(PIECE).find(|piece| !finite(piece))?;
+    piece.iter().map(|x| x.to_f64()).find(|x| !x.is_finite())
 }
 
 /// What sums of a normalised convolution are made in.
@@ -202,10 +203,7 @@ impl Rows {
         if out.is_empty() {
             return;
         }
-        inside(cpu, || {
-            let rows = out.par_chunks_mut(row).enumerate().with_min_len(PIECE.div_ceil(row));
-            rows.for_each_init(Vec::new, |room, (n, out)| make(n, room, out));
-        });
+        each_row(cpu, out, row, |n, room: &mut Vec<S>, out| make(n, room, out));
     }
 
     /// The outputs of `problem`, of both sums; what nothing is known of, where the weights sum to nothing. `own`: these
@@ -236,29 +234,25 @@ impl Rows {
         let kinds = if self.planar() { filters } else { 1 };
         let limits: Vec<Limits> =
             (0..kinds).map(|f| Limits { least: line(f, &least), bias: line(f, &bias) }).collect();
-        inside(cpu, || {
-            let rows = out.par_chunks_mut(row * element.bytes()).enumerate();
-            let rows = rows.with_min_len(PIECE.div_ceil(row));
-            rows.for_each_init(Quotient::default, |quotient, (n, out)| {
-                let (plane, down) = (n / height, n % height);
-                let filter = plane % filters;
-                let planar = self.planar();
-                // Of weights that all share a pixel's filters are there once.
-                let (weights, times) = match (own, planar) {
-                    (true, _) => (&known[n * row..][..row], 1),
-                    (false, true) => (&known[(filter * height + down) * row..][..row], 1),
-                    (false, false) => {
-                        (&known[down * width * filters..][..width * filters], self.channels)
-                    }
-                };
-                quotient.fill(&sums[n * row..][..row], weights, filters, times);
-                let limits = &limits[if planar { filter } else { 0 }];
-                quotient.divide(limits, conv.activation, no_data);
-                with_type!(element, U => {
-                    let out = bytemuck::cast_slice_mut::<u8, U>(out);
-                    let made = out.iter_mut().zip(&quotient.sums);
-                    made.for_each(|(out, y)| *out = Element::from_f64(*y));
-                });
+        each_row(cpu, out, row * element.bytes(), |n, quotient: &mut Quotient, out| {
+            let (plane, down) = (n / height, n % height);
+            let filter = plane % filters;
+            let planar = self.planar();
+            // Of weights that all share a pixel's filters are there once.
+            let (weights, times) = match (own, planar) {
+                (true, _) => (&known[n * row..][..row], 1),
+                (false, true) => (&known[(filter * height + down) * row..][..row], 1),
+                (false, false) => {
+                    (&known[down * width * filters..][..width * filters], self.channels)
+                }
+            };
+            quotient.fill(&sums[n * row..][..row], weights, filters, times);
+            let limits = &limits[if planar { filter } else { 0 }];
+            quotient.divide(limits, conv.activation, no_data);
+            with_type!(element, U => {
+                let out = bytemuck::cast_slice_mut::<u8, U>(out);
+                let made = out.iter_mut().zip(&quotient.sums);
+                made.for_each(|(out, y)| *out = Element::from_f64(*y));
             });
         });
     }
@@ -318,10 +312,20 @@ struct Limits {
     bias: Vec<f64>,
 }
 
-/// Calls `work` on the threads of an engine of the CPU, or on those that are current.
-fn inside(cpu: Option<&Cpu>, work: impl FnOnce() + Send) {
-    match cpu {
-        Some(cpu) => cpu.inside(work),
-        None => work(),
-    }
+/// Calls `work` with the number of each row of `out`, of this length, and what a piece of several rows keeps: on the
+/// threads of an engine of the CPU, or on those that are current.
+fn each_row<T: Send, R: Default>(
+    cpu: Option<&Cpu>,
+    out: &mut [T],
+    row: usize,
+    work: impl Fn(usize, &mut R, &mut [T]) + Sync + Send,
+) {
+    let rows = PIECE.div_ceil(row);
+    let pieces: Vec<_> = out.chunks_mut(rows * row).enumerate().collect();
+    cpu.map_or(&Threads::Current, |cpu| &cpu.threads).map(pieces, |(n, piece)| {
+        let mut kept = R::default();
+        for (at, out) in piece.chunks_mut(row).enumerate() {
+            work(n * rows + at, &mut kept, out);
+        }
+    });
 }

@@ -15,14 +15,13 @@ mod simd;
 mod sink;
 mod source;
 mod task;
+mod threads;
 
-use std::sync::{Arc, Mutex};
-
-use rayon::prelude::*;
+use std::sync::Mutex;
 
 use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts};
 use crate::problem::DoubleWeights;
-use crate::{Error, Factors, Problem, Result};
+use crate::{Factors, Problem, Result};
 pub(crate) use gradient::CpuKernelGradient;
 pub(crate) use masked::{Elements, Float, Mask, Rows, not_finite};
 pub(crate) use raw::large_pages;
@@ -30,6 +29,7 @@ use scratch::Scratch;
 use simd::Simd;
 pub(crate) use source::Input;
 use task::Task;
+use threads::Threads;
 
 /// The CPU engine: SIMD chosen at run time, threads by rayon.
 ///
@@ -40,8 +40,7 @@ use task::Task;
 #[derive(Clone, Debug)]
 pub struct Cpu {
     simd: Simd,
-    /// `None`: the pool that is current where it runs, usually rayon's global one.
-    pool: Option<Arc<rayon::ThreadPool>>,
+    threads: Threads,
     cuts: Cuts,
 }
 
@@ -50,23 +49,17 @@ impl Cpu {
     /// from inside which it is called.
     #[must_use]
     pub fn new() -> Self {
-        Self { simd: Simd::detect(), pool: None, cuts: Cuts::NONE }
+        Self { simd: Simd::detect(), threads: Threads::Current, cuts: Cuts::NONE }
     }
 
-    /// On a pool of its own with this many threads.
+    /// On a pool of its own with this many threads; with 1, on the thread that calls, so that threads which share
+    /// such an engine compute side by side.
     ///
     /// # Errors
-    /// [`Error::Argument`] for 0, [`Error::Threads`] where the system refuses.
+    /// [`Error::Argument`](crate::Error::Argument) for 0, [`Error::Threads`](crate::Error::Threads) where the system
+    /// refuses.
     pub fn with_threads(threads: usize) -> Result<Self> {
-        if threads == 0 {
-            return Err(Error::argument("threads", threads, "at least 1 is needed"));
-        }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("channelwise-{i}"))
-            .build()
-            .map_err(|e| Error::Threads { threads, reason: e.to_string() })?;
-        Ok(Self { pool: Some(Arc::new(pool)), ..Self::new() })
+        Ok(Self { threads: Threads::new(threads)?, ..Self::new() })
     }
 
     /// Name of the SIMD level in use.
@@ -100,11 +93,11 @@ impl Cpu {
     /// What the planner needs to know.
     #[must_use]
     pub fn limits(&self) -> CpuLimits {
-        let threads = self
-            .pool
-            .as_ref()
-            .map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads());
-        CpuLimits { lanes: self.simd.lanes(), cuts: self.cuts, ..CpuLimits::new(threads, 0) }
+        CpuLimits {
+            lanes: self.simd.lanes(),
+            cuts: self.cuts,
+            ..CpuLimits::new(self.threads.count(), 0)
+        }
     }
 
     /// Computes `problem` from `src` into `dst`, tensors in its layout and of its lengths and types.
@@ -171,19 +164,7 @@ impl Cpu {
 
     /// Calls `run` with each of several pieces of work, which may share out tasks of their own.
     pub(crate) fn together<T: Send>(&self, all: Vec<T>, run: impl Fn(T) + Sync + Send) {
-        let all = || all.into_par_iter().with_max_len(1).for_each(run);
-        match &self.pool {
-            Some(pool) => pool.install(all),
-            None => all(),
-        }
-    }
-
-    /// Calls `work` on the threads of this engine.
-    fn inside(&self, work: impl FnOnce() + Send) {
-        match &self.pool {
-            Some(pool) => pool.install(work),
-            None => work(),
-        }
+        self.threads.map(all, run);
     }
 
     /// Small images, so many in a task.
@@ -201,19 +182,14 @@ impl Cpu {
         self.map(tasks, run);
     }
 
-    /// What `run` makes of each task, in their order. No thread is woken for a single one, and there are no
-    /// more scratches than threads.
+    /// What `run` makes of each task, in their order. There are no more scratches than threads.
     fn map<T: Send, R: Send>(
         &self,
         tasks: Vec<T>,
         run: impl Fn(&mut Scratch, T) -> R + Sync + Send,
     ) -> Vec<R> {
-        if tasks.len() == 1 {
-            let mut scratch = Scratch::default();
-            return tasks.into_iter().map(|task| run(&mut scratch, task)).collect();
-        }
         let idle: Mutex<Vec<Scratch>> = Mutex::default();
-        let one = |task| {
+        self.threads.map(tasks, |task| {
             let taken = idle.lock().ok().and_then(|mut idle| idle.pop());
             let mut scratch = taken.unwrap_or_default();
             let made = run(&mut scratch, task);
@@ -221,12 +197,7 @@ impl Cpu {
                 idle.push(scratch);
             }
             made
-        };
-        let all = || tasks.into_par_iter().with_max_len(1).map(one).collect();
-        match &self.pool {
-            Some(pool) => pool.install(all),
-            None => all(),
-        }
+        })
     }
 }
 

@@ -120,6 +120,27 @@ impl Engine {
         }
     }
 
+    /// The same engine with these threads and SIMD level for what it computes on the CPU; one that is a GPU alone stays
+    /// as it is.
+    ///
+    /// ```
+    /// use channelwise::{Cpu, Engine};
+    /// # fn main() -> channelwise::Result<()> {
+    /// let engine = Engine::auto().with_cpu(Cpu::with_threads(2)?);
+    /// assert!(engine.to_string().starts_with("cpu: 2 threads"));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_cpu(&self, cpu: Cpu) -> Self {
+        let backend = match &self.shared.backend {
+            Backend::Cpu(_) => Backend::Cpu(cpu),
+            Backend::Gpu(gpu) => Backend::Gpu(gpu.clone()),
+            Backend::Both { cpu: _, gpu } => Backend::Both { cpu, gpu: gpu.clone() },
+        };
+        let (why, algorithm) = (self.shared.why.clone(), self.shared.algorithm);
+        Self { shared: Arc::new(Shared { backend, why, algorithm, ready: Lru::new(REMEMBERED) }) }
+    }
+
     fn new(backend: Backend, why: String) -> Self {
         Self {
             shared: Arc::new(Shared {

@@ -132,7 +132,13 @@ impl Part {
         self.of_input(src, dst, wait).await
     }
 
-    async fn of_input(&self, src: Input<'_>, dst: Pitched<&mut [u8]>, wait: Wait) -> Result<()> {
+    /// From whole rows, without gaps or one by one, in the order of [`Part::run`].
+    pub(super) async fn of_input(
+        &self,
+        src: Input<'_>,
+        dst: Pitched<&mut [u8]>,
+        wait: Wait,
+    ) -> Result<()> {
         let (to, made) = (self.grid(self.output), self.problem().output_shape());
         if made == self.output && dst.is_whole(&to) {
             let dst = &mut dst.into_data()[..to.len()];

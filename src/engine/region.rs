@@ -12,9 +12,9 @@ use super::masked::{finite, is_own};
 use super::part::{Part, joined};
 use super::prepared::Prepared;
 use super::slices::{Grid, Pitched};
-use crate::cpu::{Elements, Mask};
+use crate::cpu::{Elements, Input, Mask};
 use crate::plan::Plan;
-use crate::problem::Source;
+use crate::problem::{self, Source};
 use crate::wait::Wait;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
@@ -84,6 +84,20 @@ impl<T: Element, U: Element> Prepared<T, U> {
         self.region(rows, columns)?.run(input)
     }
 
+    /// What [`Region::source`] says of such a region, without making it ready: to see which pieces of a scattered
+    /// input it needs.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::region`].
+    pub fn region_source(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<(Vec<Range<usize>>, Vec<Range<usize>>)> {
+        let window = Window::new(self.problem().everything().images, rows, columns);
+        self.ready.widened(&window).map(|region| runs(&region))
+    }
+
     async fn part(
         &self,
         rows: Range<usize>,
@@ -102,6 +116,11 @@ impl<T: Element, U: Element> Prepared<T, U> {
         let part = Part::new(whole, window, region, Arc::new(ready));
         Ok(Region { input: whole.input_shape(), part, types: PhantomData })
     }
+}
+
+/// The rows, and the columns, that a region is made from.
+fn runs(region: &problem::Region) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
+    (region.rows.runs(), region.columns.runs())
 }
 
 /// Where the rows of a whole input lie, as bytes.
@@ -131,18 +150,74 @@ impl<T: Element, U: Element> Region<T, U> {
         self.part.plan()
     }
 
-    /// The first and the end of the rows of the input that it reads, and of the columns.
+    /// The rows of the input that it reads, and the columns: runs of neighbours, in the order in which
+    /// [`Region::run_source`] takes them. Where a border brings in rows from elsewhere, a wrap those of the other
+    /// edge, there are several.
     #[must_use]
-    pub fn source(&self) -> (Range<usize>, Range<usize>) {
-        let hull = |source: &Source| {
-            let (mut first, mut end) = (usize::MAX, 0);
-            for at in source.each() {
-                (first, end) = (first.min(at), end.max(at + 1));
-            }
-            first.min(end)..end
-        };
-        let region = self.part.region();
-        (hull(&region.rows), hull(&region.columns))
+    pub fn source(&self) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
+        runs(self.part.region())
+    }
+
+    /// Computes it from those rows and columns alone, of all images and channels: for an input that is in pieces, of
+    /// which nobody holds the whole.
+    ///
+    /// ```
+    /// use channelwise::{Border, Conv2d, Engine, Kernel};
+    /// use ndarray::{Array2, Axis, concatenate, s};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // A map of the world whose columns go round: the left edge needs some of the right one.
+    /// let map = Array2::from_shape_fn((40, 60), |(h, w)| (h * w) as f32);
+    /// let blur = Conv2d::new(Kernel::gaussian(5, 1.0)?).border((Border::Replicate, Border::Wrap));
+    /// let blur = Engine::cpu().prepare::<f32, f32>(&blur, [40, 60])?;
+    /// let left = blur.region(0..40, 0..20)?;
+    /// let (rows, columns) = left.source();
+    /// assert_eq!((rows, &columns[..]), (vec![0..40], &[58..60, 0..22][..]));
+    /// let pieces = columns.into_iter().map(|run| map.slice(s![.., run])).collect::<Vec<_>>();
+    /// let y = left.run_source(&concatenate(Axis(1), &pieces)?)?;
+    /// assert_eq!(y, blur.run(&map)?.slice(s![.., ..20]));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] where it has other rows or columns than [`Region::source`] says; those of
+    /// [`Region::run`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_source<D: Axes>(&self, source: &ArrayRef<T, D>) -> Result<Array<U, D>> {
+        block_on(self.new_of_source(source, Wait::Here))
+    }
+
+    /// [`Region::run_source`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_source_async<D: Axes>(&self, source: &ArrayRef<T, D>) -> Result<Array<U, D>> {
+        self.new_of_source(source, Wait::Elsewhere).await
+    }
+
+    /// [`Region::run_source`] of a [`normalized`](crate::Conv2d::normalized) convolution, with the weights of those
+    /// values, or of their rows and columns.
+    ///
+    /// # Errors
+    /// The same, and those of [`Region::run_masked`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_source_masked<M: Element, D: Axes, E: Axes>(
+        &self,
+        source: &ArrayRef<T, D>,
+        mask: &ArrayRef<M, E>,
+    ) -> Result<Array<U, D>> {
+        block_on(self.new_of_source_masked(source, mask, Wait::Here))
+    }
+
+    /// [`Region::run_source_masked`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_source_masked_async<M: Element, D: Axes, E: Axes>(
+        &self,
+        source: &ArrayRef<T, D>,
+        mask: &ArrayRef<M, E>,
+    ) -> Result<Array<U, D>> {
+        self.new_of_source_masked(source, mask, Wait::Elsewhere).await
     }
 
     /// Computes it from the whole input into a new array.
@@ -229,12 +304,10 @@ impl<T: Element, U: Element> Region<T, U> {
         mask: &ArrayRef<M, E>,
         wait: Wait,
     ) -> Result<Array<U, D>> {
-        let masked = self.part.ready().masked()?;
         if shape_of(input)? != self.input {
             return Err(mismatch("input", self.input, input.shape()));
         }
         let own = is_own(mask, self.input, self.layout())?;
-        let mut output = of_shape("the output", self.output_shape())?;
         let (mut copy, mut weights) = (None, None);
         let (values, grid) = (in_order(input, &mut copy)?, self.grid::<T>(self.input));
         let values = joined(&self.cut(&Rows::whole(values, &grid), &grid)?)?;
@@ -242,13 +315,68 @@ impl<T: Element, U: Element> Region<T, U> {
         finite(weights)?;
         let grid = self.grid::<M>(shape_of(mask)?);
         let weights = joined(&self.cut(&Rows::whole(weights, &grid), &grid)?)?;
-        let weights = Elements { element: M::TYPE, bytes: &weights };
+        self.masked(&values, (Elements { element: M::TYPE, bytes: &weights }, own), wait).await
+    }
+
+    /// Of the values of its source and their weights, which are as many or shared by all.
+    async fn masked<D: Axes>(
+        &self,
+        values: &[u8],
+        (weights, own): (Elements<'_>, bool),
+        wait: Wait,
+    ) -> Result<Array<U, D>> {
+        let masked = self.part.ready().masked()?;
+        let mut output = of_shape("the output", self.output_shape())?;
         let mask = if own { Mask::Own(weights) } else { Mask::Shared(weights) };
         let made = self.part.problem().output_len() * U::TYPE.bytes();
         let mut room = Room::new("the outputs beside a region", made)?;
-        masked.run(&values, mask, &mut room, wait).await?;
+        masked.run(values, mask, &mut room, wait).await?;
         self.part.take(&room, self.whole(output.as_slice_mut().unwrap_or_default()));
         Ok(output)
+    }
+
+    fn check_source<D: Axes>(&self, source: &ArrayRef<T, D>) -> Result<Shape> {
+        let expected = self.part.problem().input_shape();
+        if shape_of(source)? == expected {
+            return Ok(expected);
+        }
+        Err(mismatch("source of the region", expected, source.shape()))
+    }
+
+    async fn new_of_source<D: Axes>(
+        &self,
+        source: &ArrayRef<T, D>,
+        wait: Wait,
+    ) -> Result<Array<U, D>> {
+        self.check_source(source)?;
+        let mut output = of_shape("the output", self.output_shape())?;
+        if self.output_shape().elements() == Some(0) {
+            return Ok(output);
+        }
+        let dst = self.whole(output.as_slice_mut().unwrap_or_default());
+        if let Some(rows) = super::arrays::rows(source, self.layout()) {
+            let rows: Vec<_> = rows.into_iter().map(Cow::Borrowed).collect();
+            self.part.of_rows(&rows, dst, wait).await?;
+        } else {
+            let mut copy = None;
+            let whole = bytemuck::cast_slice(in_order(source, &mut copy)?);
+            self.part.of_input(Input::Whole(whole), dst, wait).await?;
+        }
+        Ok(output)
+    }
+
+    async fn new_of_source_masked<M: Element, D: Axes, E: Axes>(
+        &self,
+        source: &ArrayRef<T, D>,
+        mask: &ArrayRef<M, E>,
+        wait: Wait,
+    ) -> Result<Array<U, D>> {
+        let own = is_own(mask, self.check_source(source)?, self.layout())?;
+        let (mut copy, mut weights) = (None, None);
+        let values = bytemuck::cast_slice(in_order(source, &mut copy)?);
+        let weights = in_order(mask, &mut weights)?;
+        finite(weights)?;
+        self.masked(values, (Elements::of(weights), own), wait).await
     }
 
     async fn run_new<D: Axes>(&self, input: &ArrayRef<T, D>, wait: Wait) -> Result<Array<U, D>> {

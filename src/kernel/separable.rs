@@ -16,7 +16,7 @@ impl Kernel {
     /// It keeps the column and the row, so that `separable` takes them as they are, up to a power of two. The
     /// same as `cv2.sepFilter2D(x, ddepth, kernelX=row, kernelY=column)` and SciPy's `correlate1d` with
     /// `column` along axis 0, then with `row` along axis 1. For a sum of several such kernels see
-    /// [`Kernel::weighted_sum`].
+    /// [`Kernel::weighted_sum`]. Factors of f64 keep their digits where sums are made in f64.
     ///
     /// # Errors
     /// [`Error::Argument`] for an empty column or row, for more than 2^24 taps, for a factor that is not finite
@@ -32,8 +32,10 @@ impl Kernel {
     /// assert_eq!((lines.height(), lines.width(), lines.rank()), (3, 9, 1));
     /// # Ok(()) }
     /// ```
-    pub fn separable(column: &[f32], row: &[f32]) -> Result<Self> {
-        for (name, line) in [("column", column), ("row", row)] {
+    pub fn separable<T: Into<f64> + Copy>(column: &[T], row: &[T]) -> Result<Self> {
+        let [column, row]: [Vec<f64>; 2] =
+            [column, row].map(|line| line.iter().map(|w| (*w).into()).collect());
+        for (name, line) in [("column", &column), ("row", &row)] {
             if line.is_empty() {
                 return Err(Error::argument(name, "[]", "at least 1 weight is needed"));
             }
@@ -43,7 +45,6 @@ impl Kernel {
         }
         let (height, width) = (column.len(), row.len());
         check_taps("column * row", height, width)?;
-        let [column, row] = [column, row].map(|line| line.iter().copied().map(f64::from).collect());
         let kernel = Self::of_terms(vec![Term { column, row }]);
         match kernel.weights.iter().find(|w| !w.is_finite()) {
             None => Ok(kernel),

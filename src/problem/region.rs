@@ -56,6 +56,23 @@ impl Source {
         }
     }
 
+    /// As runs of neighbours, one after the other.
+    pub fn runs(&self) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        match self {
+            Self::Run(run) => runs.push(run.clone()),
+            Self::Picked(all) => {
+                for at in all {
+                    match runs.last_mut() {
+                        Some(run) if run.end == *at => run.end += 1,
+                        _ => runs.push(*at..at + 1),
+                    }
+                }
+            }
+        }
+        runs
+    }
+
     pub fn each(&self) -> impl Iterator<Item = usize> + '_ {
         let (run, picked) = match self {
             Self::Run(run) => (run.clone(), &[][..]),

@@ -1,6 +1,6 @@
 //! Normalised convolution, by masks and by NaN, and a convolution for each image of a batch.
 
-use channelwise::ndarray::{Array2, Array4, ArrayView4, Axis, array, concatenate};
+use channelwise::ndarray::{Array2, Array4, ArrayView4, Axis, array, concatenate, s};
 use channelwise::{
     Activation, Algorithm, Border, Conv2d, Element, Engine, Error, Kernel, Layout, Padding,
     Pointwise, Problem, f16, reference,
@@ -10,6 +10,7 @@ use crate::agreement::{random, random_separable};
 use crate::common::{
     Case, F32, F64, Kind, Outcome, Rng, Tally, U8, compare, dims, main_engines, times,
 };
+use crate::regions::gathered;
 
 /// A case with positive weights, some values missing, and how.
 fn check<T: Element, U: Element>(engine: &Engine, case: &Case, seed: u64) -> Outcome<()> {
@@ -207,9 +208,16 @@ fn parts_of_it_with_weights() -> Result<(), Error> {
             let shared = Array2::from_shape_fn((h, w), |_| *rng.pick(&[0u8, 1, 3]));
             let own = Array4::from_shape_fn(shape, |_| *rng.pick(&[0.0f32, 0.25, 1.0]));
             let region = prepared.region(down.clone(), across.clone())?;
+            let source = gathered(&x.view(), layout, region.source());
+            let own_there = gathered(&own.view(), layout, region.source());
+            let plane = shared.view().insert_axis(Axis(0)).insert_axis(Axis(3));
+            let there = gathered(&plane, Layout::Nhwc, region.source());
+            let there = there.slice(s![0, .., .., 0]);
             for (part, mut whole) in [
                 (region.run_masked(&x, &shared)?, prepared.run_masked(&x, &shared)?),
                 (region.run_masked(&x, &own)?, prepared.run_masked(&x, &own)?),
+                (region.run_source_masked(&source, &there)?, prepared.run_masked(&x, &shared)?),
+                (region.run_source_masked(&source, &own_there)?, prepared.run_masked(&x, &own)?),
             ] {
                 let (high, wide) = if layout == Layout::Nchw { (2, 3) } else { (1, 2) };
                 whole.slice_axis_inplace(Axis(high), down.clone().into());

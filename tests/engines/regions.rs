@@ -1,6 +1,8 @@
 //! Parts of outputs: the bits of the whole, from true neighbours, on every engine.
 
-use channelwise::ndarray::{Array4, ArrayView4, s};
+use std::ops::Range;
+
+use channelwise::ndarray::{Array4, ArrayView4, Axis, s};
 use channelwise::{Algorithm, Border, Conv2d, Element, Engine, Error, Layout, Pitched};
 
 use crate::agreement::{random, random_separable};
@@ -9,9 +11,20 @@ use crate::common::{
 };
 
 /// A region of the output, which is not empty.
-fn region(rng: &mut Rng, n: usize) -> std::ops::Range<usize> {
+fn region(rng: &mut Rng, n: usize) -> Range<usize> {
     let from = rng.below(n);
     from..from + 1 + rng.below(n - from)
+}
+
+/// Some rows and columns of all images and channels, brought together.
+pub fn gathered<T: Element>(
+    x: &ArrayView4<'_, T>,
+    layout: Layout,
+    (rows, columns): (Vec<Range<usize>>, Vec<Range<usize>>),
+) -> Array4<T> {
+    let axis = |spatial: usize| Axis(spatial + if layout == Layout::Nchw { 2 } else { 1 });
+    let all = |runs: Vec<Range<usize>>| runs.into_iter().flatten().collect::<Vec<_>>();
+    x.select(axis(0), &all(rows)).select(axis(1), &all(columns))
 }
 
 /// The region against the same part of the whole: bit by bit where `exact`, else within what two results may be apart.
@@ -27,7 +40,12 @@ fn check<T: Element, U: Element>(engine: &Engine, case: &Case, rng: &mut Rng) ->
         let [_, h, w, _] = problem.output_shape().to_nhwc(layout);
         for _ in 0..3 {
             let (rows, columns) = (region(rng, h), region(rng, w));
-            let got = prepared.run_region(&x, rows.clone(), columns.clone())?;
+            let part = prepared.region(rows.clone(), columns.clone())?;
+            let got = part.run(&x)?;
+            let from_source = part.run_source(&gathered(&x, layout, part.source()))?;
+            if !from_source.iter().zip(&got).all(|(a, b)| agree(a, b)) {
+                return Ok(Err(format!("another from its source in {rows:?}, {columns:?}")));
+            }
             let want = match layout {
                 Layout::Nchw => whole.slice(s![.., .., rows.clone(), columns.clone()]),
                 _ => whole.slice(s![.., rows.clone(), columns.clone(), ..]),
@@ -160,10 +178,15 @@ fn pitched_on_both_sides() -> Result<(), Error> {
             assert_eq!(*got, if inside { *whole } else { 201 }, "{at} of {rows:?}, {columns:?}");
         }
         let (down, across) = region.source();
-        assert!(down.end <= h && across.end <= w && down.len() * across.len() > 0);
+        assert_eq!(prepared.region_source(rows, columns)?, (down.clone(), across.clone()));
+        let [down, across] = [(down, h), (across, w)].map(|(runs, all)| {
+            assert!(runs.iter().all(|run| !run.is_empty() && run.end <= all));
+            runs.len()
+        });
+        assert!(down * across > 0);
     }
     let prepared = Engine::cpu().prepare::<u8, u8>(&conv, [h, w, c])?;
-    assert_eq!(prepared.region(10..12, 20..30)?.source(), (8..14, 19..31));
+    assert_eq!(prepared.region(10..12, 20..30)?.source(), (vec![8..14], vec![19..31]));
     let error = prepared.region(10..25, 0..1).unwrap_err().to_string();
     assert!(error.contains("rows of the region") && error.contains("10..25"), "{error}");
     let region = prepared.region(10..12, 20..30)?;

@@ -1,7 +1,6 @@
 //! From the gradient of outputs to that of the sums before activation and pointwise step.
 
 use fearless_simd::Simd;
-use rayon::prelude::*;
 
 use crate::cpu::Cpu;
 use crate::cpu::sink;
@@ -34,11 +33,11 @@ impl Cpu {
         sums: &mut [f32],
         outputs: &[f32],
     ) -> Option<PointwiseSums> {
-        let mut all = || match pointwise {
+        match pointwise {
             None => {
-                let parts = sums.par_chunks_mut(PART).zip(outputs.par_chunks(PART));
-                parts.for_each(|(sums, outputs)| {
-                    self.simd.activation_gradient(activation, sums, outputs)
+                let parts = sums.chunks_mut(PART).zip(outputs.chunks(PART));
+                self.threads.map(parts.collect(), |(sums, outputs)| {
+                    self.simd.activation_gradient(activation, sums, outputs);
                 });
                 None
             }
@@ -46,7 +45,7 @@ impl Cpu {
                 let parts = parts(g, pointwise, sums, outputs);
                 let one =
                     |part| self.simd.pointwise_gradient(g.planar, activation, pointwise, part);
-                let made: Vec<Sums> = parts.into_par_iter().map(one).collect();
+                let made: Vec<Sums> = self.threads.map(parts, one);
                 let (filters, outputs) = (pointwise.filters(), pointwise.outputs());
                 let mut all = empty(filters, outputs);
                 for part in made {
@@ -57,10 +56,6 @@ impl Cpu {
                 let narrow = |sums: Vec<f64>| sums.into_iter().map(|sum| sum as f32).collect();
                 Some(PointwiseSums { weights: narrow(all.weights), bias: narrow(all.bias) })
             }
-        };
-        match &self.pool {
-            Some(pool) => pool.install(all),
-            None => all(),
         }
     }
 }
