@@ -10,28 +10,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-has_vulkan() {
-    [ -n "${VK_ICD_FILENAMES:-}${VK_DRIVER_FILES:-}" ] && return 0
-    for folder in /usr/share/vulkan/icd.d /usr/local/share/vulkan/icd.d /etc/vulkan/icd.d \
-        "${XDG_DATA_HOME:-$HOME/.local/share}/vulkan/icd.d"; do
-        for file in "$folder"/*.json; do
-            [ -e "$file" ] && return 0
-        done
-    done
-    return 1
-}
-
-install_mesa() {
-    echo "No Vulkan driver was found: Mesa's software one is needed. Its package is mesa-vulkan-drivers"
-    echo "on Debian and Fedora, vulkan-swrast on Arch, mesa-vulkan-swrast on Alpine."
-    sh tests/install.sh mesa-vulkan-drivers libvulkan1
-}
-
-# macOS has Metal and Windows has DX12; only elsewhere a driver may be missing.
-case "$(uname -s)" in
-Darwin | MINGW* | MSYS* | CYGWIN*) ;;
-*) has_vulkan || install_mesa ;;
-esac
+sh tests/vulkan.sh
 
 # Without it a layer of Mesa complains about a missing Wayland display on every start.
 if [ -z "${XDG_RUNTIME_DIR:-}" ]; then

@@ -89,11 +89,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
     ///
     /// # Errors
     /// Those of [`Prepared::region`].
-    pub fn region_source(
-        &self,
-        rows: Range<usize>,
-        columns: Range<usize>,
-    ) -> Result<(Vec<Range<usize>>, Vec<Range<usize>>)> {
+    pub fn region_source(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Runs> {
         let window = Window::new(self.problem().everything().images, rows, columns);
         self.ready.widened(&window).map(|region| runs(&region))
     }
@@ -118,8 +114,11 @@ impl<T: Element, U: Element> Prepared<T, U> {
     }
 }
 
+/// Rows, and columns, as runs of neighbours.
+type Runs = (Vec<Range<usize>>, Vec<Range<usize>>);
+
 /// The rows, and the columns, that a region is made from.
-fn runs(region: &problem::Region) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
+fn runs(region: &problem::Region) -> Runs {
     (region.rows.runs(), region.columns.runs())
 }
 
@@ -154,7 +153,7 @@ impl<T: Element, U: Element> Region<T, U> {
     /// [`Region::run_source`] takes them. Where a border brings in rows from elsewhere, a wrap those of the other
     /// edge, there are several.
     #[must_use]
-    pub fn source(&self) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
+    pub fn source(&self) -> Runs {
         runs(self.part.region())
     }
 
