@@ -132,11 +132,11 @@ impl Engine {
     /// ```
     #[must_use]
     pub fn with_cpu(&self, cpu: Cpu) -> Self {
-        let backend = match &self.shared.backend {
-            Backend::Cpu(_) => Backend::Cpu(cpu),
-            Backend::Gpu(gpu) => Backend::Gpu(gpu.clone()),
-            Backend::Both { cpu: _, gpu } => Backend::Both { cpu, gpu: gpu.clone() },
-        };
+        let mut backend = self.shared.backend.clone();
+        match &mut backend {
+            Backend::Cpu(held) | Backend::Both { cpu: held, .. } => *held = cpu,
+            Backend::Gpu(_) => {}
+        }
         let (why, algorithm) = (self.shared.why.clone(), self.shared.algorithm);
         Self { shared: Arc::new(Shared { backend, why, algorithm, ready: Lru::new(REMEMBERED) }) }
     }

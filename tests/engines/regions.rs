@@ -186,7 +186,8 @@ fn pitched_on_both_sides() -> Result<(), Error> {
         assert!(down * across > 0);
     }
     let prepared = Engine::cpu().prepare::<u8, u8>(&conv, [h, w, c])?;
-    assert_eq!(prepared.region(10..12, 20..30)?.source(), (vec![8..14], vec![19..31]));
+    let (rows, columns) = prepared.region(10..12, 20..30)?.source();
+    assert!(rows.iter().eq([&(8..14)]) && columns.iter().eq([&(19..31)]), "{rows:?}, {columns:?}");
     let error = prepared.region(10..25, 0..1).unwrap_err().to_string();
     assert!(error.contains("rows of the region") && error.contains("10..25"), "{error}");
     let region = prepared.region(10..12, 20..30)?;
