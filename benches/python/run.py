@@ -1,7 +1,6 @@
 """NumPy arrays beside the Rust bench, the overhead of a call, and Dask beside dask-image: a record, in one run.
 
-    sh examples/python/test.sh              # once, and a wheel as the README there says
-    python -m venv v && v/bin/pip install WHEEL -r requirements.txt
+    python -m venv v && v/bin/pip install ../../examples/python -r requirements.txt
     v/bin/python run.py [--folder FOLDER] [--only calls|dask] [--rounds 3]
 
 Prints tables in Markdown. Calls: each round runs the Rust bench (`cargo bench --bench engines`) and then the same cases

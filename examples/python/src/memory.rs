@@ -36,6 +36,7 @@ impl<'py> Lent<'py> {
         array: &Bound<'py, PyUntypedArray>,
         layout: Layout,
     ) -> PyResult<Self> {
+        four_axes(argument, array.shape(), layout)?;
         let element = element_of(argument, &array.dtype())?;
         match Self::where_it_lies(array, element, layout)? {
             Some(there) => Ok(there),

@@ -1,6 +1,7 @@
 """Dask arrays and Zarr arrays: the bits of the whole, whatever the chunks."""
 
 import pickle
+from pathlib import Path
 
 import dask
 import dask.array as da
@@ -227,10 +228,19 @@ def test_the_distributed_scheduler():
                 np.testing.assert_array_equal(y, channelwise.filter2d(x, kernel, border=border, engine="cpu"))
 
 
-def test_one_thread_computes_a_task(monkeypatch):
-    """And with more all tasks share a pool."""
+def pooled():
+    """Threads of ours in this process."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return sum(name.startswith("channelwise-") for name in names)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_one_thread_computes_a_task():
+    """That of the scheduler; with more, all tasks of the process share so many."""
     x = da.ones((200, 200), chunks=50)
-    for threads in (1, 3):
+    before = pooled()
+    for threads, more in ((1, 0), (5, 5), (5, 5)):
         y = channelwise.dask.filter2d(x, channelwise.gaussian(9, 2.0), threads=threads)
         with dask.config.set(scheduler="threads", num_workers=4):
             np.testing.assert_allclose(y.compute(), 1, rtol=1e-12)
+        assert pooled() == before + more

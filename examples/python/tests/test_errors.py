@@ -17,7 +17,7 @@ BAD = [
     ("text", dict(x="photo.png"), "x: "),
     ("objects", dict(x=np.array([[object()]])), "x: object"),
     ("ragged", dict(x=[[1.0], [1.0, 2.0]]), "x: "),
-    ("nothing", dict(x=None), "x: object"),
+    ("nothing", dict(x=None), "x: 0 axes"),
     ("masked", dict(x=np.ma.masked_array(X, X == 0)), "x: a masked array .*mask="),
     ("kernel axes", dict(kernel=np.ones(3)), r"kernel: an array of shape \[3\]"),
     ("kernel channels", dict(kernel=np.ones((3, 3, 2, 1))), r"kernel: an array of shape \[3, 3, 2, 1\]"),
@@ -131,6 +131,11 @@ def test_gradients_and_kernels():
         channelwise.sobel_x().normalized()
     with pytest.raises(ValueError, match="convolutions: 1"):
         channelwise.filter2d_each(np.zeros((2, 5, 5, 1)), [K])
+    for axes in (1, 5):
+        with pytest.raises(ValueError, match=f"x: {axes} axes"):
+            channelwise.filter2d_each(np.zeros((2,) * axes), [K, K])
+        with pytest.raises(ValueError, match=f"x: {axes} axes"):
+            channelwise.backward(np.zeros((2,) * axes), K, np.zeros((2,) * axes, "float32"))
     with pytest.raises(ValueError, match="kernels: 5"):
         channelwise.filter2d_each(np.zeros((2, 5, 5, 1)), 5)
 
