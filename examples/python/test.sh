@@ -4,7 +4,8 @@
 #
 #   sh examples/python/test.sh [what to hand to pytest]
 #
-# PYTHON names an interpreter: from 3.11 on, for what the tests compare with. What is fetched lies in ~/.cache/channelwise/python and may be deleted.
+# PYTHON names an interpreter: from 3.11 on, for what the tests compare with. What is fetched lies in
+# ~/.cache/channelwise/python and may be deleted.
 set -eu
 cd "$(dirname "$0")"
 
@@ -41,7 +42,6 @@ print(channelwise.Engine())
 
 "$python" -m venv "$work/v"
 v=$work/v/bin
-
 "$v/pip" install --quiet --disable-pip-version-check "$(ls "$work"/wheels/*.whl)[test]"
 # Its tests are in its source distribution alone.
 version=$("$v/python" -c 'import importlib.metadata as m; print(m.version("dask-image"))')

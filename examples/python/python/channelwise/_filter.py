@@ -67,8 +67,8 @@ def filter2d(
     ----------
     x
         [height, width], [height, width, channels] or [batch, height, width, channels], of float16, float32, float64,
-        int8, int16, int32, uint8, uint16, uint32 or bool (0 and 1, which become uint8). Crops and flipped views are read
-        where they lie. Arrays of other libraries that lie on the CPU (`__dlpack__`: PyTorch, JAX) are taken without a
+        int8, int16, int32, uint8, uint16, uint32 or bool (0 and 1, which become uint8). Crops and flipped views whose rows
+        have 256 bytes and more are read where they lie. Arrays of other libraries that lie on the CPU (`__dlpack__`: PyTorch, JAX) are taken without a
         copy, and results are arrays of theirs.
     kernel
         A `Kernel`, or weights [height, width], [height, width, filters] or [height, width, 1, filters].
