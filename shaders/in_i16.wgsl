@@ -1,4 +1,4 @@
-// Source of signed 16-bit integers, two to a word, the first in the lower half.
+// Source of signed 16-bit integers, two to a word (unpack_i16.wgsl).
 
 @group(0) @binding(1) var<storage, read> src: array<u32>;
 
@@ -9,7 +9,5 @@ fn load1(at: u32) -> f32 {
 
 // Scalars `at` to `at + 3`; `at` is even.
 fn load4(at: u32) -> vec4<f32> {
-    let first = src[at / 2u];
-    let second = src[at / 2u + 1u];
-    return vec4<f32>(bitcast<vec4<i32>>(vec4(first << 16u, first, second << 16u, second)) >> vec4(16u));
+    return unpacked(vec2(src[at / 2u], src[at / 2u + 1u]));
 }

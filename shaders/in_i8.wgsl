@@ -1,4 +1,4 @@
-// Source of signed bytes, four to a word, the first in the lowest bits.
+// Source of signed bytes, four to a word (unpack_i8.wgsl).
 
 @group(0) @binding(1) var<storage, read> src: array<u32>;
 
@@ -9,6 +9,5 @@ fn load1(at: u32) -> f32 {
 
 // Scalars `at` to `at + 3`; `at` is a multiple of four.
 fn load4(at: u32) -> vec4<f32> {
-    let word = src[at / 4u];
-    return vec4<f32>(bitcast<vec4<i32>>(vec4(word << 24u, word << 16u, word << 8u, word)) >> vec4(24u));
+    return unpacked(src[at / 4u]);
 }

@@ -1,4 +1,4 @@
-// Source of bytes, four to a word, the first in the lowest bits.
+// Source of bytes, four to a word (unpack_u8.wgsl).
 
 @group(0) @binding(1) var<storage, read> src: array<u32>;
 
@@ -9,6 +9,5 @@ fn load1(at: u32) -> f32 {
 
 // Scalars `at` to `at + 3`; `at` is a multiple of four.
 fn load4(at: u32) -> vec4<f32> {
-    let word = src[at / 4u];
-    return vec4<f32>(vec4(word & 255u, (word >> 8u) & 255u, (word >> 16u) & 255u, word >> 24u));
+    return unpacked(src[at / 4u]);
 }

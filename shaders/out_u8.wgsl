@@ -1,17 +1,12 @@
-// Destination of bytes: a word is four scalars, the first in the lowest bits.
+// Destination of bytes: a word is four scalars (pack_u8.wgsl).
 
 @group(0) @binding(2) var<storage, read_write> dst: array<u32>;
 
 const LANES: u32 = 4u;
 
-// Half to even, saturated; a NaN compares false and becomes 0. Twin of `Element for u8`.
-fn to_byte(x: f32) -> u32 {
-    return u32(select(0.0, min(round(x), 255.0), x > 0.0));
-}
-
 // One word from scalar `at`, a multiple of four.
 fn store_word(at: u32, v: vec4<f32>) {
-    dst[at / 4u] = to_byte(v.x) | (to_byte(v.y) << 8u) | (to_byte(v.z) << 16u) | (to_byte(v.w) << 24u);
+    dst[at / 4u] = packed(v);
 }
 
 // Four scalars from `at` on.

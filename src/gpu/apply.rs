@@ -6,7 +6,7 @@ use super::bound::Bound;
 use super::device::Wait;
 use super::prepared::{GpuPrepared, aside, prepare};
 use super::range::check_ends;
-use super::ready::{Ready, bound, ends as ends_of};
+use super::ready::{Ready, bound, copied, ends as ends_of};
 use super::{Gpu, GpuTensor};
 use crate::plan::Residence;
 use crate::plan::job::Job;
@@ -76,7 +76,9 @@ impl Gpu {
         ends.check_input(input)?;
         let output = ends.output::<U>()?;
         // What is bound is not kept: it would keep the tensors' buffers too, in a place nobody sees.
-        let (job, table) = (ready.job(false)?, ends_of(&input.own_range(), &output.own_range()));
+        let (source, destination) = (input.own_range(), output.own_range());
+        let job = ready.job(copied((&ready, &source), (&ready, &destination)))?;
+        let table = ends_of(&source, &destination);
         let most = self.limits().max_work();
         self.executor.run("filtering a tensor", &job, &ready.compiled, &table, most)?;
         Ok(output)
@@ -183,15 +185,15 @@ impl GpuPrepared {
         output: &GpuTensor<U>,
     ) -> Result<()> {
         let ready = self.ready();
-        let shared = input.own_buffer() == output.own_buffer();
+        let (source, destination) = (input.own_range(), output.own_range());
+        let copied = copied((ready, &source), (ready, &destination));
         let bind = |job: &Job, alone: bool| -> Result<Arc<Bound>> {
-            let (source, destination) = (input.own_range(), output.own_range());
             bound(&ready.kept, &source, &destination, true, || {
                 let table = ends_of(&source, &destination);
                 self.executor().bind(job, &ready.compiled, &table, alone)
             })
         };
-        self.ends().apply_into(input, output, || ready.job(shared), bind)
+        self.ends().apply_into(input, output, || ready.job(copied), bind)
     }
 
     fn ends(&self) -> Ends<'_> {

@@ -109,7 +109,7 @@ impl Compiled {
             let buffer = |(there, contents): (&Option<Buffer>, &Vec<f32>)| {
                 let contents = bytemuck::cast_slice(contents);
                 let label = "channelwise.weights";
-                there.as_ref().map(|_| context.constant(label, contents, BufferUsages::STORAGE))
+                there.as_ref().map(|there| context.constant(label, contents, there.usage()))
             };
             self.weights.iter().zip(weights).map(buffer).collect()
         });

@@ -9,11 +9,11 @@ use super::bound::{Bound, Compiled};
 use super::device::Wait;
 use super::prepared::{GpuPrepared, aside};
 use super::range::{BufferRange, check_ends};
-use super::ready::{Kept, Ready, bound, ends as ends_of};
+use super::ready::{Kept, Ready, bound, copied, ends as ends_of};
 use super::reweigh::weights_of;
 use super::{Gpu, GpuTensor};
 use crate::lru::Lru;
-use crate::plan::job::{self, Job};
+use crate::plan::job::{self, Copied, Job};
 use crate::plan::{self, ChainPlan, ChainStage, Machine, Residence};
 use crate::{Algorithm, Conv2d, Element, ElementType, Result, Shape};
 
@@ -124,7 +124,7 @@ impl GpuChain {
             kept: Arc::new(Lru::new(KEPT)),
         };
         // What no job can do is told here, where an engine may still take another.
-        made.job(false)?;
+        made.job(Copied::default())?;
         Ok(made)
     }
 
@@ -204,7 +204,7 @@ impl GpuChain {
         let Ends { first, last, .. } = self.ends();
         check_ends(source, destination, first, last)?;
         bound(&self.kept, source, destination, false, || {
-            let job = self.job(source.buffer == destination.buffer)?;
+            let job = self.job(self.copied(source, destination))?;
             self.bind(&job, source, destination, false)
         })
     }
@@ -222,15 +222,28 @@ impl GpuChain {
         self.recorded(source, destination)?.dispatch(pass)
     }
 
-    /// The job of all stages. `shared`: source and destination lie in one buffer.
-    pub(super) fn job(&self, shared: bool) -> Result<Arc<Job>> {
-        let known = &self.jobs[usize::from(shared)];
+    /// What goes through rooms of our own. Between stages lie other buffers.
+    fn copied(&self, source: &BufferRange<'_>, destination: &BufferRange<'_>) -> Copied {
+        let (first, last) = (self.stages[0].ready(), self.stages[self.stages.len() - 1].ready());
+        let copied = copied((first, source), (last, destination));
+        let alone = self.stages.len() == 1;
+        Copied { source: if alone { copied.source } else { !first.aligned(source) }, ..copied }
+    }
+
+    /// The job of all stages.
+    pub(super) fn job(&self, copied: Copied) -> Result<Arc<Job>> {
+        let known = &self.jobs[copied.way()];
         if let Some(job) = known.get() {
             return Ok(job.clone());
         }
-        // Between stages lie other buffers.
-        let shared = shared && self.stages.len() == 1;
-        let jobs = self.stages.iter().map(|stage| Ok((*stage.ready().job(shared)?).clone()));
+        let last = self.stages.len().saturating_sub(1);
+        let jobs = self.stages.iter().enumerate().map(|(n, stage)| {
+            let copied = Copied {
+                source: copied.source && n == 0,
+                destination: copied.destination && n == last,
+            };
+            Ok((*stage.ready().job(copied)?).clone())
+        });
         let job = job::chain(jobs.collect::<Result<_>>()?, &between(&self.stages));
         Ok(known.get_or_init(|| Arc::new(job)).clone())
     }
@@ -263,14 +276,14 @@ impl GpuChain {
         input: &GpuTensor<T>,
         output: &GpuTensor<U>,
     ) -> Result<()> {
-        let shared = input.own_buffer() == output.own_buffer();
+        let (source, destination) = (input.own_range(), output.own_range());
+        let copied = self.copied(&source, &destination);
         let bind = |job: &Job, alone: bool| {
-            let (source, destination) = (input.own_range(), output.own_range());
             bound(&self.kept, &source, &destination, true, || {
                 self.bind(job, &source, &destination, alone)
             })
         };
-        self.ends().apply_into(input, output, || self.job(shared), bind)
+        self.ends().apply_into(input, output, || self.job(copied), bind)
     }
 
     fn ends(&self) -> Ends<'_> {

@@ -5,14 +5,16 @@
 //!                                                     └───── submit ──> the queue, cut by work
 //! ```
 
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{OnceLock, PoisonError};
 
 use wgpu::{BufferUsages, CommandEncoder, QuerySet};
 
 use super::bound::{Bound, Compiled, Step, Table, record};
 use super::device::{Context, EndStamps};
+use super::halves;
 use super::program::{Caches, Pipelines};
+use crate::plan::Halves;
 use crate::plan::job::{Job, Program};
 use crate::{Error, Result};
 
@@ -22,6 +24,8 @@ pub(super) struct Executor {
     pub context: Context,
     pub end: EndStamps,
     pipelines: Pipelines,
+    /// What the device does with half floats, once it was looked at.
+    halves: OnceLock<Halves>,
     /// How many there were: for tests.
     pub submissions: AtomicU64,
 }
@@ -29,7 +33,8 @@ pub(super) struct Executor {
 impl Executor {
     pub fn new(context: Context, caches: Caches) -> Result<Self> {
         let end = context.checked("making marks", || EndStamps::new(&context)).now()?;
-        Ok(Self { end, pipelines: Pipelines::new(caches), submissions: AtomicU64::new(0), context })
+        let (pipelines, submissions) = (Pipelines::new(caches), AtomicU64::new(0));
+        Ok(Self { end, pipelines, halves: OnceLock::new(), submissions, context })
     }
 
     /// Writes what was compiled to its folder.
@@ -47,6 +52,7 @@ impl Executor {
     ) -> Result<Compiled> {
         let mut ready = Vec::with_capacity(programs.len());
         for program in programs {
+            let program = &self.fitted(program).await?;
             ready.push(self.pipelines.get(&self.context, program).await?);
         }
         let mut buffers = Vec::with_capacity(weights.len());
@@ -60,12 +66,29 @@ impl Executor {
                 None
             } else {
                 let made = self.context.checked("uploading the kernel", || {
-                    self.context.constant("channelwise.weights", bytes, BufferUsages::STORAGE)
+                    // As a uniform buffer where a shader has few.
+                    let usage = BufferUsages::STORAGE | BufferUsages::UNIFORM;
+                    self.context.constant("channelwise.weights", bytes, usage)
                 });
                 Some(made.done().await?)
             });
         }
         Ok(Compiled::new(ready, buffers))
+    }
+
+    /// The program for this device, which may convert half floats by itself.
+    async fn fitted(&self, program: &Program) -> Result<Program> {
+        if !program.shader.has_halves() {
+            return Ok(program.clone());
+        }
+        let halves = match self.halves.get() {
+            Some(halves) => *halves,
+            None => {
+                let seen = halves::seen(&self.context).await?;
+                *self.halves.get_or_init(|| seen)
+            }
+        };
+        Ok(Program { shader: program.shader.with_halves(halves), ..program.clone() })
     }
 
     /// The job on these resources; see [`Bound::new`].

@@ -12,7 +12,7 @@ use super::range::BufferRange;
 use super::staging::{Flight, Slot};
 use super::tensor::{check_len, room};
 use crate::plan::ChainPlan;
-use crate::plan::job::Piece;
+use crate::plan::job::{Copied, Piece};
 use crate::{Algorithm, Conv2d, Element, Error, Result, Shape};
 
 /// Frames under way unless [`FrameStream::in_flight`] says otherwise: one for each of upload, computing
@@ -330,7 +330,7 @@ impl<T: Element, U: Element> FrameStream<T, U> {
             let (what, value) = ("bytes of a result with its mark", to.to_string());
             return Err(Error::TooLarge { what, value, limit: gpu.limits().max_buffer });
         }
-        let job = self.chain.job(false)?;
+        let job = self.chain.job(Copied::default())?;
         let alone = job.work() > gpu.limits().max_work();
         let bind = |source: &BufferRange<'_>, destination: &BufferRange<'_>| {
             self.chain.bind(&job, source, destination, alone)

@@ -19,6 +19,7 @@ mod device;
 mod executor;
 mod frames;
 mod gradient;
+mod halves;
 mod host;
 mod measure;
 mod prepared;

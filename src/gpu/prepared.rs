@@ -12,7 +12,7 @@ use super::device::Wait;
 use super::executor::Executor;
 use super::measure::measure;
 use super::range::{BufferRange, check_ends};
-use super::ready::{Ready, bound, ends};
+use super::ready::{Ready, bound, copied, ends};
 use super::staging::Slots;
 use super::tuning::{Decision, Times, fastest};
 use crate::plan::{self, Machine, Plan, Residence};
@@ -179,7 +179,7 @@ impl GpuPrepared {
         let ready = &self.ready;
         check_ends(source, destination, &ready.problem, &ready.problem)?;
         bound(&ready.kept, source, destination, false, || {
-            let job = ready.job(source.buffer == destination.buffer)?;
+            let job = ready.job(copied((ready, source), (ready, destination)))?;
             self.executor().bind(&job, &ready.compiled, &ends(source, destination), false)
         })
     }

@@ -8,7 +8,7 @@ use super::bound::{Bound, Compiled, Given};
 use super::executor::Executor;
 use super::range::BufferRange;
 use crate::lru::Lru;
-use crate::plan::job::{self, Job, Resource};
+use crate::plan::job::{self, Copied, Job, Resource};
 use crate::plan::{GpuLaunch, GpuLimits, Launch, Plan};
 use crate::{Algorithm, Error, Problem, Result};
 
@@ -29,8 +29,8 @@ pub(super) struct Ready {
     pub plan: Plan,
     pub limits: GpuLimits,
     pub compiled: Compiled,
-    /// From a tensor to another, and between two in one buffer.
-    pub jobs: [OnceLock<Arc<Job>>; 2],
+    /// From a tensor to another, by what is copied.
+    pub jobs: [OnceLock<Arc<Job>>; Copied::WAYS],
     pub kept: Kept,
 }
 
@@ -46,7 +46,7 @@ impl Ready {
             (job::programs(problem, launch, None), job::weights(problem, launch));
         let compiled = executor.compile(&programs, &weights, limits.max_range()).await?;
         let (problem, limits) = (problem.clone(), *limits);
-        let jobs = [const { OnceLock::new() }; 2];
+        let jobs = [const { OnceLock::new() }; Copied::WAYS];
         Ok(Self { problem, plan, limits, compiled, jobs, kept: Lru::new(KEPT) })
     }
 
@@ -69,15 +69,29 @@ impl Ready {
         }
     }
 
-    /// The job from tensor to tensor. `shared`: both lie in one buffer.
-    pub fn job(&self, shared: bool) -> Result<Arc<Job>> {
-        let known = &self.jobs[usize::from(shared)];
+    /// Whether a tensor begins where the shader's vectors do.
+    pub fn aligned(&self, range: &BufferRange<'_>) -> bool {
+        self.launch().is_ok_and(|l| range.offset.is_multiple_of(l.scheme.alignment() as u64))
+    }
+
+    /// The job from tensor to tensor.
+    pub fn job(&self, copied: Copied) -> Result<Arc<Job>> {
+        let known = &self.jobs[copied.way()];
         if let Some(job) = known.get() {
             return Ok(job.clone());
         }
-        let job = Arc::new(job::tensors(&self.problem, self.launch()?, &self.limits, shared)?);
+        let job = Arc::new(job::tensors(&self.problem, self.launch()?, &self.limits, copied)?);
         Ok(known.get_or_init(|| job).clone())
     }
+}
+
+/// What goes through rooms of our own between `first` that reads the one and `last` that writes the other.
+pub(super) fn copied(
+    (first, source): (&Ready, &BufferRange<'_>),
+    (last, destination): (&Ready, &BufferRange<'_>),
+) -> Copied {
+    let shared = source.buffer == destination.buffer;
+    Copied { source: shared || !first.aligned(source), destination: !last.aligned(destination) }
 }
 
 /// What is bound for these ranges: kept from before, or made by `bind`. `submitted` by us, it may be in

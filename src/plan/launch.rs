@@ -5,9 +5,10 @@ use super::cost::Traffic;
 use super::fft;
 use super::flat::{Block, Work};
 use super::limits::GpuLimits;
+use super::march::March;
 use super::offer::Accuracy;
 use super::tile::Tile;
-use super::{direct, separable};
+use super::{direct, march, separable};
 use crate::{Factors, Problem};
 
 /// The numbers an engine needs to run a plan.
@@ -90,6 +91,8 @@ pub enum Scheme {
     },
     /// One invocation for a block of outputs of some flat rows.
     Flat(Block),
+    /// One invocation for a vector of some rows.
+    March(March),
     /// Two passes.
     #[non_exhaustive]
     Separable {
@@ -109,7 +112,9 @@ impl Scheme {
     pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
         match self {
             Self::Direct { .. } => problem,
-            Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => problem.but_for_edges(),
+            Self::Flat(_) | Self::March(_) | Self::Separable { .. } | Self::Fft(_) => {
+                problem.but_for_edges()
+            }
         }
     }
 
@@ -122,14 +127,22 @@ impl Scheme {
     pub(crate) fn weight(&self, limits: &GpuLimits) -> u64 {
         match self {
             Self::Direct { .. } => limits.slow_access(),
-            Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => 1,
+            Self::Flat(_) | Self::March(_) | Self::Separable { .. } | Self::Fft(_) => 1,
+        }
+    }
+
+    /// Bytes that tensors begin at multiples of.
+    pub(crate) fn alignment(&self) -> usize {
+        match self {
+            Self::March(_) => march::VECTOR,
+            Self::Direct { .. } | Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => 4,
         }
     }
 
     /// Bytes of each buffer between the passes of `band`.
     pub(crate) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
         match self {
-            Self::Direct { .. } | Self::Flat(_) => Vec::new(),
+            Self::Direct { .. } | Self::Flat(_) | Self::March(_) => Vec::new(),
             Self::Separable { factors, .. } => {
                 vec![separable::between(problem, band, factors.terms())]
             }
@@ -141,6 +154,7 @@ impl Scheme {
     pub(super) fn caveat(&self, problem: &Problem) -> Option<String> {
         match self {
             Self::Direct { .. } | Self::Flat(_) => None,
+            Self::March(march) => march::caveat(march),
             Self::Separable { factors, .. } => separable::caveat(problem, factors.terms()),
             Self::Fft(_) => fft::caveat(problem),
         }
@@ -155,6 +169,7 @@ impl Scheme {
                 let size = [g.out_height, g.out_width, g.images];
                 vec![Work::of(problem).traffic(block, size, problem.bytes() as f64)]
             }
+            Self::March(march) => vec![march::traffic(problem, march)],
             Self::Separable { across, down, factors } => {
                 separable::traffic(problem, factors.terms(), [across, down]).into()
             }
@@ -164,7 +179,7 @@ impl Scheme {
 
     pub(super) fn accuracy(&self, problem: &Problem) -> Accuracy {
         match self {
-            Self::Direct { .. } | Self::Flat(_) => Accuracy::default(),
+            Self::Direct { .. } | Self::Flat(_) | Self::March(_) => Accuracy::default(),
             Self::Separable { factors, .. } => separable::accuracy(problem, factors),
             Self::Fft(tile) => fft::accuracy(problem, tile.size),
         }

@@ -21,6 +21,7 @@ mod gradient;
 pub(crate) mod job;
 mod launch;
 mod limits;
+pub(crate) mod march;
 mod offer;
 mod part;
 mod pass;
@@ -51,6 +52,8 @@ pub(crate) use gradient::DEPTH;
 pub use gradient::{Correlation, GradientPlan, KernelGradient, gradient};
 pub use launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
 pub use limits::{AdapterClass, CpuLimits, DeviceCosts, GpuLimits, Machine, Residence};
+pub use march::March;
+pub(crate) use march::{Along, Halves, MarchShape};
 pub use offer::Accuracy;
 use offer::Offer;
 pub(crate) use part::widened;
@@ -81,6 +84,10 @@ pub enum Algorithm {
     Direct,
     /// GPU: each invocation makes a block of outputs of some flat rows.
     Flat,
+    /// GPU: each invocation owns a vector of 16 bytes of the flat row and goes down some rows, in a shader
+    /// that is written for the problem's shape. For kernels of up to some 13x13 taps whose rows are
+    /// whole vectors; those of our own buffers always are.
+    March,
     /// A pass along rows and one along columns (on the CPU columns first, block by block), for kernels that are a sum of
     /// few columns times rows (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where
     /// there is one term, or where the input is known to be finite: it holds bytes, or
@@ -107,7 +114,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All that can be taken, `Auto` left out.
-    pub const ALL: [Self; 4] = [Self::Flat, Self::Separable, Self::Fft, Self::Direct];
+    pub const ALL: [Self; 5] = [Self::March, Self::Flat, Self::Separable, Self::Fft, Self::Direct];
 }
 
 impl fmt::Display for Algorithm {
@@ -116,6 +123,7 @@ impl fmt::Display for Algorithm {
             Self::Auto => "auto",
             Self::Direct => "direct",
             Self::Flat => "flat",
+            Self::March => "march",
             Self::Separable => "separable",
             Self::Fft => "fft",
         })
@@ -383,7 +391,7 @@ fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<La
         }
         Machine::Gpu(limits, residence) => {
             let (scheme, us) = on_gpu(algorithm, problem, limits, *residence)?;
-            let (pitch, bands) = (pitch(*residence), Vec::new());
+            let (pitch, bands) = (pitch(*residence, problem, &scheme), Vec::new());
             Ok((Launch::Gpu(GpuLaunch { scheme, pitch, bands }), us))
         }
     }
@@ -405,7 +413,7 @@ fn on_cpu(
             let (task, us) = direct::cpu(as_row.as_ref().unwrap_or(problem), limits)?;
             ((CpuScheme::Direct, task), us)
         }
-        Algorithm::Flat => return Err(flat::NOT_ON_CPU.into()),
+        Algorithm::Flat | Algorithm::March => return Err(flat::NOT_ON_CPU.into()),
         Algorithm::Separable => {
             let ((way, rows), us) = separable::cpu(problem, limits)?;
             let scheme = match way {
@@ -439,7 +447,7 @@ fn on_cpu_in_f64(
             let ((factors, rows), us) = separable::cpu_double(problem, double, limits)?;
             ((CpuScheme::DoubleSeparable(factors), (rows, None)), us)
         }
-        Algorithm::Flat => return Err(flat::NOT_ON_CPU.into()),
+        Algorithm::Flat | Algorithm::March => return Err(flat::NOT_ON_CPU.into()),
         Algorithm::Fft => return Err("its transforms are of f32, and sums are made in f64".into()),
     })
 }
@@ -467,6 +475,10 @@ fn on_gpu(
             let (block, us) = flat::gpu(problem, limits, residence)?;
             (Scheme::Flat(block), us)
         }
+        Algorithm::March => {
+            let (march, us) = march::gpu(problem, limits, residence)?;
+            (Scheme::March(march), us)
+        }
         Algorithm::Separable => {
             let (passes, us) = separable::gpu(problem, limits, residence)?;
             let separable::Passes { across, down, factors } = passes;
@@ -482,11 +494,12 @@ fn on_gpu(
 
 const NO_ALGORITHM: &str = "it is not an algorithm of its own";
 
-/// Scalars that rows of device buffers of our own, and of textures, are rounded up to: whole vectors.
-fn pitch(residence: Residence) -> usize {
-    match residence {
-        Residence::Host | Residence::Texture => 4,
-        Residence::Device => 1,
+/// Scalars that rows of device buffers of our own are rounded up to, whole vectors; and those of textures.
+fn pitch(residence: Residence, problem: &Problem, scheme: &Scheme) -> usize {
+    match (residence, scheme) {
+        (_, Scheme::March(_)) => march::pitch(problem),
+        (Residence::Host | Residence::Texture, _) => 4,
+        (Residence::Device, _) => 1,
     }
 }
 

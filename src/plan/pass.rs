@@ -17,7 +17,9 @@ pub(crate) enum Pass {
     Gather,
     /// A block of outputs an invocation.
     Flat,
-    /// The same shader along rows, into a buffer between the passes.
+    /// Vectors of flat rows, down the image.
+    March,
+    /// The shader of `Flat` along rows, into a buffer between the passes.
     Across,
     /// The same shader along columns, from there.
     Down,
@@ -55,6 +57,7 @@ impl Pass {
         match scheme {
             Scheme::Direct { .. } => &[Self::Direct],
             Scheme::Flat(_) => &[Self::Flat],
+            Scheme::March(_) => &[Self::March],
             Scheme::Separable { .. } => &[Self::Across, Self::Down],
             Scheme::Fft(tile) if tile.finish.is_none() => {
                 &[Self::Forward, Self::Multiply, Self::Back]
@@ -67,7 +70,7 @@ impl Pass {
     pub fn ends(self, scheme: &Scheme) -> Ends {
         let last = *Self::of(scheme).last().unwrap_or(&self) == self;
         let (reads, writes) = match self {
-            Self::Direct | Self::Gather | Self::Flat => (None, None),
+            Self::Direct | Self::Gather | Self::Flat | Self::March => (None, None),
             Self::Across | Self::Forward => (None, Some(0)),
             Self::Down | Self::Finish => (Some(0), None),
             Self::Multiply => (Some(0), Some(1)),
@@ -116,7 +119,7 @@ impl Pass {
     pub fn rows(self, problem: &Problem, band: &Band) -> usize {
         match self {
             Self::Across => separable::rows(problem, band.rows.len()),
-            Self::Direct | Self::Gather | Self::Flat | Self::Down => band.rows.len(),
+            Self::Direct | Self::Gather | Self::Flat | Self::March | Self::Down => band.rows.len(),
             Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
         }
     }
@@ -129,6 +132,12 @@ impl Pass {
             Self::Forward | Self::Multiply | Self::Back => {
                 self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)
             }
+            Self::March => match &launch.scheme {
+                Scheme::March(march) => {
+                    (march.rows * march.scalars) as usize * problem.geometry().outputs
+                }
+                _ => 0,
+            },
             Self::Flat | Self::Across | Self::Down | Self::Finish => {
                 let places = self.block(launch).map_or(0, Block::places);
                 places * self.work(problem, launch).outputs
@@ -140,6 +149,7 @@ impl Pass {
     pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
         match (self, &launch.scheme) {
             (Self::Direct, Scheme::Direct { workgroup, .. }) => *workgroup,
+            (Self::March, Scheme::March(march)) => [march.workgroup, 1],
             (Self::Gather, _) => [8, 8],
             _ => match (self.lines(launch), self.block(launch)) {
                 (Some(lines), _) => [lines.workgroup(), 1],
@@ -158,6 +168,10 @@ impl Pass {
                 direct::grid(problem, launch.pitch, *sliced, band)
             }
             (Self::Gather, _) => direct::grid(problem, launch.pitch, true, band),
+            (Self::March, Scheme::March(march)) => {
+                let [x, y] = march.inside(problem, band).grid(march.workgroup);
+                return [x, y, band.images.len() as u64];
+            }
             (Self::Forward | Self::Multiply | Self::Back, Scheme::Fft(tile)) => {
                 let pairs = Tiles::of(problem, tile, band).pairs() as u64;
                 let lines = [tile.lines.0.count, tile.lines.1.count];

@@ -1,8 +1,10 @@
 //! Which files of `shaders/` make which shader.
 //!
 //! A shader is a list of files, joined when it is compiled, so that each lies in the program once. Numbers go
-//! in as `override` constants.
+//! in as `override` constants; of `march` a part is written (`march.rs`).
 
+use super::march;
+use crate::plan::Halves;
 use crate::plan::job::{Data, Entry, Shader};
 
 /// The name of every shader's entry point.
@@ -15,7 +17,7 @@ macro_rules! files {
 }
 
 /// Every file.
-const FILES: [(&str, &str); 47] = files!(
+const FILES: &[(&str, &str)] = &files!(
     "activation",
     "border",
     "common",
@@ -28,6 +30,7 @@ const FILES: [(&str, &str); 47] = files!(
     "fft_multiply",
     "flat",
     "follow",
+    "halves",
     "in_complex",
     "in_f16",
     "in_f32",
@@ -36,6 +39,7 @@ const FILES: [(&str, &str); 47] = files!(
     "in_texture",
     "in_u16",
     "in_u8",
+    "march",
     "mix",
     "mixing",
     "out_bgra8",
@@ -51,6 +55,12 @@ const FILES: [(&str, &str); 47] = files!(
     "out_texture",
     "out_u16",
     "out_u8",
+    "pack_f16",
+    "pack_f16_exact",
+    "pack_i16",
+    "pack_i8",
+    "pack_u16",
+    "pack_u8",
     "pixels",
     "place",
     "place_adjoint",
@@ -62,6 +72,18 @@ const FILES: [(&str, &str); 47] = files!(
     "sums",
     "texel",
     "together",
+    "unpack_f16",
+    "unpack_f16_exact",
+    "unpack_i16",
+    "unpack_i8",
+    "unpack_u16",
+    "unpack_u8",
+    "vectors_in_16",
+    "vectors_in_8",
+    "vectors_in_f32",
+    "vectors_out_16",
+    "vectors_out_8",
+    "vectors_out_f32",
     "weights",
 );
 
@@ -74,7 +96,23 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
     if shader.has_textures() {
         add(&["texel"]);
     }
-    add(&[&format!("in_{}", source.name()), &format!("out_{}", output.name())]);
+    let halves = match entry {
+        Entry::March(shape) => shape.halves,
+        _ => Halves::default(),
+    };
+    let exact = |data: Data, seen: bool| if seen && data == Data::F16 { "_exact" } else { "" };
+    if source.packed().is_some() {
+        add(&[&format!("unpack_{}{}", source.name(), exact(source, halves.unpacks))]);
+    }
+    if output.packed().is_some() {
+        add(&[&format!("pack_{}{}", output.name(), exact(output, halves.packs))]);
+    }
+    if matches!(entry, Entry::March(_)) {
+        let width = |data: Data| data.packed().map_or("f32".into(), |bits| bits.to_string());
+        add(&[&format!("vectors_in_{}", width(source)), &format!("vectors_out_{}", width(output))]);
+    } else {
+        add(&[&format!("in_{}", source.name()), &format!("out_{}", output.name())]);
+    }
     if matches!(output, Data::Stored(_)) {
         add(&["out_texture"]);
     }
@@ -83,6 +121,7 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
         Entry::Direct => &["plain", "weights", "activation", "place", "direct"],
         Entry::Gather => &["plain", "weights", "place_adjoint", "direct"],
         Entry::Flat => &["weights", "activation"],
+        Entry::March(_) => &["activation", "march"],
         Entry::Forward => &["fft", "fft_forward"],
         Entry::Multiply => &["fft", "fft_multiply"],
         Entry::Back => &["activation", "fft", "fft_back"],
@@ -102,22 +141,40 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
     names
 }
 
-/// The source of a shader.
+/// Files of the shader that looks at a device's half floats.
+const HALVES: [&str; 3] = ["unpack_f16", "pack_f16", "halves"];
+
+/// Its source.
+pub(crate) fn halves() -> String {
+    joined(&HALVES.map(str::to_string))
+}
+
+/// The source of a shader: its files, and what is written for a shape.
 pub(crate) fn wgsl(shader: Shader) -> String {
+    let files = joined(&names(shader));
+    match shader.entry {
+        Entry::March(shape) => files + &march::text(&shape, shader.source, shader.output),
+        _ => files,
+    }
+}
+
+fn joined(names: &[String]) -> String {
     let text = |name: &String| FILES.iter().find(|(known, _)| known == name).map(|(_, text)| *text);
-    names(shader).iter().filter_map(text).flat_map(|text| [text, "\n"]).collect()
+    names.iter().filter_map(text).flat_map(|text| [text, "\n"]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::tests::every;
     use super::*;
 
     /// A misspelt name would leave its file out.
     #[test]
     fn every_name_is_a_file_and_every_file_is_named() {
-        let named: BTreeSet<String> = Shader::all().into_iter().flat_map(names).collect();
+        let named: BTreeSet<String> =
+            every().into_iter().flat_map(names).chain(HALVES.map(str::to_string)).collect();
         let files: BTreeSet<String> = FILES.iter().map(|(name, _)| (*name).to_string()).collect();
         assert_eq!(named, files);
     }

@@ -3,6 +3,7 @@
 mod files;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
+mod march;
 mod module;
 mod pipelines;
 mod planned;
@@ -11,6 +12,7 @@ mod texel;
 #[cfg(test)]
 mod tests;
 
+pub(super) use files::halves;
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use folder::Folder;
 pub(super) use pipelines::{Caches, Pipelines, Ready};

@@ -10,14 +10,14 @@ use super::folder::Folder;
 use super::{module, texel};
 use crate::Result;
 use crate::gpu::device::Context;
-use crate::plan::job::{Data, Program, Shader};
+use crate::plan::job::{Data, Entry, Program, Shader};
 
 /// The pipelines of one device, and the layouts they share.
 #[derive(Debug)]
 pub(in crate::gpu) struct Pipelines {
     caches: Caches,
-    /// By what is bound as source and output: buffers, whatever they hold, or textures.
-    layouts: Mutex<HashMap<[Bound; 2], Layout>>,
+    /// By what is bound as source, output and weights: buffers, whatever they hold, or textures.
+    layouts: Mutex<HashMap<[Bound; 3], Layout>>,
     modules: Mutex<HashMap<Shader, wgpu::ShaderModule>>,
     pipelines: Mutex<HashMap<Program, Ready>>,
 }
@@ -57,6 +57,7 @@ pub(in crate::gpu) struct Ready {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Bound {
     Buffer,
+    Uniform,
     Texture,
     Stored(wgpu::TextureFormat),
 }
@@ -80,7 +81,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(device: &wgpu::Device, [source, output]: [Bound; 2]) -> Self {
+    fn new(device: &wgpu::Device, [source, output, weights]: [Bound; 3]) -> Self {
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -99,12 +100,16 @@ impl Layout {
             multisampled: false,
         };
         let source = if source == Bound::Texture { texture } else { storage(true) };
+        let weights = match weights {
+            Bound::Uniform => buffer(wgpu::BufferBindingType::Uniform, false),
+            _ => storage(true),
+        };
         let mut entries = vec![
             // All parameters of a job lie in one buffer.
             entry(0, buffer(wgpu::BufferBindingType::Uniform, true)),
             entry(1, source),
             entry(2, storage(false)),
-            entry(3, storage(true)),
+            entry(3, weights),
         ];
         if let Bound::Stored(format) = output {
             entries[2].ty = wgpu::BindingType::StorageTexture {
@@ -149,7 +154,11 @@ impl Pipelines {
         }
         let device = &context.device;
         let shader = program.shader;
-        let key = [shader.source, shader.output].map(Bound::from);
+        let weights = match shader.entry {
+            Entry::March(_) => Bound::Uniform,
+            _ => Bound::Buffer,
+        };
+        let key = [shader.source.into(), shader.output.into(), weights];
         let made = || context.checked("making layouts", || Layout::new(device, key)).done();
         let layout = kept(&self.layouts, key, made).await?;
         // Only what compiled is kept: memory may be short once.

@@ -8,9 +8,9 @@ use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, TypeInner};
 
 use super::files::{ENTRY, wgsl};
 use crate::plan::job::{
-    self, Data, Entry, FftOwn, FlatOwn, Params, Program, Shader, SumsOwn, Texel, Texels,
+    self, Data, Entry, FftOwn, FlatOwn, MarchOwn, Params, Program, Shader, SumsOwn, Texel, Texels,
 };
-use crate::plan::{Launch, Machine, Pass, Residence};
+use crate::plan::{Halves, Launch, Machine, Pass, Residence};
 use crate::{
     Activation, Algorithm, AlphaMode, Border, Conv2d, ElementType, Kernel, Layout, Padding,
     Pointwise, Problem, plan,
@@ -24,7 +24,7 @@ fn parse(shader: Shader) -> Module {
 
 fn validate(label: &str, module: &Module) -> ModuleInfo {
     // What WebGPU grants without any feature.
-    Validator::new(ValidationFlags::all(), Capabilities::empty())
+    Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
         .validate(module)
         .unwrap_or_else(|e| panic!("{label}: {e:?}"))
 }
@@ -107,6 +107,33 @@ fn textures(shader: Shader) -> Option<(Texels, Vec<Problem>)> {
     Some((texels, kinds.map(of).into()))
 }
 
+/// Every shader that any plan takes, and of those that are written for shapes those of some shapes.
+pub(super) fn every() -> Vec<Shader> {
+    let all = Shader::all();
+    let mut marching: Vec<Shader> = Vec::new();
+    for ends in all.iter().filter(|shader| shader.entry == Entry::Flat && !shader.has_textures()) {
+        for (problem, residence) in problems(*ends).iter().flat_map(in_all) {
+            let machine = Machine::Gpu(plan::GpuLimits::webgpu_defaults(), residence);
+            let Ok(plan) = plan::choose(problem, &machine, Algorithm::March) else { continue };
+            let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
+            let of_them = job::programs(problem, launch, None).into_iter().map(|p| p.shader);
+            marching.extend(of_them.filter(|shader| matches!(shader.entry, Entry::March(_))));
+        }
+    }
+    let all_exact = Halves { unpacks: true, packs: true };
+    let exact: Vec<Shader> = marching.iter().map(|shader| shader.with_halves(all_exact)).collect();
+    marching.extend(exact);
+    marching.sort_by_key(|shader| format!("{shader:?}"));
+    marching.dedup();
+    assert!(marching.len() > 100, "{}", marching.len());
+    all.into_iter().chain(marching).collect()
+}
+
+/// A problem whose tensors lie on the host, and on the device.
+fn in_all(problem: &Problem) -> [(&Problem, Residence); 2] {
+    [(problem, Residence::Host), (problem, Residence::Device)]
+}
+
 /// The constants that plans give a shader, each with its launch's workgroup.
 fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
     let limits = plan::GpuLimits::webgpu_defaults();
@@ -142,9 +169,10 @@ fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
             all.extend(programs.into_iter().zip(groups));
         }
     }
-    // One shader may be that of several passes.
-    all.retain(|(program, _)| program.shader == shader);
-    assert!(all.len() >= 2, "{}: no plan uses it", shader.label());
+    // One shader may be that of several passes; which conversions it has is seen later.
+    let planned = shader.with_halves(Halves::default());
+    all.retain(|(program, _)| program.shader == planned);
+    assert!(!all.is_empty(), "{}: no plan uses it", shader.label());
     all.into_iter().map(|(Program { constants, .. }, workgroup)| (constants, workgroup)).collect()
 }
 
@@ -164,7 +192,7 @@ fn resolve(
 
 #[test]
 fn every_row_parses_validates_and_resolves() {
-    for shader in Shader::all() {
+    for shader in every() {
         let module = parse(shader);
         let info = validate(&shader.label(), &module);
         for (constants, workgroup) in specialisations(shader) {
@@ -181,7 +209,7 @@ fn every_row_parses_validates_and_resolves() {
 /// A misspelt constant would leave its override at the default.
 #[test]
 fn every_constant_has_its_override_and_every_override_its_constant() {
-    for shader in Shader::all() {
+    for shader in every() {
         let module = parse(shader);
         let declared: Vec<&str> =
             module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
@@ -195,7 +223,9 @@ fn every_constant_has_its_override_and_every_override_its_constant() {
         for name in declared {
             let sizes = ["KERNEL_", "CHANNELS", "DILATION_", "STRIDE_"];
             // Only `flat` is specialised to sizes; elsewhere their 0 says "read it".
-            let may_stay = sizes.iter().any(|s| name.starts_with(s)) && shader.entry != Entry::Flat;
+            let sized = sizes.iter().any(|s| name.starts_with(s)) && shader.entry != Entry::Flat;
+            // Not every shape is met by every border.
+            let may_stay = sized || matches!(shader.entry, Entry::March(_));
             assert!(may_stay || given.contains(&name), "{}: nothing sets {name}", shader.label());
         }
     }
@@ -207,7 +237,7 @@ fn every_row_is_written_for_every_back_end() {
         |slots: fn(u32) -> msl::BindTarget| -> BTreeMap<ResourceBinding, msl::BindTarget> {
             (0..5).map(|binding| (ResourceBinding { group: 0, binding }, slots(binding))).collect()
         };
-    for shader in Shader::all() {
+    for shader in every() {
         let module = parse(shader);
         let info = validate(&shader.label(), &module);
         for (constants, _) in specialisations(shader) {
@@ -251,7 +281,7 @@ fn every_row_is_written_for_every_back_end() {
 
 #[test]
 fn bindings_are_those_of_the_layout() {
-    for shader in Shader::all() {
+    for shader in every() {
         let module = parse(shader);
         let mut found: Vec<(u32, &str)> = module
             .global_variables
@@ -284,6 +314,9 @@ fn bindings_are_those_of_the_layout() {
             .collect();
         found.sort_unstable();
         let mut wanted = vec![(0, "uniform"), (1, "read"), (2, "write"), (3, "read")];
+        if matches!(shader.entry, Entry::March(_)) {
+            wanted[3].1 = "uniform";
+        }
         if shader.source == Data::Texture {
             wanted[1].1 = "sampled";
         }
@@ -306,13 +339,14 @@ fn members<'a>(module: &'a Module, name: &str) -> (Vec<(&'a str, usize)>, usize)
 
 #[test]
 fn params_are_the_same_on_both_sides() {
-    for shader in Shader::all() {
+    for shader in every() {
         let module = parse(shader);
         assert_eq!(members(&module, "Params"), (Params::fields(), size_of::<Params>()));
         let (own, size) = members(&module, "Own");
         assert_eq!(size, 32, "{}", shader.label());
         let twin = match shader.entry {
             Entry::Flat => FlatOwn::fields(),
+            Entry::March(_) => MarchOwn::fields(),
             Entry::Forward | Entry::Multiply | Entry::Back => FftOwn::fields(),
             Entry::Correlate | Entry::Mix | Entry::Reduce => SumsOwn::fields(),
             Entry::Direct | Entry::Gather | Entry::Follow | Entry::Slope => continue,
@@ -325,14 +359,15 @@ fn params_are_the_same_on_both_sides() {
 /// reads it.
 #[test]
 fn few_shaders_have_workgroup_memory() {
-    for shader in Shader::all() {
+    for shader in every() {
         let module = parse(shader);
         let shared =
             module.global_variables.iter().any(|(_, v)| v.space == AddressSpace::WorkGroup);
         let may = match shader.entry {
             Entry::Forward | Entry::Multiply | Entry::Back => true,
             Entry::Correlate | Entry::Mix | Entry::Reduce => true,
-            Entry::Direct | Entry::Gather | Entry::Flat | Entry::Follow | Entry::Slope => false,
+            Entry::Direct | Entry::Gather | Entry::Flat | Entry::March(_) => false,
+            Entry::Follow | Entry::Slope => false,
         };
         assert_eq!(shared, may, "{}", shader.label());
     }
@@ -341,7 +376,7 @@ fn few_shaders_have_workgroup_memory() {
 /// What the numbers stand for is compared on a device, in `tests/engines/agreement`.
 #[test]
 fn border_numbers_are_the_same_on_both_sides() {
-    let module = parse(Shader::all()[0]);
+    let module = parse(every()[0]);
     let number = |name: &str| {
         let (_, constant) = module
             .constants

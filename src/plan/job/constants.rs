@@ -4,6 +4,7 @@ use super::codes::{activation_code, border_codes, follow_activation, reaches_far
 use super::shader::{Data, Entry, Shader};
 use super::texels::Texels;
 use crate::plan::launch::{GpuLaunch, Scheme};
+use crate::plan::march::MarchShape;
 use crate::plan::pass::Pass;
 use crate::{Border, Problem};
 
@@ -27,6 +28,12 @@ pub(super) fn shader(
         Pass::Flat | Pass::Across | Pass::Down | Pass::Finish => {
             Shader::new(Entry::Flat, source, output)
         }
+        Pass::March => match scheme {
+            Scheme::March(march) => {
+                Shader::new(Entry::March(MarchShape::of(problem, march)), source, output)
+            }
+            _ => Shader::new(Entry::Flat, source, output),
+        },
         Pass::Forward => Shader::new(Entry::Forward, source, Data::Complex),
         Pass::Multiply => Shader::new(Entry::Multiply, Data::Complex, Data::Complex),
         Pass::Back => Shader::new(Entry::Back, Data::Complex, Data::F32),
@@ -61,7 +68,8 @@ pub(super) fn constants(
     match (&launch.scheme, pass) {
         (_, Pass::Gather) => constants.push(("SLICED", 1)),
         (Scheme::Direct { sliced, .. }, _) => constants.push(("SLICED", u32::from(*sliced))),
-        (Scheme::Flat(_) | Scheme::Separable { .. } | Scheme::Fft(_), _) => {}
+        (Scheme::Flat(_) | Scheme::March(_), _) => {}
+        (Scheme::Separable { .. } | Scheme::Fft(_), _) => {}
     }
     if let Some(lines) = pass.lines(launch) {
         constants.extend([

@@ -30,17 +30,37 @@ pub(crate) fn programs(
     passes.chain(edges).collect()
 }
 
-/// All bands, from the caller's source to the caller's destination. `shared`: both lie in one buffer, of
-/// which no two parts can be bound at once, one of them to be written.
+/// Which of the caller's tensors go through rooms of our own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Copied {
+    /// It lies in one buffer with the destination, of which no two parts can be bound at once, one of them to be
+    /// written; or where no vector begins.
+    pub source: bool,
+    /// It lies where no vector begins.
+    pub destination: bool,
+}
+
+impl Copied {
+    /// How many there are.
+    pub const WAYS: usize = 4;
+
+    /// Its number among them.
+    pub fn way(self) -> usize {
+        2 * usize::from(self.source) + usize::from(self.destination)
+    }
+}
+
+/// All bands, from the caller's source to the caller's destination.
 pub(crate) fn tensors(
     problem: &Problem,
     launch: &GpuLaunch,
     limits: &GpuLimits,
-    shared: bool,
+    copied: Copied,
 ) -> Result<Job> {
     let mut maker = Maker::new(problem, launch, limits, None);
+    maker.copied = copied;
     for band in &launch.bands {
-        maker.tensor_band(band, shared)?;
+        maker.tensor_band(band)?;
     }
     Ok(maker.job)
 }
@@ -74,6 +94,7 @@ pub(super) struct Maker<'a> {
     pub launch: &'a GpuLaunch,
     pub limits: &'a GpuLimits,
     textures: bool,
+    copied: Copied,
     /// Rooms between passes come first.
     pub job: Job,
     /// Multiply-adds of each pass for one place of the output.
@@ -105,12 +126,13 @@ impl<'a> Maker<'a> {
     /// Without programs, for the bands alone.
     pub fn empty(problem: &'a Problem, launch: &'a GpuLaunch, limits: &'a GpuLimits) -> Self {
         let (job, work, own) = (Job::default(), Vec::new(), [None; 2]);
-        Self { problem, launch, limits, textures: false, job, work, own }
+        let copied = Copied::default();
+        Self { problem, launch, limits, textures: false, copied, job, work, own }
     }
 
-    fn tensor_band(&mut self, band: &Band, shared: bool) -> Result<()> {
+    fn tensor_band(&mut self, band: &Band) -> Result<()> {
         let mut place = own_placement(self.problem, self.launch, band);
-        let source = self.source(band, shared, &mut place)?;
+        let source = self.source(band, &mut place)?;
         let whole = Resource::Destination;
         let (destination, back) = self.destination(band, whole, &mut place, true)?;
         self.passes(band, [source, destination], place);
@@ -119,14 +141,14 @@ impl<'a> Maker<'a> {
     }
 
     /// The source of a band, after the copies that gather it where it does not lie in one piece.
-    pub fn source(&mut self, band: &Band, shared: bool, place: &mut Placement) -> Result<Binding> {
+    pub fn source(&mut self, band: &Band, place: &mut Placement) -> Result<Binding> {
         let g = self.problem.geometry();
         let bytes = self.problem.input_type().bytes();
         // A band with whole rows lies in one piece, or image by image at the distance of images.
         let whole_rows = !band.source_rows.continued
             && !band.source_columns.continued
             && band.source_columns.len == g.width;
-        if whole_rows && !shared {
+        if whole_rows && !self.copied.source {
             let first = band.images.start * g.image() + band.source_rows.first as usize * g.row();
             let plane = g.image() / g.planes();
             let len = band.images.len() * g.image() - plane + band.source_rows.len * g.row();
@@ -153,7 +175,8 @@ impl<'a> Maker<'a> {
         let bytes = self.problem.output_type().bytes();
         let mut pieces = destination_pieces(self.problem, band, &own);
         if let [piece] = pieces[..]
-            && piece.to.is_multiple_of(4)
+            && piece.to.is_multiple_of(self.launch.scheme.alignment())
+            && !self.copied.destination
         {
             let binding = Binding::scalars(whole, piece.to / bytes, piece.len / bytes, bytes);
             place.dst_base = 0;

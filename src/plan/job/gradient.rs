@@ -10,7 +10,7 @@
 //! it is dy.
 
 use super::codes::{activation_code, border_codes, reaches_far};
-use super::forward::{Maker, programs, tensors};
+use super::forward::{Copied, Maker, programs, tensors};
 use super::params::{Own, Params, SumsOwn, on_grid, params};
 use super::pixels::{Chunk, Pixels};
 use super::placement::{Piece, own_placement};
@@ -142,7 +142,7 @@ fn constants(
             (activation, follows) = (slope_code(conv.activation), conv.pointwise.is_some().into());
         }
         Entry::Follow => (activation, follow_activation) = (plain, slope_code(follow)),
-        Entry::Direct | Entry::Gather | Entry::Flat => {}
+        Entry::Direct | Entry::Gather | Entry::Flat | Entry::March(_) => {}
         Entry::Forward | Entry::Multiply | Entry::Back => {}
     }
     own.extend([
@@ -211,7 +211,7 @@ impl Steps<'_> {
             outputs = self.job.room(bytes(problem.output_len()));
         }
         let first_room = self.job.rooms.len();
-        let forward = tensors(sums, launch, self.limits, false)?;
+        let forward = tensors(sums, launch, self.limits, Copied::default())?;
         self.job.append(forward, 0, first_room, |resource| match resource {
             Resource::Destination => held,
             other => other,
@@ -243,7 +243,7 @@ impl Steps<'_> {
         let mut part = 0;
         for band in &launch.bands {
             let mut place = own_placement(sums, launch, band);
-            let source = bands.source(band, false, &mut place)?;
+            let source = bands.source(band, &mut place)?;
             let (read, _) = bands.destination(band, delta, &mut place, false)?;
             let [across, down] = correlation.grid(sums, band);
             let [groups_down, groups_across] = correlation.tap_groups(sums);
@@ -329,7 +329,7 @@ impl Steps<'_> {
     /// The gradient of the input, from that of the sums.
     fn input(&mut self, delta: Resource) -> Result<()> {
         let [_, Some(launch)] = self.of.launches() else { return Ok(()) };
-        let job = tensors(self.of.back, launch, self.limits, false)?;
+        let job = tensors(self.of.back, launch, self.limits, Copied::default())?;
         let (first, first_room) = (self.first_step + self.of.steps().len(), self.job.rooms.len());
         self.job.append(job, first, first_room, |resource| match resource {
             Resource::Source => delta,

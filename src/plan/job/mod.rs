@@ -26,11 +26,11 @@ mod tests;
 use std::fmt;
 
 pub(crate) use chain::chain;
-pub(crate) use forward::{band, programs, tensors, textures};
+pub(crate) use forward::{Copied, band, programs, tensors, textures};
 pub(crate) use gradient::{GradientJob, gradient, gradient_steps, gradient_weights};
 pub(crate) use params::{BASES, Params};
 #[cfg(test)]
-pub(crate) use params::{FftOwn, FlatOwn, SumsOwn};
+pub(crate) use params::{FftOwn, FlatOwn, MarchOwn, SumsOwn};
 pub(crate) use placement::{
     Piece, Placement, destination_pieces, own_placement, own_sizes, source_pieces,
 };

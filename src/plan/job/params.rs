@@ -10,6 +10,7 @@ use super::placement::Placement;
 use crate::Problem;
 use crate::plan::bands::{Band, Span};
 use crate::plan::launch::{GpuLaunch, Scheme};
+use crate::plan::march::VECTOR;
 use crate::plan::pass::{Pass, fold};
 use crate::plan::tile::Tiles;
 
@@ -109,6 +110,20 @@ twin! {
 }
 
 twin! {
+    /// What that of `march` reads besides.
+    MarchOwn {
+        lanes: u32,
+        first: u32,
+        end: u32,
+        top: u32,
+        blocks: u32,
+        stored: u32,
+        unused_0: u32,
+        unused_1: u32,
+    }
+}
+
+twin! {
     /// What those of `fft` read besides.
     FftOwn {
         tile_rows: u32,
@@ -143,6 +158,7 @@ pub(super) enum Own {
     #[default]
     Plain,
     Flat(FlatOwn),
+    March(MarchOwn),
     Fft(FftOwn),
     Sums(SumsOwn),
 }
@@ -152,6 +168,7 @@ impl Own {
         match self {
             Self::Plain => [0; 8],
             Self::Flat(own) => bytemuck::cast(own),
+            Self::March(own) => bytemuck::cast(own),
             Self::Fft(own) => bytemuck::cast(own),
             Self::Sums(own) => bytemuck::cast(own),
         }
@@ -188,7 +205,7 @@ impl Frame {
         };
         let top_row = g.first_row(band.rows.start);
         match pass {
-            Pass::Direct | Pass::Gather | Pass::Flat => whole,
+            Pass::Direct | Pass::Gather | Pass::Flat | Pass::March => whole,
             Pass::Forward | Pass::Multiply | Pass::Back => whole,
             // Makes every row that the band needs, the first of them row 0.
             Pass::Across => {
@@ -234,7 +251,9 @@ pub(super) fn params(
     let pitch = band.columns.len() * work.channels;
     let rows = match launch.scheme {
         Scheme::Separable { .. } => Pass::Across.rows(problem, band),
-        Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Fft(_) => band.rows.len(),
+        Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_) | Scheme::Fft(_) => {
+            band.rows.len()
+        }
     };
     let plane = rows * pitch;
     let (src_pitch, src_image) = match ends.reads_source() {
@@ -313,6 +332,21 @@ fn own(problem: &Problem, pass: Pass, launch: &GpuLaunch, band: &Band, plane: us
             terms,
             src_term: if terms > 1 { plane as u32 } else { 0 },
             ..FlatOwn::default()
+        });
+    }
+    if let Scheme::March(march) = &launch.scheme {
+        let inside = march.inside(problem, band);
+        let g = problem.geometry();
+        let vector = VECTOR / problem.output_type().bytes();
+        let row = band.columns.len() * (g.out_row() / g.out_width);
+        return Own::March(MarchOwn {
+            lanes: inside.lanes as u32,
+            first: inside.first as u32,
+            end: inside.end as u32,
+            top: inside.top as u32,
+            blocks: inside.blocks as u32,
+            stored: row.div_ceil(vector) as u32,
+            ..MarchOwn::default()
         });
     }
     match (&launch.scheme, pass.lines(launch)) {

@@ -1,6 +1,7 @@
 //! Which shaders there are: an entry point between two kinds of data.
 
 use crate::ElementType;
+use crate::plan::march::{Halves, MarchShape};
 
 /// What a shader computes: its file in `shaders/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +12,8 @@ pub(crate) enum Entry {
     Gather,
     /// A block of outputs an invocation: also the passes of `separable`, and the last one of `fft`.
     Flat,
+    /// Vectors of flat rows, down the image: written for a shape.
+    March(MarchShape),
     /// Transforms of the rows of tiles.
     Forward,
     /// Transforms of their columns, times the spectrum of every filter, and back.
@@ -80,6 +83,15 @@ impl Data {
         }
     }
 
+    /// Bits of its scalars, where a word of 32 holds several.
+    pub fn packed(self) -> Option<u32> {
+        match self {
+            Self::U8 | Self::I8 => Some(8),
+            Self::U16 | Self::F16 | Self::I16 => Some(16),
+            Self::F32 | Self::Complex | Self::Texture | Self::Stored(_) => None,
+        }
+    }
+
     pub fn is_texture(self) -> bool {
         matches!(self, Self::Texture | Self::Stored(_))
     }
@@ -121,7 +133,7 @@ impl Shader {
         Self { entry, source, output }
     }
 
-    /// Every shader that any plan takes.
+    /// Every shader that any plan takes, but for those that are written for a shape.
     #[cfg(test)]
     pub fn all() -> Vec<Self> {
         let scalars = [Data::F32, Data::U8, Data::U16, Data::F16, Data::I8, Data::I16];
@@ -150,7 +162,26 @@ impl Shader {
     /// Its name in messages and debuggers.
     pub fn label(self) -> String {
         let Self { entry, source, output } = self;
-        format!("channelwise.{entry:?}.in_{}.out_{}", source.name(), output.name())
+        let entry = match entry {
+            Entry::March(_) => "March".to_string(),
+            entry => format!("{entry:?}"),
+        };
+        format!("channelwise.{entry}.in_{}.out_{}", source.name(), output.name())
+    }
+
+    /// The same for a device that converts half floats so; where it has none the shader is what it was.
+    pub fn with_halves(self, halves: Halves) -> Self {
+        let Entry::March(shape) = self.entry else { return self };
+        let halves = Halves {
+            unpacks: halves.unpacks && self.source == Data::F16,
+            packs: halves.packs && self.output == Data::F16,
+        };
+        Self { entry: Entry::March(MarchShape { halves, ..shape }), ..self }
+    }
+
+    /// Whether it has half floats that a device may convert by itself.
+    pub fn has_halves(self) -> bool {
+        matches!(self.entry, Entry::March(_)) && [self.source, self.output].contains(&Data::F16)
     }
 
     /// Whether it reads or writes a texture.

@@ -27,7 +27,7 @@ fn job(problem: &Problem, algorithm: Algorithm, limits: &GpuLimits, shared: bool
     let plan = choose(problem, &machine, algorithm).ok()?;
     let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
     // Rows that are no whole words cannot be gathered by copies.
-    tensors(problem, launch, limits, shared).ok()
+    tensors(problem, launch, limits, Copied { source: shared, destination: false }).ok()
 }
 
 fn three_by_three() -> Conv2d {

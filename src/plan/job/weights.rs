@@ -2,6 +2,7 @@
 
 use crate::kernel::{spectrum, turns};
 use crate::plan::launch::{GpuLaunch, Scheme};
+use crate::plan::march::MarchShape;
 use crate::plan::pass::Pass;
 use crate::plan::tile::Tile;
 use crate::{Pointwise, Problem};
@@ -22,6 +23,9 @@ pub(super) fn mixing(pointwise: &Pointwise) -> Vec<f32> {
 }
 
 fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
+    if let (Pass::March, Scheme::March(march)) = (pass, &launch.scheme) {
+        return marching(problem, &MarchShape::of(problem, march));
+    }
     let weights = problem.weights();
     let taps = match (pass, &launch.scheme) {
         (Pass::Across, Scheme::Separable { factors, .. }) => {
@@ -48,6 +52,26 @@ fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
         contents.extend(&follow.weights);
         contents.extend(&follow.bias);
     }
+    contents
+}
+
+/// What `shaders/march.wgsl` reads, in whole vectors: rows of taps in as many as they fill.
+fn marching(problem: &Problem, shape: &MarchShape) -> Vec<f32> {
+    let weights = problem.weights();
+    let mut contents = vec![0.0; 4 * shape.weights() as usize];
+    let columns = shape.kernel.1 as usize;
+    for (n, taps) in problem.summed_taps().chunks(columns).enumerate() {
+        let at = 4 * shape.tap_row() as usize * n;
+        contents[at..at + columns].copy_from_slice(taps);
+    }
+    let mut rest = weights.bias.clone();
+    rest.push(problem.mean().unwrap_or(1.0));
+    if let Some(follow) = &weights.follow {
+        rest.extend(&follow.weights);
+        rest.extend(&follow.bias);
+    }
+    let at = shape.bias() as usize;
+    contents[at..at + rest.len()].copy_from_slice(&rest);
     contents
 }
 

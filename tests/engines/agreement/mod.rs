@@ -6,6 +6,7 @@ mod algorithms;
 mod comparison;
 mod elements;
 mod factors;
+mod marching;
 mod means;
 mod options;
 mod random;

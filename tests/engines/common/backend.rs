@@ -15,14 +15,16 @@ pub(crate) enum Kind {
     CpuFft,
     GpuDirect,
     GpuFlat,
+    GpuMarch,
     GpuSeparable,
     GpuFft,
 }
 
 /// Every algorithm of a GPU.
-const GPU: [(&str, Kind, Algorithm); 4] = [
+const GPU: [(&str, Kind, Algorithm); 5] = [
     ("gpu direct", Kind::GpuDirect, Algorithm::Direct),
     ("gpu flat", Kind::GpuFlat, Algorithm::Flat),
+    ("gpu march", Kind::GpuMarch, Algorithm::March),
     ("gpu separable", Kind::GpuSeparable, Algorithm::Separable),
     ("gpu fft", Kind::GpuFft, Algorithm::Fft),
 ];
@@ -142,7 +144,7 @@ impl Kind {
 
     /// Whether sums that are exact in f32 come out exact, for any kernel.
     pub(crate) fn is_exact(self) -> bool {
-        matches!(self, Self::Cpu | Self::GpuDirect | Self::GpuFlat)
+        matches!(self, Self::Cpu | Self::GpuDirect | Self::GpuFlat | Self::GpuMarch)
     }
 }
 

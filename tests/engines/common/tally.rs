@@ -98,8 +98,14 @@ impl Tally {
     ) {
         self.cases += 1;
         for (i, backend) in self.engines.iter().enumerate() {
-            // Its shaders take the longest to compile. `fourier_tiles` is about nothing else.
-            if backend.kind == Kind::GpuFft && self.engines.len() > 1 && self.cases % 3 != 1 {
+            // The shaders of these take the longest to compile, or are compiled for each case. `fourier_tiles` and
+            // `marching_rows` are about nothing else.
+            let every_third = match backend.kind {
+                Kind::GpuFft => Some(1),
+                Kind::GpuMarch => Some(2),
+                _ => None,
+            };
+            if every_third.is_some_and(|n| self.engines.len() > 1 && self.cases % 3 != n) {
                 self.left_out[i] += 1;
                 continue;
             }
@@ -154,6 +160,8 @@ impl Tally {
         for (i, backend) in self.engines.iter().enumerate() {
             let least = match backend.kind {
                 Kind::GpuFlat => flat,
+                // Of what was not left out some is too small, or too large.
+                Kind::GpuMarch => 0,
                 // Few kernels are separable: `separable_kernels` sees to those.
                 Kind::CpuSeparable | Kind::GpuSeparable => 0,
                 // It refuses kernels and borders that are not finite.
