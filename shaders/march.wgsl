@@ -12,18 +12,25 @@
 // one output row of one lane an invocation, whole rows first, then what is left and right of the blocks.
 // Which of both a workgroup does is the same for all of it. Twin of `Inside` in src/plan/march/inside.rs.
 
-// Lanes of a row, and the first inside and the one behind the last; rows above the blocks, and blocks;
-// vectors of output of a row.
+// Lanes of a row, the first inside and how many are; rows above the blocks, and blocks; vectors of output of a
+// row.
 struct Own {
     lanes: u32,
     first: u32,
-    end: u32,
+    within: u32,
     top: u32,
     blocks: u32,
     stored: u32,
-    unused_0: u32,
+    // 4, which compilers are not to know: they would multiply out what is there to be small.
+    quad: u32,
     unused_1: u32,
 }
+
+// Whether workgroups for the edges are in the shader: without them its instructions can be counted.
+override EDGES: bool = true;
+
+// Whether any grid of the plan is too long for an axis.
+override FOLDS: bool = true;
 
 // Taps [filters, kernel_height] in rows of whole vectors; behind them biases, the factor of sums, and the
 // pointwise step.
@@ -39,15 +46,18 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let at = grid_place(group);
-    let image = at.z;
-    if image >= p.images {
-        return;
+    var at = group;
+    if FOLDS {
+        at = grid_place(group);
+        if at.z >= p.images {
+            return;
+        }
     }
+    let image = at.z;
     let image_base = p.src_base + image * p.src_image;
     if at.y < p.own.blocks {
         let lane = at.x * WORKGROUP_X + local.x;
-        if lane < p.own.first || lane >= p.own.end {
+        if lane - p.own.first >= p.own.within {
             return;
         }
         let row = p.own.top + at.y / SPACING * (SPACING * ROWS) + at.y % SPACING;
@@ -56,18 +66,21 @@ fn main(
         inside(start, stored_at(image, row, lane));
         return;
     }
+    if !EDGES {
+        return;
+    }
     // Which of the edges' invocations this is.
     let n = ((at.y - p.own.blocks) * p.groups_x + at.x) * WORKGROUP_X + local.x;
     let covered = p.own.blocks * ROWS;
     let whole_rows = p.rows - covered;
-    let beside = p.own.lanes - (p.own.end - p.own.first);
+    let beside = p.own.lanes - p.own.within;
     let left = n - whole_rows * p.own.lanes;
     if n < whole_rows * p.own.lanes {
         let row = n / p.own.lanes;
         edge(image, image_base, row + select(covered, 0u, row < p.own.top), n % p.own.lanes);
     } else if left < covered * beside {
         let lane = left % beside;
-        let inside_lanes = select(p.own.end - p.own.first, 0u, lane < p.own.first);
+        let inside_lanes = select(p.own.within, 0u, lane < p.own.first);
         edge(image, image_base, p.own.top + left / beside, lane + inside_lanes);
     }
 }
@@ -97,17 +110,17 @@ fn edge_quad(row: i32, row_base: u32, at: i32) -> vec4<f32> {
     if held && p.columns_continued == 0u && scalar % 4u == 0u {
         return load4(scalar);
     }
-    return vec4(
-        edge_scalar(row_base, at, low), edge_scalar(row_base, at + 1, low),
-        edge_scalar(row_base, at + 2, low), edge_scalar(row_base, at + 3, low),
-    );
-}
-
-fn edge_scalar(row_base: u32, at: i32, low: i32) -> f32 {
-    let c = i32(CHANNELS_OF_ROW);
-    // Rounded down.
-    let column = select(at / c, -((c - 1 - at) / c), at < 0);
-    let read = source_column(clamp(column, low, p.last_column));
-    let scalar = row_base + u32(max(read, 0) * c + (at - column * c));
-    return select(load4(scalar - scalar % 4u)[scalar % 4u], p.fill, read < 0);
+    var v = vec4(p.fill);
+    for (var k = 0u; k < p.own.quad; k++) {
+        let place = at + i32(k);
+        // Rounded down.
+        let column = select(place / c, -((c - 1 - place) / c), place < 0);
+        let read = source_column(clamp(column, low, p.last_column));
+        if read >= 0 {
+            let from_row = row_base + u32(read * c + (place - column * c));
+            let met = load4(from_row - from_row % 4u)[from_row % 4u];
+            v = select(v, vec4(met), vec4(k) == vec4(0u, 1u, 2u, 3u));
+        }
+    }
+    return v;
 }

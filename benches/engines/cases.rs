@@ -87,6 +87,7 @@ impl Case {
             "f32" => ElementType::F32,
             "u8" => ElementType::U8,
             "u16" => ElementType::U16,
+            "f16" => ElementType::F16,
             other => return Err(format!("{}: unknown type {other}", self.name).into()),
         })
     }

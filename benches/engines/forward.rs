@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use channelwise::wgpu::PollType;
-use channelwise::{Element, ElementType, Gpu};
+use channelwise::{Element, ElementType, Gpu, f16};
 
 use crate::Failure;
 use crate::ring::Ring;
@@ -17,6 +17,7 @@ pub(crate) fn rows(trial: &Trial<'_>, printer: &mut Printer) -> Result<(), Failu
         ElementType::F32 => typed::<f32>(trial, printer),
         ElementType::U8 => typed::<u8>(trial, printer),
         ElementType::U16 => typed::<u16>(trial, printer),
+        ElementType::F16 => typed::<f16>(trial, printer),
         other => Err(format!("no rows of {other}").into()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::launch::{CpuLaunch, CpuScheme, GpuLaunch, Launch, Scheme};
 use super::separable::First;
-use super::{Plan, box_filter, fft, separable};
+use super::{Plan, box_filter, fft, march, separable};
 use crate::{Algorithm, Error, Problem, Result};
 
 impl Plan {
@@ -59,9 +59,12 @@ impl Plan {
                         fft()?;
                         Scheme::Fft(*tile)
                     }
-                    same @ (Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_)) => {
+                    same @ Scheme::March(march) => {
+                        march::again(march, problem.but_for_edges())
+                            .map_err(|reason| refused(Algorithm::March, reason))?;
                         same.clone()
                     }
+                    same @ (Scheme::Direct { .. } | Scheme::Flat(_)) => same.clone(),
                 },
                 ..launch.clone()
             }),

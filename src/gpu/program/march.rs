@@ -234,13 +234,16 @@ impl Writer<'_> {
         line!(self, "// Room for all of a lane.");
         line!(self, "const ALL: u32 = 0xffffffffu;\n");
         line!(self, "fn finish(s: Sums, to: u32, room: u32) {{");
-        line!(self, "    let scale = vec4({});", weight(shape.scale()));
         for f in 0..filters {
-            line!(self, "    let bias{f} = vec4({});", weight(shape.bias() + f));
+            let (scale, bias) = (weight(shape.scale()), weight(shape.bias() + f));
             for quad in 0..quads {
+                let sum = match shape.affine {
+                    true => format!("fma(s.s{f}_{quad}, vec4({scale}), vec4({bias}))"),
+                    false => format!("s.s{f}_{quad}"),
+                };
                 line!(
                     self,
-                    "    let f{f}_{quad} = activate4(ACTIVATION, fma(s.s{f}_{quad}, scale, bias{f}), p.activation_a, p.activation_b);"
+                    "    let f{f}_{quad} = activate4(ACTIVATION, {sum}, p.activation_a, p.activation_b);"
                 );
             }
         }

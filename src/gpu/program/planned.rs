@@ -1,8 +1,8 @@
 //! The shaders of a plan, for those who want to look at them or compile them elsewhere.
 
 use super::files::{ENTRY, wgsl};
-use crate::plan::job::{self, Program};
-use crate::plan::{GradientPlan, KernelGradient, Launch, Pass, Plan, Traffic};
+use crate::plan::job::{self, Program, Shader};
+use crate::plan::{Halves, GradientPlan, KernelGradient, Launch, Pass, Plan, Traffic};
 use crate::{Problem, Result};
 
 /// A shader as a plan specialises it.
@@ -23,6 +23,7 @@ pub struct PlannedShader {
     pub outputs: usize,
     /// What it does for all of the problem.
     pub traffic: Traffic,
+    shader: Shader,
 }
 
 impl PlannedShader {
@@ -66,7 +67,16 @@ impl PlannedShader {
             workgroup: [1, 1],
             outputs: 1,
             traffic: Traffic::default(),
+            shader: program.shader,
         }
+    }
+
+    /// The same as devices have it whose own conversions of half floats are exact, as those of most are: that is
+    /// looked at when it is compiled.
+    #[must_use]
+    pub fn with_exact_halves(self) -> Self {
+        let shader = self.shader.with_halves(Halves { unpacks: true, packs: true });
+        Self { wgsl: wgsl(shader), shader, ..self }
     }
 
     /// Those of a plan for the gradients of `problem`, with those of the plans it holds, in the order in

@@ -68,7 +68,10 @@ pub(super) fn constants(
     match (&launch.scheme, pass) {
         (_, Pass::Gather) => constants.push(("SLICED", 1)),
         (Scheme::Direct { sliced, .. }, _) => constants.push(("SLICED", u32::from(*sliced))),
-        (Scheme::Flat(_) | Scheme::March(_), _) => {}
+        (Scheme::March(march), _) => {
+            constants.extend([("EDGES", 1), ("FOLDS", march.folds.into())]);
+        }
+        (Scheme::Flat(_), _) => {}
         (Scheme::Separable { .. } | Scheme::Fft(_), _) => {}
     }
     if let Some(lines) = pass.lines(launch) {

@@ -114,11 +114,11 @@ twin! {
     MarchOwn {
         lanes: u32,
         first: u32,
-        end: u32,
+        within: u32,
         top: u32,
         blocks: u32,
         stored: u32,
-        unused_0: u32,
+        quad: u32,
         unused_1: u32,
     }
 }
@@ -342,10 +342,11 @@ fn own(problem: &Problem, pass: Pass, launch: &GpuLaunch, band: &Band, plane: us
         return Own::March(MarchOwn {
             lanes: inside.lanes as u32,
             first: inside.first as u32,
-            end: inside.end as u32,
+            within: (inside.end - inside.first) as u32,
             top: inside.top as u32,
             blocks: inside.blocks as u32,
             stored: row.div_ceil(vector) as u32,
+            quad: 4,
             ..MarchOwn::default()
         });
     }

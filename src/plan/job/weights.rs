@@ -60,7 +60,9 @@ fn marching(problem: &Problem, shape: &MarchShape) -> Vec<f32> {
     let weights = problem.weights();
     let mut contents = vec![0.0; 4 * shape.weights() as usize];
     let columns = shape.kernel.1 as usize;
-    for (n, taps) in problem.summed_taps().chunks(columns).enumerate() {
+    // A shader without a factor takes the taps of a mean as they are.
+    let summed = if shape.affine { problem.summed_taps() } else { (&*weights.taps).into() };
+    for (n, taps) in summed.chunks(columns).enumerate() {
         let at = 4 * shape.tap_row() as usize * n;
         contents[at..at + columns].copy_from_slice(taps);
     }

@@ -73,6 +73,10 @@ pub struct March {
     pub phases: u32,
     /// Whether the work makes up for compiling a shader for this shape alone.
     pub(super) worth: bool,
+    /// Whether anything is done to sums before the activation: a bias, or the factor of a mean.
+    pub(super) affine: bool,
+    /// Whether a grid may be too long for an axis.
+    pub(crate) folds: bool,
 }
 
 impl fmt::Display for March {
@@ -177,6 +181,10 @@ fn march(problem: &Problem, limits: &GpuLimits) -> Result<March, String> {
         spacing: spacing as u32,
         phases: phases as u32,
         worth: flat::specialised(problem, limits),
+        affine: !problem.conv().bias.is_empty() || problem.mean().is_some() || has_bias(problem),
+        folds: [lanes.div_ceil(WORKGROUP as usize), g.out_height + 2, g.images]
+            .iter()
+            .any(|n| *n > limits.max_workgroups as usize),
     };
     let window = MarchShape::of(problem, &march).quads().len();
     if window > WINDOW {
@@ -185,6 +193,19 @@ fn march(problem: &Problem, limits: &GpuLimits) -> Result<March, String> {
         ));
     }
     Ok(march)
+}
+
+/// Whether any filter has a bias.
+fn has_bias(problem: &Problem) -> bool {
+    problem.weights().bias.iter().any(|bias| *bias != 0.0)
+}
+
+/// Why other weights cannot take the place of those it was planned with.
+pub(super) fn again(march: &March, problem: &Problem) -> Result<(), String> {
+    match has_bias(problem) && !march.affine {
+        true => Err("it was prepared for a kernel without a bias".into()),
+        false => Ok(()),
+    }
 }
 
 /// Why it is not taken unasked.

@@ -23,6 +23,8 @@ pub(crate) struct MarchShape {
     /// Outputs of a channel: of the pointwise step, where one follows.
     pub outputs: u32,
     pub follows: bool,
+    /// Whether sums are multiplied and biased.
+    pub affine: bool,
     /// Whether every output of a channel is a plane.
     pub planar: bool,
     /// What the device does with half floats.
@@ -66,6 +68,7 @@ impl MarchShape {
             filters: problem.weights().filters as u32,
             outputs: g.outputs as u32,
             follows: problem.weights().follow.is_some(),
+            affine: march.affine,
             planar: g.planar,
             halves: Halves::default(),
         }
