@@ -119,7 +119,10 @@ fn edge_quad(row: i32, row_base: u32, at: i32) -> vec4<f32> {
         if read >= 0 {
             let from_row = row_base + u32(read * c + (place - column * c));
             let met = load4(from_row - from_row % 4u)[from_row % 4u];
-            v = select(v, vec4(met), vec4(k) == vec4(0u, 1u, 2u, 3u));
+            v = vec4(
+                select(v.x, met, k == 0u), select(v.y, met, k == 1u),
+                select(v.z, met, k == 2u), select(v.w, met, k == 3u),
+            );
         }
     }
     return v;

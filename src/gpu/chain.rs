@@ -32,7 +32,7 @@ pub struct GpuChain {
     stages: Arc<Vec<GpuPrepared>>,
     compiled: Arc<Compiled>,
     /// Between two buffers, and within one.
-    jobs: Arc<[OnceLock<Arc<Job>>; 2]>,
+    jobs: Arc<[OnceLock<Arc<Job>>; Copied::WAYS]>,
     kept: Arc<Kept>,
 }
 

@@ -8,7 +8,7 @@ use super::executor::Executor;
 use super::ready::{Ready, elsewhere};
 use super::{GpuPrepared, GpuTensor};
 use crate::plan::job::{self, Command, Job, Piece, Resource};
-use crate::plan::{Launch, Plan, Scheme};
+use crate::plan::{Launch, Plan};
 use crate::{Conv2d, ElementType, Error, Problem, Result};
 
 impl GpuPrepared {
@@ -51,7 +51,7 @@ impl GpuPrepared {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] for a tensor of another shape; [`Error::NotApplicable`] where the algorithm
-    /// makes something else of the weights first: all but `direct` and `flat` do, and so do adjoints and
+    /// makes something else of the weights first: all but `direct`, `flat` and `march` do, and so do adjoints and
     /// pointwise steps that are one with the kernel; [`Error::Buffer`] for a tensor of another device, or
     /// without usage `COPY_SRC`; what the device says.
     pub fn set_kernel_from(&mut self, kernel: &GpuTensor<f32>) -> Result<()> {
@@ -65,20 +65,20 @@ impl GpuPrepared {
         kernel.needs(wgpu::BufferUsages::COPY_SRC)?;
         let Launch::Gpu(launch) = self.plan().launch() else { return Ok(()) };
         let folded = conv.pointwise.is_some() && problem.weights().follow.is_none();
-        let plain = matches!(launch.scheme, Scheme::Direct { .. } | Scheme::Flat(_));
-        if !plain || folded || conv.adjoint {
+        let plain = !folded && !conv.adjoint;
+        let Some(taps) = job::taps_at(problem, launch).filter(|_| plain) else {
             return Err(Error::NotApplicable {
                 algorithm: self.plan().algorithm(),
                 engine: "gpu",
-                reason: "weights on the device go into `direct` and `flat` as they are, without adjoint or a pointwise step that is one with the kernel".into(),
+                reason: "weights on the device go into `direct`, `flat` and `march` as they are, without adjoint or a pointwise step that is one with the kernel".into(),
             });
-        }
+        };
         // The kernel as given is [height, width, filters], and taps are [filters, height, width].
         let flip = conv.flip;
         let places = (0..filters).flat_map(|f| (0..height * width).map(move |tap| (f, tap)));
         let pieces = places.map(|(f, tap)| Piece {
             from: 4 * ((if flip { height * width - 1 - tap } else { tap }) * filters + f),
-            to: 4 * (f * height * width + tap),
+            to: 4 * taps[f * height * width + tap],
             len: 4,
         });
         let pieces: Vec<Piece> = joined(pieces);

@@ -464,13 +464,13 @@ fn tickets_are_of_what_was_submitted() {
 #[test]
 fn work_goes_into_an_open_pass() {
     let Some(gpu) = gpu() else { return };
-    let x = noise::<f32>(20 * 30 * 3, 4);
-    let from = GpuTensor::upload(&gpu, &x, [20, 30, 3]).unwrap();
+    let x = noise::<f32>(20 * 32 * 3, 4);
+    let from = GpuTensor::upload(&gpu, &x, [20, 32, 3]).unwrap();
     let convs = [Conv2d::new(Kernel::gaussian(5, 1.0).unwrap()), Conv2d::new(Kernel::sobel_x())];
-    let problem = Problem::new(&convs[0], [20, 30, 3], F32, F32).unwrap();
+    let problem = Problem::new(&convs[0], [20, 32, 3], F32, F32).unwrap();
     for algorithm in Algorithm::ALL {
         let prepared = gpu.prepare(&problem, algorithm).unwrap();
-        let to = GpuTensor::<f32>::zeros(&gpu, [20, 30, 3]).unwrap();
+        let to = GpuTensor::<f32>::zeros(&gpu, [20, 32, 3]).unwrap();
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -480,8 +480,8 @@ fn work_goes_into_an_open_pass() {
         let want = prepared.apply::<f32, f32>(&from).unwrap().download().unwrap();
         assert_eq!(to.download().unwrap(), want, "{algorithm}");
     }
-    let chain = gpu.chain(&convs, [20, 30, 3], F32, F32).unwrap();
-    let to = GpuTensor::<f32>::zeros(&gpu, [20, 30, 3]).unwrap();
+    let chain = gpu.chain(&convs, [20, 32, 3], F32, F32).unwrap();
+    let to = GpuTensor::<f32>::zeros(&gpu, [20, 32, 3]).unwrap();
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     {
         let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -492,8 +492,8 @@ fn work_goes_into_an_open_pass() {
 
     // Both in one buffer: the source is gathered, which is a copy.
     let prepared = gpu.prepare(&problem, Algorithm::Flat).unwrap();
-    let both = GpuTensor::<f32>::zeros(&gpu, [2, 20, 30, 3]).unwrap();
-    let (buffer, size) = (both.buffer(), 7200);
+    let both = GpuTensor::<f32>::zeros(&gpu, [2, 20, 32, 3]).unwrap();
+    let (buffer, size) = (both.buffer(), 7680);
     let halves = [0, size].map(|offset| BufferRange { buffer, offset, size });
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     let mut pass = encoder.begin_compute_pass(&Default::default());

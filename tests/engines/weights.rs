@@ -8,10 +8,10 @@ use ndarray::{Array3, Array4};
 
 use crate::common::{F32, Rng, U8, compare, engines, gpu, same_bits};
 
-const SHAPE: [usize; 4] = [2, 23, 19, 4];
+const SHAPE: [usize; 4] = [2, 23, 20, 4];
 
 fn x() -> Array4<f32> {
-    Array4::from_shape_vec(SHAPE, Rng::new(3).f32s(2 * 23 * 19 * 4, -1.0, 1.0)).unwrap()
+    Array4::from_shape_vec(SHAPE, Rng::new(3).f32s(2 * 23 * 20 * 4, -1.0, 1.0)).unwrap()
 }
 
 /// Convolutions that differ in nothing but weights, by kernels that are sums of few terms, or of many.
@@ -162,7 +162,7 @@ fn kernels_come_from_the_device() {
     let from = GpuTensor::from_array(&gpu, &x()).unwrap();
     for filters in [1, 3] {
         for flip in [false, true] {
-            for algorithm in [Algorithm::Direct, Algorithm::Flat] {
+            for algorithm in [Algorithm::Direct, Algorithm::Flat, Algorithm::March] {
                 let mut rng = Rng::new(17);
                 let [old, new] = [(); 2].map(|()| rng.kernel(4, 5, filters));
                 let conv = |kernel: &Kernel| {
@@ -217,7 +217,7 @@ fn kernels_from_the_device_are_no_means() {
     let new = rng.kernel(3, 3, 1);
     let values = Array3::from_shape_vec((3, 3, 1), new.weights().to_vec()).unwrap();
     let kernel = GpuTensor::from_array(&gpu, &values).unwrap();
-    for algorithm in [Algorithm::Direct, Algorithm::Flat] {
+    for algorithm in [Algorithm::Direct, Algorithm::Flat, Algorithm::March] {
         let ready = |conv: &Conv2d| {
             let problem = Problem::new(conv, SHAPE, U8, F32).unwrap();
             gpu.prepare(&problem, algorithm).unwrap()

@@ -23,7 +23,7 @@ use crate::prepared::Prepared;
 ///
 /// engine: "auto" (the CPU and a hardware GPU, for each problem the one that takes less time by the model), "cpu" or
 /// "gpu" (the best adapter; `WGPU_ADAPTER_NAME` and `WGPU_BACKEND` choose another).
-/// algorithm: "auto", or one that is forced: "direct", "separable", "fft", and on a GPU "flat".
+/// algorithm: "auto", or one that is forced: "direct", "separable", "fft", and on a GPU "flat" and "march".
 /// threads: of the CPU; all that the process may use unless it is said. Engines of as many threads share them. With 1
 /// each call computes on the thread that makes it.
 ///
@@ -130,10 +130,11 @@ impl PyEngine {
             "auto" => Algorithm::Auto,
             "direct" => Algorithm::Direct,
             "flat" => Algorithm::Flat,
+            "march" => Algorithm::March,
             "separable" => Algorithm::Separable,
             "fft" => Algorithm::Fft,
             other => {
-                let limit = "'auto', 'direct', 'flat', 'separable' or 'fft' is needed";
+                let limit = "'auto', 'direct', 'flat', 'march', 'separable' or 'fft' is needed";
                 return Err(refused("algorithm", other, limit));
             }
         };

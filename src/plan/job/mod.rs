@@ -36,7 +36,7 @@ pub(crate) use placement::{
 };
 pub(crate) use shader::{Data, Entry, Shader, Texel};
 pub(crate) use texels::{Texels, source_pitch};
-pub(crate) use weights::of_launch as weights;
+pub(crate) use weights::{of_launch as weights, taps_at};
 
 /// What a command reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -15,6 +15,21 @@ pub(crate) fn of_launch(problem: &Problem, launch: &GpuLaunch) -> Vec<Vec<f32>> 
     passes.chain(edges.then(|| of_pass(problem, Pass::Gather, launch))).collect()
 }
 
+/// Where among the weights of the only program each tap stands, `[filters, height, width]`, in scalars; none where
+/// something else is made of them first.
+pub(crate) fn taps_at(problem: &Problem, launch: &GpuLaunch) -> Option<Vec<usize>> {
+    let (kh, kw) = problem.geometry().kernel;
+    let taps = 0..problem.weights().filters * kh * kw;
+    match &launch.scheme {
+        Scheme::Direct { .. } | Scheme::Flat(_) => Some(taps.collect()),
+        Scheme::March(march) => {
+            let row = 4 * MarchShape::of(problem, march).tap_row() as usize;
+            Some(taps.map(|tap| tap / kw * row + tap % kw).collect())
+        }
+        Scheme::Separable { .. } | Scheme::Fft(_) => None,
+    }
+}
+
 /// Of a pointwise step alone: weights `[filters, outputs]` and bias `[outputs]`.
 pub(super) fn mixing(pointwise: &Pointwise) -> Vec<f32> {
     let bias = |g| pointwise.get_bias().get(g).copied().unwrap_or(0.0);

@@ -143,11 +143,6 @@ fn march(problem: &Problem, limits: &GpuLimits) -> Result<March, String> {
     let spread = filters.max(g.outputs);
     let (kh, kw) = g.kernel;
     let quads = scalars.div_ceil(4);
-    if g.stride.1 != 1 && quads * spread > SUMS {
-        return Err(format!(
-            "with a stride a lane makes whole pixels and whole vectors, {scalars} scalars of {spread} filters"
-        ));
-    }
     let furthest = [
         g.width.saturating_add(g.left).saturating_mul(g.channels),
         g.extent().1.saturating_mul(g.channels),
@@ -169,9 +164,15 @@ fn march(problem: &Problem, limits: &GpuLimits) -> Result<March, String> {
     while rows > 1 && (!fits(rows) || few(rows) || rows / 2 >= g.out_height) {
         rows /= 2;
     }
-    if !fits(rows) {
+    if quads * spread > SUMS {
         return Err(format!(
-            "{kh}x{kw} taps of {filters} filters in {quads} vectors; it unrolls at most {UNROLLED} of their multiply-adds, and keeps at most {SUMS} sums"
+            "{spread} filters or outputs of {scalars} neighbouring scalars; it keeps at most {SUMS} vectors of sums in registers"
+        ));
+    }
+    if !fits(rows) {
+        let unrolled = kh * kw * quads * filters;
+        return Err(format!(
+            "its text would have {unrolled} multiply-adds a row, and compilers are given at most {UNROLLED}"
         ));
     }
     let march = March {

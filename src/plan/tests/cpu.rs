@@ -294,7 +294,7 @@ fn types_have_their_ways() {
     }
     for (from, to) in [(I8, I8), (I16, I16), (I16, F32), (F32, I8)] {
         let problem = problem(&conv, [2, 300, 300, 4], from, to);
-        assert_eq!(choose(&problem, &gpu, Algorithm::Auto).unwrap().algorithm(), Algorithm::Flat);
+        assert_eq!(choose(&problem, &gpu, Algorithm::Auto).unwrap().algorithm(), Algorithm::March);
         let plan = choose(&problem, &cpu, Algorithm::Auto).unwrap();
         let Launch::Cpu(launch) = plan.launch() else { panic!("{plan}") };
         assert_eq!(launch.scheme, CpuScheme::Direct);

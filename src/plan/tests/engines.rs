@@ -134,7 +134,7 @@ fn both_engines_explain_themselves_in_one_table() {
     assert_eq!(plan.candidates().len(), 2 * Algorithm::ALL.len(), "{text}");
     assert!(text.starts_with("flat on the gpu (discrete): "), "{text}");
     let table: Vec<&str> = text.lines().skip(3).collect();
-    assert_eq!(table.len(), 8, "{text}");
+    assert_eq!(table.len(), 10, "{text}");
     // The cheapest first; what a GPU copies is told.
     assert!(table[0].starts_with("  flat      gpu ") && table[0].ends_with("  <- taken"), "{text}");
     assert!(table[0].contains(" of it transfers"), "{text}");
@@ -161,7 +161,7 @@ fn what_a_gpu_cannot_hold_is_left_to_the_cpu() {
     let on_gpu = choose_engine(psf31, &cpu, Some(&gpu), Algorithm::Auto).unwrap();
     let reason = Error::TooLarge { what: "bytes of the kernel", value: "9".into(), limit: 8 };
     let plan = on_gpu.clone().refused(psf31, &cpu, Algorithm::Auto, reason.clone()).unwrap();
-    assert_eq!((plan.engine(), plan.candidates().len()), ("cpu", 8), "{plan}");
+    assert_eq!((plan.engine(), plan.candidates().len()), ("cpu", 10), "{plan}");
     let text = plan.explain();
     assert!(text.contains("flat      gpu not taken: bytes of the kernel: 9"), "{text}");
     assert_eq!(text.matches("<- taken").count(), 1, "{text}");
