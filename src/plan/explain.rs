@@ -46,6 +46,7 @@ impl fmt::Display for Plan {
                         write!(f, "  workgroups of {x}x{y}, a word of output an invocation")?
                     }
                     Scheme::Flat(block) => write!(f, "  {block}")?,
+                    Scheme::Phases(phases) => write!(f, "  {phases}")?,
                     Scheme::Separable { across, down, factors } => {
                         let terms = factors.terms();
                         let plural = if terms == 1 { "" } else { "s" };

@@ -6,8 +6,9 @@ use super::fft;
 use super::flat::{Block, Work};
 use super::limits::GpuLimits;
 use super::offer::Accuracy;
+use super::phases::Phases;
 use super::tile::Tile;
-use super::{direct, separable};
+use super::{direct, gather, separable};
 use crate::{Factors, Problem};
 
 /// The numbers an engine needs to run a plan.
@@ -90,6 +91,8 @@ pub enum Scheme {
     },
     /// One invocation for a block of outputs of some flat rows.
     Flat(Block),
+    /// The same for adjoints with a stride or several filters.
+    Phases(Phases),
     /// Two passes.
     #[non_exhaustive]
     Separable {
@@ -108,28 +111,32 @@ impl Scheme {
     /// What its passes make of the problem: all, or all but the edges.
     pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
         match self {
-            Self::Direct { .. } => problem,
+            Self::Direct { .. } | Self::Phases(_) => problem,
             Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => problem.but_for_edges(),
         }
     }
 
     /// Whether its passes leave edges that have to be gathered.
     pub(crate) fn leaves_edges(&self, problem: &Problem) -> bool {
-        problem.has_edges() && !matches!(self, Self::Direct { .. })
+        match self {
+            Self::Direct { .. } => false,
+            Self::Phases(_) => !gather::edges(problem).is_empty(),
+            Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => problem.has_edges(),
+        }
     }
 
     /// As how many each of its multiply-adds counts towards [`GpuLimits::max_work`].
     pub(crate) fn weight(&self, limits: &GpuLimits) -> u64 {
         match self {
             Self::Direct { .. } => limits.slow_access(),
-            Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => 1,
+            Self::Flat(_) | Self::Phases(_) | Self::Separable { .. } | Self::Fft(_) => 1,
         }
     }
 
     /// Bytes of each buffer between the passes of `band`.
     pub(crate) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
         match self {
-            Self::Direct { .. } | Self::Flat(_) => Vec::new(),
+            Self::Direct { .. } | Self::Flat(_) | Self::Phases(_) => Vec::new(),
             Self::Separable { factors, .. } => {
                 vec![separable::between(problem, band, factors.terms())]
             }
@@ -140,7 +147,7 @@ impl Scheme {
     /// Why it is not taken unasked, where it keeps less than the others.
     pub(super) fn caveat(&self, problem: &Problem) -> Option<String> {
         match self {
-            Self::Direct { .. } | Self::Flat(_) => None,
+            Self::Direct { .. } | Self::Flat(_) | Self::Phases(_) => None,
             Self::Separable { factors, .. } => separable::caveat(problem, factors.terms()),
             Self::Fft(_) => fft::caveat(problem),
         }
@@ -155,6 +162,7 @@ impl Scheme {
                 let size = [g.out_height, g.out_width, g.images];
                 vec![Work::of(problem).traffic(block, size, problem.bytes() as f64)]
             }
+            Self::Phases(phases) => vec![phases.traffic(problem)],
             Self::Separable { across, down, factors } => {
                 separable::traffic(problem, factors.terms(), [across, down]).into()
             }
@@ -164,7 +172,7 @@ impl Scheme {
 
     pub(super) fn accuracy(&self, problem: &Problem) -> Accuracy {
         match self {
-            Self::Direct { .. } | Self::Flat(_) => Accuracy::default(),
+            Self::Direct { .. } | Self::Flat(_) | Self::Phases(_) => Accuracy::default(),
             Self::Separable { factors, .. } => separable::accuracy(problem, factors),
             Self::Fft(tile) => fft::accuracy(problem, tile.size),
         }

@@ -11,6 +11,7 @@ mod chain;
 mod cost;
 mod cuts;
 mod direct;
+mod edges;
 mod engines;
 mod explain;
 mod fft;
@@ -24,6 +25,7 @@ mod limits;
 mod offer;
 mod part;
 mod pass;
+mod phases;
 #[cfg(not(target_arch = "wasm32"))]
 mod regions;
 mod reweigh;
@@ -55,6 +57,7 @@ pub use offer::Accuracy;
 use offer::Offer;
 pub(crate) use part::widened;
 pub(crate) use pass::Pass;
+pub use phases::Phases;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use regions::{Cutter, Held, Units};
 pub(crate) use separable::terms as separable_terms;
@@ -79,7 +82,8 @@ pub enum Algorithm {
     /// Tap by tap. On the CPU over flat rows in vectors; on the GPU one 2-D grid of workgroups per
     /// channel slice. Takes every option.
     Direct,
-    /// GPU: each invocation makes a block of outputs of some flat rows.
+    /// GPU: each invocation makes a block of outputs of some flat rows; of adjoints with a stride or several
+    /// filters, phase by phase.
     Flat,
     /// A pass along rows and one along columns (on the CPU columns first, block by block), for kernels that are a sum of
     /// few columns times rows (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where
@@ -344,17 +348,13 @@ fn cheapest(problem: &Problem, machine: &Machine, offers: &[(Algorithm, Answer)]
 }
 
 fn offer(algorithm: Algorithm, problem: &Problem, machine: &Machine) -> Offer<Launch> {
-    if problem.gathers() && algorithm != Algorithm::Direct {
-        let edges = match machine {
-            _ if !problem.has_edges() => {
-                Err("the adjoint of a stride or of several filters is made by direct".into())
-            }
-            Machine::Cpu(_) if problem.double().is_some() => {
-                Err("sums in f64 of what a border continues are made by direct".into())
-            }
-            Machine::Cpu(limits) => gather::cpu(problem, limits),
-            Machine::Gpu(limits, _) => gather::gpu(problem, limits),
-        }?;
+    let whole = match algorithm {
+        Algorithm::Direct => true,
+        Algorithm::Flat => phases::make(problem, machine),
+        Algorithm::Auto | Algorithm::Separable | Algorithm::Fft => false,
+    };
+    if problem.gathers() && !whole {
+        let edges = gather::beside(problem, machine)?;
         let (launch, us) = offer(algorithm, problem.but_for_edges(), machine)?;
         return Ok((launch, us + edges));
     }
@@ -462,6 +462,10 @@ fn on_gpu(
         Algorithm::Direct => {
             let ((workgroup, sliced), us) = direct::gpu(problem, limits)?;
             (Scheme::Direct { workgroup, sliced }, us)
+        }
+        Algorithm::Flat if problem.gathers() => {
+            let (phases, us) = phases::gpu(problem, limits, residence)?;
+            (Scheme::Phases(phases), us)
         }
         Algorithm::Flat => {
             let (block, us) = flat::gpu(problem, limits, residence)?;

@@ -36,7 +36,8 @@ impl Plan {
                 Scheme::Fft(Tile { size: (rows, columns), .. }) => {
                     Cuts { transform: Some((size(*rows), size(*columns))), ..limits.cuts }
                 }
-                Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. } => limits.cuts,
+                Scheme::Direct { .. } | Scheme::Flat(_) => limits.cuts,
+                Scheme::Phases(_) | Scheme::Separable { .. } => limits.cuts,
             };
             let machine = Machine::Gpu(GpuLimits { cuts, ..*limits }, *residence);
             let own = choose(part, &machine, self.algorithm)?;

@@ -59,7 +59,9 @@ impl Plan {
                         fft()?;
                         Scheme::Fft(*tile)
                     }
-                    same @ (Scheme::Direct { .. } | Scheme::Flat(_)) => same.clone(),
+                    same @ (Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Phases(_)) => {
+                        same.clone()
+                    }
                 },
                 ..launch.clone()
             }),

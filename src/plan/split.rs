@@ -57,6 +57,8 @@ pub(super) fn bands_of(
         granule: granule(problem, residence),
         tile: match scheme {
             Scheme::Fft(tile) => tile.grain(made),
+            // Whole cells, so that phases have their places in every band.
+            Scheme::Phases(_) => g.stride,
             Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. } => (1, 1),
         },
         between: &between,
@@ -65,7 +67,10 @@ pub(super) fn bands_of(
         (Residence::Device | Residence::Texture, _) => None,
         // Tiles have large halos: as few as may be.
         (Residence::Host, Scheme::Fft(_)) => None,
-        (Residence::Host, Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. }) => {
+        (
+            Residence::Host,
+            Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Phases(_) | Scheme::Separable { .. },
+        ) => {
             let most = limits.band_bytes(residence);
             USUAL.into_iter().find_map(|times| {
                 let bytes = limits.usual_host_range().saturating_mul(times).min(most);

@@ -15,13 +15,15 @@ macro_rules! files {
 }
 
 /// Every file.
-const FILES: [(&str, &str); 47] = files!(
+const FILES: [(&str, &str); 52] = files!(
     "activation",
+    "block",
     "border",
     "common",
     "correlate",
     "derivative",
     "direct",
+    "edges",
     "fft",
     "fft_back",
     "fft_forward",
@@ -51,6 +53,9 @@ const FILES: [(&str, &str); 47] = files!(
     "out_texture",
     "out_u16",
     "out_u8",
+    "phases",
+    "phases_f32",
+    "phases_packed",
     "pixels",
     "place",
     "place_adjoint",
@@ -82,7 +87,10 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
     add(match entry {
         Entry::Direct => &["plain", "weights", "activation", "place", "direct"],
         Entry::Gather => &["plain", "weights", "place_adjoint", "direct"],
-        Entry::Flat => &["weights", "activation"],
+        Entry::Edges => &["weights", "place_adjoint", "edges"],
+        Entry::Flat => &["weights", "activation", "block"],
+        Entry::Phases if output == Data::F32 => &["weights", "block", "phases_f32", "phases"],
+        Entry::Phases => &["weights", "block", "phases_packed", "phases"],
         Entry::Forward => &["fft", "fft_forward"],
         Entry::Multiply => &["fft", "fft_multiply"],
         Entry::Back => &["activation", "fft", "fft_back"],

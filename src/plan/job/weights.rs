@@ -11,7 +11,7 @@ pub(crate) fn of_launch(problem: &Problem, launch: &GpuLaunch) -> Vec<Vec<f32>> 
     let made = launch.scheme.part_of(problem);
     let passes = Pass::of(&launch.scheme).iter().map(|pass| of_pass(made, *pass, launch));
     let edges = launch.scheme.leaves_edges(problem);
-    passes.chain(edges.then(|| of_pass(problem, Pass::Gather, launch))).collect()
+    passes.chain(edges.then(|| of_pass(problem, Pass::Edges, launch))).collect()
 }
 
 /// Of a pointwise step alone: weights `[filters, outputs]` and bias `[outputs]`.
