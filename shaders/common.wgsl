@@ -79,7 +79,8 @@ struct Params {
     keep_column: i32,
     keep_rows: u32,
     keep_columns: u32,
-    // What the shaders of one family read besides: plain.wgsl, flat.wgsl, fft.wgsl, sums.wgsl.
+    // What the shaders of one family read besides: plain.wgsl, flat.wgsl, phases.wgsl, edges.wgsl, fft.wgsl,
+    // sums.wgsl.
     own: Own,
 }
 

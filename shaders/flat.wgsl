@@ -60,19 +60,6 @@ fn terms() -> u32 { return select(TERMS, p.own.terms, TERMS == 0u); }
 fn units() -> u32 { return select(VECTORS, 1u, CHAINED); }
 fn block_columns() -> u32 { return select(4u, 4u * VECTORS, CHAINED); }
 
-// Sum m belongs to vector m % VECTORS, row m / VECTORS % ROWS and filter m / VECTORS / ROWS. They are
-// fields and not an array, because compilers keep an array in memory unless they unroll every loop
-// over it. Twin of MAX_SUMS in src/plan/flat.rs.
-struct Sums {
-    s0: vec4<f32>, s1: vec4<f32>, s2: vec4<f32>, s3: vec4<f32>,
-    s4: vec4<f32>, s5: vec4<f32>, s6: vec4<f32>, s7: vec4<f32>,
-    s8: vec4<f32>, s9: vec4<f32>, s10: vec4<f32>, s11: vec4<f32>,
-    s12: vec4<f32>, s13: vec4<f32>, s14: vec4<f32>, s15: vec4<f32>,
-}
-
-// What the columns of each vector meet.
-struct Window { u0: vec4<f32>, u1: vec4<f32>, u2: vec4<f32>, u3: vec4<f32> }
-
 // Where the units of the block lie.
 struct Place {
     // Source column of column 0 and tap 0, per unit; and the channel.
@@ -136,7 +123,8 @@ fn slide(w: Window, next: vec4<f32>) -> Window {
     );
 }
 
-// Sum m with the tap added by which step t of a phase joins it. `first` is the number of the term's
+// Sum m, which belongs to vector m % VECTORS, row m / VECTORS % ROWS and filter m / VECTORS / ROWS, with
+// the tap added by which step t of a phase joins it. `first` is the number of the term's
 // first tap plus the tap's column, `tap_row` the first row of the phase.
 fn join(sum: vec4<f32>, m: u32, t: u32, tap_row: u32, first: u32, w: Window) -> vec4<f32> {
     let v = m % VECTORS;
@@ -151,30 +139,6 @@ fn join(sum: vec4<f32>, m: u32, t: u32, tap_row: u32, first: u32, w: Window) -> 
         joined = fma(weight, select(low, high, v > 1u), sum);
     }
     return joined;
-}
-
-// Sum m. As with the fields, an array would lie in memory where the loop over rows is not unrolled.
-fn sum_of(s: Sums, m: u32) -> vec4<f32> {
-    var sum = s.s0;
-    switch m {
-        case 1u: { sum = s.s1; }
-        case 2u: { sum = s.s2; }
-        case 3u: { sum = s.s3; }
-        case 4u: { sum = s.s4; }
-        case 5u: { sum = s.s5; }
-        case 6u: { sum = s.s6; }
-        case 7u: { sum = s.s7; }
-        case 8u: { sum = s.s8; }
-        case 9u: { sum = s.s9; }
-        case 10u: { sum = s.s10; }
-        case 11u: { sum = s.s11; }
-        case 12u: { sum = s.s12; }
-        case 13u: { sum = s.s13; }
-        case 14u: { sum = s.s14; }
-        case 15u: { sum = s.s15; }
-        default: {}
-    }
-    return sum;
 }
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)

@@ -61,7 +61,10 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits) -> Offer<([u32; 2], boo
         (true, _) => [side, side],
     };
     let cost = GpuCost::of(limits);
-    let taps = problem.multiply_adds() as f64;
+    let taps = match problem.multiply_adds() as f64 {
+        taps if problem.gathers() => gather::as_taps(problem.output_len() as f64, taps),
+        taps => taps,
+    };
     // Its accesses are slower than those of the others.
     let rest = Traffic { accesses: 0.0, sums: 0.0, ..traffic(problem) };
     Ok(((workgroup, sliced), taps / cost.taps + cost.of_passes(&[rest])))

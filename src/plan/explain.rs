@@ -47,6 +47,7 @@ impl fmt::Display for Plan {
                     }
                     Scheme::Flat(block) => write!(f, "  {block}")?,
                     Scheme::March(march) => write!(f, "  {march}")?,
+                    Scheme::Phases(phases) => write!(f, "  {phases}")?,
                     Scheme::Separable { across, down, factors } => {
                         let terms = factors.terms();
                         let plural = if terms == 1 { "" } else { "s" };

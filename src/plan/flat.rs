@@ -211,15 +211,17 @@ impl Work {
 
     /// Invocations along x, y and z.
     pub(super) fn invocations(&self, block: &Block, [rows, columns, images]: Size) -> [usize; 3] {
-        // Whole blocks, and what of the last one's first rows or columns there is.
-        let along = |n: usize, spacing: usize, each: usize| {
-            let whole = (n - 1) / (spacing * each);
-            whole * spacing + spacing.min(n - whole * spacing * each)
-        };
         let across = along(columns, block.spacing.1 as usize, block.columns());
         let down = along(rows, block.spacing.0 as usize, block.rows as usize);
         [(across * self.channels).div_ceil(block.units()), down, images]
     }
+}
+
+/// Blocks of so many rows or columns, a spacing apart, that hold `n`: whole ones, and what of the last one's first
+/// rows or columns there is.
+pub(super) fn along(n: usize, spacing: usize, each: usize) -> usize {
+    let whole = (n - 1) / (spacing * each);
+    whole * spacing + spacing.min(n - whole * spacing * each)
 }
 
 pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<Block> {

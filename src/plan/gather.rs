@@ -1,12 +1,13 @@
 //! Outputs that gather what they were read for: how far that goes along an axis, and where alone it is needed.
 //!
 //! The adjoint of a convolution with stride 1 and one filter is a convolution but for the pixels that its
-//! border continued; only those gather.
+//! border continued, a frame along its sides; only those gather. With a stride or several filters a GPU makes all
+//! else phase by phase.
 
 use std::ops::Range;
 
 use super::cost::{GpuCost, Traffic};
-use super::limits::{CpuLimits, GpuLimits};
+use super::limits::{CpuLimits, GpuLimits, Machine};
 use crate::problem::Geometry;
 use crate::{Border, Problem, Sides};
 
@@ -151,19 +152,14 @@ impl Axis {
         spans.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..1)
     }
 
-    /// The outputs that any place of the padding continues, in order and apart.
-    fn edges(&self, border: Sides) -> Vec<Range<usize>> {
-        let mut all = Vec::from(self.continued(border));
-        all.retain(|range| !range.is_empty());
-        all.sort_by_key(|range| range.start);
-        all.dedup_by(|next, before| {
-            let meet = next.start <= before.end;
-            if meet {
-                before.end = before.end.max(next.end);
-            }
-            meet
+    /// The outputs that no place of the padding continues: what it does continue begins or ends the axis.
+    fn kept(&self, border: Sides) -> Range<usize> {
+        let continued = self.continued(border).into_iter().filter(|range| !range.is_empty());
+        let kept = continued.fold(0..self.output, |kept, range| match range.start {
+            0 => kept.start.max(range.end)..kept.end,
+            start => kept.start..kept.end.min(start),
         });
-        all
+        if kept.is_empty() { self.output..self.output } else { kept }
     }
 }
 
@@ -180,25 +176,36 @@ pub(super) fn iterations(problem: &Problem) -> u64 {
 /// The pixels that padding continues, in rectangles that do not overlap.
 pub(crate) fn edges(problem: &Problem) -> Vec<Rectangle> {
     let g = problem.geometry();
-    let rows = Axis::rows(g).edges(problem.border().rows());
-    let columns = Axis::columns(g).edges(problem.border().columns());
-    let mut all: Vec<Rectangle> =
-        rows.iter().map(|rows| Rectangle { rows: rows.clone(), columns: 0..g.out_width }).collect();
-    let ends: Vec<usize> = rows.iter().flat_map(|rows| [rows.start, rows.end]).collect();
-    let bounds: Vec<usize> = [vec![0], ends, vec![g.out_height]].concat();
-    for between in bounds.chunks(2).filter(|between| between[0] < between[1]) {
-        all.extend(
-            columns.iter().map(|columns| Rectangle {
-                rows: between[0]..between[1],
-                columns: columns.clone(),
-            }),
-        );
-    }
-    all
+    let Rectangle { rows, columns } = kept(problem);
+    let (height, width) = (g.out_height, g.out_width);
+    let all = [
+        (0..rows.start, 0..width),
+        (rows.end..height, 0..width),
+        (rows.clone(), 0..columns.start),
+        (rows, columns.end..width),
+    ];
+    let all = all.into_iter().map(|(rows, columns)| Rectangle { rows, columns });
+    all.filter(|at| !at.rows.is_empty() && !at.columns.is_empty()).collect()
 }
 
-/// Multiply-adds of gathering the edges, or why that is not done.
-fn sums(problem: &Problem) -> Result<f64, String> {
+/// The pixels that padding continues nowhere.
+pub(super) fn kept(problem: &Problem) -> Rectangle {
+    let g = problem.geometry();
+    Rectangle {
+        rows: Axis::rows(g).kept(problem.border().rows()),
+        columns: Axis::columns(g).kept(problem.border().columns()),
+    }
+}
+
+/// Taps that `direct` makes on a GPU in the time in which so many outputs gather so many: each looks for its
+/// places first, and goes from tap to tap by divisions. With llvmpipe gathering took 10 to 70 times as long as
+/// going phase by phase, whose time is predicted well; estimates for hardware.
+pub(super) fn as_taps(outputs: f64, taps: f64) -> f64 {
+    30.0 * outputs + 3.0 * taps
+}
+
+/// Outputs at the edges and multiply-adds of gathering them, or why that is not done.
+fn sums(problem: &Problem) -> Result<(f64, f64), String> {
     let g = problem.geometry();
     let pixels: usize = edges(problem).iter().map(|at| at.rows.len() * at.columns.len()).sum();
     if 2 * pixels > g.out_height * g.out_width {
@@ -206,12 +213,29 @@ fn sums(problem: &Problem) -> Result<f64, String> {
     }
     let taps = problem.weights().taps.len();
     // More than 32 bits can hold, where that is what a number has.
-    Ok([pixels, g.images, g.channels, taps].iter().map(|n| *n as f64).product())
+    let outputs: f64 = [pixels, g.images, g.channels].iter().map(|n| *n as f64).product();
+    Ok((outputs, outputs * taps as f64))
+}
+
+/// Microseconds to gather what an algorithm leaves that makes the rest, or why none does.
+pub(super) fn beside(problem: &Problem, machine: &Machine) -> Result<f64, String> {
+    match machine {
+        _ if !problem.has_edges() => Err(
+            "the adjoint of a stride or of several filters is made by direct, and on a GPU by flat"
+                .into(),
+        ),
+        Machine::Cpu(_) if problem.double().is_some() => {
+            Err("sums in f64 of what a border continues are made by direct".into())
+        }
+        Machine::Cpu(limits) => cpu(problem, limits),
+        Machine::Gpu(limits, _) => gpu(problem, limits),
+    }
 }
 
 /// Microseconds to gather the edges on the CPU, or why that is not done.
-pub(super) fn cpu(problem: &Problem, limits: &CpuLimits) -> Result<f64, String> {
-    Ok(sums(problem)? / (5100.0 * limits.lanes as f64) / limits.threads.max(1) as f64)
+fn cpu(problem: &Problem, limits: &CpuLimits) -> Result<f64, String> {
+    let (_, taps) = sums(problem)?;
+    Ok(taps / (5100.0 * limits.lanes as f64) / limits.threads.max(1) as f64)
 }
 
 /// The same on a GPU.
@@ -224,5 +248,6 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits) -> Result<f64, String> 
     let turns = iterations(problem) + 1;
     limits.check_iterations(turns.saturating_mul(word as u64))?;
     let cost = GpuCost::of(limits);
-    Ok(sums(problem)? / cost.taps + cost.of_passes(&[Traffic::default()]))
+    let (outputs, taps) = sums(problem)?;
+    Ok(as_taps(outputs, taps) / cost.taps + cost.of_passes(&[Traffic::default()]))
 }

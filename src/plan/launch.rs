@@ -7,8 +7,9 @@ use super::flat::{Block, Work};
 use super::limits::GpuLimits;
 use super::march::March;
 use super::offer::Accuracy;
+use super::phases::Phases;
 use super::tile::Tile;
-use super::{direct, march, separable};
+use super::{direct, gather, march, separable};
 use crate::{Factors, Problem};
 
 /// The numbers an engine needs to run a plan.
@@ -93,6 +94,8 @@ pub enum Scheme {
     Flat(Block),
     /// One invocation for a vector of some rows.
     March(March),
+    /// The same for adjoints with a stride or several filters.
+    Phases(Phases),
     /// Two passes.
     #[non_exhaustive]
     Separable {
@@ -111,7 +114,7 @@ impl Scheme {
     /// What its passes make of the problem: all, or all but the edges.
     pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
         match self {
-            Self::Direct { .. } => problem,
+            Self::Direct { .. } | Self::Phases(_) => problem,
             Self::Flat(_) | Self::March(_) | Self::Separable { .. } | Self::Fft(_) => {
                 problem.but_for_edges()
             }
@@ -120,14 +123,20 @@ impl Scheme {
 
     /// Whether its passes leave edges that have to be gathered.
     pub(crate) fn leaves_edges(&self, problem: &Problem) -> bool {
-        problem.has_edges() && !matches!(self, Self::Direct { .. })
+        match self {
+            Self::Direct { .. } => false,
+            Self::Phases(_) => !gather::edges(problem).is_empty(),
+            Self::Flat(_) | Self::March(_) => problem.has_edges(),
+            Self::Separable { .. } | Self::Fft(_) => problem.has_edges(),
+        }
     }
 
     /// As how many each of its multiply-adds counts towards [`GpuLimits::max_work`].
     pub(crate) fn weight(&self, limits: &GpuLimits) -> u64 {
         match self {
             Self::Direct { .. } => limits.slow_access(),
-            Self::Flat(_) | Self::March(_) | Self::Separable { .. } | Self::Fft(_) => 1,
+            Self::Flat(_) | Self::March(_) | Self::Phases(_) => 1,
+            Self::Separable { .. } | Self::Fft(_) => 1,
         }
     }
 
@@ -135,14 +144,15 @@ impl Scheme {
     pub(crate) fn alignment(&self) -> usize {
         match self {
             Self::March(_) => march::VECTOR,
-            Self::Direct { .. } | Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => 4,
+            Self::Direct { .. } | Self::Flat(_) | Self::Phases(_) => 4,
+            Self::Separable { .. } | Self::Fft(_) => 4,
         }
     }
 
     /// Bytes of each buffer between the passes of `band`.
     pub(crate) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
         match self {
-            Self::Direct { .. } | Self::Flat(_) | Self::March(_) => Vec::new(),
+            Self::Direct { .. } | Self::Flat(_) | Self::March(_) | Self::Phases(_) => Vec::new(),
             Self::Separable { factors, .. } => {
                 vec![separable::between(problem, band, factors.terms())]
             }
@@ -153,7 +163,7 @@ impl Scheme {
     /// Why it is not taken unasked, where it keeps less than the others.
     pub(super) fn caveat(&self, problem: &Problem) -> Option<String> {
         match self {
-            Self::Direct { .. } | Self::Flat(_) => None,
+            Self::Direct { .. } | Self::Flat(_) | Self::Phases(_) => None,
             Self::March(march) => march::caveat(march),
             Self::Separable { factors, .. } => separable::caveat(problem, factors.terms()),
             Self::Fft(_) => fft::caveat(problem),
@@ -170,6 +180,7 @@ impl Scheme {
                 vec![Work::of(problem).traffic(block, size, problem.bytes() as f64)]
             }
             Self::March(march) => vec![march::traffic(problem, march)],
+            Self::Phases(phases) => vec![phases.traffic(problem)],
             Self::Separable { across, down, factors } => {
                 separable::traffic(problem, factors.terms(), [across, down]).into()
             }
@@ -179,7 +190,9 @@ impl Scheme {
 
     pub(super) fn accuracy(&self, problem: &Problem) -> Accuracy {
         match self {
-            Self::Direct { .. } | Self::Flat(_) | Self::March(_) => Accuracy::default(),
+            Self::Direct { .. } | Self::Flat(_) | Self::March(_) | Self::Phases(_) => {
+                Accuracy::default()
+            }
             Self::Separable { factors, .. } => separable::accuracy(problem, factors),
             Self::Fft(tile) => fft::accuracy(problem, tile.size),
         }

@@ -36,10 +36,8 @@ impl Plan {
                 Scheme::Fft(Tile { size: (rows, columns), .. }) => {
                     Cuts { transform: Some((size(*rows), size(*columns))), ..limits.cuts }
                 }
-                Scheme::Direct { .. }
-                | Scheme::Flat(_)
-                | Scheme::March(_)
-                | Scheme::Separable { .. } => limits.cuts,
+                Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_) => limits.cuts,
+                Scheme::Phases(_) | Scheme::Separable { .. } => limits.cuts,
             };
             let machine = Machine::Gpu(GpuLimits { cuts, ..*limits }, *residence);
             let own = choose(part, &machine, self.algorithm)?;

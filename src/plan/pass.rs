@@ -1,9 +1,11 @@
 //! The passes of a scheme: what each computes, from where to where, and on which grid.
 
 use super::bands::Band;
+use super::edges::Edges;
 use super::fft;
 use super::flat::{Block, Work};
 use super::launch::{GpuLaunch, Scheme};
+use super::phases::Phases;
 use super::tile::{Lines, Tiles};
 use super::{direct, separable};
 use crate::Problem;
@@ -13,12 +15,14 @@ use crate::Problem;
 pub(crate) enum Pass {
     /// Everything, one word an invocation.
     Direct,
-    /// The same for what gathers, and for the edges of a problem that is else made by other passes.
-    Gather,
+    /// The edges of a problem that is else made by other passes: what gathers, one word an invocation.
+    Edges,
     /// A block of outputs an invocation.
     Flat,
     /// Vectors of flat rows, down the image.
     March,
+    /// A block of outputs of what gathers, phase by phase.
+    Phases,
     /// The shader of `Flat` along rows, into a buffer between the passes.
     Across,
     /// The same shader along columns, from there.
@@ -58,6 +62,7 @@ impl Pass {
             Scheme::Direct { .. } => &[Self::Direct],
             Scheme::Flat(_) => &[Self::Flat],
             Scheme::March(_) => &[Self::March],
+            Scheme::Phases(_) => &[Self::Phases],
             Scheme::Separable { .. } => &[Self::Across, Self::Down],
             Scheme::Fft(tile) if tile.finish.is_none() => {
                 &[Self::Forward, Self::Multiply, Self::Back]
@@ -70,7 +75,8 @@ impl Pass {
     pub fn ends(self, scheme: &Scheme) -> Ends {
         let last = *Self::of(scheme).last().unwrap_or(&self) == self;
         let (reads, writes) = match self {
-            Self::Direct | Self::Gather | Self::Flat | Self::March => (None, None),
+            Self::Direct | Self::Edges => (None, None),
+            Self::Flat | Self::March | Self::Phases => (None, None),
             Self::Across | Self::Forward => (None, Some(0)),
             Self::Down | Self::Finish => (Some(0), None),
             Self::Multiply => (Some(0), Some(1)),
@@ -87,6 +93,14 @@ impl Pass {
             (Self::Across, Scheme::Separable { across, .. }) => Some(across),
             (Self::Down, Scheme::Separable { down, .. }) => Some(down),
             (Self::Finish, Scheme::Fft(tile)) => tile.finish.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The outputs of an invocation of `phases`' shader.
+    pub fn phases(self, launch: &GpuLaunch) -> Option<&Phases> {
+        match (self, &launch.scheme) {
+            (Self::Phases, Scheme::Phases(phases)) => Some(phases),
             _ => None,
         }
     }
@@ -119,7 +133,8 @@ impl Pass {
     pub fn rows(self, problem: &Problem, band: &Band) -> usize {
         match self {
             Self::Across => separable::rows(problem, band.rows.len()),
-            Self::Direct | Self::Gather | Self::Flat | Self::March | Self::Down => band.rows.len(),
+            Self::Direct | Self::Edges | Self::Flat | Self::March => band.rows.len(),
+            Self::Phases | Self::Down => band.rows.len(),
             Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
         }
     }
@@ -127,7 +142,8 @@ impl Pass {
     /// Values that one invocation makes.
     pub fn outputs(self, problem: &Problem, launch: &GpuLaunch) -> usize {
         match self {
-            Self::Direct | Self::Gather => problem.store().lanes(),
+            Self::Direct | Self::Edges => problem.store().lanes(),
+            Self::Phases => self.phases(launch).map_or(0, Phases::places),
             // Real parts and imaginary parts.
             Self::Forward | Self::Multiply | Self::Back => {
                 self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)
@@ -150,7 +166,8 @@ impl Pass {
         match (self, &launch.scheme) {
             (Self::Direct, Scheme::Direct { workgroup, .. }) => *workgroup,
             (Self::March, Scheme::March(march)) => [march.workgroup, 1],
-            (Self::Gather, _) => [8, 8],
+            (Self::Edges, _) => [64, 1],
+            (Self::Phases, Scheme::Phases(phases)) => phases.workgroup,
             _ => match (self.lines(launch), self.block(launch)) {
                 (Some(lines), _) => [lines.workgroup(), 1],
                 (None, Some(block)) => block.workgroup,
@@ -167,7 +184,11 @@ impl Pass {
             (Self::Direct, Scheme::Direct { sliced, .. }) => {
                 direct::grid(problem, launch.pitch, *sliced, band)
             }
-            (Self::Gather, _) => direct::grid(problem, launch.pitch, true, band),
+            (Self::Edges, _) => [Edges::of(problem, band).words(problem, band), 1, 1],
+            (Self::Phases, Scheme::Phases(phases)) => {
+                let size = [band.rows.len(), band.columns.len(), band.images.len()];
+                phases.invocations(problem.geometry(), size)
+            }
             (Self::March, Scheme::March(march)) => {
                 let [x, y] = march.inside(problem, band).grid(march.workgroup);
                 return [x, y, band.images.len() as u64];

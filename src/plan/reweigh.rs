@@ -64,7 +64,9 @@ impl Plan {
                             .map_err(|reason| refused(Algorithm::March, reason))?;
                         same.clone()
                     }
-                    same @ (Scheme::Direct { .. } | Scheme::Flat(_)) => same.clone(),
+                    same @ (Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Phases(_)) => {
+                        same.clone()
+                    }
                 },
                 ..launch.clone()
             }),

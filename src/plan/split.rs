@@ -57,6 +57,8 @@ pub(super) fn bands_of(
         granule: granule(problem, residence),
         tile: match scheme {
             Scheme::Fft(tile) => tile.grain(made),
+            // Whole cells, so that phases have their places in every band.
+            Scheme::Phases(_) => g.stride,
             Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_) => (1, 1),
             Scheme::Separable { .. } => (1, 1),
         },
@@ -68,7 +70,11 @@ pub(super) fn bands_of(
         (Residence::Host, Scheme::Fft(_)) => None,
         (
             Residence::Host,
-            Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_) | Scheme::Separable { .. },
+            Scheme::Direct { .. }
+            | Scheme::Flat(_)
+            | Scheme::March(_)
+            | Scheme::Phases(_)
+            | Scheme::Separable { .. },
         ) => {
             let most = limits.band_bytes(residence);
             USUAL.into_iter().find_map(|times| {

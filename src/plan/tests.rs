@@ -4,6 +4,7 @@ pub(crate) mod bands;
 mod cpu;
 mod engines;
 mod gradient;
+mod phases;
 mod separable;
 
 use super::pass::fold;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::common::{
-    BORDERS, Case, F16, F32, I8, I16, Rng, Tally, U8, U16, dims, full, main_engines, pairwise, say,
-    small_devices, times,
+    BORDERS, Case, F16, F32, I8, I16, Kind, Rng, Tally, U8, U16, dims, full, main_engines,
+    pairwise, say, small_devices, times,
 };
 use channelwise::ndarray::{Array2, Array4, array};
 use channelwise::{
@@ -131,6 +131,54 @@ fn strided_pixels_of_many_channels() {
         }
     }
     tally.finish(1);
+}
+
+/// Strides that are longer than the kernel, share a divisor with the dilation or have more phases than registers
+/// hold; several filters, interleaved or in planes; words that hold channels or pixels. Once with sizes as
+/// constants.
+#[test]
+fn phases() {
+    const STEPS: [((usize, usize), (usize, usize)); 12] = [
+        ((1, 1), (1, 1)),
+        ((2, 2), (1, 1)),
+        ((3, 2), (1, 1)),
+        ((1, 4), (1, 1)),
+        ((5, 7), (1, 1)),
+        ((20, 3), (1, 1)),
+        ((2, 3), (3, 1)),
+        ((4, 2), (2, 3)),
+        ((6, 4), (4, 6)),
+        ((1, 1), (2, 3)),
+        ((3, 3), (3, 3)),
+        ((2, 9), (1, 2)),
+    ];
+    let mut rng = Rng::new(76);
+    let mut tallies =
+        [Tally::new("adjoints by phases"), Tally::specialised("the same by constants")]
+            .map(|tally| tally.only(Kind::GpuFlat));
+    for seed in 0..times(3) {
+        for (stride, dilation) in STEPS {
+            let filters = 1 + rng.below(3);
+            // One filter with a stride of 1 is a convolution.
+            let filters = if stride == (1, 1) { filters.max(2) } else { filters };
+            let (kh, kw) = (1 + rng.below(7), 1 + rng.below(7));
+            let border = *rng.pick(&[Border::ZERO, Border::ZERO, Border::Replicate, Border::Wrap]);
+            let layout = if rng.chance(3) { Layout::Nchw } else { Layout::Nhwc };
+            let conv = Conv2d::new(rng.kernel(kh, kw, filters)).border(border).layout(layout);
+            let conv = conv.stride(stride.0, stride.1).dilation(dilation.0, dilation.1);
+            let conv = conv.padding(*rng.pick(&[Padding::Same, Padding::Same, Padding::Full]));
+            let (h, w) = (30 + rng.below(20), 30 + rng.below(20));
+            let sizes = [1 + rng.below(2), h, w, *rng.pick(&[1, 2, 3, 4, 8, 9])];
+            let types = *rng.pick(&[(F32, F32), (F32, F32), (U8, F32), (F16, U8), (U8, F16)]);
+            let problem = Problem::new(&conv, dims(sizes, layout), F32, F32).unwrap();
+            let back = conv.adjoint().adjoint_size(h, w);
+            let case = Case::new(back, problem.output_shape()).types(types).seed(seed as u64);
+            tallies.iter_mut().for_each(|tally| tally.case(&case));
+        }
+    }
+    for tally in tallies {
+        tally.finish(15);
+    }
 }
 
 /// All but the edges is a convolution there, by any algorithm.

@@ -2,7 +2,7 @@
 
 use super::files::{ENTRY, wgsl};
 use crate::plan::job::{self, Program, Shader};
-use crate::plan::{Halves, GradientPlan, KernelGradient, Launch, Pass, Plan, Traffic};
+use crate::plan::{GradientPlan, Halves, KernelGradient, Launch, Pass, Plan, Traffic};
 use crate::{Problem, Result};
 
 /// A shader as a plan specialises it.
@@ -47,7 +47,7 @@ impl PlannedShader {
         let traffic = launch.scheme.traffic(made);
         let passes = Pass::of(&launch.scheme).iter().map(|pass| (made, *pass));
         // What a border continued is little.
-        let passes = passes.chain([(problem, Pass::Gather)]);
+        let passes = passes.chain([(problem, Pass::Edges)]);
         let programs = job::programs(problem, launch, None).into_iter().zip(passes).enumerate();
         let planned = programs.map(|(n, (program, (problem, pass)))| Self {
             workgroup: pass.workgroup(launch),

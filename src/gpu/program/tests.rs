@@ -8,7 +8,8 @@ use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, TypeInner};
 
 use super::files::{ENTRY, wgsl};
 use crate::plan::job::{
-    self, Data, Entry, FftOwn, FlatOwn, MarchOwn, Params, Program, Shader, SumsOwn, Texel, Texels,
+    self, Data, EdgesOwn, Entry, FftOwn, FlatOwn, MarchOwn, Params, PhasesOwn, Program, Shader,
+    SumsOwn, Texel, Texels,
 };
 use crate::plan::{Halves, Launch, Machine, Pass, Residence};
 use crate::{
@@ -52,14 +53,19 @@ fn problems(shader: Shader) -> Vec<Problem> {
         .pointwise(
             Pointwise::new(2, 3, vec![1.0; 6]).unwrap().activation(Activation::Clamp(0.0, 9.0)),
         );
-    if shader.entry == Entry::Gather {
-        let back = plain.border(Border::Wrap).adjoint();
+    if matches!(shader.entry, Entry::Gather | Entry::Edges | Entry::Phases) {
+        let back = plain.clone().border(Border::Wrap).adjoint();
+        let strided = plain.border(Border::ZERO).stride(2, 3).adjoint();
         let wide = rich
             .activation(Activation::None)
             .pointwise(Pointwise::new(2, 3, vec![1.0; 6]).unwrap());
         let wide = wide.adjoint().padding(Padding::all(3));
         let kinds = [
             (back, [1, 20, 30, 4]),
+            (strided.clone(), [1, 20, 30, 3]),
+            // Large enough for constant sizes.
+            (strided.clone(), [1, 400, 500, 4]),
+            (strided.dilation(2, 3).border(Border::Reflect), [1, 20, 30, 4]),
             (wide.clone(), [1, 20, 30, 9]),
             (wide.layout(Layout::Nchw), [1, 9, 20, 30]),
         ];
@@ -164,7 +170,7 @@ fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
             let Ok(plan) = plan::choose(problem, &machine, algorithm) else { continue };
             let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
             let programs = job::programs(problem, launch, texels.as_ref());
-            let passes = Pass::of(&launch.scheme).iter().copied().chain([Pass::Gather]);
+            let passes = Pass::of(&launch.scheme).iter().copied().chain([Pass::Edges]);
             let groups = passes.map(|pass| pass.workgroup(launch));
             all.extend(programs.into_iter().zip(groups));
         }
@@ -223,7 +229,8 @@ fn every_constant_has_its_override_and_every_override_its_constant() {
         for name in declared {
             let sizes = ["KERNEL_", "CHANNELS", "DILATION_", "STRIDE_"];
             // Only `flat` is specialised to sizes; elsewhere their 0 says "read it".
-            let sized = sizes.iter().any(|s| name.starts_with(s)) && shader.entry != Entry::Flat;
+            let sized = sizes.iter().any(|s| name.starts_with(s))
+                && !matches!(shader.entry, Entry::Flat | Entry::Phases);
             // Not every shape is met by every border.
             let may_stay = sized || matches!(shader.entry, Entry::March(_));
             assert!(may_stay || given.contains(&name), "{}: nothing sets {name}", shader.label());
@@ -349,6 +356,8 @@ fn params_are_the_same_on_both_sides() {
             Entry::March(_) => MarchOwn::fields(),
             Entry::Forward | Entry::Multiply | Entry::Back => FftOwn::fields(),
             Entry::Correlate | Entry::Mix | Entry::Reduce => SumsOwn::fields(),
+            Entry::Phases => PhasesOwn::fields(),
+            Entry::Edges => EdgesOwn::fields(),
             Entry::Direct | Entry::Gather | Entry::Follow | Entry::Slope => continue,
         };
         assert_eq!(own, twin, "{}", shader.label());
@@ -366,7 +375,8 @@ fn few_shaders_have_workgroup_memory() {
         let may = match shader.entry {
             Entry::Forward | Entry::Multiply | Entry::Back => true,
             Entry::Correlate | Entry::Mix | Entry::Reduce => true,
-            Entry::Direct | Entry::Gather | Entry::Flat | Entry::March(_) => false,
+            Entry::Direct | Entry::Gather | Entry::Edges => false,
+            Entry::Flat | Entry::March(_) | Entry::Phases => false,
             Entry::Follow | Entry::Slope => false,
         };
         assert_eq!(shared, may, "{}", shader.label());

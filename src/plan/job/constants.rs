@@ -6,6 +6,7 @@ use super::texels::Texels;
 use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::march::MarchShape;
 use crate::plan::pass::Pass;
+use crate::plan::phases::Phases;
 use crate::{Border, Problem};
 
 /// The shader of a pass; between textures where `texels` says so.
@@ -24,7 +25,9 @@ pub(super) fn shader(
     let output = if ends.writes_destination() { output } else { Data::F32 };
     match pass {
         Pass::Direct if !problem.gathers() => Shader::new(Entry::Direct, source, output),
-        Pass::Direct | Pass::Gather => Shader::new(Entry::Gather, source, output),
+        Pass::Direct => Shader::new(Entry::Gather, source, output),
+        Pass::Edges => Shader::new(Entry::Edges, source, output),
+        Pass::Phases => Shader::new(Entry::Phases, source, output),
         Pass::Flat | Pass::Across | Pass::Down | Pass::Finish => {
             Shader::new(Entry::Flat, source, output)
         }
@@ -66,13 +69,13 @@ pub(super) fn constants(
         constants.extend(texels.constants(problem, ends));
     }
     match (&launch.scheme, pass) {
-        (_, Pass::Gather) => constants.push(("SLICED", 1)),
+        (_, Pass::Edges) => {}
         (Scheme::Direct { sliced, .. }, _) => constants.push(("SLICED", u32::from(*sliced))),
         (Scheme::March(march), _) => {
             constants.extend([("EDGES", 1), ("FOLDS", march.folds.into())]);
         }
-        (Scheme::Flat(_), _) => {}
-        (Scheme::Separable { .. } | Scheme::Fft(_), _) => {}
+        (Scheme::Flat(_) | Scheme::Separable { .. } | Scheme::Fft(_), _) => {}
+        (Scheme::Phases(phases), _) => constants.extend(of_phases(problem, phases)),
     }
     if let Some(lines) = pass.lines(launch) {
         constants.extend([
@@ -111,6 +114,37 @@ pub(super) fn constants(
             ("DILATION_COLUMNS", work.dilation.1 as u32),
             ("STRIDE_ROWS", work.stride.0 as u32),
             ("STRIDE_COLUMNS", work.stride.1 as u32),
+        ]);
+    }
+    constants
+}
+
+/// Those of the shader of phases alone.
+fn of_phases(problem: &Problem, phases: &Phases) -> Vec<(&'static str, u32)> {
+    let g = problem.geometry();
+    let mut constants = vec![
+        ("UNITS", phases.units),
+        ("ROWS", phases.rows),
+        ("PHASE_ROWS", phases.cell.0),
+        ("PHASE_COLUMNS", phases.cell.1),
+        ("WORDS", phases.words.into()),
+    ];
+    if phases.specialised {
+        constants.extend([
+            ("FILTERS", g.inputs as u32),
+            ("ROW_SPACING", phases.spacing.0),
+            ("COLUMN_SPACING", phases.spacing.1),
+            ("ROW_APART", phases.apart.0),
+            ("COLUMN_APART", phases.apart.1),
+            ("ROW_BEFORE", (g.top % g.stride.0) as u32),
+            ("COLUMN_BEFORE", (g.left % g.stride.1) as u32),
+            ("KERNEL_HEIGHT", g.kernel.0 as u32),
+            ("KERNEL_WIDTH", g.kernel.1 as u32),
+            ("CHANNELS", g.channels as u32),
+            ("DILATION_ROWS", g.dilation.0 as u32),
+            ("DILATION_COLUMNS", g.dilation.1 as u32),
+            ("STRIDE_ROWS", g.stride.0 as u32),
+            ("STRIDE_COLUMNS", g.stride.1 as u32),
         ]);
     }
     constants

@@ -3,11 +3,12 @@
 use super::constants::{constants, shader};
 use super::params::params;
 use super::placement::{
-    Piece, Placement, destination_pieces, edges_of, own_placement, own_sizes, source_pieces,
+    Piece, Placement, destination_pieces, own_placement, own_sizes, source_pieces,
 };
 use super::texels::{self, Texels};
 use super::{Binding, Dispatch, Job, Program, Resource};
 use crate::plan::bands::Band;
+use crate::plan::edges::Edges;
 use crate::plan::launch::GpuLaunch;
 use crate::plan::limits::GpuLimits;
 use crate::plan::pass::Pass;
@@ -26,7 +27,7 @@ pub(crate) fn programs(
     };
     let made = launch.scheme.part_of(problem);
     let passes = Pass::of(&launch.scheme).iter().map(|pass| of(made, *pass));
-    let edges = launch.scheme.leaves_edges(problem).then(|| of(problem, Pass::Gather));
+    let edges = launch.scheme.leaves_edges(problem).then(|| of(problem, Pass::Edges));
     passes.chain(edges).collect()
 }
 
@@ -239,18 +240,17 @@ impl<'a> Maker<'a> {
         }
         let n = Pass::of(&launch.scheme).len();
         let taps = problem.weights().taps.len() as f64;
-        for (band, place) in edges_of(problem, band, place) {
-            let pass = Pass::Gather;
-            let (params, grid) = params(problem, pass, launch, &band, place, limits.max_workgroups);
-            self.job.dispatch(Dispatch {
-                program: n,
-                params,
-                grid,
-                bindings: [source, destination, Binding::whole(Resource::Weights(n))],
-                original: false,
-                work: (taps * limits.slow_access() as f64 * band_places(problem, &band)) as u64,
-            });
-        }
+        let (params, grid) =
+            params(problem, Pass::Edges, launch, band, place, limits.max_workgroups);
+        let places = Edges::of(problem, band).scalars(problem, band) as f64;
+        self.job.dispatch(Dispatch {
+            program: n,
+            params,
+            grid,
+            bindings: [source, destination, Binding::whole(Resource::Weights(n))],
+            original: false,
+            work: (taps * limits.slow_access() as f64 * places) as u64,
+        });
     }
 }
 

@@ -142,7 +142,8 @@ fn constants(
             (activation, follows) = (slope_code(conv.activation), conv.pointwise.is_some().into());
         }
         Entry::Follow => (activation, follow_activation) = (plain, slope_code(follow)),
-        Entry::Direct | Entry::Gather | Entry::Flat | Entry::March(_) => {}
+        Entry::Direct | Entry::Gather | Entry::Edges => {}
+        Entry::Flat | Entry::March(_) | Entry::Phases => {}
         Entry::Forward | Entry::Multiply | Entry::Back => {}
     }
     own.extend([

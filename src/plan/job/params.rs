@@ -9,9 +9,11 @@ use super::codes::{activation_code, follow_activation};
 use super::placement::Placement;
 use crate::Problem;
 use crate::plan::bands::{Band, Span};
+use crate::plan::edges::Edges;
 use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::march::VECTOR;
 use crate::plan::pass::{Pass, fold};
+use crate::plan::phases::Axis;
 use crate::plan::tile::Tiles;
 
 /// A struct of words that a shader has too, whose names and offsets a test compares.
@@ -124,6 +126,34 @@ twin! {
 }
 
 twin! {
+    /// What that of phases reads besides.
+    PhasesOwn {
+        row_spacing: u32,
+        column_spacing: u32,
+        row_apart: u32,
+        column_apart: u32,
+        row_turn: u32,
+        column_turn: u32,
+        row_blocks: u32,
+        unused: u32,
+    }
+}
+
+twin! {
+    /// What that of edges reads besides.
+    EdgesOwn {
+        top: u32,
+        bottom: u32,
+        left: u32,
+        right: u32,
+        unused_0: u32,
+        unused_1: u32,
+        unused_2: u32,
+        unused_3: u32,
+    }
+}
+
+twin! {
     /// What those of `fft` read besides.
     FftOwn {
         tile_rows: u32,
@@ -159,6 +189,8 @@ pub(super) enum Own {
     Plain,
     Flat(FlatOwn),
     March(MarchOwn),
+    Phases(PhasesOwn),
+    Edges(EdgesOwn),
     Fft(FftOwn),
     Sums(SumsOwn),
 }
@@ -169,6 +201,8 @@ impl Own {
             Self::Plain => [0; 8],
             Self::Flat(own) => bytemuck::cast(own),
             Self::March(own) => bytemuck::cast(own),
+            Self::Phases(own) => bytemuck::cast(own),
+            Self::Edges(own) => bytemuck::cast(own),
             Self::Fft(own) => bytemuck::cast(own),
             Self::Sums(own) => bytemuck::cast(own),
         }
@@ -205,8 +239,13 @@ impl Frame {
         };
         let top_row = g.first_row(band.rows.start);
         match pass {
-            Pass::Direct | Pass::Gather | Pass::Flat | Pass::March => whole,
+            Pass::Direct | Pass::Edges | Pass::Flat | Pass::March => whole,
             Pass::Forward | Pass::Multiply | Pass::Back => whole,
+            // Meets what the source holds.
+            Pass::Phases => {
+                let last = |span: &Span| span.first + span.len as isize - 1;
+                Self { last: (last(&band.source_rows), last(&band.source_columns)), ..whole }
+            }
             // Makes every row that the band needs, the first of them row 0.
             Pass::Across => {
                 Self { out: (0, band.columns.start), before: (-top_row, g.left as isize), ..whole }
@@ -251,9 +290,8 @@ pub(super) fn params(
     let pitch = band.columns.len() * work.channels;
     let rows = match launch.scheme {
         Scheme::Separable { .. } => Pass::Across.rows(problem, band),
-        Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_) | Scheme::Fft(_) => {
-            band.rows.len()
-        }
+        Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_) => band.rows.len(),
+        Scheme::Phases(_) | Scheme::Fft(_) => band.rows.len(),
     };
     let plane = rows * pitch;
     let (src_pitch, src_image) = match ends.reads_source() {
@@ -348,6 +386,30 @@ fn own(problem: &Problem, pass: Pass, launch: &GpuLaunch, band: &Band, plane: us
             stored: row.div_ceil(vector) as u32,
             quad: 4,
             ..MarchOwn::default()
+        });
+    }
+    if let Some(phases) = pass.phases(launch) {
+        let g = problem.geometry();
+        let [down, across] = Axis::of(g);
+        return Own::Phases(PhasesOwn {
+            row_spacing: phases.spacing.0,
+            column_spacing: phases.spacing.1,
+            row_apart: phases.apart.0,
+            column_apart: phases.apart.1,
+            row_turn: down.turn() as u32,
+            column_turn: across.turn() as u32,
+            row_blocks: phases.blocks(g, band.rows.len()) as u32,
+            unused: 0,
+        });
+    }
+    if pass == Pass::Edges {
+        let Edges { rows, columns, .. } = Edges::of(problem, band);
+        return Own::Edges(EdgesOwn {
+            top: rows.0 as u32,
+            bottom: rows.1 as u32,
+            left: columns.0 as u32,
+            right: columns.1 as u32,
+            ..EdgesOwn::default()
         });
     }
     match (&launch.scheme, pass.lines(launch)) {

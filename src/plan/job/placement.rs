@@ -1,10 +1,7 @@
 //! Where a band's scalars lie: in the caller's tensors, in buffers of our own, and what is copied between.
 
-use std::ops::Range;
-
 use crate::Problem;
 use crate::plan::bands::Band;
-use crate::plan::gather;
 use crate::plan::launch::GpuLaunch;
 
 /// Where a band's scalars lie in the buffers bound for it.
@@ -129,23 +126,4 @@ pub(crate) fn destination_pieces(problem: &Problem, band: &Band, place: &Placeme
         }
     }
     pieces.0
-}
-
-/// The parts of a band that a border continued, each as a band on the same source, and where it lies.
-pub(super) fn edges_of(problem: &Problem, band: &Band, place: Placement) -> Vec<(Band, Placement)> {
-    let g = problem.geometry();
-    let together = g.out_row() / g.out_width;
-    let common = |a: &Range<usize>, b: &Range<usize>| a.start.max(b.start)..a.end.min(b.end);
-    let parts = gather::edges(problem)
-        .into_iter()
-        .map(|at| (common(&at.rows, &band.rows), common(&at.columns, &band.columns)));
-    parts
-        .filter(|(rows, columns)| !rows.is_empty() && !columns.is_empty())
-        .map(|(rows, columns)| {
-            let down = (rows.start - band.rows.start) * place.dst_pitch;
-            let across = (columns.start - band.columns.start) * together;
-            let place = Placement { dst_base: place.dst_base + down + across, ..place };
-            (Band { rows, columns, ..band.clone() }, place)
-        })
-        .collect()
 }

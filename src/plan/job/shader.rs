@@ -10,10 +10,14 @@ pub(crate) enum Entry {
     Direct,
     /// The same for what gathers.
     Gather,
+    /// The same for a frame of it, whose rest others make.
+    Edges,
     /// A block of outputs an invocation: also the passes of `separable`, and the last one of `fft`.
     Flat,
     /// Vectors of flat rows, down the image: written for a shape.
     March(MarchShape),
+    /// A block of outputs of what gathers, phase by phase.
+    Phases,
     /// Transforms of the rows of tiles.
     Forward,
     /// Transforms of their columns, times the spectrum of every filter, and back.
@@ -138,7 +142,7 @@ impl Shader {
     pub fn all() -> Vec<Self> {
         let scalars = [Data::F32, Data::U8, Data::U16, Data::F16, Data::I8, Data::I16];
         let mut all = Vec::new();
-        for entry in [Entry::Direct, Entry::Gather, Entry::Flat] {
+        for entry in [Entry::Direct, Entry::Gather, Entry::Edges, Entry::Flat, Entry::Phases] {
             let to = |from: Data| scalars.map(|output| Self::new(entry, from, output));
             all.extend(scalars.into_iter().flat_map(to));
         }

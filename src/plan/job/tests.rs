@@ -110,13 +110,14 @@ fn edges_are_gathered_behind_the_passes() {
     let conv = three_by_three().border(Border::Replicate).adjoint();
     let back = problem(&conv, [1, 20, 30, 4], F32, F32);
     let of = |algorithm| outline(&job(&back, algorithm, &limits(None), false).unwrap());
-    let gather = "Gather: source -> destination";
-    // Rows above and below, and columns between them.
-    assert_eq!(
-        of(Algorithm::Flat),
-        ["Flat: source -> destination", gather, gather, gather, gather]
-    );
-    assert_eq!(of(Algorithm::Direct), [gather]);
+    let edges = "Edges: source -> destination";
+    // Rows above and below, and columns between them, at once.
+    assert_eq!(of(Algorithm::Flat), ["Flat: source -> destination", edges]);
+    assert_eq!(of(Algorithm::Direct), ["Gather: source -> destination"]);
+    let strided = three_by_three().stride(2, 2).border(Border::Wrap).adjoint();
+    let back = problem(&strided, [1, 20, 30, 4], F32, F32);
+    let of = |algorithm| outline(&job(&back, algorithm, &limits(None), false).unwrap());
+    assert_eq!(of(Algorithm::Flat), ["Phases: source -> destination", edges]);
 }
 
 #[test]
@@ -188,7 +189,7 @@ fn gradients_are_one_job() {
             "Slope: room 1 -> room 0",
             "Correlate: source -> room 3",
             "Reduce: room 3 -> gradient of the kernel",
-            "Gather: room 0 -> destination"
+            "Phases: room 0 -> destination"
         ]
     );
     // Whatever is wanted, the same is compiled.
@@ -201,7 +202,7 @@ fn gradients_are_one_job() {
             "gradient of the output -> room 1",
             "Follow: room 0 -> room 1",
             "Slope: room 1 -> room 0",
-            "Gather: room 0 -> destination"
+            "Phases: room 0 -> destination"
         ]
     );
 }
@@ -293,7 +294,7 @@ fn check(problem: &Problem, job: &Job, limits: &GpuLimits) {
                 // The last row of the band's last plane ends where its binding does, or before.
                 let entry = job.programs[dispatch.program].shader.entry;
                 let ends = writes.resource == Resource::Destination;
-                if ends && !matches!(entry, Entry::Gather) {
+                if ends && !matches!(entry, Entry::Gather | Entry::Edges) {
                     let Some(Part { len, scalar, .. }) = writes.part else { panic!("{job}") };
                     let planes =
                         params.images * if params.planar == 1 { params.outputs } else { 1 };

@@ -12,7 +12,7 @@ pub(crate) fn of_launch(problem: &Problem, launch: &GpuLaunch) -> Vec<Vec<f32>> 
     let made = launch.scheme.part_of(problem);
     let passes = Pass::of(&launch.scheme).iter().map(|pass| of_pass(made, *pass, launch));
     let edges = launch.scheme.leaves_edges(problem);
-    passes.chain(edges.then(|| of_pass(problem, Pass::Gather, launch))).collect()
+    passes.chain(edges.then(|| of_pass(problem, Pass::Edges, launch))).collect()
 }
 
 /// Where among the weights of the only program each tap stands, `[filters, height, width]`, in scalars; none where
@@ -26,7 +26,7 @@ pub(crate) fn taps_at(problem: &Problem, launch: &GpuLaunch) -> Option<Vec<usize
             let row = 4 * MarchShape::of(problem, march).tap_row() as usize;
             Some(taps.map(|tap| tap / kw * row + tap % kw).collect())
         }
-        Scheme::Separable { .. } | Scheme::Fft(_) => None,
+        Scheme::Phases(_) | Scheme::Separable { .. } | Scheme::Fft(_) => None,
     }
 }
 

@@ -51,9 +51,7 @@ fn drawn(seed: u64) -> Case {
 
 /// Within what the reference does in a moment, and what compiles in one.
 fn cases(first: u64) -> impl Iterator<Item = Case> {
-    (first..)
-        .map(drawn)
-        .filter(|case| case.problem().is_ok_and(|p| p.multiply_adds() < 4_000_000))
+    (first..).map(drawn).filter(|case| case.problem().is_ok_and(|p| p.multiply_adds() < 4_000_000))
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn every_option_on_every_engine() {
         number.set(number.get() + 1);
         for (i, backend) in backends.iter().enumerate() {
             // A GPU that is played takes its time for each.
-            if backend.kind.is_gpu() && !full() && !(number.get() + i).is_multiple_of(18) {
+            if backend.kind.is_gpu() && !full() && !(number.get() + i).is_multiple_of(36) {
                 continue;
             }
             let mut used = most.get();
@@ -49,8 +49,8 @@ fn larger_tensors_on_every_engine() {
     for number in 0..60u64 {
         let model = larger(&mut rng, number, false);
         let setup = model.setup;
-        for backend in gradient_engines() {
-            if backend.kind.is_gpu() && !number.is_multiple_of(3) {
+        for (i, backend) in (0u64..).zip(gradient_engines()) {
+            if backend.kind.is_gpu() && !(number + i).is_multiple_of(6) {
                 continue;
             }
             if let Err(text) = judge(&model, backend, &mut used) {

@@ -308,10 +308,11 @@ pub(crate) fn by_engine(
     Ok((all, backward.plan().clone()))
 }
 
-/// Engines whose code for gradients differs: those with other algorithms make them alike.
+/// Engines whose code for gradients differs: those with other algorithms make them alike. A GPU gathers that of the
+/// input, or goes phase by phase.
 fn gradient_engines() -> impl Iterator<Item = &'static Backend> {
     let all = engines().iter().chain(small_devices());
-    all.filter(|backend| matches!(backend.kind, Kind::Cpu | Kind::GpuDirect))
+    all.filter(|backend| matches!(backend.kind, Kind::Cpu | Kind::GpuDirect | Kind::GpuFlat))
 }
 
 /// Each element within its allowance; how much of it was used at most.
