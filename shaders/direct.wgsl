@@ -1,11 +1,15 @@
 // The plain path: every option, one invocation per word of output.
 //
-// SLICED: one 2-D grid (x columns, y rows) per channel slice, z = images * slices. A slice is one
-// output channel, or where a word holds four scalars, four neighbouring ones.
+// SLICED: one 2-D grid per channel slice, z = images * slices. A slice is a plane; or where the channels of a
+// pixel lie together, as many of their words as fill a cache line: x runs through them before it goes on to the
+// next column, so that neighbouring invocations read and write neighbouring words.
 // Otherwise (bytes whose channels do not fill words) x counts words of the destination, which may
 // reach across pixels, rows and images.
 
 override SLICED: bool = true;
+
+// Words of a cache line. Twin of `SLICE` in src/plan/direct.rs.
+const SLICE: u32 = 32u;
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
@@ -17,22 +21,26 @@ fn main(
     let y = at.y * WORKGROUP_Y + local.y;
     let out_channels = p.channels * p.outputs;
     if SLICED {
-        let slices = out_channels / LANES;
+        let words = out_channels / LANES;
+        let slices = select((words + SLICE - 1u) / SLICE, words, p.planar != 0u);
+        let width = (words + slices - 1u) / slices;
         let image = at.z / slices;
-        if x >= p.columns || y >= p.rows || image >= p.images {
+        let column = x / width;
+        let word = at.z % slices * width + x % width;
+        if column >= p.columns || y >= p.rows || image >= p.images || word >= words {
             return;
         }
-        let first = at.z % slices * LANES;
+        let first = word * LANES;
         var v = vec4(0.0);
         for (var lane = 0u; lane < LANES; lane++) {
             let o = first + lane;
-            v[lane] = place(image, p.out_row + y, p.out_column + x, o / p.outputs, o % p.outputs);
+            v[lane] = place(image, p.out_row + y, p.out_column + column, o / p.outputs, o % p.outputs);
         }
         if p.planar != 0u {
             let plane = image * p.outputs + first;
-            store_word(p.dst_base + plane * p.dst_plane + y * p.dst_pitch + x, v);
+            store_word(p.dst_base + plane * p.dst_plane + y * p.dst_pitch + column, v);
         } else {
-            store_word(p.dst_base + image * p.dst_plane + y * p.dst_pitch + x * out_channels + first, v);
+            store_word(p.dst_base + image * p.dst_plane + y * p.dst_pitch + column * out_channels + first, v);
         }
         return;
     }

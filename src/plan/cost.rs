@@ -27,7 +27,7 @@ pub struct Traffic {
 
 /// What a kind of GPU does in a microsecond.
 pub(super) struct GpuCost {
-    /// Taps of `direct`: loads of one scalar, neighbouring invocations `channels` apart.
+    /// Taps of `direct`: a load of one scalar behind a border, and of a weight.
     pub taps: f64,
     /// Scalars that `flat` reads or writes: neighbouring invocations have neighbours.
     pub loads: f64,

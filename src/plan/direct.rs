@@ -46,6 +46,10 @@ pub(super) fn images(problem: &Problem, limits: &CpuLimits, us: f64) -> Option<u
     }
 }
 
+/// Words of a slice, where channels lie together: a cache line of most GPUs. Twin of `SLICE` in
+/// `shaders/direct.wgsl`.
+const SLICE: usize = 32;
+
 /// Invocations of a workgroup along x and y, and whether one grid works on one channel slice.
 pub(super) fn gpu(problem: &Problem, limits: &GpuLimits) -> Offer<([u32; 2], bool)> {
     let g = problem.geometry();
@@ -53,12 +57,12 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits) -> Offer<([u32; 2], boo
     let lanes = problem.store().lanes();
     let sliced = lanes == 1 || !g.planar && (g.channels * g.outputs).is_multiple_of(lanes);
     limits.check_iterations((place_iterations(problem) + 1).saturating_mul(lanes as u64))?;
-    let side = if limits.max_invocations >= 256 { 16 } else { 8 };
+    let rows = if limits.max_invocations >= 256 { 8 } else { 2 };
     let workgroup = match (sliced, limits.class) {
         (false, _) => [64, 1],
         // A software adapter runs a workgroup on one core, vectors along x.
         (true, AdapterClass::Software) => [64.min(limits.max_invocations), 1],
-        (true, _) => [side, side],
+        (true, _) => [32, rows],
     };
     let cost = GpuCost::of(limits);
     let taps = match problem.multiply_adds() as f64 {
@@ -98,7 +102,9 @@ pub(super) fn grid(problem: &Problem, pitch: usize, sliced: bool, band: &Band) -
     let lanes = problem.store().lanes();
     let (rows, columns, images) = (band.rows.len(), band.columns.len(), band.images.len());
     if sliced {
-        return [columns, rows, images * (g.channels * g.outputs / lanes)];
+        let words = g.channels * g.outputs / lanes;
+        let slices = if g.planar { words } else { words.div_ceil(SLICE) };
+        return [columns * words.div_ceil(slices), rows, images * slices];
     }
     let together = g.out_row() / g.out_width;
     let plane = rows * (columns * together).next_multiple_of(pitch);
