@@ -17,37 +17,38 @@ fn modulo(at: i32, n: i32) -> i32 {
     return select(m, n - 1 - m, at < 0);
 }
 
-// Where in 0..n position `at` of the axis continued by `border` is read; -1 for the constant.
+// Where in 0..n position `at` of the axis continued by `border` is read; -1 for the constant. (FXC sees no way out
+// of a switch whose cases return.)
 fn continued(border: u32, far: bool, at: i32, n: i32) -> i32 {
+    var place = select(-1, at, at >= 0 && at < n);
     switch border {
         case BORDER_REPLICATE: {
-            return clamp(at, 0, n - 1);
+            place = clamp(at, 0, n - 1);
         }
         case BORDER_REFLECT: {
-            if !far {
-                return select(select(at, 2 * n - 1 - at, at >= n), -1 - at, at < 0);
+            place = select(select(at, 2 * n - 1 - at, at >= n), -1 - at, at < 0);
+            if far {
+                let m = modulo(at, 2 * n);
+                place = min(m, 2 * n - 1 - m);
             }
-            let m = modulo(at, 2 * n);
-            return min(m, 2 * n - 1 - m);
         }
         case BORDER_REFLECT101: {
-            if !far {
-                return select(select(at, 2 * n - 2 - at, at >= n), -at, at < 0);
+            place = select(select(at, 2 * n - 2 - at, at >= n), -at, at < 0);
+            if far {
+                let period = max(2 * n - 2, 1);
+                let m = modulo(at, period);
+                place = min(m, period - m);
             }
-            let period = max(2 * n - 2, 1);
-            let m = modulo(at, period);
-            return min(m, period - m);
         }
         case BORDER_WRAP: {
-            if !far {
-                return select(select(at, at - n, at >= n), at + n, at < 0);
+            place = select(select(at, at - n, at >= n), at + n, at < 0);
+            if far {
+                place = modulo(at, n);
             }
-            return modulo(at, n);
         }
-        default: {
-            return select(-1, at, at >= 0 && at < n);
-        }
+        default: {}
     }
+    return place;
 }
 
 // The same where the axis is continued by one border before its first place and by another behind its last.

@@ -119,9 +119,11 @@ fn stride_columns() -> u32 { return select(STRIDE_COLUMNS, p.stride_columns, STR
 // The workgroup's place in the grid of the plan. Invocations of the last, partly used workgroups
 // of a folded grid get a place outside of it.
 fn grid_place(id: vec3<u32>) -> vec3<u32> {
-    if p.folded == 0u {
-        return id;
+    // One way out: FXC takes what returns early for data that may be missing, and refuses barriers behind it.
+    var place = id;
+    if p.folded != 0u {
+        let at = id.x + p.dispatched_x * (id.y + p.dispatched_y * id.z);
+        place = vec3(at % p.groups_x, at / p.groups_x % p.groups_y, at / p.groups_x / p.groups_y);
     }
-    let at = id.x + p.dispatched_x * (id.y + p.dispatched_y * id.z);
-    return vec3(at % p.groups_x, at / p.groups_x % p.groups_y, at / p.groups_x / p.groups_y);
+    return place;
 }

@@ -305,8 +305,8 @@ fn encode_works_at_any_word_of_the_callers_buffers() {
         let len = shape.iter().product();
         for algorithm in [Algorithm::Direct, Algorithm::Flat, Algorithm::March] {
             // Its vectors begin with rows, and go through copies where the tensor begins elsewhere.
-            let rows_are_vectors = (shape[2] * shape[3]).is_multiple_of(4);
-            if algorithm == Algorithm::March && !rows_are_vectors {
+            let row: usize = shape[2] * shape[3];
+            if algorithm == Algorithm::March && !row.is_multiple_of(4) {
                 continue;
             }
             let forced = engine.with_algorithm(algorithm);
