@@ -30,9 +30,9 @@ fn main(
         }
         if p.planar != 0u {
             let plane = image * p.outputs + first;
-            store_word(p.dst_base + plane * p.dst_plane + y * p.dst_pitch + x, v);
+            store_at(plane, y, x, v);
         } else {
-            store_word(p.dst_base + image * p.dst_plane + y * p.dst_pitch + x * out_channels + first, v);
+            store_at(image, y, x * out_channels + first, v);
         }
         return;
     }
@@ -58,5 +58,6 @@ fn main(
             v[lane] = place(plane / planes, p.out_row + row, p.out_column + scalar / together, c, g);
         }
     }
-    store_word(p.dst_base + word, v);
+    let first = word % p.dst_plane;
+    store_at(word / p.dst_plane, first / p.dst_pitch, first % p.dst_pitch, v);
 }

@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 /// Every file.
-const FILES: [(&str, &str); 47] = files!(
+const FILES: [(&str, &str); 49] = files!(
     "activation",
     "border",
     "common",
@@ -39,6 +39,7 @@ const FILES: [(&str, &str); 47] = files!(
     "mix",
     "mixing",
     "out_bgra8",
+    "out_buffer",
     "out_complex",
     "out_f16",
     "out_f32",
@@ -51,6 +52,7 @@ const FILES: [(&str, &str); 47] = files!(
     "out_texture",
     "out_u16",
     "out_u8",
+    "out_words",
     "pixels",
     "place",
     "place_adjoint",
@@ -79,6 +81,12 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
         add(&["out_texture"]);
     }
     let store = if output == Data::F32 { "store_f32" } else { "store_packed" };
+    if !output.is_texture() && matches!(entry, Entry::Direct | Entry::Gather) {
+        add(&["out_buffer"]);
+    }
+    if !output.is_texture() && entry == Entry::Flat && output != Data::F32 {
+        add(&["out_words"]);
+    }
     add(match entry {
         Entry::Direct => &["plain", "weights", "activation", "place", "direct"],
         Entry::Gather => &["plain", "weights", "place_adjoint", "direct"],
