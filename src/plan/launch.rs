@@ -6,8 +6,9 @@ use super::fft;
 use super::flat::{Block, Work};
 use super::limits::GpuLimits;
 use super::offer::Accuracy;
+use super::strip::Strip;
 use super::tile::Tile;
-use super::{direct, separable};
+use super::{direct, separable, strip};
 use crate::{Factors, Problem};
 
 /// The numbers an engine needs to run a plan.
@@ -100,6 +101,14 @@ pub enum Scheme {
         /// What the kernel is a sum of.
         factors: Factors,
     },
+    /// The same in one pass, through workgroup memory.
+    #[non_exhaustive]
+    Strips {
+        /// What a workgroup makes.
+        strip: Strip,
+        /// What the kernel is a sum of.
+        factors: Factors,
+    },
     /// Transforms of tiles, in three passes or four.
     Fft(Tile),
 }
@@ -109,7 +118,9 @@ impl Scheme {
     pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
         match self {
             Self::Direct { .. } => problem,
-            Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => problem.but_for_edges(),
+            Self::Flat(_) | Self::Separable { .. } | Self::Strips { .. } | Self::Fft(_) => {
+                problem.but_for_edges()
+            }
         }
     }
 
@@ -122,14 +133,14 @@ impl Scheme {
     pub(crate) fn weight(&self, limits: &GpuLimits) -> u64 {
         match self {
             Self::Direct { .. } => limits.slow_access(),
-            Self::Flat(_) | Self::Separable { .. } | Self::Fft(_) => 1,
+            Self::Flat(_) | Self::Separable { .. } | Self::Strips { .. } | Self::Fft(_) => 1,
         }
     }
 
     /// Bytes of each buffer between the passes of `band`.
     pub(crate) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
         match self {
-            Self::Direct { .. } | Self::Flat(_) => Vec::new(),
+            Self::Direct { .. } | Self::Flat(_) | Self::Strips { .. } => Vec::new(),
             Self::Separable { factors, .. } => {
                 vec![separable::between(problem, band, factors.terms())]
             }
@@ -141,7 +152,9 @@ impl Scheme {
     pub(super) fn caveat(&self, problem: &Problem) -> Option<String> {
         match self {
             Self::Direct { .. } | Self::Flat(_) => None,
-            Self::Separable { factors, .. } => separable::caveat(problem, factors.terms()),
+            Self::Separable { factors, .. } | Self::Strips { factors, .. } => {
+                separable::caveat(problem, factors.terms())
+            }
             Self::Fft(_) => fft::caveat(problem),
         }
     }
@@ -158,6 +171,9 @@ impl Scheme {
             Self::Separable { across, down, factors } => {
                 separable::traffic(problem, factors.terms(), [across, down]).into()
             }
+            Self::Strips { strip, factors } => {
+                vec![strip::traffic(strip, problem, factors.terms())]
+            }
             Self::Fft(tile) => fft::traffic(problem, tile),
         }
     }
@@ -165,7 +181,9 @@ impl Scheme {
     pub(super) fn accuracy(&self, problem: &Problem) -> Accuracy {
         match self {
             Self::Direct { .. } | Self::Flat(_) => Accuracy::default(),
-            Self::Separable { factors, .. } => separable::accuracy(problem, factors),
+            Self::Separable { factors, .. } | Self::Strips { factors, .. } => {
+                separable::accuracy(problem, factors)
+            }
             Self::Fft(tile) => fft::accuracy(problem, tile.size),
         }
     }

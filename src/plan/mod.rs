@@ -29,6 +29,7 @@ mod regions;
 mod reweigh;
 mod separable;
 mod split;
+mod strip;
 mod tile;
 mod transfer;
 
@@ -59,6 +60,7 @@ pub(crate) use pass::Pass;
 pub(crate) use regions::{Cutter, Held, Units};
 pub(crate) use separable::terms as separable_terms;
 pub(crate) use split::smaller;
+pub use strip::Strip;
 pub use tile::{Lines, Tile};
 
 use crate::problem::DoubleWeights;
@@ -81,8 +83,8 @@ pub enum Algorithm {
     Direct,
     /// GPU: each invocation makes a block of outputs of some flat rows.
     Flat,
-    /// A pass along rows and one along columns (on the CPU columns first, block by block), for kernels that are a sum of
-    /// few columns times rows (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where
+    /// Sums along rows, then along columns (on the CPU columns first, block by block; on a GPU in one pass through
+    /// workgroup memory where that fits, and else in two), for kernels that are a sum of few columns times rows (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where
     /// there is one term, or where the input is known to be finite: it holds bytes, or
     /// [`Conv2d::assume_finite`](crate::Conv2d::assume_finite) says so. Several terms may make NaNs
     /// of infinities, and their rounding errors are relative to the largest input
@@ -467,11 +469,12 @@ fn on_gpu(
             let (block, us) = flat::gpu(problem, limits, residence)?;
             (Scheme::Flat(block), us)
         }
-        Algorithm::Separable => {
-            let (passes, us) = separable::gpu(problem, limits, residence)?;
-            let separable::Passes { across, down, factors } = passes;
-            (Scheme::Separable { across, down, factors }, us)
-        }
+        Algorithm::Separable => match separable::gpu(problem, limits, residence)? {
+            (separable::OnGpu::One(strip, factors), us) => (Scheme::Strips { strip, factors }, us),
+            (separable::OnGpu::Two(separable::Passes { across, down, factors }), us) => {
+                (Scheme::Separable { across, down, factors }, us)
+            }
+        },
         Algorithm::Fft => {
             let (tile, us) = fft::gpu(problem, limits, residence)?;
             (Scheme::Fft(tile), us)

@@ -4,6 +4,7 @@ use super::bands::Band;
 use super::fft;
 use super::flat::{Block, Work};
 use super::launch::{GpuLaunch, Scheme};
+use super::strip::Strip;
 use super::tile::{Lines, Tiles};
 use super::{direct, separable};
 use crate::Problem;
@@ -21,6 +22,8 @@ pub(crate) enum Pass {
     Across,
     /// The same shader along columns, from there.
     Down,
+    /// Rows and columns of a strip, through workgroup memory.
+    Strip,
     /// Transforms of the rows of tiles.
     Forward,
     /// Transforms of their columns, times the spectrum of every filter, and back.
@@ -56,6 +59,7 @@ impl Pass {
             Scheme::Direct { .. } => &[Self::Direct],
             Scheme::Flat(_) => &[Self::Flat],
             Scheme::Separable { .. } => &[Self::Across, Self::Down],
+            Scheme::Strips { .. } => &[Self::Strip],
             Scheme::Fft(tile) if tile.finish.is_none() => {
                 &[Self::Forward, Self::Multiply, Self::Back]
             }
@@ -67,7 +71,7 @@ impl Pass {
     pub fn ends(self, scheme: &Scheme) -> Ends {
         let last = *Self::of(scheme).last().unwrap_or(&self) == self;
         let (reads, writes) = match self {
-            Self::Direct | Self::Gather | Self::Flat => (None, None),
+            Self::Direct | Self::Gather | Self::Flat | Self::Strip => (None, None),
             Self::Across | Self::Forward => (None, Some(0)),
             Self::Down | Self::Finish => (Some(0), None),
             Self::Multiply => (Some(0), Some(1)),
@@ -84,6 +88,14 @@ impl Pass {
             (Self::Across, Scheme::Separable { across, .. }) => Some(across),
             (Self::Down, Scheme::Separable { down, .. }) => Some(down),
             (Self::Finish, Scheme::Fft(tile)) => tile.finish.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What a workgroup of `strip`'s shader makes.
+    pub fn strip(self, launch: &GpuLaunch) -> Option<&Strip> {
+        match (self, &launch.scheme) {
+            (Self::Strip, Scheme::Strips { strip, .. }) => Some(strip),
             _ => None,
         }
     }
@@ -107,6 +119,9 @@ impl Pass {
             (Self::Down, Scheme::Separable { factors, .. }) => {
                 separable::down(work, factors.terms())
             }
+            (Self::Strip, Scheme::Strips { factors, .. }) => {
+                Work { terms: factors.terms(), ..work }
+            }
             (Self::Finish, _) => fft::finishing(work),
             _ => work,
         }
@@ -116,7 +131,7 @@ impl Pass {
     pub fn rows(self, problem: &Problem, band: &Band) -> usize {
         match self {
             Self::Across => separable::rows(problem, band.rows.len()),
-            Self::Direct | Self::Gather | Self::Flat | Self::Down => band.rows.len(),
+            Self::Direct | Self::Gather | Self::Flat | Self::Down | Self::Strip => band.rows.len(),
             Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
         }
     }
@@ -125,6 +140,10 @@ impl Pass {
     pub fn outputs(self, problem: &Problem, launch: &GpuLaunch) -> usize {
         match self {
             Self::Direct | Self::Gather => problem.store().lanes(),
+            Self::Strip => {
+                let rows = self.strip(launch).map_or(0, |strip| strip.rows as usize);
+                rows * self.work(problem, launch).outputs
+            }
             // Real parts and imaginary parts.
             Self::Forward | Self::Multiply | Self::Back => {
                 self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)
@@ -141,6 +160,7 @@ impl Pass {
         match (self, &launch.scheme) {
             (Self::Direct, Scheme::Direct { workgroup, .. }) => *workgroup,
             (Self::Gather, _) => [8, 8],
+            (Self::Strip, Scheme::Strips { strip, .. }) => [strip.workgroup(), 1],
             _ => match (self.lines(launch), self.block(launch)) {
                 (Some(lines), _) => [lines.workgroup(), 1],
                 (None, Some(block)) => block.workgroup,
@@ -158,6 +178,10 @@ impl Pass {
                 direct::grid(problem, launch.pitch, *sliced, band)
             }
             (Self::Gather, _) => direct::grid(problem, launch.pitch, true, band),
+            (Self::Strip, Scheme::Strips { strip, .. }) => {
+                let size = [band.rows.len(), band.columns.len(), band.images.len()];
+                return strip.grid(problem.geometry().channels, size).map(|n| n as u64);
+            }
             (Self::Forward | Self::Multiply | Self::Back, Scheme::Fft(tile)) => {
                 let pairs = Tiles::of(problem, tile, band).pairs() as u64;
                 let lines = [tile.lines.0.count, tile.lines.1.count];

@@ -57,7 +57,8 @@ pub(super) fn bands_of(
         granule: granule(problem, residence),
         tile: match scheme {
             Scheme::Fft(tile) => tile.grain(made),
-            Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. } => (1, 1),
+            Scheme::Direct { .. } | Scheme::Flat(_) => (1, 1),
+            Scheme::Separable { .. } | Scheme::Strips { .. } => (1, 1),
         },
         between: &between,
     };
@@ -65,7 +66,13 @@ pub(super) fn bands_of(
         (Residence::Device | Residence::Texture, _) => None,
         // Tiles have large halos: as few as may be.
         (Residence::Host, Scheme::Fft(_)) => None,
-        (Residence::Host, Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. }) => {
+        (
+            Residence::Host,
+            Scheme::Direct { .. }
+            | Scheme::Flat(_)
+            | Scheme::Separable { .. }
+            | Scheme::Strips { .. },
+        ) => {
             let most = limits.band_bytes(residence);
             USUAL.into_iter().find_map(|times| {
                 let bytes = limits.usual_host_range().saturating_mul(times).min(most);

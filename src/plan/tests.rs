@@ -5,6 +5,7 @@ mod cpu;
 mod engines;
 mod gradient;
 mod separable;
+mod strip;
 
 use super::pass::fold;
 use super::*;

@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 /// Every file.
-const FILES: [(&str, &str); 49] = files!(
+const FILES: [(&str, &str); 52] = files!(
     "activation",
     "border",
     "common",
@@ -61,6 +61,9 @@ const FILES: [(&str, &str); 49] = files!(
     "slope",
     "store_f32",
     "store_packed",
+    "strip",
+    "strip_f32",
+    "strip_packed",
     "sums",
     "texel",
     "together",
@@ -87,10 +90,18 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
     if !output.is_texture() && entry == Entry::Flat && output != Data::F32 {
         add(&["out_words"]);
     }
+    if entry == Entry::Strip && output == Data::F32 {
+        add(&["strip_f32"]);
+    } else if entry == Entry::Strip {
+        let place: &[&str] = if output.is_texture() { &[] } else { &["out_buffer"] };
+        add(place);
+        add(&["strip_packed"]);
+    }
     add(match entry {
         Entry::Direct => &["plain", "weights", "activation", "place", "direct"],
         Entry::Gather => &["plain", "weights", "place_adjoint", "direct"],
         Entry::Flat => &["weights", "activation"],
+        Entry::Strip => &["weights", "activation", "strip"],
         Entry::Forward => &["fft", "fft_forward"],
         Entry::Multiply => &["fft", "fft_multiply"],
         Entry::Back => &["activation", "fft", "fft_back"],

@@ -143,7 +143,7 @@ fn constants(
         }
         Entry::Follow => (activation, follow_activation) = (plain, slope_code(follow)),
         Entry::Direct | Entry::Gather | Entry::Flat => {}
-        Entry::Forward | Entry::Multiply | Entry::Back => {}
+        Entry::Strip | Entry::Forward | Entry::Multiply | Entry::Back => {}
     }
     own.extend([
         ("WORKGROUP_X", workgroup),

@@ -30,7 +30,7 @@ pub(crate) use forward::{band, programs, tensors, textures};
 pub(crate) use gradient::{GradientJob, gradient, gradient_steps, gradient_weights};
 pub(crate) use params::{BASES, Params};
 #[cfg(test)]
-pub(crate) use params::{FftOwn, FlatOwn, SumsOwn};
+pub(crate) use params::{FftOwn, FlatOwn, StripOwn, SumsOwn};
 pub(crate) use placement::{
     Piece, Placement, destination_pieces, own_placement, own_sizes, source_pieces,
 };

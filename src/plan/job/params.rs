@@ -109,6 +109,20 @@ twin! {
 }
 
 twin! {
+    /// What the shader of `strip` reads besides.
+    StripOwn {
+        row_spacing: u32,
+        column_spacing: u32,
+        row_phases: u32,
+        column_phases: u32,
+        march: u32,
+        unused_0: u32,
+        unused_1: u32,
+        unused_2: u32,
+    }
+}
+
+twin! {
     /// What those of `fft` read besides.
     FftOwn {
         tile_rows: u32,
@@ -143,6 +157,7 @@ pub(super) enum Own {
     #[default]
     Plain,
     Flat(FlatOwn),
+    Strip(StripOwn),
     Fft(FftOwn),
     Sums(SumsOwn),
 }
@@ -152,6 +167,7 @@ impl Own {
         match self {
             Self::Plain => [0; 8],
             Self::Flat(own) => bytemuck::cast(own),
+            Self::Strip(own) => bytemuck::cast(own),
             Self::Fft(own) => bytemuck::cast(own),
             Self::Sums(own) => bytemuck::cast(own),
         }
@@ -188,7 +204,7 @@ impl Frame {
         };
         let top_row = g.first_row(band.rows.start);
         match pass {
-            Pass::Direct | Pass::Gather | Pass::Flat => whole,
+            Pass::Direct | Pass::Gather | Pass::Flat | Pass::Strip => whole,
             Pass::Forward | Pass::Multiply | Pass::Back => whole,
             // Makes every row that the band needs, the first of them row 0.
             Pass::Across => {
@@ -234,7 +250,9 @@ pub(super) fn params(
     let pitch = band.columns.len() * work.channels;
     let rows = match launch.scheme {
         Scheme::Separable { .. } => Pass::Across.rows(problem, band),
-        Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Fft(_) => band.rows.len(),
+        Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Strips { .. } | Scheme::Fft(_) => {
+            band.rows.len()
+        }
     };
     let plane = rows * pitch;
     let (src_pitch, src_image) = match ends.reads_source() {
@@ -313,6 +331,16 @@ fn own(problem: &Problem, pass: Pass, launch: &GpuLaunch, band: &Band, plane: us
             terms,
             src_term: if terms > 1 { plane as u32 } else { 0 },
             ..FlatOwn::default()
+        });
+    }
+    if let Some(strip) = pass.strip(launch) {
+        return Own::Strip(StripOwn {
+            row_spacing: strip.spacing.0,
+            column_spacing: strip.spacing.1,
+            row_phases: strip.phases.0,
+            column_phases: strip.phases.1,
+            march: strip.rows,
+            ..StripOwn::default()
         });
     }
     match (&launch.scheme, pass.lines(launch)) {

@@ -11,6 +11,8 @@ pub(crate) enum Entry {
     Gather,
     /// A block of outputs an invocation: also the passes of `separable`, and the last one of `fft`.
     Flat,
+    /// Rows and columns of a strip, through workgroup memory.
+    Strip,
     /// Transforms of the rows of tiles.
     Forward,
     /// Transforms of their columns, times the spectrum of every filter, and back.
@@ -126,7 +128,7 @@ impl Shader {
     pub fn all() -> Vec<Self> {
         let scalars = [Data::F32, Data::U8, Data::U16, Data::F16, Data::I8, Data::I16];
         let mut all = Vec::new();
-        for entry in [Entry::Direct, Entry::Gather, Entry::Flat] {
+        for entry in [Entry::Direct, Entry::Gather, Entry::Flat, Entry::Strip] {
             let to = |from: Data| scalars.map(|output| Self::new(entry, from, output));
             all.extend(scalars.into_iter().flat_map(to));
         }
@@ -140,6 +142,7 @@ impl Shader {
         for texel in Texel::ALL.map(Data::Stored) {
             all.push(Self::new(Entry::Direct, Data::Texture, texel));
             all.push(Self::new(Entry::Flat, Data::Texture, texel));
+            all.push(Self::new(Entry::Strip, Data::Texture, texel));
             all.push(Self::new(Entry::Flat, Data::F32, texel));
         }
         all.push(Self::new(Entry::Flat, Data::Texture, Data::F32));

@@ -3,6 +3,7 @@
 use crate::kernel::{spectrum, turns};
 use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::pass::Pass;
+use crate::plan::strip;
 use crate::plan::tile::Tile;
 use crate::{Pointwise, Problem};
 
@@ -28,6 +29,10 @@ fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
             return [factors.rows(), &vec![0.0; factors.terms()], &[1.0]].concat();
         }
         (Pass::Down, Scheme::Separable { factors, .. }) => factors.columns().to_vec(),
+        (Pass::Strip, Scheme::Strips { strip, factors }) => {
+            let columns = strip::columns(strip, factors, problem.geometry().kernel.0);
+            [factors.rows(), &columns].concat()
+        }
         (Pass::Forward | Pass::Multiply | Pass::Back, Scheme::Fft(tile)) => {
             return table(problem, pass, tile).into_iter().flatten().collect();
         }
