@@ -38,9 +38,9 @@ fn main(
         }
         if p.planar != 0u {
             let plane = image * p.outputs + first;
-            store_word(p.dst_base + plane * p.dst_plane + y * p.dst_pitch + column, v);
+            store_at(plane, y, column, v);
         } else {
-            store_word(p.dst_base + image * p.dst_plane + y * p.dst_pitch + column * out_channels + first, v);
+            store_at(image, y, column * out_channels + first, v);
         }
         return;
     }
@@ -66,5 +66,6 @@ fn main(
             v[lane] = place(plane / planes, p.out_row + row, p.out_column + scalar / together, c, g);
         }
     }
-    store_word(p.dst_base + word, v);
+    let first = word % p.dst_plane;
+    store_at(word / p.dst_plane, first / p.dst_pitch, first % p.dst_pitch, v);
 }

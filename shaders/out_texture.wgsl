@@ -30,22 +30,20 @@ fn store_texel(row: u32, column: u32, value: vec4<f32>) {
     textureStore(dst, vec2(column, row), stored(texel));
 }
 
-// One word from scalar `at`, a multiple of four, of the band's rows of `dst_pitch` scalars.
-fn store_word(at: u32, v: vec4<f32>) {
-    let row = p.to_row + at / p.dst_pitch;
-    let scalar = at % p.dst_pitch;
+// One word from scalar `scalar`, a multiple of four, of a row of the band. There is one plane.
+fn store_at(plane: u32, row: u32, scalar: u32, v: vec4<f32>) {
     if !SINGLE {
-        store_texel(row, p.to_column + scalar / 4u, v);
+        store_texel(p.to_row + row, p.to_column + scalar / 4u, v);
         return;
     }
     for (var k = 0u; k < 4u; k++) {
         if scalar + k < p.columns {
-            store_texel(row, p.to_column + scalar + k, vec4(v[k], 0.0, 0.0, 1.0));
+            store_texel(p.to_row + row, p.to_column + scalar + k, vec4(v[k], 0.0, 0.0, 1.0));
         }
     }
 }
 
-// Four scalars from `at` on, as `flat` stores them.
-fn store_four(at: u32, v: vec4<f32>) {
-    store_word(at, v);
+// Four scalars, as `flat` stores them.
+fn store_four_at(plane: u32, row: u32, scalar: u32, v: vec4<f32>) {
+    store_at(plane, row, scalar, v);
 }

@@ -5,19 +5,18 @@
 
 fn store_block(image: u32, row: u32, first_column: u32, unit: u32, y: array<vec4<f32>, 16>) {
     let places = p.columns * channels();
-    let row_base = p.dst_base + row * p.dst_pitch;
     // Outputs that lie together, and the planes of them.
     let planes = select(1u, OUTPUTS, p.planar != 0u);
     let together = OUTPUTS / planes;
     for (var g = 0u; g < planes; g++) {
-        let base = row_base + (image * planes + g) * p.dst_plane;
+        let plane = image * planes + g;
         if VECTORS == 4u {
             for (var k = 0u; k < 4u; k++) {
                 let x = (first_column + k * column_spacing()) * channels() + unit;
                 for (var part = 0u; part < together; part++) {
                     let scalar = part * 4u;
                     if x + scalar / together < places {
-                        store_four(base + x * together + scalar, vec4(
+                        store_four_at(plane, row, x * together + scalar, vec4(
                             output(y, scalar, k, together, g), output(y, scalar + 1u, k, together, g),
                             output(y, scalar + 2u, k, together, g), output(y, scalar + 3u, k, together, g),
                         ));
@@ -29,7 +28,7 @@ fn store_block(image: u32, row: u32, first_column: u32, unit: u32, y: array<vec4
             for (var part = 0u; part < pixel; part++) {
                 let scalar = part * 4u;
                 if first_column * pixel + scalar < p.columns * pixel {
-                    store_four(base + first_column * pixel + scalar, vec4(
+                    store_four_at(plane, row, first_column * pixel + scalar, vec4(
                         beside(y, scalar, pixel, together, g), beside(y, scalar + 1u, pixel, together, g),
                         beside(y, scalar + 2u, pixel, together, g), beside(y, scalar + 3u, pixel, together, g),
                     ));

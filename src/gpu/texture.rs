@@ -41,6 +41,11 @@ use crate::{Algorithm, AlphaMode, Conv2d, Error, Problem, Result};
 /// use channelwise::wgpu::TextureFormat::{Rgba8Unorm, Rgba8UnormSrgb};
 /// let options = TextureOptions::new(Rgba8UnormSrgb).destination(Rgba8Unorm).linear_light();
 /// ```
+///
+/// That is the faster way for a source of `Rgba8Unorm` too whose `view_formats` contain `Rgba8UnormSrgb`: prepared for
+/// the latter, the same texture is given, the texture unit decodes it for nothing, and no shader has the curve of sRGB
+/// on that side. It is not found out here, because wgpu does not tell the view formats of a texture, and a browser refuses
+/// a view only later. What is written is encoded in the shader, once for each texel.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TextureOptions {

@@ -24,18 +24,19 @@ pub enum Algorithm {
     /// that is written for the problem's shape. For kernels of up to some 13x13 taps whose rows are
     /// whole vectors; those of our own buffers always are.
     March,
-    /// A pass along rows and one along columns (on the CPU columns first, block by block), for kernels that are a sum of
-    /// few columns times rows (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where
-    /// there is one term, or where the input is known to be finite: it holds bytes, or
+    /// Sums along rows, then along columns (on the CPU columns first, block by block; on a GPU in one pass through
+    /// workgroup memory where that fits, and else in two), for kernels that are a sum of few columns times rows
+    /// (their rank: 1 for Gaussian, box and Sobel kernels). Taken unasked where there is one term, or where the
+    /// input is known to be finite: it holds bytes, or
     /// [`Conv2d::assume_finite`](crate::Conv2d::assume_finite) says so. Several terms may make NaNs
     /// of infinities, and their rounding errors are relative to the largest input
-    /// ([`Plan::accuracy`]).
+    /// ([`Plan::accuracy`](super::Plan::accuracy)).
     ///
     /// On the CPU box filters of integers of 8 and 16 bits are made by running sums, exact and in a time that does not
     /// grow with the kernel, where their sums stay up to 2^24.
     Separable,
     /// Transforms of tiles times the kernel's spectrum, for large kernels. Rounding errors are relative to
-    /// the largest input, and their bound is statistical ([`Plan::accuracy`]).
+    /// the largest input, and their bound is statistical ([`Plan::accuracy`](super::Plan::accuracy)).
     ///
     /// On the CPU tiles are searched for values that are not finite, or so large that sums overflow, and
     /// what they touch is computed by `Direct`: results are those of IEEE arithmetic. It is taken

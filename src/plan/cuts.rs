@@ -29,6 +29,10 @@ pub struct Cuts {
     pub band_work: Option<u64>,
     /// GPU: vectors of sums of a block of `flat`.
     pub sums: Option<usize>,
+    /// GPU: whether `separable` takes one pass, or two.
+    pub one_pass: Option<bool>,
+    /// GPU: output rows of a march of `separable` in one pass.
+    pub march: Option<usize>,
     /// GPU: positions that an invocation adds up of a kernel's gradient.
     pub positions: Option<usize>,
     /// GPU: what the host reads and writes are buffers of their own, though the device shares its memory.
@@ -48,6 +52,8 @@ impl Cuts {
         band_bytes: None,
         band_work: None,
         sums: None,
+        one_pass: None,
+        march: None,
         positions: None,
         staged: false,
     };

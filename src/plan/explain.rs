@@ -53,6 +53,11 @@ impl fmt::Display for Plan {
                         let plural = if terms == 1 { "" } else { "s" };
                         write!(f, "  {terms} term{plural}; rows: {across}; columns: {down}")?
                     }
+                    Scheme::Strips { strip, factors } => {
+                        let terms = factors.terms();
+                        let plural = if terms == 1 { "" } else { "s" };
+                        write!(f, "  {terms} term{plural}; {strip}")?
+                    }
                     Scheme::Fft(tile) => write!(f, "  {tile}")?,
                 }
                 let plural = if launch.bands.len() == 1 { "" } else { "s" };

@@ -256,7 +256,7 @@ pub(super) fn whole_words(problem: &Problem, residence: Residence) -> Result<(),
 }
 
 /// Spacing and phases of an axis.
-fn spacing(stride: usize, dilation: usize) -> (usize, usize) {
+pub(super) fn spacing(stride: usize, dilation: usize) -> (usize, usize) {
     let g = gcd(stride, dilation);
     (dilation / g, stride / g)
 }

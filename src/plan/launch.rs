@@ -8,8 +8,9 @@ use super::limits::GpuLimits;
 use super::march::March;
 use super::offer::Accuracy;
 use super::phases::Phases;
+use super::strip::Strip;
 use super::tile::Tile;
-use super::{direct, gather, march, separable};
+use super::{direct, gather, march, separable, strip};
 use crate::{Factors, Problem};
 
 /// The numbers an engine needs to run a plan.
@@ -106,6 +107,14 @@ pub enum Scheme {
         /// What the kernel is a sum of.
         factors: Factors,
     },
+    /// The same in one pass, through workgroup memory.
+    #[non_exhaustive]
+    Strips {
+        /// What a workgroup makes.
+        strip: Strip,
+        /// What the kernel is a sum of.
+        factors: Factors,
+    },
     /// Transforms of tiles, in three passes or four.
     Fft(Tile),
 }
@@ -115,9 +124,11 @@ impl Scheme {
     pub(crate) fn part_of<'a>(&self, problem: &'a Problem) -> &'a Problem {
         match self {
             Self::Direct { .. } | Self::Phases(_) => problem,
-            Self::Flat(_) | Self::March(_) | Self::Separable { .. } | Self::Fft(_) => {
-                problem.but_for_edges()
-            }
+            Self::Flat(_)
+            | Self::March(_)
+            | Self::Separable { .. }
+            | Self::Strips { .. }
+            | Self::Fft(_) => problem.but_for_edges(),
         }
     }
 
@@ -127,7 +138,7 @@ impl Scheme {
             Self::Direct { .. } => false,
             Self::Phases(_) => !gather::edges(problem).is_empty(),
             Self::Flat(_) | Self::March(_) => problem.has_edges(),
-            Self::Separable { .. } | Self::Fft(_) => problem.has_edges(),
+            Self::Separable { .. } | Self::Strips { .. } | Self::Fft(_) => problem.has_edges(),
         }
     }
 
@@ -136,7 +147,7 @@ impl Scheme {
         match self {
             Self::Direct { .. } => limits.slow_access(),
             Self::Flat(_) | Self::March(_) | Self::Phases(_) => 1,
-            Self::Separable { .. } | Self::Fft(_) => 1,
+            Self::Separable { .. } | Self::Strips { .. } | Self::Fft(_) => 1,
         }
     }
 
@@ -145,14 +156,15 @@ impl Scheme {
         match self {
             Self::March(_) => march::VECTOR,
             Self::Direct { .. } | Self::Flat(_) | Self::Phases(_) => 4,
-            Self::Separable { .. } | Self::Fft(_) => 4,
+            Self::Separable { .. } | Self::Strips { .. } | Self::Fft(_) => 4,
         }
     }
 
     /// Bytes of each buffer between the passes of `band`.
     pub(crate) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
         match self {
-            Self::Direct { .. } | Self::Flat(_) | Self::March(_) | Self::Phases(_) => Vec::new(),
+            Self::Direct { .. } | Self::Flat(_) | Self::March(_) => Vec::new(),
+            Self::Phases(_) | Self::Strips { .. } => Vec::new(),
             Self::Separable { factors, .. } => {
                 vec![separable::between(problem, band, factors.terms())]
             }
@@ -165,7 +177,9 @@ impl Scheme {
         match self {
             Self::Direct { .. } | Self::Flat(_) | Self::Phases(_) => None,
             Self::March(march) => march::caveat(march),
-            Self::Separable { factors, .. } => separable::caveat(problem, factors.terms()),
+            Self::Separable { factors, .. } | Self::Strips { factors, .. } => {
+                separable::caveat(problem, factors.terms())
+            }
             Self::Fft(_) => fft::caveat(problem),
         }
     }
@@ -184,6 +198,9 @@ impl Scheme {
             Self::Separable { across, down, factors } => {
                 separable::traffic(problem, factors.terms(), [across, down]).into()
             }
+            Self::Strips { strip, factors } => {
+                vec![strip::traffic(strip, problem, factors.terms())]
+            }
             Self::Fft(tile) => fft::traffic(problem, tile),
         }
     }
@@ -193,7 +210,9 @@ impl Scheme {
             Self::Direct { .. } | Self::Flat(_) | Self::March(_) | Self::Phases(_) => {
                 Accuracy::default()
             }
-            Self::Separable { factors, .. } => separable::accuracy(problem, factors),
+            Self::Separable { factors, .. } | Self::Strips { factors, .. } => {
+                separable::accuracy(problem, factors)
+            }
             Self::Fft(tile) => fft::accuracy(problem, tile.size),
         }
     }

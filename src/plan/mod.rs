@@ -33,6 +33,7 @@ mod regions;
 mod reweigh;
 mod separable;
 mod split;
+mod strip;
 mod tile;
 mod transfer;
 
@@ -65,6 +66,7 @@ pub use phases::Phases;
 pub(crate) use regions::{Cutter, Held, Units};
 pub(crate) use separable::terms as separable_terms;
 pub(crate) use split::smaller;
+pub use strip::Strip;
 pub use tile::{Lines, Tile};
 
 use crate::problem::DoubleWeights;
@@ -419,11 +421,12 @@ fn on_gpu(
             let (march, us) = march::gpu(problem, limits, residence)?;
             (Scheme::March(march), us)
         }
-        Algorithm::Separable => {
-            let (passes, us) = separable::gpu(problem, limits, residence)?;
-            let separable::Passes { across, down, factors } = passes;
-            (Scheme::Separable { across, down, factors }, us)
-        }
+        Algorithm::Separable => match separable::gpu(problem, limits, residence)? {
+            (separable::OnGpu::One(strip, factors), us) => (Scheme::Strips { strip, factors }, us),
+            (separable::OnGpu::Two(separable::Passes { across, down, factors }), us) => {
+                (Scheme::Separable { across, down, factors }, us)
+            }
+        },
         Algorithm::Fft => {
             let (tile, us) = fft::gpu(problem, limits, residence)?;
             (Scheme::Fft(tile), us)

@@ -36,8 +36,11 @@ impl Plan {
                 Scheme::Fft(Tile { size: (rows, columns), .. }) => {
                     Cuts { transform: Some((size(*rows), size(*columns))), ..limits.cuts }
                 }
-                Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_) => limits.cuts,
-                Scheme::Phases(_) | Scheme::Separable { .. } => limits.cuts,
+                // One pass and two add up in orders of their own.
+                Scheme::Separable { .. } => Cuts { one_pass: Some(false), ..limits.cuts },
+                Scheme::Strips { .. } => Cuts { one_pass: Some(true), ..limits.cuts },
+                Scheme::Direct { .. } | Scheme::Flat(_) => limits.cuts,
+                Scheme::March(_) | Scheme::Phases(_) => limits.cuts,
             };
             let machine = Machine::Gpu(GpuLimits { cuts, ..*limits }, *residence);
             let own = choose(part, &machine, self.algorithm)?;

@@ -6,6 +6,7 @@ use super::fft;
 use super::flat::{Block, Work};
 use super::launch::{GpuLaunch, Scheme};
 use super::phases::Phases;
+use super::strip::Strip;
 use super::tile::{Lines, Tiles};
 use super::{direct, separable};
 use crate::Problem;
@@ -27,6 +28,8 @@ pub(crate) enum Pass {
     Across,
     /// The same shader along columns, from there.
     Down,
+    /// Rows and columns of a strip, through workgroup memory.
+    Strip,
     /// Transforms of the rows of tiles.
     Forward,
     /// Transforms of their columns, times the spectrum of every filter, and back.
@@ -64,6 +67,7 @@ impl Pass {
             Scheme::March(_) => &[Self::March],
             Scheme::Phases(_) => &[Self::Phases],
             Scheme::Separable { .. } => &[Self::Across, Self::Down],
+            Scheme::Strips { .. } => &[Self::Strip],
             Scheme::Fft(tile) if tile.finish.is_none() => {
                 &[Self::Forward, Self::Multiply, Self::Back]
             }
@@ -76,7 +80,7 @@ impl Pass {
         let last = *Self::of(scheme).last().unwrap_or(&self) == self;
         let (reads, writes) = match self {
             Self::Direct | Self::Edges => (None, None),
-            Self::Flat | Self::March | Self::Phases => (None, None),
+            Self::Flat | Self::March | Self::Phases | Self::Strip => (None, None),
             Self::Across | Self::Forward => (None, Some(0)),
             Self::Down | Self::Finish => (Some(0), None),
             Self::Multiply => (Some(0), Some(1)),
@@ -105,6 +109,14 @@ impl Pass {
         }
     }
 
+    /// What a workgroup of `strip`'s shader makes.
+    pub fn strip(self, launch: &GpuLaunch) -> Option<&Strip> {
+        match (self, &launch.scheme) {
+            (Self::Strip, Scheme::Strips { strip, .. }) => Some(strip),
+            _ => None,
+        }
+    }
+
     /// How it transforms, where it does.
     pub fn lines(self, launch: &GpuLaunch) -> Option<&Lines> {
         match (self, &launch.scheme) {
@@ -124,6 +136,9 @@ impl Pass {
             (Self::Down, Scheme::Separable { factors, .. }) => {
                 separable::down(work, factors.terms())
             }
+            (Self::Strip, Scheme::Strips { factors, .. }) => {
+                Work { terms: factors.terms(), ..work }
+            }
             (Self::Finish, _) => fft::finishing(work),
             _ => work,
         }
@@ -134,7 +149,7 @@ impl Pass {
         match self {
             Self::Across => separable::rows(problem, band.rows.len()),
             Self::Direct | Self::Edges | Self::Flat | Self::March => band.rows.len(),
-            Self::Phases | Self::Down => band.rows.len(),
+            Self::Phases | Self::Down | Self::Strip => band.rows.len(),
             Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
         }
     }
@@ -144,6 +159,10 @@ impl Pass {
         match self {
             Self::Direct | Self::Edges => problem.store().lanes(),
             Self::Phases => self.phases(launch).map_or(0, Phases::places),
+            Self::Strip => {
+                let rows = self.strip(launch).map_or(0, |strip| strip.rows as usize);
+                rows * self.work(problem, launch).outputs
+            }
             // Real parts and imaginary parts.
             Self::Forward | Self::Multiply | Self::Back => {
                 self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)
@@ -168,6 +187,7 @@ impl Pass {
             (Self::March, Scheme::March(march)) => [march.workgroup, 1],
             (Self::Edges, _) => [64, 1],
             (Self::Phases, Scheme::Phases(phases)) => phases.workgroup,
+            (Self::Strip, Scheme::Strips { strip, .. }) => [strip.workgroup(), 1],
             _ => match (self.lines(launch), self.block(launch)) {
                 (Some(lines), _) => [lines.workgroup(), 1],
                 (None, Some(block)) => block.workgroup,
@@ -192,6 +212,10 @@ impl Pass {
             (Self::March, Scheme::March(march)) => {
                 let [x, y] = march.inside(problem, band).grid(march.workgroup);
                 return [x, y, band.images.len() as u64];
+            }
+            (Self::Strip, Scheme::Strips { strip, .. }) => {
+                let size = [band.rows.len(), band.columns.len(), band.images.len()];
+                return strip.grid(problem.geometry().channels, size).map(|n| n as u64);
             }
             (Self::Forward | Self::Multiply | Self::Back, Scheme::Fft(tile)) => {
                 let pairs = Tiles::of(problem, tile, band).pairs() as u64;

@@ -55,6 +55,10 @@ impl Plan {
                         down: *down,
                         factors: separable(factors.terms(), First::Rows)?,
                     },
+                    Scheme::Strips { strip, factors } => Scheme::Strips {
+                        strip: *strip,
+                        factors: separable(factors.terms(), First::Rows)?,
+                    },
                     Scheme::Fft(tile) => {
                         fft()?;
                         Scheme::Fft(*tile)

@@ -1,6 +1,7 @@
-//! `separable`: two passes, of kernels that are sums of a few columns times rows.
+//! `separable`: rows and columns, of kernels that are sums of a few columns times rows.
 //!
-//! On a GPU rows, then columns: two passes of the shader of `flat`. The first makes, for every row factor, the
+//! On a GPU rows, then columns: in one pass through workgroup memory (`strip`) where that fits and takes less time,
+//! and otherwise in two passes of the shader of `flat`. The first of these makes, for every row factor, the
 //! rows that the band needs, those beyond the input included; so the second meets no border.
 //!
 //! On the CPU columns, then rows, block by block. Either way the filters share what the first pass makes, which
@@ -12,6 +13,7 @@ use super::cost::{self, GpuCost, Traffic};
 use super::flat::{self, Block, Work};
 use super::limits::{CpuLimits, GpuLimits, Residence};
 use super::offer::{Accuracy, Offer};
+use super::strip::{self, Strip};
 use crate::kernel::{Digits, Terms, factors, spread};
 use crate::problem::DoubleWeights;
 use crate::{ElementType, Factors, Problem};
@@ -29,10 +31,41 @@ pub(super) struct Passes {
     pub factors: Factors,
 }
 
-pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<Passes> {
+/// How a GPU sums rows and columns.
+pub(super) enum OnGpu {
+    One(Strip, Factors),
+    Two(Passes),
+}
+
+/// One pass or two, whichever takes less time.
+pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -> Offer<OnGpu> {
     flat::whole_words(problem, residence)?;
-    let g = problem.geometry();
     let factors = found(problem, First::Rows)?;
+    let specialised = flat::specialised(problem, limits);
+    let one = match limits.cuts.one_pass {
+        Some(false) => Err("two passes are asked for".into()),
+        _ => strip::strip(problem, factors.terms(), specialised, limits, residence),
+    };
+    let two = match (limits.cuts.one_pass, &one) {
+        (Some(true), Err(reason)) => Err(reason.clone()),
+        (Some(true), Ok(_)) => Err("one pass is asked for".into()),
+        _ => two(problem, limits, residence, &factors),
+    };
+    match (one, two) {
+        (Ok((strip, us)), Ok((_, other))) if us <= other => Ok((OnGpu::One(strip, factors), us)),
+        (Ok((strip, us)), Err(_)) => Ok((OnGpu::One(strip, factors), us)),
+        (_, two) => two.map(|(passes, us)| (OnGpu::Two(passes), us)),
+    }
+}
+
+/// In two passes.
+fn two(
+    problem: &Problem,
+    limits: &GpuLimits,
+    residence: Residence,
+    factors: &Factors,
+) -> Offer<Passes> {
+    let g = problem.geometry();
     let terms = factors.terms();
     // A band is one output pixel at least.
     let pixel = scalars(problem, 1, 1, 1, terms).saturating_mul(ElementType::F32.bytes() as u64);
@@ -49,7 +82,7 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let size = [g.out_height, g.out_width, g.images];
     let second = down(work, terms).block(size, specialised, limits)?;
     let traffic = traffic(problem, terms, [&first, &second]);
-    let passes = Passes { across: first, down: second, factors };
+    let passes = Passes { across: first, down: second, factors: factors.clone() };
     Ok((passes, GpuCost::of(limits).of_passes(&traffic)))
 }
 

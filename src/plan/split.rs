@@ -60,7 +60,7 @@ pub(super) fn bands_of(
             // Whole cells, so that phases have their places in every band.
             Scheme::Phases(_) => g.stride,
             Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_) => (1, 1),
-            Scheme::Separable { .. } => (1, 1),
+            Scheme::Separable { .. } | Scheme::Strips { .. } => (1, 1),
         },
         between: &between,
     };
@@ -74,7 +74,8 @@ pub(super) fn bands_of(
             | Scheme::Flat(_)
             | Scheme::March(_)
             | Scheme::Phases(_)
-            | Scheme::Separable { .. },
+            | Scheme::Separable { .. }
+            | Scheme::Strips { .. },
         ) => {
             let most = limits.band_bytes(residence);
             USUAL.into_iter().find_map(|times| {

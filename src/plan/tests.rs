@@ -6,6 +6,7 @@ mod engines;
 mod gradient;
 mod phases;
 mod separable;
+mod strip;
 
 use super::pass::fold;
 use super::*;

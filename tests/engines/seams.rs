@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use channelwise::plan::{self, CpuScheme, Cuts, Launch, Machine, Residence};
+use channelwise::plan::{self, CpuScheme, Cuts, Launch, Machine, Residence, Scheme};
 use channelwise::{Algorithm, Border, Conv2d, Cpu, Engine, Gpu, Kernel, Layout, Padding, Problem};
 
 use crate::common::{
@@ -43,6 +43,8 @@ fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
         band_bytes: some(rng, &[1 << 10, 1552, 1 << 11, 3088, 1 << 12, 1 << 13, 1 << 14]),
         band_work: some(rng, &[500, 2000, 7000, 20_000]),
         sums: some(rng, &[1, 2, 4, 8]),
+        one_pass: some(rng, &[true, true, false]),
+        march: some(rng, &[1, 2, 3, 5, 8, 13]),
         positions: some(rng, &[1, 3, 16, 50, 200]),
         staged: rng.chance(2),
     }
@@ -59,6 +61,7 @@ struct Seams {
     bands: usize,
     transforms: usize,
     factors: usize,
+    strips: usize,
     running: usize,
 }
 
@@ -85,6 +88,7 @@ impl Seams {
             }
             Launch::Gpu(launch) => {
                 self.bands += usize::from(launch.bands.len() > 1);
+                self.strips += usize::from(matches!(launch.scheme, Scheme::Strips { .. }));
                 let fft = plan.algorithm() == Algorithm::Fft;
                 self.transforms += usize::from(fft && launch.bands.len() > 1);
             }
@@ -128,8 +132,6 @@ fn on_cpu(case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<Stri
 /// A case on a GPU in pieces, by every algorithm that applies: with the bits of one piece.
 fn on_gpu(gpu: &Gpu, case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<String>) {
     let all = cuts(rng, true);
-    let judge = judge(case);
-    let problem = case.problem().unwrap();
     for algorithm in Algorithm::ALL {
         let cuts = match algorithm {
             // Tiles of transforms lie in bands of their own, and others round otherwise.
@@ -140,28 +142,44 @@ fn on_gpu(gpu: &Gpu, case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &m
             },
             _ => all,
         };
-        let [bands, whole] = [cuts, Cuts { band_bytes: None, band_work: None, ..cuts }]
-            .map(|cuts| gpu.with_cuts(cuts));
-        let machine = Machine::Gpu(*bands.limits(), Residence::Host);
-        // One pixel with what it needs may not fit so small a band.
-        if matches!(
-            plan::choose(&problem, &machine, algorithm),
-            Err(channelwise::Error::TooLarge { .. })
-        ) {
-            continue;
-        }
-        seams.count(&problem, &machine, &cuts, algorithm);
-        let [got, want] =
-            [bands, whole].map(|gpu| judge(&Engine::from(gpu).with_algorithm(algorithm), &mut 0));
-        let wrong = match (got, want) {
-            (Outcome::Done(got), Outcome::Done(want)) if got == want => continue,
-            (Outcome::NotApplicable(_), _) => continue,
-            (Outcome::Done(_), Outcome::Done(_)) => "other bits than in one piece".into(),
-            (Outcome::Failed(text), _) => text,
-            (_, Outcome::Failed(text) | Outcome::NotApplicable(text)) => format!("whole: {text}"),
-        };
-        failures.push(format!("{algorithm}, {cuts:?}, {case}: {wrong}"));
+        in_pieces(gpu, case, algorithm, cuts, seams, failures);
     }
+}
+
+/// The same by one algorithm, in pieces of these sizes.
+fn in_pieces(
+    gpu: &Gpu,
+    case: &Case,
+    algorithm: Algorithm,
+    cuts: Cuts,
+    seams: &mut Seams,
+    failures: &mut Vec<String>,
+) {
+    let (judge, problem) = (judge(case), case.problem().unwrap());
+    // Where it is not said, their cost decides which it is, one pass or two.
+    let march = cuts.march.filter(|_| cuts.one_pass.is_some());
+    let cuts = Cuts { march, ..cuts };
+    let whole = Cuts { band_bytes: None, band_work: None, march: None, ..cuts };
+    let [bands, whole] = [cuts, whole].map(|cuts| gpu.with_cuts(cuts));
+    let machine = Machine::Gpu(*bands.limits(), Residence::Host);
+    // One pixel with what it needs may not fit so small a band.
+    if matches!(
+        plan::choose(&problem, &machine, algorithm),
+        Err(channelwise::Error::TooLarge { .. })
+    ) {
+        return;
+    }
+    seams.count(&problem, &machine, &cuts, algorithm);
+    let [got, want] =
+        [bands, whole].map(|gpu| judge(&Engine::from(gpu).with_algorithm(algorithm), &mut 0));
+    let wrong = match (got, want) {
+        (Outcome::Done(got), Outcome::Done(want)) if got == want => return,
+        (Outcome::NotApplicable(_), _) => return,
+        (Outcome::Done(_), Outcome::Done(_)) => "other bits than in one piece".into(),
+        (Outcome::Failed(text), _) => text,
+        (_, Outcome::Failed(text) | Outcome::NotApplicable(text)) => format!("whole: {text}"),
+    };
+    failures.push(format!("{algorithm}, {cuts:?}, {case}: {wrong}"));
 }
 
 #[test]
@@ -302,6 +320,23 @@ fn gradients_on_the_cpu() {
     }
     say(&format!("seams of gradients: used {used:.2?}"));
     refuse("seams of gradients", &failures);
+}
+
+/// In one pass and in two, with marches of a few rows.
+#[test]
+fn separable_on_a_gpu() {
+    let Some(gpu) = gpu() else { return };
+    let (mut seams, mut failures) = (Seams::default(), Vec::new());
+    let mut rng = Rng::new(307);
+    let cases = times(60);
+    for seed in 0..cases {
+        let case = separable(&mut rng, seed as u64);
+        let cuts = cuts(&mut rng, true);
+        in_pieces(&gpu, &case, Algorithm::Separable, cuts, &mut seams, &mut failures);
+    }
+    say(&format!("seams of separable on a GPU: {cases} cases, {seams:?}"));
+    refuse("seams of separable on a GPU", &failures);
+    assert!(seams.strips > cases / 4 && seams.bands > cases / 4, "{seams:?}");
 }
 
 #[test]

@@ -10,7 +10,8 @@ use channelwise::color::{self, AlphaMode};
 use channelwise::wgpu::{self, TextureFormat, TextureUsages, TextureView};
 use channelwise::{
     Activation, Algorithm, Border, Conv2d, Engine, Error, Gpu, GpuOptions, GpuTexturePrepared,
-    Kernel, Layout, Padding, Pointwise, TextureOptions, plan::Launch,
+    Kernel, Layout, Padding, Pointwise, TextureOptions,
+    plan::{Cuts, Launch},
 };
 use ndarray::Array3;
 use pollster::block_on;
@@ -349,6 +350,7 @@ fn transforms(gpu: &Gpu) -> bool {
 /// Every two of borders, formats, alphas and light, with both strides.
 fn agree(test: &str, formats: &[[TextureFormat; 2]]) {
     let Some(gpu) = gpu() else { return };
+    let twice = gpu.with_cuts(Cuts { one_pass: Some(false), ..Cuts::NONE });
     let mut rng = crate::common::Rng::new(1);
     let sizes = [[1, 1], [7, 13], [2, 5], [33, 18], [1, 9], [21, 66]];
     let writes_bgra = gpu.device().features().contains(wgpu::Features::BGRA8UNORM_STORAGE);
@@ -387,7 +389,9 @@ fn agree(test: &str, formats: &[[TextureFormat; 2]]) {
                 if !taken {
                     continue;
                 }
-                let Some(judged) = check(&gpu, &case, *algorithm, cases as u64) else { continue };
+                // In one pass and in two.
+                let gpu = if cases % 4 < 2 { &gpu } else { &twice };
+                let Some(judged) = check(gpu, &case, *algorithm, cases as u64) else { continue };
                 *covered += 1;
                 (texels, open) = (texels + judged.texels, open + judged.open);
                 worst = worst.max(judged.worst);

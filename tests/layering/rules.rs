@@ -65,7 +65,7 @@ pub const BACKWARDS: &[(&str, &str)] = &[];
 pub const ORDER: &[(&str, &str)] = &[
     (
         "plan",
-        "cuts limits cost offer gather bands edges direct flat phases box_filter separable tile fft launch split pass reweigh part regions transfer explain \
+        "cuts limits cost offer gather bands edges direct flat phases strip box_filter separable march tile fft launch split pass reweigh part regions transfer explain \
          fold gradient chain engines job",
     ),
     (

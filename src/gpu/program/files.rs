@@ -45,6 +45,7 @@ const FILES: &[(&str, &str)] = &files!(
     "mix",
     "mixing",
     "out_bgra8",
+    "out_buffer",
     "out_complex",
     "out_f16",
     "out_f32",
@@ -57,6 +58,7 @@ const FILES: &[(&str, &str)] = &files!(
     "out_texture",
     "out_u16",
     "out_u8",
+    "out_words",
     "pack_f16",
     "pack_f16_exact",
     "pack_i16",
@@ -74,6 +76,9 @@ const FILES: &[(&str, &str)] = &files!(
     "slope",
     "store_f32",
     "store_packed",
+    "strip",
+    "strip_f32",
+    "strip_packed",
     "sums",
     "texel",
     "together",
@@ -122,6 +127,19 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
         add(&["out_texture"]);
     }
     let store = if output == Data::F32 { "store_f32" } else { "store_packed" };
+    if !output.is_texture() && matches!(entry, Entry::Direct | Entry::Gather) {
+        add(&["out_buffer"]);
+    }
+    if !output.is_texture() && entry == Entry::Flat && output != Data::F32 {
+        add(&["out_words"]);
+    }
+    if entry == Entry::Strip && output == Data::F32 {
+        add(&["strip_f32"]);
+    } else if entry == Entry::Strip {
+        let place: &[&str] = if output.is_texture() { &[] } else { &["out_buffer"] };
+        add(place);
+        add(&["strip_packed"]);
+    }
     add(match entry {
         Entry::Direct => &["plain", "weights", "activation", "place", "direct"],
         Entry::Gather => &["plain", "weights", "place_adjoint", "direct"],
@@ -130,6 +148,7 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
         Entry::March(_) => &["activation", "march"],
         Entry::Phases if output == Data::F32 => &["weights", "block", "phases_f32", "phases"],
         Entry::Phases => &["weights", "block", "phases_packed", "phases"],
+        Entry::Strip => &["weights", "activation", "strip"],
         Entry::Forward => &["fft", "fft_forward"],
         Entry::Multiply => &["fft", "fft_multiply"],
         Entry::Back => &["activation", "fft", "fft_back"],

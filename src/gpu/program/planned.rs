@@ -37,7 +37,8 @@ impl PlannedShader {
     /// let problem = Problem::new(&conv, [1080, 1920, 3], ElementType::F32, ElementType::F32)?;
     /// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
     /// let plan = choose(&problem, &machine, Algorithm::Auto)?;
-    /// assert_eq!(PlannedShader::of(&problem, &plan).len(), 2);
+    /// // Rows and columns in one pass.
+    /// assert_eq!(PlannedShader::of(&problem, &plan).len(), 1);
     /// # Ok(()) }
     /// ```
     #[must_use]

@@ -9,9 +9,9 @@ use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, TypeInner};
 use super::files::{ENTRY, wgsl};
 use crate::plan::job::{
     self, Data, EdgesOwn, Entry, FftOwn, FlatOwn, MarchOwn, Params, PhasesOwn, Program, Shader,
-    SumsOwn, Texel, Texels,
+    StripOwn, SumsOwn, Texel, Texels,
 };
-use crate::plan::{Halves, Launch, Machine, Pass, Residence};
+use crate::plan::{Cuts, Halves, Launch, Machine, Pass, Residence};
 use crate::{
     Activation, Algorithm, AlphaMode, Border, Conv2d, ElementType, Kernel, Layout, Padding,
     Pointwise, Problem, plan,
@@ -166,7 +166,10 @@ fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
             let steps = job::gradient_steps(problem, &sums, &plan);
             all.extend(steps.into_iter().map(|step| (step, [correlation.workgroup, 1])));
         }
-        for algorithm in Algorithm::ALL {
+        let ways = Algorithm::ALL.map(|algorithm| (algorithm, None));
+        for (algorithm, one_pass) in ways.into_iter().chain([(Algorithm::Separable, Some(false))]) {
+            let cuts = Cuts { one_pass, ..Cuts::NONE };
+            let machine = Machine::Gpu(plan::GpuLimits { cuts, ..limits }, residence);
             let Ok(plan) = plan::choose(problem, &machine, algorithm) else { continue };
             let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
             let programs = job::programs(problem, launch, texels.as_ref());
@@ -228,9 +231,9 @@ fn every_constant_has_its_override_and_every_override_its_constant() {
         }
         for name in declared {
             let sizes = ["KERNEL_", "CHANNELS", "DILATION_", "STRIDE_"];
-            // Only `flat` is specialised to sizes; elsewhere their 0 says "read it".
-            let sized = sizes.iter().any(|s| name.starts_with(s))
-                && !matches!(shader.entry, Entry::Flat | Entry::Phases);
+            // Only these are specialised to sizes; elsewhere their 0 says "read it".
+            let specialised = matches!(shader.entry, Entry::Flat | Entry::Phases | Entry::Strip);
+            let sized = sizes.iter().any(|s| name.starts_with(s)) && !specialised;
             // Not every shape is met by every border.
             let may_stay = sized || matches!(shader.entry, Entry::March(_));
             assert!(may_stay || given.contains(&name), "{}: nothing sets {name}", shader.label());
@@ -354,6 +357,7 @@ fn params_are_the_same_on_both_sides() {
         let twin = match shader.entry {
             Entry::Flat => FlatOwn::fields(),
             Entry::March(_) => MarchOwn::fields(),
+            Entry::Strip => StripOwn::fields(),
             Entry::Forward | Entry::Multiply | Entry::Back => FftOwn::fields(),
             Entry::Correlate | Entry::Mix | Entry::Reduce => SumsOwn::fields(),
             Entry::Phases => PhasesOwn::fields(),
@@ -373,7 +377,7 @@ fn few_shaders_have_workgroup_memory() {
         let shared =
             module.global_variables.iter().any(|(_, v)| v.space == AddressSpace::WorkGroup);
         let may = match shader.entry {
-            Entry::Forward | Entry::Multiply | Entry::Back => true,
+            Entry::Strip | Entry::Forward | Entry::Multiply | Entry::Back => true,
             Entry::Correlate | Entry::Mix | Entry::Reduce => true,
             Entry::Direct | Entry::Gather | Entry::Edges => false,
             Entry::Flat | Entry::March(_) | Entry::Phases => false,

@@ -37,6 +37,7 @@ pub(super) fn shader(
             }
             _ => Shader::new(Entry::Flat, source, output),
         },
+        Pass::Strip => Shader::new(Entry::Strip, source, output),
         Pass::Forward => Shader::new(Entry::Forward, source, Data::Complex),
         Pass::Multiply => Shader::new(Entry::Multiply, Data::Complex, Data::Complex),
         Pass::Back => Shader::new(Entry::Back, Data::Complex, Data::F32),
@@ -75,6 +76,7 @@ pub(super) fn constants(
             constants.extend([("EDGES", 1), ("FOLDS", march.folds.into())]);
         }
         (Scheme::Flat(_) | Scheme::Separable { .. } | Scheme::Fft(_), _) => {}
+        (Scheme::Strips { .. }, _) => {}
         (Scheme::Phases(phases), _) => constants.extend(of_phases(problem, phases)),
     }
     if let Some(lines) = pass.lines(launch) {
@@ -90,23 +92,48 @@ pub(super) fn constants(
             constants.push(("ONE", u32::from(problem.weights().filters == 1)));
         }
     }
-    let Some(block) = pass.block(launch) else { return constants };
     let work = pass.work(problem, launch);
-    constants.extend([
-        ("VECTORS", block.vectors),
-        ("CHAINED", block.chained.into()),
-        ("WORDS", block.words.into()),
-        ("ROWS", block.rows),
-        ("FILTERS", work.filters as u32),
-        ("OUTPUTS", work.outputs as u32),
-    ]);
-    if block.specialised {
+    let (spacing, phases, specialised) = match (pass.block(launch), pass.strip(launch)) {
+        (Some(block), _) => {
+            constants.extend([
+                ("VECTORS", block.vectors),
+                ("CHAINED", block.chained.into()),
+                ("WORDS", block.words.into()),
+                ("ROWS", block.rows),
+            ]);
+            if block.specialised {
+                constants.push(("TERMS", work.terms as u32));
+            }
+            (block.spacing, block.phases, block.specialised)
+        }
+        (None, Some(strip)) => {
+            constants.extend([
+                ("SPAN", strip.channels),
+                ("COLUMNS", strip.columns),
+                ("BATCH", strip.batch),
+                ("VECTORS", strip.vectors),
+                ("PARTS", strip.parts),
+                ("FOUR", strip.four.into()),
+                ("WORDS", strip.words.into()),
+                ("STAGED", strip.batch * strip.pitches.0),
+                ("EXCHANGED", strip.batch * strip.pitches.1),
+                ("CHAIN", strip.chain),
+                ("TERMS", work.terms as u32),
+            ]);
+            if work.packed {
+                constants.push(("LEAVING", strip.batch * strip.leaving));
+            }
+            (strip.spacing, strip.phases, strip.specialised)
+        }
+        (None, None) => return constants,
+    };
+    constants.extend([("FILTERS", work.filters as u32), ("OUTPUTS", work.outputs as u32)]);
+    if specialised {
         constants.extend([
-            ("ROW_SPACING", block.spacing.0),
-            ("ROW_PHASES", block.phases.0),
-            ("COLUMN_SPACING", block.spacing.1),
-            ("COLUMN_PHASES", block.phases.1),
-            ("TERMS", work.terms as u32),
+            ("ROW_SPACING", spacing.0),
+            ("ROW_PHASES", phases.0),
+            ("COLUMN_SPACING", spacing.1),
+            ("COLUMN_PHASES", phases.1),
             ("KERNEL_HEIGHT", work.kernel.0 as u32),
             ("KERNEL_WIDTH", work.kernel.1 as u32),
             ("CHANNELS", work.channels as u32),

@@ -143,7 +143,7 @@ fn constants(
         }
         Entry::Follow => (activation, follow_activation) = (plain, slope_code(follow)),
         Entry::Direct | Entry::Gather | Entry::Edges => {}
-        Entry::Flat | Entry::March(_) | Entry::Phases => {}
+        Entry::Flat | Entry::March(_) | Entry::Phases | Entry::Strip => {}
         Entry::Forward | Entry::Multiply | Entry::Back => {}
     }
     own.extend([

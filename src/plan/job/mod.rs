@@ -30,7 +30,7 @@ pub(crate) use forward::{Copied, band, programs, tensors, textures};
 pub(crate) use gradient::{GradientJob, gradient, gradient_steps, gradient_weights};
 pub(crate) use params::{BASES, Params};
 #[cfg(test)]
-pub(crate) use params::{EdgesOwn, FftOwn, FlatOwn, MarchOwn, PhasesOwn, SumsOwn};
+pub(crate) use params::{EdgesOwn, FftOwn, FlatOwn, MarchOwn, PhasesOwn, StripOwn, SumsOwn};
 pub(crate) use placement::{
     Piece, Placement, destination_pieces, own_placement, own_sizes, source_pieces,
 };

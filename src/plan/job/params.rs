@@ -154,6 +154,20 @@ twin! {
 }
 
 twin! {
+    /// What the shader of `strip` reads besides.
+    StripOwn {
+        row_spacing: u32,
+        column_spacing: u32,
+        row_phases: u32,
+        column_phases: u32,
+        march: u32,
+        unused_0: u32,
+        unused_1: u32,
+        unused_2: u32,
+    }
+}
+
+twin! {
     /// What those of `fft` read besides.
     FftOwn {
         tile_rows: u32,
@@ -191,6 +205,7 @@ pub(super) enum Own {
     March(MarchOwn),
     Phases(PhasesOwn),
     Edges(EdgesOwn),
+    Strip(StripOwn),
     Fft(FftOwn),
     Sums(SumsOwn),
 }
@@ -203,6 +218,7 @@ impl Own {
             Self::March(own) => bytemuck::cast(own),
             Self::Phases(own) => bytemuck::cast(own),
             Self::Edges(own) => bytemuck::cast(own),
+            Self::Strip(own) => bytemuck::cast(own),
             Self::Fft(own) => bytemuck::cast(own),
             Self::Sums(own) => bytemuck::cast(own),
         }
@@ -239,7 +255,7 @@ impl Frame {
         };
         let top_row = g.first_row(band.rows.start);
         match pass {
-            Pass::Direct | Pass::Edges | Pass::Flat | Pass::March => whole,
+            Pass::Direct | Pass::Edges | Pass::Flat | Pass::March | Pass::Strip => whole,
             Pass::Forward | Pass::Multiply | Pass::Back => whole,
             // Meets what the source holds.
             Pass::Phases => {
@@ -291,7 +307,7 @@ pub(super) fn params(
     let rows = match launch.scheme {
         Scheme::Separable { .. } => Pass::Across.rows(problem, band),
         Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::March(_) => band.rows.len(),
-        Scheme::Phases(_) | Scheme::Fft(_) => band.rows.len(),
+        Scheme::Phases(_) | Scheme::Strips { .. } | Scheme::Fft(_) => band.rows.len(),
     };
     let plane = rows * pitch;
     let (src_pitch, src_image) = match ends.reads_source() {
@@ -410,6 +426,16 @@ fn own(problem: &Problem, pass: Pass, launch: &GpuLaunch, band: &Band, plane: us
             left: columns.0 as u32,
             right: columns.1 as u32,
             ..EdgesOwn::default()
+        });
+    }
+    if let Some(strip) = pass.strip(launch) {
+        return Own::Strip(StripOwn {
+            row_spacing: strip.spacing.0,
+            column_spacing: strip.spacing.1,
+            row_phases: strip.phases.0,
+            column_phases: strip.phases.1,
+            march: strip.rows,
+            ..StripOwn::default()
         });
     }
     match (&launch.scheme, pass.lines(launch)) {

@@ -18,6 +18,8 @@ pub(crate) enum Entry {
     March(MarchShape),
     /// A block of outputs of what gathers, phase by phase.
     Phases,
+    /// Rows and columns of a strip, through workgroup memory.
+    Strip,
     /// Transforms of the rows of tiles.
     Forward,
     /// Transforms of their columns, times the spectrum of every filter, and back.
@@ -142,7 +144,9 @@ impl Shader {
     pub fn all() -> Vec<Self> {
         let scalars = [Data::F32, Data::U8, Data::U16, Data::F16, Data::I8, Data::I16];
         let mut all = Vec::new();
-        for entry in [Entry::Direct, Entry::Gather, Entry::Edges, Entry::Flat, Entry::Phases] {
+        for entry in
+            [Entry::Direct, Entry::Gather, Entry::Edges, Entry::Flat, Entry::Phases, Entry::Strip]
+        {
             let to = |from: Data| scalars.map(|output| Self::new(entry, from, output));
             all.extend(scalars.into_iter().flat_map(to));
         }
@@ -156,6 +160,7 @@ impl Shader {
         for texel in Texel::ALL.map(Data::Stored) {
             all.push(Self::new(Entry::Direct, Data::Texture, texel));
             all.push(Self::new(Entry::Flat, Data::Texture, texel));
+            all.push(Self::new(Entry::Strip, Data::Texture, texel));
             all.push(Self::new(Entry::Flat, Data::F32, texel));
         }
         all.push(Self::new(Entry::Flat, Data::Texture, Data::F32));

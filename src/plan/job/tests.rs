@@ -64,7 +64,11 @@ fn passes_go_through_rooms() {
     let plain = problem(&conv, [1, 20, 30, 3], F32, F32);
     let bytes = problem(&conv, [1, 20, 32, 4], U8, U8);
     let of = |problem, algorithm| job(problem, algorithm, &limits(None), false).unwrap();
-    let separable = of(&plain, Algorithm::Separable);
+    let once = of(&plain, Algorithm::Separable);
+    assert_eq!((outline(&once), once.rooms), (vec!["Strip: source -> destination".into()], vec![]));
+    let cuts = Cuts { one_pass: Some(false), ..Cuts::NONE };
+    let twice = GpuLimits { cuts, ..limits(None) };
+    let separable = job(&plain, Algorithm::Separable, &twice, false).unwrap();
     assert_eq!(outline(&separable), ["Flat: source -> room 0", "Flat: room 0 -> destination"]);
     // Every row the outputs need, of f32.
     assert_eq!(separable.rooms, [(20 + 8) * 30 * 3 * 4]);
@@ -124,7 +128,9 @@ fn edges_are_gathered_behind_the_passes() {
 fn a_chain_is_one_job() {
     let blur = Conv2d::new(Kernel::gaussian(9, 2.0).unwrap());
     let first = problem(&blur, [1, 20, 30, 3], F32, F32);
-    let of = |algorithm| job(&first, algorithm, &limits(None), false).unwrap();
+    let cuts = Cuts { one_pass: Some(false), ..Cuts::NONE };
+    let twice = GpuLimits { cuts, ..limits(None) };
+    let of = |algorithm| job(&first, algorithm, &twice, false).unwrap();
     let stages = vec![of(Algorithm::Flat), of(Algorithm::Separable), of(Algorithm::Flat)];
     let whole = chain(stages, &[7200, 3600]);
     assert_eq!(

@@ -4,6 +4,7 @@ use crate::kernel::{spectrum, turns};
 use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::march::MarchShape;
 use crate::plan::pass::Pass;
+use crate::plan::strip;
 use crate::plan::tile::Tile;
 use crate::{Pointwise, Problem};
 
@@ -26,7 +27,8 @@ pub(crate) fn taps_at(problem: &Problem, launch: &GpuLaunch) -> Option<Vec<usize
             let row = 4 * MarchShape::of(problem, march).tap_row() as usize;
             Some(taps.map(|tap| tap / kw * row + tap % kw).collect())
         }
-        Scheme::Phases(_) | Scheme::Separable { .. } | Scheme::Fft(_) => None,
+        Scheme::Phases(_) | Scheme::Fft(_) => None,
+        Scheme::Separable { .. } | Scheme::Strips { .. } => None,
     }
 }
 
@@ -47,6 +49,10 @@ fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
             return [factors.rows(), &vec![0.0; factors.terms()], &[1.0]].concat();
         }
         (Pass::Down, Scheme::Separable { factors, .. }) => factors.columns().to_vec(),
+        (Pass::Strip, Scheme::Strips { strip, factors }) => {
+            let columns = strip::columns(strip, factors, problem.geometry().kernel.0);
+            [factors.rows(), &columns].concat()
+        }
         (Pass::Forward | Pass::Multiply | Pass::Back, Scheme::Fft(tile)) => {
             return table(problem, pass, tile).into_iter().flatten().collect();
         }

@@ -21,12 +21,14 @@ pub(crate) enum Kind {
 }
 
 /// Every algorithm of a GPU.
-const GPU: [(&str, Kind, Algorithm); 5] = [
-    ("gpu direct", Kind::GpuDirect, Algorithm::Direct),
-    ("gpu flat", Kind::GpuFlat, Algorithm::Flat),
-    ("gpu march", Kind::GpuMarch, Algorithm::March),
-    ("gpu separable", Kind::GpuSeparable, Algorithm::Separable),
-    ("gpu fft", Kind::GpuFft, Algorithm::Fft),
+const GPU: [(&str, Kind, Algorithm, Option<bool>); 6] = [
+    ("gpu direct", Kind::GpuDirect, Algorithm::Direct, None),
+    ("gpu flat", Kind::GpuFlat, Algorithm::Flat, None),
+    ("gpu march", Kind::GpuMarch, Algorithm::March, None),
+    // In one pass wherever it can.
+    ("gpu separable", Kind::GpuSeparable, Algorithm::Separable, None),
+    ("gpu separable twice", Kind::GpuSeparable, Algorithm::Separable, Some(false)),
+    ("gpu fft", Kind::GpuFft, Algorithm::Fft, None),
 ];
 
 /// An engine with its algorithm forced.
@@ -111,14 +113,12 @@ pub(crate) fn engines() -> &'static [Backend] {
         match Engine::gpu() {
             Ok(gpu) => {
                 say(&format!("GPU covered: {gpu}"));
-                // As of a GPU with memory of its own, and as of one that shares the host's.
-                let staged = gpu
-                    .as_gpu()
-                    .map(|gpu| Engine::from(gpu.with_cuts(Cuts { staged: true, ..Cuts::NONE })));
-                for (name, kind, algorithm) in GPU {
-                    let apart = matches!(algorithm, Algorithm::Direct | Algorithm::Separable);
-                    let gpu = staged.as_ref().filter(|_| apart).unwrap_or(&gpu);
-                    let engine = gpu.with_algorithm(algorithm);
+                for (name, kind, algorithm, one_pass) in GPU {
+                    // As of a GPU with memory of its own, and as of one that shares the host's.
+                    let staged = matches!(algorithm, Algorithm::Direct | Algorithm::Separable);
+                    let cuts = Cuts { staged, one_pass, ..Cuts::NONE };
+                    let cut = gpu.as_gpu().map(|gpu| Engine::from(gpu.with_cuts(cuts)));
+                    let engine = cut.as_ref().unwrap_or(&gpu).with_algorithm(algorithm);
                     all.push(Backend { name: name.into(), kind, engine });
                 }
             }
@@ -170,11 +170,12 @@ fn gpus(options: &GpuOptions, name: &str) -> Vec<Backend> {
 }
 
 fn all_of(name: &str, gpu: Option<Gpu>) -> Vec<Backend> {
-    let Some(gpu) = gpu.map(Engine::from) else { return Vec::new() };
-    let backend = |(algorithm_name, kind, algorithm)| Backend {
+    let Some(gpu) = gpu else { return Vec::new() };
+    let backend = |(algorithm_name, kind, algorithm, one_pass)| Backend {
         name: format!("{name}{algorithm_name}"),
         kind,
-        engine: gpu.with_algorithm(algorithm),
+        engine: Engine::from(gpu.with_cuts(Cuts { one_pass, ..Cuts::NONE }))
+            .with_algorithm(algorithm),
     };
     GPU.map(backend).into()
 }

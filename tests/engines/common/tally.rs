@@ -127,10 +127,10 @@ impl Tally {
         &self.engines
     }
 
-    /// Cases that the engine of this kind did; `None` where there is no such engine.
+    /// Cases that every engine of this kind did; `None` where there is no such engine.
     pub(crate) fn covered_by(&self, kind: Kind) -> Option<usize> {
-        let at = self.engines.iter().position(|b| b.kind == kind)?;
-        Some(self.covered[at])
+        let its = self.engines.iter().zip(&self.covered).filter(|(b, _)| b.kind == kind);
+        its.map(|(_, covered)| *covered).min()
     }
 
     /// Tells the counts; fails if anything failed, an engine was left out, or `flat` applied to
