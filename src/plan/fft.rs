@@ -224,7 +224,8 @@ fn tile(
     };
     let valid =
         (valid(size.0, g.extent().0, g.stride.0)?, valid(size.1, g.extent().1, g.stride.1)?);
-    let lines = (Lines::new(size.1, size.0, limits)?, Lines::new(size.0, size.1, limits)?);
+    let lines =
+        (Lines::rows(size.1, size.0, limits)?, Lines::columns(size.0, size.1, limits)?);
     Some(Tile { size, valid, lines, finish })
 }
 

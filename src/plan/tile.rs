@@ -11,6 +11,8 @@ use crate::{ElementType, Problem};
 const ROW: u64 = 64;
 /// Bytes of a complex number.
 pub(super) const COMPLEX: u64 = 8;
+/// Complex numbers of a cache line of GPUs, the longest of which are 128 bytes.
+const RUN: u32 = 16;
 
 /// The tiles of `fft`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +76,27 @@ impl Lines {
         (steps, left)
     }
 
-    /// Lines of `length` points, `among` of which are to be had.
-    pub(super) fn new(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
+    /// Rows of `length` points, `among` of which are to be had.
+    pub(super) fn rows(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
+        Self::new(length, among, 1, limits)
+    }
+
+    /// The same of columns: neighbouring ones lie together, and a workgroup that has [`RUN`] of them reads and
+    /// writes whole cache lines.
+    pub(super) fn columns(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
+        let run = match limits.class {
+            // Lines of its cache are shorter, and its workgroups take turns on a core.
+            AdapterClass::Software => 1,
+            AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => RUN,
+        };
+        Self::new(length, among, run, limits)
+    }
+
+    /// Lines of `length` points, `among` of which are to be had, and at least `least` of them where these fit.
+    fn new(length: u32, among: u32, least: u32, limits: &GpuLimits) -> Option<Self> {
         // Points take registers, and 8 leave room for enough invocations in flight on any GPU (with 16
-        // some spill). A software adapter has memory for registers: there fewer steps count. Workgroups
-        // fill the 16 KiB that every device has; neighbouring columns lie together, so that many lines
-        // make long runs.
+        // some spill): more lines take more invocations. A software adapter has memory for registers: there
+        // fewer steps count. Workgroups fill the 16 KiB that every device has.
         let (points, usual) = match limits.class {
             AdapterClass::Software => {
                 let of = |points| Self { length, count: 1, points };
@@ -93,7 +110,7 @@ impl Lines {
             all / points <= limits.max_invocations
                 && bytes <= u64::from(limits.max_workgroup_memory)
         };
-        let mut count = (usual * points / length).clamp(1, among);
+        let mut count = (usual * points / length).max(least).clamp(1, among);
         while count > 1 && !fits(count) {
             count /= 2;
         }
