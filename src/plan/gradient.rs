@@ -6,6 +6,7 @@ use super::bands::Band;
 use super::cost::{self, GpuCost, Traffic};
 use super::launch::{GpuLaunch, Launch, Scheme};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
+use super::products::{self, Products};
 use super::{Algorithm, Plan, choose, fft};
 use crate::{ElementType, Error, Problem, Result};
 
@@ -50,6 +51,8 @@ pub enum KernelGradient {
     },
     /// On the GPU, in two stages: sums of parts, then their sums.
     Gpu(Correlation),
+    /// On the GPU by transforms, as on the CPU.
+    GpuFft(Products),
 }
 
 /// Launch numbers of the GPU's gradient of a kernel.
@@ -172,6 +175,7 @@ impl GradientPlan {
             // In f64.
             KernelGradient::CpuFft { .. } => 1,
             KernelGradient::Gpu(correlation) => correlation.depth(),
+            KernelGradient::GpuFft(products) => products.depth(),
         }
     }
 
@@ -202,6 +206,7 @@ impl fmt::Display for GradientPlan {
                     "kernel: transforms of tiles of {high}x{wide} for parts of {rows} output rows, then of parts in order"
                 )?;
             }
+            KernelGradient::GpuFft(products) => writeln!(f, "kernel: {products}")?,
             KernelGradient::Gpu(c) => {
                 writeln!(
                     f,
@@ -240,9 +245,7 @@ pub fn gradient(
                 ElementType::F32,
             )?;
             limits.holds("bytes of the sums", sums.output_len(), ElementType::F32)?;
-            let made = correlation(&sums, limits)?;
-            let us = made.predicted(&sums, limits);
-            (KernelGradient::Gpu(made), us, 0.0)
+            on_gpu(&sums, limits)?
         }
     };
     let wanted = |problem: &Problem| match choose(problem, machine, algorithm) {
@@ -278,6 +281,21 @@ fn rows(problem: &Problem, limits: &CpuLimits) -> usize {
     let few = PART.div_ceil(row.max(1)).max(2 * g.extent().0);
     let least = (g.images * g.out_height).div_ceil(MAX_PARTS);
     limits.cuts.part_rows.unwrap_or(few.max(least)).clamp(1, g.out_height.max(1))
+}
+
+/// The same on a GPU.
+fn on_gpu(problem: &Problem, limits: &GpuLimits) -> Result<(KernelGradient, f64, f64)> {
+    let plain = correlation(problem, limits)?;
+    let us = plain.predicted(problem, limits);
+    let products = products::gpu(problem, limits, plain.workgroup)
+        .filter(|(_, by_transforms)| limits.cuts.products.unwrap_or(*by_transforms < us));
+    Ok(match products {
+        Some((products, us)) => {
+            let spread = products.spread(problem);
+            (KernelGradient::GpuFft(products), us, spread)
+        }
+        None => (KernelGradient::Gpu(plain), us, 0.0),
+    })
 }
 
 fn correlation(problem: &Problem, limits: &GpuLimits) -> Result<Correlation> {

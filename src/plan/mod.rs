@@ -24,6 +24,7 @@ mod limits;
 mod offer;
 mod part;
 mod pass;
+mod products;
 #[cfg(not(target_arch = "wasm32"))]
 mod regions;
 mod reweigh;
@@ -55,6 +56,7 @@ pub use offer::Accuracy;
 use offer::Offer;
 pub(crate) use part::widened;
 pub(crate) use pass::Pass;
+pub use products::Products;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use regions::{Cutter, Held, Units};
 pub(crate) use separable::terms as separable_terms;

@@ -33,9 +33,11 @@ impl Plan {
         {
             let size = |n: u32| n as usize;
             let cuts = match &launch.scheme {
-                Scheme::Fft(Tile { size: (rows, columns), .. }) => {
-                    Cuts { transform: Some((size(*rows), size(*columns))), ..limits.cuts }
-                }
+                Scheme::Fft(Tile { size: (rows, columns), whole, .. }) => Cuts {
+                    transform: Some((size(*rows), size(*columns))),
+                    whole: Some(*whole),
+                    ..limits.cuts
+                },
                 Scheme::Direct { .. } | Scheme::Flat(_) | Scheme::Separable { .. } => limits.cuts,
             };
             let machine = Machine::Gpu(GpuLimits { cuts, ..*limits }, *residence);

@@ -27,6 +27,8 @@ pub(crate) enum Pass {
     Multiply,
     /// The rows back, and outputs.
     Back,
+    /// All three of a tile that a workgroup has whole.
+    Whole,
     /// The shader of `Flat` from the filters' sums to outputs, where `Back` cannot make them.
     Finish,
 }
@@ -56,10 +58,12 @@ impl Pass {
             Scheme::Direct { .. } => &[Self::Direct],
             Scheme::Flat(_) => &[Self::Flat],
             Scheme::Separable { .. } => &[Self::Across, Self::Down],
-            Scheme::Fft(tile) if tile.finish.is_none() => {
-                &[Self::Forward, Self::Multiply, Self::Back]
-            }
-            Scheme::Fft(_) => &[Self::Forward, Self::Multiply, Self::Back, Self::Finish],
+            Scheme::Fft(tile) => match (tile.whole, tile.finish) {
+                (true, None) => &[Self::Whole],
+                (true, Some(_)) => &[Self::Whole, Self::Finish],
+                (false, None) => &[Self::Forward, Self::Multiply, Self::Back],
+                (false, Some(_)) => &[Self::Forward, Self::Multiply, Self::Back, Self::Finish],
+            },
         }
     }
 
@@ -71,6 +75,8 @@ impl Pass {
             Self::Across | Self::Forward => (None, Some(0)),
             Self::Down | Self::Finish => (Some(0), None),
             Self::Multiply => (Some(0), Some(1)),
+            Self::Whole if last => (None, None),
+            Self::Whole => (None, Some(0)),
             Self::Back if last => (Some(1), None),
             Self::Back => (Some(1), Some(0)),
         };
@@ -91,7 +97,7 @@ impl Pass {
     /// How it transforms, where it does.
     pub fn lines(self, launch: &GpuLaunch) -> Option<&Lines> {
         match (self, &launch.scheme) {
-            (Self::Forward | Self::Back, Scheme::Fft(tile)) => Some(&tile.lines.0),
+            (Self::Forward | Self::Back | Self::Whole, Scheme::Fft(tile)) => Some(&tile.lines.0),
             (Self::Multiply, Scheme::Fft(tile)) => Some(&tile.lines.1),
             _ => None,
         }
@@ -117,7 +123,8 @@ impl Pass {
         match self {
             Self::Across => separable::rows(problem, band.rows.len()),
             Self::Direct | Self::Gather | Self::Flat | Self::Down => band.rows.len(),
-            Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
+            Self::Forward | Self::Multiply | Self::Back => band.rows.len(),
+            Self::Whole | Self::Finish => band.rows.len(),
         }
     }
 
@@ -126,7 +133,7 @@ impl Pass {
         match self {
             Self::Direct | Self::Gather => problem.store().lanes(),
             // Real parts and imaginary parts.
-            Self::Forward | Self::Multiply | Self::Back => {
+            Self::Forward | Self::Multiply | Self::Back | Self::Whole => {
                 self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)
             }
             Self::Flat | Self::Across | Self::Down | Self::Finish => {
@@ -158,6 +165,9 @@ impl Pass {
                 direct::grid(problem, launch.pitch, *sliced, band)
             }
             (Self::Gather, _) => direct::grid(problem, launch.pitch, true, band),
+            (Self::Whole, Scheme::Fft(tile)) => {
+                return [1, 1, Tiles::of(problem, tile, band).pairs() as u64];
+            }
             (Self::Forward | Self::Multiply | Self::Back, Scheme::Fft(tile)) => {
                 let pairs = Tiles::of(problem, tile, band).pairs() as u64;
                 let lines = [tile.lines.0.count, tile.lines.1.count];

@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 /// Every file.
-const FILES: [(&str, &str); 47] = files!(
+const FILES: [(&str, &str); 56] = files!(
     "activation",
     "border",
     "common",
@@ -24,8 +24,17 @@ const FILES: [(&str, &str); 47] = files!(
     "direct",
     "fft",
     "fft_back",
+    "fft_delta",
     "fft_forward",
     "fft_multiply",
+    "fft_parts",
+    "fft_planes",
+    "fft_products",
+    "fft_read",
+    "fft_store",
+    "fft_taps",
+    "fft_tile",
+    "fft_whole",
     "flat",
     "follow",
     "in_complex",
@@ -83,9 +92,15 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
         Entry::Direct => &["plain", "weights", "activation", "place", "direct"],
         Entry::Gather => &["plain", "weights", "place_adjoint", "direct"],
         Entry::Flat => &["weights", "activation"],
-        Entry::Forward => &["fft", "fft_forward"],
-        Entry::Multiply => &["fft", "fft_multiply"],
-        Entry::Back => &["activation", "fft", "fft_back"],
+        Entry::Forward => &["fft_planes", "fft", "fft_read", "fft_forward"],
+        Entry::Multiply => &["fft_planes", "fft", "fft_multiply"],
+        Entry::Back => &["activation", "fft_planes", "fft", "fft_store", "fft_back"],
+        Entry::Whole => {
+            &["activation", "fft_planes", "fft", "fft_tile", "fft_read", "fft_store", "fft_whole"]
+        }
+        Entry::Delta => &["fft_planes", "fft", "fft_delta"],
+        Entry::Products => &["fft_parts", "fft", "fft_products"],
+        Entry::Taps => &["fft_parts", "fft", "fft_taps"],
         Entry::Correlate => &["sums", "correlate"],
         Entry::Mix => &["sums", "activation", "pixels", "together", "mix"],
         Entry::Reduce => &["sums", "together", "reduce"],

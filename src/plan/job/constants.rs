@@ -5,6 +5,7 @@ use super::shader::{Data, Entry, Shader};
 use super::texels::Texels;
 use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::pass::Pass;
+use crate::plan::tile::Lines;
 use crate::{Border, Problem};
 
 /// The shader of a pass; between textures where `texels` says so.
@@ -30,6 +31,7 @@ pub(super) fn shader(
         Pass::Forward => Shader::new(Entry::Forward, source, Data::Complex),
         Pass::Multiply => Shader::new(Entry::Multiply, Data::Complex, Data::Complex),
         Pass::Back => Shader::new(Entry::Back, Data::Complex, Data::F32),
+        Pass::Whole => Shader::new(Entry::Whole, source, Data::F32),
     }
 }
 
@@ -64,16 +66,12 @@ pub(super) fn constants(
         (Scheme::Flat(_) | Scheme::Separable { .. } | Scheme::Fft(_), _) => {}
     }
     if let Some(lines) = pass.lines(launch) {
-        constants.extend([
-            ("LENGTH", lines.length),
-            ("LINES", lines.count),
-            ("EXCHANGED", lines.length * lines.count),
-            ("POINTS", lines.points),
-            ("LAST", lines.steps().1),
-            ("BESIDE", u32::from(pass == Pass::Multiply)),
-        ]);
-        if pass == Pass::Multiply {
+        constants.extend(transforms(lines, pass == Pass::Multiply));
+        if matches!(pass, Pass::Multiply | Pass::Whole) {
             constants.push(("ONE", u32::from(problem.weights().filters == 1)));
+        }
+        if let (Pass::Whole, Scheme::Fft(tile)) = (pass, &launch.scheme) {
+            constants.push(("LAST_DOWN", tile.lines.1.steps().1));
         }
     }
     let Some(block) = pass.block(launch) else { return constants };
@@ -103,4 +101,16 @@ pub(super) fn constants(
         ]);
     }
     constants
+}
+
+/// Of how a workgroup has its lines: whether neighbouring ones lie beside each other.
+pub(super) fn transforms(lines: &Lines, beside: bool) -> [(&'static str, u32); 6] {
+    [
+        ("LENGTH", lines.length),
+        ("LINES", lines.count),
+        ("EXCHANGED", lines.length * lines.count),
+        ("POINTS", lines.points),
+        ("LAST", lines.steps().1),
+        ("BESIDE", beside.into()),
+    ]
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   x ─ forward ─> sums ──────────────┐                        (where an activation or pointwise step follows)
-//!   dy ─ Follow ─> outputs ─ Slope ─> delta ─┬─ Correlate ─ Reduce ─> kernel, bias
+//!   dy ─ Follow ─> outputs ─ Slope ─> delta ─┬─ Correlate ─ Reduce ─> kernel, bias   (or by transforms: `products`)
 //!                     └ Mix ─ Reduce ─> pointwise step       └─ adjoint ─> dx
 //! ```
 //!
@@ -16,12 +16,13 @@ use super::pixels::{Chunk, Pixels};
 use super::placement::{Piece, own_placement};
 use super::shader::{Data, Entry, Shader};
 use super::weights::{mixing, of_launch as weights};
-use super::{Binding, Dispatch, Job, Program, Resource};
+use super::{Binding, Dispatch, Job, Program, Resource, products};
 use crate::plan::Plan;
 use crate::plan::gradient::{Correlation, GradientPlan, KernelGradient, RUN};
 use crate::plan::launch::{GpuLaunch, Launch};
 use crate::plan::limits::GpuLimits;
 use crate::plan::pass::Pass;
+use crate::plan::products::Products;
 use crate::{Activation, Borders, ElementType, Error, Problem, Result};
 
 const F32: usize = ElementType::F32.bytes();
@@ -42,9 +43,10 @@ pub(crate) struct GradientJob<'a> {
 }
 
 impl<'a> GradientJob<'a> {
-    fn correlation(&self) -> Option<&'a Correlation> {
+    fn correlation(&self) -> Option<By<'a>> {
         match self.plan.kernel() {
-            KernelGradient::Gpu(correlation) => Some(correlation),
+            KernelGradient::Gpu(correlation) => Some(By::Sums(correlation)),
+            KernelGradient::GpuFft(products) => Some(By::Transforms(products)),
             KernelGradient::Cpu { .. } | KernelGradient::CpuFft { .. } => None,
         }
     }
@@ -61,14 +63,33 @@ impl<'a> GradientJob<'a> {
     /// The steps between the sums and the way back that the problem has, whatever is wanted of them.
     fn steps(&self) -> Vec<Entry> {
         let pointwise = self.problem.conv().pointwise.as_ref();
+        let transforms = matches!(self.correlation(), Some(By::Transforms(_)));
         let steps = [
             (Entry::Follow, pointwise.is_some_and(|p| p.get_activation() != Activation::None)),
             (Entry::Mix, pointwise.is_some()),
             (Entry::Slope, self.plan.sums().is_some()),
-            (Entry::Correlate, true),
-            (Entry::Reduce, true),
+            (Entry::Correlate, !transforms),
+            (Entry::Reduce, !transforms || pointwise.is_some()),
         ];
-        steps.into_iter().filter(|(_, runs)| *runs).map(|(entry, _)| entry).collect()
+        let steps = steps.into_iter().filter(|(_, runs)| *runs).map(|(entry, _)| entry);
+        steps.chain(transforms.then_some(products::STEPS).into_iter().flatten()).collect()
+    }
+}
+
+/// How sums over the tensor are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By<'a> {
+    Sums(&'a Correlation),
+    Transforms(&'a Products),
+}
+
+impl By<'_> {
+    /// Invocations of a workgroup of what sums over pixels.
+    fn workgroup(self) -> u32 {
+        match self {
+            Self::Sums(correlation) => correlation.workgroup,
+            Self::Transforms(products) => products.workgroup,
+        }
     }
 }
 
@@ -79,16 +100,17 @@ pub(crate) fn gradient_steps(
     plan: &GradientPlan,
 ) -> Vec<Program> {
     let of = GradientJob { problem, sums, back: sums, plan, weights: true, input: true };
-    let Some(correlation) = of.correlation() else { return Vec::new() };
-    of.steps().into_iter().map(|entry| program(problem, sums, correlation, entry)).collect()
+    let Some(by) = of.correlation() else { return Vec::new() };
+    of.steps().into_iter().map(|entry| program(problem, sums, by, entry)).collect()
 }
 
 /// What the programs of the job read as their weights, in their order.
 pub(crate) fn gradient_weights(of: GradientJob<'_>) -> Vec<Vec<f32>> {
     let [forward, back] = of.launches();
     let mixing = of.problem.conv().pointwise.as_ref().map(mixing).unwrap_or_default();
-    let of_step = |entry| match entry {
-        Entry::Follow | Entry::Slope => mixing.clone(),
+    let of_step = |entry| match (entry, of.correlation()) {
+        (Entry::Follow | Entry::Slope, _) => mixing.clone(),
+        (entry, Some(By::Transforms(products))) => products::table(products, entry),
         _ => Vec::new(),
     };
     let mut all = forward.map(|launch| weights(of.sums, launch)).unwrap_or_default();
@@ -97,13 +119,18 @@ pub(crate) fn gradient_weights(of: GradientJob<'_>) -> Vec<Vec<f32>> {
     all
 }
 
-fn program(problem: &Problem, sums: &Problem, correlation: &Correlation, entry: Entry) -> Program {
+fn program(problem: &Problem, sums: &Problem, by: By<'_>, entry: Entry) -> Program {
+    if let By::Transforms(products) = by
+        && products::STEPS.contains(&entry)
+    {
+        return products::program(sums, products, entry);
+    }
     let source = match entry {
         Entry::Correlate => problem.input_type().into(),
         _ => Data::F32,
     };
     let shader = Shader::new(entry, source, Data::F32);
-    Program { shader, constants: constants(problem, sums, correlation, entry) }
+    Program { shader, constants: constants(problem, sums, by, entry) }
 }
 
 /// The override constants of a step. What depends on the sizes of tensors is none: training on many sizes
@@ -111,10 +138,10 @@ fn program(problem: &Problem, sums: &Problem, correlation: &Correlation, entry: 
 fn constants(
     problem: &Problem,
     sums: &Problem,
-    correlation: &Correlation,
+    by: By<'_>,
     entry: Entry,
 ) -> Vec<(&'static str, u32)> {
-    let Correlation { workgroup, taps: (rows, columns), .. } = *correlation;
+    let workgroup = by.workgroup();
     let conv = problem.conv();
     let follow = conv.pointwise.as_ref().map_or(Activation::None, |p| p.get_activation());
     let plain = activation_code(conv.activation).0;
@@ -125,6 +152,7 @@ fn constants(
     let mut own = Vec::new();
     match entry {
         Entry::Correlate => {
+            let By::Sums(&Correlation { taps: (rows, columns), .. }) = by else { return own };
             (border, far) = (Some(sums.border()), reaches_far(sums).into());
             own.extend([
                 ("TAP_ROWS", rows),
@@ -143,7 +171,8 @@ fn constants(
         }
         Entry::Follow => (activation, follow_activation) = (plain, slope_code(follow)),
         Entry::Direct | Entry::Gather | Entry::Flat => {}
-        Entry::Forward | Entry::Multiply | Entry::Back => {}
+        Entry::Forward | Entry::Multiply | Entry::Back | Entry::Whole => {}
+        Entry::Delta | Entry::Products | Entry::Taps => {}
     }
     own.extend([
         ("WORKGROUP_X", workgroup),
@@ -170,7 +199,7 @@ fn slope_code(activation: Activation) -> u32 {
 /// The job. Its programs are those of all steps, whatever is wanted: of the sums, of the steps between, and
 /// of the way back.
 pub(crate) fn gradient(of: GradientJob<'_>, limits: &GpuLimits) -> Result<Job> {
-    let Some(correlation) = of.correlation() else { return Ok(Job::default()) };
+    let Some(by) = of.correlation() else { return Ok(Job::default()) };
     let pixels = Pixels::of(of.sums.geometry(), of.problem.conv().pointwise.as_ref());
     let [forward, back] = of.launches();
     let mut job = Job::default();
@@ -178,10 +207,12 @@ pub(crate) fn gradient(of: GradientJob<'_>, limits: &GpuLimits) -> Result<Job> {
     let first_step = job.programs.len();
     job.programs.extend(gradient_steps(of.problem, of.sums, of.plan));
     job.programs.extend(back.iter().flat_map(|launch| programs(of.back, launch, None)));
-    let mut steps = Steps { of, correlation, limits, pixels, first_step, job };
+    let mut steps = Steps { of, workgroup: by.workgroup(), limits, pixels, first_step, job };
     let delta = steps.delta()?;
-    if of.weights {
-        steps.kernel(delta)?;
+    match by {
+        _ if !of.weights => {}
+        By::Sums(correlation) => steps.kernel(correlation, delta)?,
+        By::Transforms(products) => steps.products(products, delta)?,
     }
     if of.input {
         steps.input(delta)?;
@@ -189,13 +220,13 @@ pub(crate) fn gradient(of: GradientJob<'_>, limits: &GpuLimits) -> Result<Job> {
     Ok(steps.job)
 }
 
-struct Steps<'a> {
-    of: GradientJob<'a>,
-    correlation: &'a Correlation,
-    limits: &'a GpuLimits,
+pub(super) struct Steps<'a> {
+    pub of: GradientJob<'a>,
+    workgroup: u32,
+    pub limits: &'a GpuLimits,
     pixels: Pixels,
     first_step: usize,
-    job: Job,
+    pub job: Job,
 }
 
 impl Steps<'_> {
@@ -230,8 +261,8 @@ impl Steps<'_> {
     }
 
     /// The gradients of kernel and bias, from that of the sums.
-    fn kernel(&mut self, delta: Resource) -> Result<()> {
-        let (sums, correlation) = (self.of.sums, self.correlation);
+    fn kernel(&mut self, correlation: &Correlation, delta: Resource) -> Result<()> {
+        let sums = self.of.sums;
         let launch = &correlation.launch;
         let (kh, kw) = sums.geometry().kernel;
         let filters = sums.weights().filters;
@@ -278,7 +309,7 @@ impl Steps<'_> {
     /// The gradients of the pointwise step, from the sums and the gradient of its own.
     fn mix(&mut self, sums: Resource, outputs: Resource) -> Result<()> {
         let pixels = self.pixels;
-        let each = (self.correlation.workgroup * RUN * MIX_RUNS) as usize;
+        let each = (self.workgroup * RUN * MIX_RUNS) as usize;
         let of_chunk = |chunk: &Chunk| (chunk.images * chunk.columns).div_ceil(each);
         let chunks = pixels.chunks(self.limits)?;
         let parts = chunks.iter().map(of_chunk).sum();
@@ -309,7 +340,7 @@ impl Steps<'_> {
             Entry::Follow => (pixels.filters, pixels.outputs),
             _ => (pixels.outputs, pixels.filters),
         };
-        let workgroup = self.correlation.workgroup as usize;
+        let workgroup = self.workgroup as usize;
         let program = self.program(entry);
         for chunk in pixels.chunks(self.limits)? {
             let reads = chunk.of(source, of_source);
@@ -356,7 +387,7 @@ impl Steps<'_> {
     }
 
     /// The number of a step's program.
-    fn program(&self, entry: Entry) -> usize {
+    pub fn program(&self, entry: Entry) -> usize {
         let steps = self.of.steps();
         self.first_step + steps.iter().position(|step| *step == entry).unwrap_or(0)
     }
@@ -402,7 +433,7 @@ impl Steps<'_> {
     }
 
     /// Refuses what is bound whole and too large for that.
-    fn fits(&self, what: &'static str, bytes: u64) -> Result<()> {
+    pub fn fits(&self, what: &'static str, bytes: u64) -> Result<()> {
         let limit = self.limits.max_range();
         if bytes > limit {
             return Err(Error::TooLarge { what, value: bytes.to_string(), limit });

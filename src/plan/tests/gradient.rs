@@ -47,6 +47,43 @@ fn parts_fit_every_device() {
     }
 }
 
+/// Where that is allowed, for kernels so large that transforms pay; with parts that fit a binding.
+#[test]
+fn large_kernels_go_by_transforms() {
+    for (name, limits) in devices() {
+        let machine = Machine::Gpu(limits.with_max_buffer(1 << 31), Residence::Device);
+        let made = |conv: &Conv2d, shape: [usize; 4]| {
+            let problem = problem(conv, shape, F32, F32);
+            let plan = gradient(&problem, &machine, crate::Algorithm::Auto)
+                .unwrap_or_else(|e| panic!("{name}: {e}"));
+            (problem, plan)
+        };
+        let [small, large] = [3, 31].map(|side| Conv2d::new(kernel(side, side, 1)));
+        for (conv, transforms) in [
+            (small.clone().assume_finite(), false),
+            (large.clone(), false),
+            (large.clone().border(Border::Constant(f64::INFINITY)).assume_finite(), false),
+            (large.clone().assume_finite(), true),
+        ] {
+            for shape in [[1, 1080, 1920, 3], [8, 224, 224, 64]] {
+                let (problem, plan) = made(&conv, shape);
+                let KernelGradient::GpuFft(products) = plan.kernel() else {
+                    assert!(!transforms, "{name}: {plan}");
+                    continue;
+                };
+                assert!(transforms && plan.spread() > 0.0, "{name}: {plan}");
+                assert!(products.between(&problem) <= limits.max_range(), "{name}: {plan}");
+                assert!(plan.depth() < 500, "{name}: {} for {problem}", plan.depth());
+                let pairs = products.launch.bands.iter().map(|b| products.pairs(&problem, b));
+                assert!(products.parts * products.run as usize >= pairs.sum(), "{name}: {plan}");
+                let largest = products.launch.bands.iter().map(|b| products.pairs(&problem, b));
+                let rows: u64 = products.rows(&problem, largest.max().unwrap()).iter().sum();
+                assert!(rows <= limits.max_range(), "{name}: {rows}, {plan}");
+            }
+        }
+    }
+}
+
 /// Gradients lie on the device whole.
 #[test]
 fn tensors_longer_than_a_buffer_are_refused() {
