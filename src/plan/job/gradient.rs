@@ -152,13 +152,16 @@ fn constants(
     let mut own = Vec::new();
     match entry {
         Entry::Correlate => {
-            let By::Sums(&Correlation { taps: (rows, columns), .. }) = by else { return own };
+            let By::Sums(correlation) = by else { return own };
+            let (rows, columns) = correlation.taps;
             (border, far) = (Some(sums.border()), reaches_far(sums).into());
             own.extend([
                 ("TAP_ROWS", rows),
                 ("TAP_COLUMNS", columns),
+                ("MARCH", correlation.march.into()),
                 ("FLIP", conv.flip.into()),
-                ("EXCHANGED", (rows * columns + 1) * workgroup),
+                ("AT_ONCE", correlation.at_once()),
+                ("EXCHANGED", correlation.at_once() * workgroup),
             ]);
         }
         Entry::Reduce => own.extend([("RUN", RUN), ("EXCHANGED", workgroup)]),
