@@ -6,7 +6,7 @@ use super::bands::Band;
 use super::cost::{self, GpuCost, Traffic};
 use super::launch::{GpuLaunch, Launch, Scheme};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
-use super::products::{self, Products};
+use super::products::{self, Products, RUN};
 use super::{Algorithm, Plan, choose, fft};
 use crate::{ElementType, Error, Problem, Result};
 
@@ -77,8 +77,6 @@ pub struct Correlation {
     pub parts: usize,
 }
 
-/// Terms that an invocation adds up one after the other before it adds them to the others.
-pub(crate) const RUN: u32 = 32;
 /// Values that a workgroup adds up together: of half of the most taps.
 const AT_ONCE: u32 = 13;
 /// Sums of an invocation at most, which it has twice, and with a window gradients of as many rows as taps.

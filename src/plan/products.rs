@@ -13,7 +13,6 @@ use super::bands::{Band, SLACK};
 use super::cost::{GpuCost, Traffic};
 use super::cuts::Cuts;
 use super::fft::{self, PAIRS};
-use super::gradient::RUN;
 use super::launch::{GpuLaunch, Scheme};
 use super::limits::{AdapterClass, GpuLimits, Residence};
 use super::split;
@@ -36,6 +35,8 @@ pub struct Products {
     pub workgroup: u32,
 }
 
+/// Terms that an invocation adds up one after the other before it adds them to the others.
+pub(crate) const RUN: u32 = 32;
 /// Parts that fill a GPU: each takes as many workgroups as a tile's columns.
 const PARTS: usize = 32;
 /// Most bytes of all parts, where there can be so few.

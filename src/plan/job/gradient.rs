@@ -18,11 +18,11 @@ use super::shader::{Data, Entry, Shader};
 use super::weights::{mixing, of_launch as weights};
 use super::{Binding, Dispatch, Job, Program, Resource, products};
 use crate::plan::Plan;
-use crate::plan::gradient::{Correlation, GradientPlan, KernelGradient, RUN};
+use crate::plan::gradient::{Correlation, GradientPlan, KernelGradient};
 use crate::plan::launch::{GpuLaunch, Launch};
 use crate::plan::limits::GpuLimits;
 use crate::plan::pass::Pass;
-use crate::plan::products::Products;
+use crate::plan::products::{Products, RUN};
 use crate::{Activation, Borders, ElementType, Error, Problem, Result};
 
 const F32: usize = ElementType::F32.bytes();
@@ -78,7 +78,7 @@ impl<'a> GradientJob<'a> {
 
 /// How sums over the tensor are made.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum By<'a> {
+enum By<'a> {
     Sums(&'a Correlation),
     Transforms(&'a Products),
 }
@@ -223,13 +223,13 @@ pub(crate) fn gradient(of: GradientJob<'_>, limits: &GpuLimits) -> Result<Job> {
     Ok(steps.job)
 }
 
-pub(super) struct Steps<'a> {
-    pub of: GradientJob<'a>,
+struct Steps<'a> {
+    of: GradientJob<'a>,
     workgroup: u32,
-    pub limits: &'a GpuLimits,
+    limits: &'a GpuLimits,
     pixels: Pixels,
     first_step: usize,
-    pub job: Job,
+    job: Job,
 }
 
 impl Steps<'_> {
@@ -307,6 +307,18 @@ impl Steps<'_> {
         }
         self.job = bands.job;
         self.reduce(partials, Resource::KernelGradient, values, correlation.parts)
+    }
+
+    /// The same by transforms.
+    fn products(&mut self, products: &Products, delta: Resource) -> Result<()> {
+        let (sums, limits) = (self.of.sums, self.limits);
+        let (kh, kw) = sums.geometry().kernel;
+        let values = (kh * kw + 1) * sums.weights().filters;
+        self.fits("bytes of the gradient of the weights", bytes(values))?;
+        let programs = products::STEPS.map(|entry| self.program(entry));
+        let made = products::Made { sums, products, limits, programs };
+        self.job = made.behind(std::mem::take(&mut self.job), delta)?;
+        Ok(())
     }
 
     /// The gradients of the pointwise step, from the sums and the gradient of its own.
@@ -390,7 +402,7 @@ impl Steps<'_> {
     }
 
     /// The number of a step's program.
-    pub fn program(&self, entry: Entry) -> usize {
+    fn program(&self, entry: Entry) -> usize {
         let steps = self.of.steps();
         self.first_step + steps.iter().position(|step| *step == entry).unwrap_or(0)
     }
@@ -436,7 +448,7 @@ impl Steps<'_> {
     }
 
     /// Refuses what is bound whole and too large for that.
-    pub fn fits(&self, what: &'static str, bytes: u64) -> Result<()> {
+    fn fits(&self, what: &'static str, bytes: u64) -> Result<()> {
         let limit = self.limits.max_range();
         if bytes > limit {
             return Err(Error::TooLarge { what, value: bytes.to_string(), limit });

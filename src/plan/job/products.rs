@@ -8,15 +8,14 @@
 use super::codes::border_codes;
 use super::constants::{constants, shader, transforms};
 use super::forward::Maker;
-use super::gradient::Steps;
 use super::params::{FftOwn, Own, Params, ProductsOwn, on_grid, params};
 use super::placement::own_placement;
 use super::shader::{Data, Entry, Shader};
-use super::{Binding, Dispatch, Program, Resource};
+use super::{Binding, Dispatch, Job, Program, Resource};
 use crate::kernel::turns;
-use crate::plan::gradient::RUN;
+use crate::plan::limits::GpuLimits;
 use crate::plan::pass::Pass;
-use crate::plan::products::Products;
+use crate::plan::products::{Products, RUN};
 use crate::plan::tile::{COMPLEX, Lines};
 use crate::{Borders, Problem, Result};
 
@@ -70,23 +69,28 @@ pub(super) fn program(sums: &Problem, products: &Products, entry: Entry) -> Prog
     Program { shader, constants: own }
 }
 
-impl Steps<'_> {
-    /// The gradients of kernel and bias by transforms, from that of the sums.
-    pub fn products(&mut self, products: &Products, delta: Resource) -> Result<()> {
-        let (sums, limits) = (self.of.sums, self.limits);
+/// The gradients of kernel and bias, made by these programs.
+pub(super) struct Made<'a> {
+    pub sums: &'a Problem,
+    pub products: &'a Products,
+    pub limits: &'a GpuLimits,
+    pub programs: [usize; 4],
+}
+
+impl Made<'_> {
+    /// Behind what `job` does, from `delta`, the gradient of the sums.
+    pub fn behind(self, mut job: Job, delta: Resource) -> Result<Job> {
+        let Self { sums, products, limits, programs } = self;
         let launch = &products.launch;
-        let Some(tile) = products.tile() else { return Ok(()) };
+        let Some(tile) = products.tile() else { return Ok(job) };
         let filters = sums.weights().filters;
-        let taps = sums.geometry().kernel.0 * sums.geometry().kernel.1;
-        self.fits("bytes of the gradient of the weights", ((taps + 1) * filters * 4) as u64)?;
         let pairs_of = |band| products.pairs(sums, band);
         let most = launch.bands.iter().map(pairs_of).max().unwrap_or(0);
-        let rows = self.job.room(products.rows(sums, most).iter().sum());
-        let parts = self.job.room(products.between(sums));
-        let programs = STEPS.map(|entry| self.program(entry));
+        let rows = job.room(products.rows(sums, most).iter().sum());
+        let parts = job.room(products.between(sums));
         let weights = programs.map(|n| Binding::whole(Resource::Weights(n)));
         let mut bands = Maker::empty(sums, launch, limits);
-        bands.job = std::mem::take(&mut self.job);
+        bands.job = job;
         let mut part = 0;
         for band in &launch.bands {
             let mut place = own_placement(sums, launch, band);
@@ -140,7 +144,7 @@ impl Steps<'_> {
             }
             part += pairs.div_ceil(products.run as usize);
         }
-        self.job = bands.job;
+        let mut job = bands.job;
         let own = Own::Products(ProductsOwn {
             tile_rows: tile.size.0,
             tile_columns: tile.size.1,
@@ -158,7 +162,7 @@ impl Steps<'_> {
         };
         let lines = (g.kernel.0 * filters).div_ceil(products.last.count as usize) as u64;
         let (params, grid) = on_grid(last, [lines, 1, 1], limits.max_workgroups);
-        self.job.dispatch(Dispatch {
+        job.dispatch(Dispatch {
             program: programs[3],
             params,
             grid,
@@ -166,6 +170,6 @@ impl Steps<'_> {
             original: false,
             work: products.between(sums) / COMPLEX,
         });
-        Ok(())
+        Ok(job)
     }
 }
