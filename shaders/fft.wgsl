@@ -14,20 +14,8 @@
 // An inverse transform is a transform with real and imaginary parts swapped before and after, but for
 // the factor 1 / LENGTH.
 //
-// Bind group 0, 3: exp(-2 pi i n / LENGTH) for n below LENGTH / 2, and then what the pass has.
-
-// What it reads besides: points of a tile, its outputs of stride 1, tiles of an image, and pairs of planes (tiles of
-// every channel) of a row of tiles. Twin of `FftOwn` in src/plan/job/params.rs.
-struct Own {
-    tile_rows: u32,
-    tile_columns: u32,
-    valid_rows: u32,
-    valid_columns: u32,
-    tiles_down: u32,
-    tiles_across: u32,
-    pairs_across: u32,
-    unused: u32,
-}
+// Bind group 0, 3: exp(-2 pi i n / LENGTH) for n below LENGTH / 2, and then what the pass has. (Of tiles whose rows and
+// columns are transformed in one pass, those of the longer of the two.)
 
 override LENGTH: u32 = 256u;
 override LINES: u32 = 4u;
@@ -40,23 +28,16 @@ override LAST: u32 = 16u;
 // Whether neighbouring invocations have neighbouring lines, or neighbouring points.
 override BESIDE: bool = false;
 
+// Lines of a workgroup, in one of its directions: their points, how many there are, the points of the last step,
+// and whether neighbouring invocations have neighbouring lines. `every`: from one turn in the table to the next.
+// Constants all, which compilers take into what they are handed to.
+struct Lines { length: u32, count: u32, last: u32, beside: bool, every: u32 }
+
+fn lines() -> Lines { return Lines(LENGTH, LINES, LAST, BESIDE, 1u); }
+
 @group(0) @binding(3) var<storage, read> table: array<vec2<f32>>;
 
 var<workgroup> exchange: array<vec2<f32>, EXCHANGED>;
-
-// A plane: the image, the row of tiles and the tile in it, and the channel. Where channels are odd, the last pair of
-// a row of tiles has one plane, twice.
-struct PlaneOf { image: u32, down: u32, across: u32, channel: u32, there: bool }
-
-// Plane 0 or 1 of a pair.
-fn plane_of(pair: u32, second: u32) -> PlaneOf {
-    let row = pair / p.own.pairs_across;
-    let index = 2u * (pair % p.own.pairs_across) + second;
-    let planes = p.own.tiles_across * channels();
-    let at = min(index, planes - 1u);
-    let image = row / p.own.tiles_down;
-    return PlaneOf(image, row % p.own.tiles_down, at / channels(), at % channels(), index < planes);
-}
 
 struct Four { a: vec2<f32>, b: vec2<f32>, c: vec2<f32>, d: vec2<f32> }
 
@@ -64,16 +45,20 @@ struct Four { a: vec2<f32>, b: vec2<f32>, c: vec2<f32>, d: vec2<f32> }
 alias Points = array<vec2<f32>, 16>;
 
 // Invocations of a line.
-fn invocations() -> u32 { return LENGTH / POINTS; }
+fn invocations(along: Lines) -> u32 { return along.length / POINTS; }
 
 // The invocation's line among those of the workgroup, and its place in the line.
-fn line_of(local: u32) -> u32 { return select(local / invocations(), local % LINES, BESIDE); }
-fn place_of(local: u32) -> u32 { return select(local % invocations(), local / LINES, BESIDE); }
+fn line_of(along: Lines, local: u32) -> u32 {
+    return select(local / invocations(along), local % along.count, along.beside);
+}
+fn place_of(along: Lines, local: u32) -> u32 {
+    return select(local % invocations(along), local / along.count, along.beside);
+}
 
 // Number of the point that is value i of invocation t, before a transform and after it.
-fn before(t: u32, i: u32) -> u32 { return t + invocations() * i; }
-fn after(t: u32, i: u32) -> u32 {
-    return t + invocations() * (i / LAST) + LENGTH / LAST * (i % LAST);
+fn before(along: Lines, t: u32, i: u32) -> u32 { return t + invocations(along) * i; }
+fn after(along: Lines, t: u32, i: u32) -> u32 {
+    return t + invocations(along) * (i / along.last) + along.length / along.last * (i % along.last);
 }
 
 fn times(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
@@ -153,7 +138,7 @@ fn dft(x: Points, size: u32) -> Points {
     );
 }
 
-// Value q times exp(-2 pi i n q / LENGTH); n is below LENGTH / POINTS.
+// Value q times exp(-2 pi i n q / LENGTH); POINTS times n is below LENGTH.
 fn turn(x: Points, n: u32) -> Points {
     let w1 = table[n];
     let w2 = table[2u * n];
@@ -184,72 +169,73 @@ fn turn(x: Points, n: u32) -> Points {
 
 // Where point `at` of a block of `size` points lies in workgroup memory. Blocks are shuffled, so that
 // neighbouring invocations that read the same point of neighbouring blocks meet different banks.
-fn spot(line: u32, block: u32, size: u32, at: u32) -> u32 {
+fn spot(along: Lines, line: u32, block: u32, size: u32, at: u32) -> u32 {
     let point = block * size + (at ^ (block & min(size - 1u, 15u)));
-    return select(line * LENGTH + point, point * LINES + line, BESIDE);
+    return select(line * along.length + point, point * along.count + line, along.beside);
 }
 
 // Where something is put or taken: value i is point `at + every (i % points)` of block
 // `first + step (i / points)`, of blocks of `size` points.
 struct Spots { line: u32, first: u32, step: u32, size: u32, at: u32, every: u32, points: u32 }
 
-fn spot_of(spots: Spots, i: u32) -> u32 {
+fn spot_of(along: Lines, spots: Spots, i: u32) -> u32 {
     let block = spots.first + spots.step * (i / spots.points);
-    return spot(spots.line, block, spots.size, spots.at + spots.every * (i % spots.points));
+    return spot(along, spots.line, block, spots.size, spots.at + spots.every * (i % spots.points));
 }
 
-fn put(points: Points, spots: Spots) {
+fn put(along: Lines, points: Points, spots: Spots) {
     var x = points;
     workgroupBarrier();
     for (var i = 0u; i < POINTS; i++) {
-        exchange[spot_of(spots, i)] = x[i];
+        exchange[spot_of(along, spots, i)] = x[i];
     }
     workgroupBarrier();
 }
 
-fn take(spots: Spots) -> Points {
+fn take(along: Lines, spots: Spots) -> Points {
     var x: Points;
     for (var i = 0u; i < POINTS; i++) {
-        x[i] = exchange[spot_of(spots, i)];
+        x[i] = exchange[spot_of(along, spots, i)];
     }
     return x;
 }
 
 // A step: from `blocks` blocks to POINTS times as many, and the values of the next step.
-fn step_from(x: Points, line: u32, t: u32, blocks: u32) -> Points {
-    let size = LENGTH / blocks / POINTS;
+fn step_from(along: Lines, x: Points, line: u32, t: u32, blocks: u32) -> Points {
+    let size = along.length / blocks / POINTS;
     let at = t % size;
-    put(turn(dft(x, POINTS), blocks * at), Spots(line, t / size, blocks, size, at, 0u, 1u));
+    let turned = turn(dft(x, POINTS), along.every * blocks * at);
+    put(along, turned, Spots(line, t / size, blocks, size, at, 0u, 1u));
     if size > POINTS {
         let every = size / POINTS;
-        return take(Spots(line, t / every, 0u, size, t % every, every, POINTS));
+        return take(along, Spots(line, t / every, 0u, size, t % every, every, POINTS));
     }
-    return take(Spots(line, t, invocations(), LAST, 0u, 1u, LAST));
+    return take(along, Spots(line, t, invocations(along), along.last, 0u, 1u, along.last));
 }
 
 // The transform of a line, called by all invocations of the workgroup. Value i of invocation t is point
-// before(t, i), and in what it gives, after(t, i).
-fn transform(start: Points, line: u32, t: u32) -> Points {
-    var x = step_from(start, line, t, 1u);
-    if LENGTH > POINTS * POINTS {
-        x = step_from(x, line, t, POINTS);
+// before(along, t, i), and in what it gives, after(along, t, i).
+fn transform(along: Lines, start: Points, line: u32, t: u32) -> Points {
+    var x = step_from(along, start, line, t, 1u);
+    if along.length > POINTS * POINTS {
+        x = step_from(along, x, line, t, POINTS);
     }
-    if LENGTH > POINTS * POINTS * POINTS {
-        x = step_from(x, line, t, POINTS * POINTS);
+    if along.length > POINTS * POINTS * POINTS {
+        x = step_from(along, x, line, t, POINTS * POINTS);
     }
-    return dft(x, LAST);
+    return dft(x, along.last);
 }
 
 // What a transform gave, in the order before one.
-fn in_order(x: Points, line: u32, t: u32) -> Points {
-    if LAST == POINTS {
+fn in_order(along: Lines, x: Points, line: u32, t: u32) -> Points {
+    if along.last == POINTS {
         return x;
     }
     var y = x;
     workgroupBarrier();
     for (var i = 0u; i < POINTS; i++) {
-        exchange[spot(line, 0u, LENGTH, after(t, i))] = y[i];
+        exchange[spot(along, line, 0u, along.length, after(along, t, i))] = y[i];
     }
     workgroupBarrier();
-    return take(Spots(line, 0u, 0u, LENGTH, t, invocations(), POINTS));
+    return take(along, Spots(line, 0u, 0u, along.length, t, invocations(along), POINTS));
 }

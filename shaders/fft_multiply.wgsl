@@ -13,16 +13,16 @@
 override ONE: bool = false;
 
 // A column with filter f, which becomes number `to` of all pairs' filters.
-fn multiply(columns: Points, line: u32, t: u32, column: u32, f: u32, to: u32) {
+fn multiply(along: Lines, columns: Points, line: u32, t: u32, column: u32, f: u32, to: u32) {
     let spectrum = LENGTH / 2u + f * LENGTH * p.own.tile_columns + column;
     var x = columns;
     for (var i = 0u; i < POINTS; i++) {
-        x[i] = times(x[i], table[spectrum + before(t, i) * p.own.tile_columns]).yx;
+        x[i] = times(x[i], table[spectrum + before(along, t, i) * p.own.tile_columns]).yx;
     }
-    x = transform(x, line, t);
+    x = transform(along, x, line, t);
     let base = to * (p.own.valid_rows / stride_rows()) * p.own.tile_columns + column;
     for (var i = 0u; i < POINTS; i++) {
-        let row = after(t, i);
+        let row = after(along, t, i);
         if row < p.own.valid_rows && row % stride_rows() == 0u {
             dst[base + row / stride_rows() * p.own.tile_columns] = x[i];
         }
@@ -38,21 +38,22 @@ fn main(
     if at.z >= p.groups_z {
         return;
     }
-    let line = line_of(local);
-    let t = place_of(local);
+    let along = lines();
+    let line = line_of(along, local);
+    let t = place_of(along, local);
     let column = at.x * LINES + line;
     let base = at.z * LENGTH * p.own.tile_columns + column;
     var x: Points;
     for (var i = 0u; i < POINTS; i++) {
-        x[i] = src[base + before(t, i) * p.own.tile_columns];
+        x[i] = src[base + before(along, t, i) * p.own.tile_columns];
     }
-    x = in_order(transform(x, line, t), line, t);
+    x = in_order(along, transform(along, x, line, t), line, t);
     let to = at.z * p.filters;
     if ONE {
-        multiply(x, line, t, column, 0u, to);
+        multiply(along, x, line, t, column, 0u, to);
         return;
     }
     for (var f = 0u; f < p.filters; f++) {
-        multiply(x, line, t, column, f, to + f);
+        multiply(along, x, line, t, column, f, to + f);
     }
 }

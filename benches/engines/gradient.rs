@@ -127,7 +127,7 @@ fn on_device(
 /// How the gradient of the kernel is made.
 fn sums(plan: &GradientPlan) -> &'static str {
     match plan.kernel() {
-        KernelGradient::CpuFft { .. } => "fft",
+        KernelGradient::CpuFft { .. } | KernelGradient::GpuFft(_) => "fft",
         _ => "sums",
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use channelwise::plan::{AdapterClass, GpuLimits, Machine, Residence, choose, gradient};
+use channelwise::plan::{
+    AdapterClass, GpuLimits, KernelGradient, Machine, Residence, choose, gradient,
+};
 use channelwise::{Activation, Algorithm, Border, ElementType, PlannedShader, Pointwise, Problem};
 use serde_json::json;
 
@@ -19,7 +21,12 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
             // Shaders do not depend on how long a buffer may be, and the tensors of some gradients are long.
             let limits = GpuLimits::webgpu_defaults().with_class(class).with_max_buffer(1 << 31);
             let machine = Machine::Gpu(limits, Residence::Device);
+            // What most GPUs have, where workgroups may have tiles whole.
+            let mut roomy = limits;
+            (roomy.max_invocations, roomy.max_workgroup_memory) = (1024, 32 << 10);
+            let roomy = Machine::Gpu(roomy, Residence::Device);
             let mut save = |name: String, shaders: &[PlannedShader]| -> Result<(), Failure> {
+                let held = if name.ends_with("-device-") { "device" } else { "default" };
                 for (pass, shader) in shaders.iter().cloned().enumerate() {
                     let shader = match class {
                         AdapterClass::Software => shader,
@@ -30,7 +37,7 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
                     let about = json!({
                         "label": shader.label, "entry": shader.entry, "constants": constants,
                         "outputs": shader.outputs, "workgroup": shader.workgroup,
-                        "case": case.name, "class": class.to_string(),
+                        "case": case.name, "class": class.to_string(), "limits": held,
                     });
                     let mut put = |name: &str, about: serde_json::Value| -> Result<(), Failure> {
                         std::fs::write(folder.join(format!("{name}.wgsl")), &shader.wgsl)?;
@@ -53,6 +60,9 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
                 let Ok(plan) = choose(&problem, &machine, algorithm) else { continue };
                 save(algorithm.to_string(), &PlannedShader::of(&problem, &plan))?;
             }
+            if let Ok(plan) = choose(&problem, &roomy, Algorithm::Fft) {
+                save("fft-device-".into(), &PlannedShader::of(&problem, &plan))?;
+            }
             if !case.has_plain_gradients() {
                 continue;
             }
@@ -63,6 +73,10 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
             let layer = Problem::new(&layer, case.shape, ElementType::F32, ElementType::F32)?;
             let plan = gradient(&layer, &machine, Algorithm::Auto)?;
             save("gradient".into(), &PlannedShader::of_gradient(&layer, &plan)?)?;
+            let plan = gradient(&layer, &roomy, Algorithm::Auto)?;
+            if matches!(plan.kernel(), KernelGradient::GpuFft(_)) {
+                save("gradient-device-".into(), &PlannedShader::of_gradient(&layer, &plan)?)?;
+            }
         }
     }
     eprintln!("{count} shaders in {}", folder.display());

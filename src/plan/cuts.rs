@@ -23,6 +23,10 @@ pub struct Cuts {
     pub part_rows: Option<usize>,
     /// Both: rows and columns of the tiles of `fft`; powers of two on a GPU.
     pub transform: Option<(usize, usize)>,
+    /// GPU: whether a workgroup has tiles of `fft` whole, in one pass.
+    pub whole: Option<bool>,
+    /// GPU: whether kernels' gradients are made by transforms, where these may.
+    pub products: Option<bool>,
     /// GPU: bytes of a band.
     pub band_bytes: Option<u64>,
     /// GPU: multiply-adds of a band.
@@ -33,7 +37,7 @@ pub struct Cuts {
     pub one_pass: Option<bool>,
     /// GPU: output rows of a march of `separable` in one pass.
     pub march: Option<usize>,
-    /// GPU: positions that an invocation adds up of a kernel's gradient.
+    /// GPU: positions, or pairs of planes, that an invocation adds up of a kernel's gradient.
     pub positions: Option<usize>,
     /// GPU: what the host reads and writes are buffers of their own, though the device shares its memory.
     pub staged: bool,
@@ -49,6 +53,8 @@ impl Cuts {
         cache: None,
         part_rows: None,
         transform: None,
+        whole: None,
+        products: None,
         band_bytes: None,
         band_work: None,
         sums: None,

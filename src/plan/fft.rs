@@ -1,7 +1,8 @@
 //! `fft`: products of spectra, tile by tile (overlap-save).
 //!
 //! Three passes: transforms of the rows of tiles, transforms of their columns times the kernel's
-//! spectrum and back, and rows back. The kernel is real and the same for all channels, so two planes
+//! spectrum and back, and rows back. Or one, where workgroup memory holds a tile, and what all that writes and
+//! reads of memory takes longer than the smaller tiles' larger halos. The kernel is real and the same for all channels, so two planes
 //! (tiles of any channels that lie beside each other) make one complex tile and come out apart. Tiles and
 //! pairs have their places in the output, whatever bands and parts it is made in, and so have their errors.
 //!
@@ -40,20 +41,13 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     let cost = GpuCost::of(limits);
     let most = limits.band_bytes(residence).saturating_sub(SLACK);
     let mut best: Option<(Tile, f64)> = None;
-    for rows in SIZES {
-        for columns in SIZES {
-            let wanted = limits.cuts.transform.is_none_or(|cut| cut == (1 << rows, 1 << columns));
-            let tile = tile(problem, limits, (1 << rows, 1 << columns), finish);
-            let Some(tile) = tile.filter(|_| wanted) else {
-                continue;
-            };
-            if tile.least(problem).into_iter().any(|bytes| bytes > most) {
-                continue;
-            }
-            let us = cost.of_passes(&traffic(problem, &tile));
-            if best.as_ref().is_none_or(|(_, least)| us < *least) {
-                best = Some((tile, us));
-            }
+    for tile in tiles(problem, limits, finish) {
+        if tile.least(problem).into_iter().any(|bytes| bytes > most) {
+            continue;
+        }
+        let us = cost.of_passes(&traffic(problem, &tile));
+        if best.as_ref().is_none_or(|(_, least)| us < *least) {
+            best = Some((tile, us));
         }
     }
     let Some((tile, us)) = best else {
@@ -203,33 +197,77 @@ pub(super) fn correlation_spread(problem: &Problem, rows: usize, size: (usize, u
     let cuts = Cuts { transform: Some(size), ..Cuts::NONE };
     let Some(tile) = cpu_tiles(problem, &cuts).next() else { return 0.0 };
     let down = g.out_height.div_ceil(rows.max(1));
-    let pairs = (g.images * down * tile.pairs) as f64;
+    spread_of_products(problem, size, g.images * down * tile.pairs, PAIRS)
+}
+
+/// The same of so many pairs of planes, so many products of which are added up one after the other.
+pub(super) fn spread_of_products(
+    problem: &Problem,
+    size: (usize, usize),
+    pairs: usize,
+    added: usize,
+) -> f64 {
+    let g = problem.geometry();
     let points = (size.0 * size.1) as f64;
     let outputs = (outputs(size.0, g.extent().0, g.stride.0)
         * outputs(size.1, g.extent().1, g.stride.1)) as f64;
-    (2.0 * 3.0 * points.log2() + PAIRS as f64) * pairs * 2.0 * (points * outputs).sqrt()
+    let rounded = 2.0 * 3.0 * points.log2() + added as f64;
+    rounded * pairs as f64 * 2.0 * (points * outputs).sqrt()
 }
 
-/// The tile of that size, where it makes any output and the device has room for its lines.
-fn tile(
+/// The tiles that make any output, and for whose lines the device has room.
+pub(super) fn tiles(
     problem: &Problem,
     limits: &GpuLimits,
-    size: (u32, u32),
     finish: Option<Block>,
-) -> Option<Tile> {
-    let g = problem.geometry();
+) -> impl Iterator<Item = Tile> {
+    let g = *problem.geometry();
+    let (limits, cuts) = (*limits, limits.cuts);
+    let sizes = SIZES.flat_map(|rows| SIZES.map(move |columns| (1 << rows, 1 << columns)));
+    let ways = sizes.flat_map(|size| [(size, false), (size, true)]);
+    let wanted = ways.filter(move |((rows, columns), whole)| {
+        let size = (*rows as usize, *columns as usize);
+        cuts.transform.is_none_or(|cut| cut == size) && cuts.whole.is_none_or(|cut| cut == *whole)
+    });
     let valid = |points: u32, extent: usize, stride: usize| {
-        let whole = outputs(points as usize, extent, stride) * stride;
-        (whole > 0).then_some(whole as u32)
+        let all = outputs(points as usize, extent, stride) * stride;
+        (all > 0).then_some(all as u32)
     };
-    let valid =
-        (valid(size.0, g.extent().0, g.stride.0)?, valid(size.1, g.extent().1, g.stride.1)?);
-    let lines = (Lines::new(size.1, size.0, limits)?, Lines::new(size.0, size.1, limits)?);
-    Some(Tile { size, valid, lines, finish })
+    wanted.filter_map(move |(size, whole)| {
+        let valid =
+            (valid(size.0, g.extent().0, g.stride.0)?, valid(size.1, g.extent().1, g.stride.1)?);
+        let lines = match whole {
+            true => Lines::whole(size, &limits)?,
+            false => {
+                (Lines::rows(size.1, size.0, &limits)?, Lines::columns(size.0, size.1, &limits)?)
+            }
+        };
+        Some(Tile { size, valid, lines, whole, finish })
+    })
 }
 
 /// What the passes do.
 pub(super) fn traffic(problem: &Problem, tile: &Tile) -> Vec<Traffic> {
+    let g = problem.geometry();
+    let size = [g.out_height, g.out_width, g.images];
+    let written = (problem.output_len() * problem.output_type().bytes()) as f64;
+    let mut passes = match tile.whole {
+        true => vec![traffic_whole(problem, tile)],
+        false => traffic_apart(problem, tile).into(),
+    };
+    if let (Some(block), Some(last)) = (&tile.finish, passes.last_mut()) {
+        // Sums of every filter, once more there and back.
+        let planes = g.out_height * g.out_width * g.images * g.channels;
+        let filters = problem.weights().filters as f64;
+        let sums = filters * (planes * ElementType::F32.bytes()) as f64;
+        last.bytes += sums - written;
+        passes.push(finishing(Work::of(problem)).traffic(block, size, sums + written));
+    }
+    passes
+}
+
+/// Of the three passes over rows, columns and rows.
+fn traffic_apart(problem: &Problem, tile: &Tile) -> [Traffic; 3] {
     let g = problem.geometry();
     let size = [g.out_height, g.out_width, g.images];
     let filters = problem.weights().filters as f64;
@@ -237,37 +275,49 @@ pub(super) fn traffic(problem: &Problem, tile: &Tile) -> Vec<Traffic> {
     let points = Tiles::new(problem, tile, size).pairs() as f64 * rows * columns;
     // Points that are kept of all filters.
     let kept = points * filters * tile.kept_rows(problem) as f64 / rows;
-    let bytes = |element: ElementType, len: usize| (len * element.bytes()) as f64;
-    let read = bytes(problem.input_type(), problem.input_len());
-    let written = bytes(problem.output_type(), problem.output_len());
+    let read = (problem.input_len() * problem.input_type().bytes()) as f64;
+    let written = (problem.output_len() * problem.output_type().bytes()) as f64;
     let complex = COMPLEX as f64;
-    let pass = |lines: Lines, transformed: f64, accesses: f64, bytes: f64| Traffic {
-        accesses,
-        exchanges: 4.0 * f64::from(lines.steps().0) * transformed,
-        // Two and a half multiply-adds for each halving, of real and imaginary parts together.
-        sums: 2.5 * f64::from(lines.length.ilog2()) * transformed,
-        bytes,
-    };
     let spectra = complex * filters * rows * columns;
     let (along_rows, along_columns) = tile.lines;
-    let mut passes = vec![
-        pass(along_rows, points, 4.0 * points, read + complex * points),
-        pass(
-            along_columns,
+    [
+        along_rows.traffic(points, 4.0 * points, read + complex * points),
+        along_columns.traffic(
             points * (1.0 + filters),
             2.0 * points * (1.0 + filters) + 2.0 * kept,
             complex * (points + kept) + spectra,
         ),
-        pass(along_rows, kept, 4.0 * kept, complex * kept + written),
-    ];
-    if let Some(block) = &tile.finish {
-        // Sums of every filter, once more there and back.
-        let planes = g.out_height * g.out_width * g.images * g.channels;
-        let sums = filters * bytes(ElementType::F32, planes);
-        passes[2].bytes += sums - written;
-        passes.push(finishing(Work::of(problem)).traffic(block, size, sums + written));
+        along_rows.traffic(kept, 4.0 * kept, complex * kept + written),
+    ]
+}
+
+/// Of the one pass. What tiles read is counted with their halos, which are as large as what they make: a cache
+/// holds some of that, but rows of tiles lie far apart.
+fn traffic_whole(problem: &Problem, tile: &Tile) -> Traffic {
+    let g = problem.geometry();
+    let filters = problem.weights().filters as f64;
+    let tiles = Tiles::new(problem, tile, [g.out_height, g.out_width, g.images]);
+    let points = tiles.pairs() as f64 * f64::from(tile.size.0) * f64::from(tile.size.1);
+    let halo = |valid: u32, stride: usize, extent: usize, tiles: usize| match tiles {
+        0 | 1 => 1.0,
+        _ => (valid as usize - stride + extent) as f64 / f64::from(valid),
+    };
+    let read = (problem.input_len() * problem.input_type().bytes()) as f64
+        * halo(tile.valid.0, g.stride.0, g.extent().0, tiles.down)
+        * halo(tile.valid.1, g.stride.1, g.extent().1, tiles.across);
+    let written = (problem.output_len() * problem.output_type().bytes()) as f64;
+    let [rows, columns] =
+        [tile.lines.0, tile.lines.1].map(|lines| f64::from(lines.steps().0) + 0.5);
+    let halvings = tile.lines.0.halvings() + tile.lines.1.halvings();
+    let sums = filters * (g.images * g.out_height * g.out_width * g.channels) as f64;
+    Traffic {
+        // Points, the spectrum, and what is made.
+        accesses: 2.0 * points * (1.0 + filters) + sums,
+        // Each way along rows, across and along columns.
+        exchanges: 4.0 * (rows + columns) * points * (1.0 + filters),
+        sums: halvings * points * (1.0 + filters),
+        bytes: read + written,
     }
-    passes
 }
 
 /// What the last pass computes: the sum of each filter, whose plane it reads.

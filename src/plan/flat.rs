@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::bands::gcd;
 use super::cost::{GpuCost, Traffic};
-use super::limits::{GpuLimits, Residence};
+use super::limits::{AdapterClass, GpuLimits, Residence};
 use super::offer::Offer;
 use crate::Problem;
 use crate::problem::Store;
@@ -20,6 +20,13 @@ const MAX_SUMS: usize = 16;
 /// Vectors of sums of a block that shares what it reads: 32 registers of some 64 that leave enough
 /// invocations in flight. On a software adapter 4, 8 and 16 were equally fast.
 const SUMS: usize = 8;
+
+/// Most taps whose loops are unrolled: FXC, which compiles for Windows, takes a minute and more for 11x11 in
+/// constants, and two seconds where it is not told how many there are.
+const UNROLLED: usize = 25;
+
+/// The same of one row or one column.
+const UNROLLED_LINE: usize = 63;
 
 /// The block of outputs that one invocation of `flat` makes, with every filter.
 ///
@@ -45,6 +52,8 @@ pub struct Block {
     pub phases: (u32, u32),
     /// Whether sizes are constants of the shader.
     pub specialised: bool,
+    /// Whether those of the kernel are, so that compilers unroll the loops over taps.
+    pub unrolled: bool,
 }
 
 impl fmt::Display for Block {
@@ -181,6 +190,11 @@ impl Work {
             spacing: (row_spacing as u32, column_spacing as u32),
             phases: (row_phases as u32, column_phases as u32),
             specialised,
+            // Mesa's software driver compiles quickly, and its loops are dear.
+            unrolled: specialised
+                && (limits.class == AdapterClass::Software
+                    || kh * kw <= UNROLLED
+                    || kh.min(kw) == 1 && kh.max(kw) <= UNROLLED_LINE),
         };
 
         // Twin of the shader's loops.

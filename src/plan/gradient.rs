@@ -6,6 +6,7 @@ use super::bands::Band;
 use super::cost::{self, GpuCost, Traffic};
 use super::launch::{GpuLaunch, Launch, Scheme};
 use super::limits::{AdapterClass, CpuLimits, GpuLimits, Machine, Residence};
+use super::products::{self, Products, RUN};
 use super::{Algorithm, Plan, choose, fft};
 use crate::{ElementType, Error, Problem, Result};
 
@@ -50,6 +51,8 @@ pub enum KernelGradient {
     },
     /// On the GPU, in two stages: sums of parts, then their sums.
     Gpu(Correlation),
+    /// On the GPU by transforms, as on the CPU.
+    GpuFft(Products),
 }
 
 /// Launch numbers of the GPU's gradient of a kernel.
@@ -60,6 +63,8 @@ pub struct Correlation {
     pub workgroup: u32,
     /// Rows and columns of the taps that an invocation sums for.
     pub taps: (u32, u32),
+    /// Whether it goes down the rows with a window, reading each row once for all its rows of taps.
+    pub march: bool,
     /// Output rows an invocation adds up one after the other, and how many such runs.
     pub run: u32,
     /// Runs.
@@ -72,8 +77,11 @@ pub struct Correlation {
     pub parts: usize,
 }
 
-/// Terms that an invocation adds up one after the other before it adds them to the others.
-pub(crate) const RUN: u32 = 32;
+/// Values that a workgroup adds up together: of half of the most taps.
+const AT_ONCE: u32 = 13;
+/// Sums of an invocation at most, which it has twice, and with a window gradients of as many rows as taps.
+const SUMS: usize = 25;
+const HELD: usize = 60;
 /// Positions of an invocation, so that the depth does not grow with the tensor.
 const POSITIONS: usize = 1 << 13;
 /// Most values between the stages, where there can be so few.
@@ -97,18 +105,24 @@ impl Correlation {
         [kh.div_ceil(self.taps.0 as usize), kw.div_ceil(self.taps.1 as usize)]
     }
 
-    /// Microseconds of both stages. An invocation reads the input once for each of its taps and the gradient
-    /// once, as many times as there are groups of taps; what lies between is written once and read once.
+    /// Values that a workgroup adds up together, in its memory.
+    pub(crate) fn at_once(&self) -> u32 {
+        (self.taps.0 * self.taps.1 + 1).min(AT_ONCE)
+    }
+
+    /// Microseconds of both stages. An invocation reads the input once for each of its taps, or with a window once
+    /// for each column of them, and the gradient once, as many times as there are groups of taps; what lies between is written once and read once.
     fn predicted(&self, problem: &Problem, limits: &GpuLimits) -> f64 {
         let g = problem.geometry();
         let places = (g.images * g.out_height * g.out_width * g.channels) as f64;
         let filters = problem.weights().filters as f64;
         let groups = self.tap_groups(problem).iter().product::<usize>() as f64 * filters;
         let taps = (self.taps.0 * self.taps.1) as f64;
+        let read = if self.march { f64::from(self.taps.1) } else { taps };
         let values = filters * (g.kernel.0 * g.kernel.1 + 1) as f64;
         let between = self.parts as f64 * values;
         let first = Traffic {
-            accesses: places * groups * (taps + 1.0) + between,
+            accesses: places * groups * (read + 1.0) + between,
             exchanges: 0.0,
             sums: places * groups * taps,
             bytes: problem.bytes() as f64 + 4.0 * between,
@@ -119,7 +133,9 @@ impl Correlation {
 
     fn depth(&self) -> usize {
         let levels = self.workgroup.ilog2() as usize;
-        let first = (self.run + self.runs * self.across) as usize + levels;
+        // Of rows of taps that a window has, the last ones fall behind by as many rows.
+        let behind = if self.march { self.taps.0 + self.across } else { 0 };
+        let first = (self.run + self.runs * self.across + behind) as usize + levels;
         let runs = self.parts.div_ceil((self.workgroup * RUN) as usize);
         first + RUN as usize + runs + levels
     }
@@ -172,6 +188,7 @@ impl GradientPlan {
             // In f64.
             KernelGradient::CpuFft { .. } => 1,
             KernelGradient::Gpu(correlation) => correlation.depth(),
+            KernelGradient::GpuFft(products) => products.depth(),
         }
     }
 
@@ -202,15 +219,17 @@ impl fmt::Display for GradientPlan {
                     "kernel: transforms of tiles of {high}x{wide} for parts of {rows} output rows, then of parts in order"
                 )?;
             }
+            KernelGradient::GpuFft(products) => writeln!(f, "kernel: {products}")?,
             KernelGradient::Gpu(c) => {
                 writeln!(
                     f,
-                    "kernel: {} parts, each of {} rows of {} positions for {}x{} taps; then their sums",
+                    "kernel: {} parts, each of {} rows of {} positions for {}x{} taps{}; then their sums",
                     c.parts,
                     c.run * c.runs,
                     c.workgroup * c.across,
                     c.taps.0,
-                    c.taps.1
+                    c.taps.1,
+                    if c.march { " in a window that goes down the rows" } else { "" }
                 )?;
             }
         }
@@ -240,9 +259,7 @@ pub fn gradient(
                 ElementType::F32,
             )?;
             limits.holds("bytes of the sums", sums.output_len(), ElementType::F32)?;
-            let made = correlation(&sums, limits)?;
-            let us = made.predicted(&sums, limits);
-            (KernelGradient::Gpu(made), us, 0.0)
+            on_gpu(&sums, limits)?
         }
     };
     let wanted = |problem: &Problem| match choose(problem, machine, algorithm) {
@@ -280,6 +297,40 @@ fn rows(problem: &Problem, limits: &CpuLimits) -> usize {
     limits.cuts.part_rows.unwrap_or(few.max(least)).clamp(1, g.out_height.max(1))
 }
 
+/// The same on a GPU.
+fn on_gpu(problem: &Problem, limits: &GpuLimits) -> Result<(KernelGradient, f64, f64)> {
+    let plain = correlation(problem, limits)?;
+    let us = plain.predicted(problem, limits);
+    let products = products::gpu(problem, limits, plain.workgroup)
+        .filter(|(_, by_transforms)| limits.cuts.products.unwrap_or(*by_transforms < us));
+    Ok(match products {
+        Some((products, us)) => {
+            let spread = products.spread(problem);
+            (KernelGradient::GpuFft(products), us, spread)
+        }
+        None => (KernelGradient::Gpu(plain), us, 0.0),
+    })
+}
+
+/// Taps of an invocation that reads the input for each: twelve sums at most, in registers twice.
+fn block((kh, kw): (usize, usize)) -> (usize, usize) {
+    let columns = kw.div_ceil(kw.div_ceil(4));
+    (kh.div_ceil(kh.div_ceil(12 / columns)), columns)
+}
+
+/// Those of one that goes down with a window: those with which it reads least, which is a value for each column of taps
+/// and one of the gradient for each group.
+fn window((kh, kw): (usize, usize)) -> (usize, usize) {
+    let of = |columns: usize| {
+        let most = (SUMS / columns).min(HELD / (2 * columns + 1));
+        let (down, across) = (kh.div_ceil(most), kw.div_ceil(columns));
+        (down * across * (columns + 1), (kh.div_ceil(down), kw.div_ceil(across)))
+    };
+    let all = (1..=kw.min(8)).map(of);
+    // Among equals the fewest columns.
+    all.min_by_key(|(read, _)| *read).map_or((1, 1), |(_, taps)| taps)
+}
+
 fn correlation(problem: &Problem, limits: &GpuLimits) -> Result<Correlation> {
     let g = problem.geometry();
     // Cut as `direct` cuts what lies on the device.
@@ -301,9 +352,9 @@ fn correlation(problem: &Problem, limits: &GpuLimits) -> Result<Correlation> {
         AdapterClass::Discrete => (256, 1 << 12),
     };
     let workgroup = 1 << limits.max_invocations.min(workgroup).ilog2();
-    // Twelve sums at most, in registers twice.
-    let columns = kw.div_ceil(kw.div_ceil(4));
-    let rows = kh.div_ceil(kh.div_ceil(12 / columns));
+    // Rows of taps that lie beside each other meet rows of the input that do.
+    let march = g.stride.0 == 1 && g.dilation.0 == 1;
+    let (rows, columns) = if march { window(g.kernel) } else { block(g.kernel) };
     let taps = (rows as u32, columns as u32);
     // What lies between the stages stays small.
     let values = problem.weights().filters * (kh * kw + 1);
@@ -311,14 +362,18 @@ fn correlation(problem: &Problem, limits: &GpuLimits) -> Result<Correlation> {
     let flat = (g.out_width * g.channels).div_ceil(workgroup as usize).max(1);
     let down = (g.images * g.out_height).max(1);
     // Positions of an invocation, and how many a driver lets it have.
-    let most = limits.max_iterations / (2 * (2 + rows * (columns + 1)) as u64);
+    let turns = 2 * (2 + rows * (columns + 2)) as u64;
+    // A window goes on for as many rows as it has, where those of a band end.
+    let high = launch.bands.iter().map(|band| band.rows.len()).min().unwrap_or(1) as u64;
+    let behind = if march { rows as u64 - 1 } else { 0 };
+    let most = (limits.max_iterations / turns).saturating_mul(high) / (high + behind);
     let most = usize::try_from(most).unwrap_or(usize::MAX).clamp(1, 1 << 20);
     let usual = (flat.saturating_mul(down) / groups).clamp(16, POSITIONS);
     let mut together = limits.cuts.positions.unwrap_or(usual).clamp(1, most);
     // What lies between fits a binding, whatever the depth, though a band makes a part at least.
     let room = usize::try_from(limits.max_range() / 4).unwrap_or(usize::MAX) / values;
     let mut correlation =
-        Correlation { workgroup, taps, run: 1, runs: 1, across: 1, launch, parts: 0 };
+        Correlation { workgroup, taps, march, run: 1, runs: 1, across: 1, launch, parts: 0 };
     loop {
         let each = together.min(down);
         correlation.run = each.min(RUN as usize) as u32;

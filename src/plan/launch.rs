@@ -115,7 +115,7 @@ pub enum Scheme {
         /// What the kernel is a sum of.
         factors: Factors,
     },
-    /// Transforms of tiles, in three passes or four.
+    /// Transforms of tiles, in one pass or three, and one more where outputs need it.
     Fft(Tile),
 }
 

@@ -28,6 +28,7 @@ mod offer;
 mod part;
 mod pass;
 mod phases;
+mod products;
 #[cfg(not(target_arch = "wasm32"))]
 mod regions;
 mod reweigh;
@@ -62,6 +63,7 @@ use offer::Offer;
 pub(crate) use part::widened;
 pub(crate) use pass::Pass;
 pub use phases::Phases;
+pub use products::Products;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use regions::{Cutter, Held, Units};
 pub(crate) use separable::terms as separable_terms;

@@ -33,9 +33,11 @@ impl Plan {
         {
             let size = |n: u32| n as usize;
             let cuts = match &launch.scheme {
-                Scheme::Fft(Tile { size: (rows, columns), .. }) => {
-                    Cuts { transform: Some((size(*rows), size(*columns))), ..limits.cuts }
-                }
+                Scheme::Fft(Tile { size: (rows, columns), whole, .. }) => Cuts {
+                    transform: Some((size(*rows), size(*columns))),
+                    whole: Some(*whole),
+                    ..limits.cuts
+                },
                 // One pass and two add up in orders of their own.
                 Scheme::Separable { .. } => Cuts { one_pass: Some(false), ..limits.cuts },
                 Scheme::Strips { .. } => Cuts { one_pass: Some(true), ..limits.cuts },

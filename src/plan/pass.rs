@@ -36,6 +36,8 @@ pub(crate) enum Pass {
     Multiply,
     /// The rows back, and outputs.
     Back,
+    /// All three of a tile that a workgroup has whole.
+    Whole,
     /// The shader of `Flat` from the filters' sums to outputs, where `Back` cannot make them.
     Finish,
 }
@@ -68,10 +70,12 @@ impl Pass {
             Scheme::Phases(_) => &[Self::Phases],
             Scheme::Separable { .. } => &[Self::Across, Self::Down],
             Scheme::Strips { .. } => &[Self::Strip],
-            Scheme::Fft(tile) if tile.finish.is_none() => {
-                &[Self::Forward, Self::Multiply, Self::Back]
-            }
-            Scheme::Fft(_) => &[Self::Forward, Self::Multiply, Self::Back, Self::Finish],
+            Scheme::Fft(tile) => match (tile.whole, tile.finish) {
+                (true, None) => &[Self::Whole],
+                (true, Some(_)) => &[Self::Whole, Self::Finish],
+                (false, None) => &[Self::Forward, Self::Multiply, Self::Back],
+                (false, Some(_)) => &[Self::Forward, Self::Multiply, Self::Back, Self::Finish],
+            },
         }
     }
 
@@ -84,6 +88,8 @@ impl Pass {
             Self::Across | Self::Forward => (None, Some(0)),
             Self::Down | Self::Finish => (Some(0), None),
             Self::Multiply => (Some(0), Some(1)),
+            Self::Whole if last => (None, None),
+            Self::Whole => (None, Some(0)),
             Self::Back if last => (Some(1), None),
             Self::Back => (Some(1), Some(0)),
         };
@@ -120,7 +126,7 @@ impl Pass {
     /// How it transforms, where it does.
     pub fn lines(self, launch: &GpuLaunch) -> Option<&Lines> {
         match (self, &launch.scheme) {
-            (Self::Forward | Self::Back, Scheme::Fft(tile)) => Some(&tile.lines.0),
+            (Self::Forward | Self::Back | Self::Whole, Scheme::Fft(tile)) => Some(&tile.lines.0),
             (Self::Multiply, Scheme::Fft(tile)) => Some(&tile.lines.1),
             _ => None,
         }
@@ -150,7 +156,8 @@ impl Pass {
             Self::Across => separable::rows(problem, band.rows.len()),
             Self::Direct | Self::Edges | Self::Flat | Self::March => band.rows.len(),
             Self::Phases | Self::Down | Self::Strip => band.rows.len(),
-            Self::Forward | Self::Multiply | Self::Back | Self::Finish => band.rows.len(),
+            Self::Forward | Self::Multiply | Self::Back => band.rows.len(),
+            Self::Whole | Self::Finish => band.rows.len(),
         }
     }
 
@@ -164,7 +171,7 @@ impl Pass {
                 rows * self.work(problem, launch).outputs
             }
             // Real parts and imaginary parts.
-            Self::Forward | Self::Multiply | Self::Back => {
+            Self::Forward | Self::Multiply | Self::Back | Self::Whole => {
                 self.lines(launch).map_or(0, |lines| 2 * lines.points as usize)
             }
             Self::March => match &launch.scheme {
@@ -216,6 +223,9 @@ impl Pass {
             (Self::Strip, Scheme::Strips { strip, .. }) => {
                 let size = [band.rows.len(), band.columns.len(), band.images.len()];
                 return strip.grid(problem.geometry().channels, size).map(|n| n as u64);
+            }
+            (Self::Whole, Scheme::Fft(tile)) => {
+                return [1, 1, Tiles::of(problem, tile, band).pairs() as u64];
             }
             (Self::Forward | Self::Multiply | Self::Back, Scheme::Fft(tile)) => {
                 let pairs = Tiles::of(problem, tile, band).pairs() as u64;

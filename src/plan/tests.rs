@@ -194,13 +194,30 @@ fn lines_take_no_more_steps_than_the_shader_has() {
             ..GpuLimits::webgpu_defaults()
         };
         for log in fft::SIZES {
-            let lines = Lines::new(1 << log, 32, &limits).unwrap();
-            let (steps, last) = lines.steps();
-            assert!((1..=3).contains(&steps) && [2, 4, 8, 16].contains(&last), "{lines:?}");
-            assert_eq!(lines.points.pow(steps) * last, lines.length, "{lines:?}");
-            assert!(last <= lines.points && lines.count <= 32, "{lines:?}");
+            for lines in [Lines::rows, Lines::columns].map(|of| of(1 << log, 32, &limits).unwrap())
+            {
+                let (steps, last) = lines.steps();
+                assert!((1..=3).contains(&steps) && [2, 4, 8, 16].contains(&last), "{lines:?}");
+                assert_eq!(lines.points.pow(steps) * last, lines.length, "{lines:?}");
+                assert!(last <= lines.points && lines.count <= 32, "{lines:?}");
+            }
         }
     }
+}
+
+/// Columns make whole cache lines where a device has room for them.
+#[test]
+fn columns_make_long_runs() {
+    let counts = |(_, limits): (_, GpuLimits)| {
+        [128, 256, 512].map(|length| Lines::columns(length, 256, &limits).unwrap().count)
+    };
+    let [defaults, llvmpipe, integrated, apple, discrete, phone] =
+        <[_; 6]>::try_from(devices()).unwrap().map(counts);
+    assert_eq!(defaults, [16, 8, 4]);
+    assert_eq!([integrated, apple, discrete], [[16, 16, 8]; 3]);
+    assert_eq!(phone, [8, 4, 2]);
+    // As before.
+    assert_eq!(llvmpipe, [8, 4, 1]);
 }
 
 /// What lies between two passes is counted as f32 and with its halo, also where it is far too much.

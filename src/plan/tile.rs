@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::bands::Band;
+use super::cost::Traffic;
 use super::flat::Block;
 use super::limits::{AdapterClass, GpuLimits};
 use crate::{ElementType, Problem};
@@ -11,6 +12,8 @@ use crate::{ElementType, Problem};
 const ROW: u64 = 64;
 /// Bytes of a complex number.
 pub(super) const COMPLEX: u64 = 8;
+/// Complex numbers of a cache line of GPUs, the longest of which are 128 bytes.
+const RUN: u32 = 16;
 
 /// The tiles of `fft`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,21 +25,25 @@ pub struct Tile {
     pub valid: (u32, u32),
     /// Workgroups of the passes over rows, and of the one over columns.
     pub lines: (Lines, Lines),
+    /// Whether a workgroup has a tile whole, all its rows and then all its columns: then there is one pass
+    /// from the input to outputs.
+    pub whole: bool,
     /// The last pass, where outputs need one of their own.
     pub finish: Option<Block>,
 }
 
 impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, valid, lines, finish } = self;
+        let Self { size, valid, lines, whole, finish } = self;
         write!(f, "tiles of {}x{} for {}x{} outputs", size.0, size.1, valid.0, valid.1)?;
+        if *whole {
+            write!(f, ", in one pass, with {} invocations a workgroup", lines.0.workgroup())?;
+        }
         for (what, lines) in [("rows", &lines.0), ("columns", &lines.1)] {
-            write!(
-                f,
-                ", {} {what} and {} invocations a workgroup",
-                lines.count,
-                lines.workgroup()
-            )?;
+            if !whole {
+                let (count, workgroup) = (lines.count, lines.workgroup());
+                write!(f, ", {count} {what} and {workgroup} invocations a workgroup")?;
+            }
         }
         match finish {
             Some(block) => write!(f, "; outputs: {block}"),
@@ -74,31 +81,73 @@ impl Lines {
         (steps, left)
     }
 
-    /// Lines of `length` points, `among` of which are to be had.
-    pub(super) fn new(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
+    /// Multiply-adds of each point's transform along a line: two and a half for each halving, of real and imaginary
+    /// parts together.
+    pub(super) fn halvings(&self) -> f64 {
+        2.5 * f64::from(self.length.ilog2())
+    }
+
+    /// What a pass does that transforms so many points, with so many accesses and bytes.
+    pub(super) fn traffic(&self, transformed: f64, accesses: f64, bytes: f64) -> Traffic {
+        let exchanges = 4.0 * f64::from(self.steps().0) * transformed;
+        Traffic { accesses, exchanges, sums: self.halvings() * transformed, bytes }
+    }
+
+    /// Rows of `length` points, `among` of which are to be had.
+    pub(super) fn rows(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
+        Self::new(length, among, 1, limits)
+    }
+
+    /// The same of columns: neighbouring ones lie together, and a workgroup that has [`RUN`] of them reads and
+    /// writes whole cache lines.
+    pub(super) fn columns(length: u32, among: u32, limits: &GpuLimits) -> Option<Self> {
+        let run = match limits.class {
+            // Lines of its cache are shorter, and its workgroups take turns on a core.
+            AdapterClass::Software => 1,
+            AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => RUN,
+        };
+        Self::new(length, among, run, limits)
+    }
+
+    /// All rows of a tile of so many rows and columns, and all its columns, where a workgroup has room for them at once.
+    pub(super) fn whole(size: (u32, u32), limits: &GpuLimits) -> Option<(Self, Self)> {
+        let points = match limits.class {
+            AdapterClass::Software => points(size.0).min(points(size.1)),
+            AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => 8,
+        };
+        let of = |length, count| Self { length, count, points };
+        let lines = (of(size.1, size.0), of(size.0, size.1));
+        lines.0.fits(limits).then_some(lines)
+    }
+
+    fn fits(&self, limits: &GpuLimits) -> bool {
+        let bytes = u64::from(self.length) * u64::from(self.count) * COMPLEX;
+        self.workgroup() <= limits.max_invocations
+            && bytes <= u64::from(limits.max_workgroup_memory)
+    }
+
+    /// Lines of `length` points, `among` of which are to be had, and at least `least` of them where these fit.
+    fn new(length: u32, among: u32, least: u32, limits: &GpuLimits) -> Option<Self> {
         // Points take registers, and 8 leave room for enough invocations in flight on any GPU (with 16
-        // some spill). A software adapter has memory for registers: there fewer steps count. Workgroups
-        // fill the 16 KiB that every device has; neighbouring columns lie together, so that many lines
-        // make long runs.
+        // some spill): more lines take more invocations. A software adapter has memory for registers: there
+        // fewer steps count. Workgroups fill the 16 KiB that every device has.
         let (points, usual) = match limits.class {
-            AdapterClass::Software => {
-                let of = |points| Self { length, count: 1, points };
-                (if of(16).steps().0 < of(8).steps().0 { 16 } else { 8 }, 64)
-            }
+            AdapterClass::Software => (points(length), 64),
             AdapterClass::Discrete | AdapterClass::Integrated | AdapterClass::Unknown => (8, 256),
         };
-        let fits = |count: u32| {
-            let all = length * count;
-            let bytes = u64::from(all) * COMPLEX;
-            all / points <= limits.max_invocations
-                && bytes <= u64::from(limits.max_workgroup_memory)
-        };
-        let mut count = (usual * points / length).clamp(1, among);
-        while count > 1 && !fits(count) {
-            count /= 2;
+        let count = (usual * points / length).max(least).clamp(1, among);
+        let mut lines = Self { length, count, points };
+        while lines.count > 1 && !lines.fits(limits) {
+            lines.count /= 2;
         }
-        fits(count).then_some(Self { length, count, points })
+        lines.fits(limits).then_some(lines)
     }
+}
+
+/// Points of an invocation with which a line of so many takes the fewest steps.
+fn points(length: u32) -> u32 {
+    let steps = |points| Lines { length, count: 1, points }.steps().0;
+    if steps(16) < steps(8) { 16 } else { 8 }
 }
 
 /// How many tiles a band takes.
@@ -144,11 +193,14 @@ impl Tile {
         self.valid.0 as usize / problem.geometry().stride.0
     }
 
-    /// Bytes of the two buffers between the passes of so many rows, columns and images.
+    /// Bytes of the two buffers between the passes (of the second there is none where tiles are whole) of so many rows, columns and images.
     fn bytes(&self, problem: &Problem, size: [usize; 3]) -> [u64; 2] {
         let pairs = Tiles::new(problem, self, size).pairs() as u64;
         let filters = problem.weights().filters as u64;
-        let row = pairs.saturating_mul(u64::from(self.size.1)).saturating_mul(COMPLEX);
+        let row = match self.whole {
+            true => 0,
+            false => pairs.saturating_mul(u64::from(self.size.1)).saturating_mul(COMPLEX),
+        };
         let transformed = row.saturating_mul(u64::from(self.size.0));
         let kept = row.saturating_mul(self.kept_rows(problem) as u64).saturating_mul(filters);
         let g = problem.geometry();
@@ -165,7 +217,12 @@ impl Tile {
     /// The same for `band`.
     pub(super) fn between(&self, problem: &Problem, band: &Band) -> Vec<u64> {
         let size = [band.rows.len(), band.columns.len(), band.images.len()];
-        self.bytes(problem, size).into()
+        let bytes = self.bytes(problem, size);
+        match (self.whole, self.finish) {
+            (false, _) => bytes.into(),
+            (true, Some(_)) => vec![bytes[0]],
+            (true, None) => Vec::new(),
+        }
     }
 }
 

@@ -66,11 +66,11 @@ pub const ORDER: &[(&str, &str)] = &[
     (
         "plan",
         "cuts limits cost offer gather bands edges direct flat phases strip box_filter separable march tile fft launch split pass reweigh part regions transfer explain \
-         fold gradient chain engines job",
+         fold products gradient chain engines job",
     ),
     (
         "plan/job",
-        "shader codes placement texels constants params weights pixels forward chain gradient",
+        "shader codes placement texels constants params weights pixels forward chain products gradient",
     ),
     (
         "gpu",

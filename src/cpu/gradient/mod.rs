@@ -73,7 +73,7 @@ impl CpuKernelGradient {
             KernelGradient::CpuFft { rows, tile } => {
                 Some(Self { rows, transform: Some(Transform::new(tile)) })
             }
-            KernelGradient::Gpu(_) => None,
+            KernelGradient::Gpu(_) | KernelGradient::GpuFft(_) => None,
         }
     }
 }

@@ -51,7 +51,6 @@ impl PlannedShader {
         let passes = passes.chain([(problem, Pass::Edges)]);
         let programs = job::programs(problem, launch, None).into_iter().zip(passes).enumerate();
         let planned = programs.map(|(n, (program, (problem, pass)))| Self {
-            workgroup: pass.workgroup(launch),
             outputs: pass.outputs(problem, launch),
             traffic: traffic.get(n).copied().unwrap_or_default(),
             ..Self::new(program)
@@ -64,8 +63,8 @@ impl PlannedShader {
             label: program.shader.label(),
             wgsl: wgsl(program.shader),
             entry: ENTRY,
+            workgroup: program.workgroup(),
             constants: program.constants,
-            workgroup: [1, 1],
             outputs: 1,
             traffic: Traffic::default(),
             shader: program.shader,
@@ -86,12 +85,12 @@ impl PlannedShader {
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) where `problem` is an adjoint.
     pub fn of_gradient(problem: &Problem, plan: &GradientPlan) -> Result<Vec<Self>> {
-        let KernelGradient::Gpu(correlation) = plan.kernel() else { return Ok(Vec::new()) };
+        if let KernelGradient::Cpu { .. } | KernelGradient::CpuFft { .. } = plan.kernel() {
+            return Ok(Vec::new());
+        }
         let sums = problem.sums()?;
         let mut all = plan.sums().map(|plan| Self::of(&sums, plan)).unwrap_or_default();
-        for program in job::gradient_steps(problem, &sums, plan) {
-            all.push(Self { workgroup: [correlation.workgroup, 1], ..Self::new(program) });
-        }
+        all.extend(job::gradient_steps(problem, &sums, plan).into_iter().map(Self::new));
         all.extend(Self::of(&sums.back()?, plan.input()));
         Ok(all)
     }

@@ -8,10 +8,10 @@ use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, TypeInner};
 
 use super::files::{ENTRY, wgsl};
 use crate::plan::job::{
-    self, Data, EdgesOwn, Entry, FftOwn, FlatOwn, MarchOwn, Params, PhasesOwn, Program, Shader,
-    StripOwn, SumsOwn, Texel, Texels,
+    self, Data, EdgesOwn, Entry, FftOwn, FlatOwn, MarchOwn, Params, PhasesOwn, ProductsOwn,
+    Program, Shader, StripOwn, SumsOwn, Texel, Texels,
 };
-use crate::plan::{Cuts, Halves, Launch, Machine, Pass, Residence};
+use crate::plan::{Cuts, GpuLimits, Halves, Launch, Machine, Pass, Residence};
 use crate::{
     Activation, Algorithm, AlphaMode, Border, Conv2d, ElementType, Kernel, Layout, Padding,
     Pointwise, Problem, plan,
@@ -80,6 +80,8 @@ fn problems(shader: Shader) -> Vec<Problem> {
         (plain.clone(), [1, 20, 30, 3]),
         // Large enough for constant sizes.
         (plain.clone(), [1, 600, 700, 3]),
+        // Whose gradients transforms may make.
+        (plain.clone().assume_finite(), [2, 40, 50, 3]),
         (plain.border(Border::Wrap).stride(2, 2), [2, 20, 30, 8]),
         (rich.clone(), [1, 20, 30, 4]),
         (rich.layout(Layout::Nchw), [1, 4, 20, 30]),
@@ -140,9 +142,17 @@ fn in_all(problem: &Problem) -> [(&Problem, Residence); 2] {
     [(problem, Residence::Host), (problem, Residence::Device)]
 }
 
+/// WebGPU's default limits, with either kind of tiles, and what most GPUs have.
+fn limits() -> [GpuLimits; 3] {
+    let of = |whole| Cuts { whole: Some(whole), products: Some(whole), ..Cuts::NONE };
+    let base = GpuLimits::webgpu_defaults();
+    let roomy = GpuLimits { max_invocations: 1024, max_workgroup_memory: 32 << 10, ..base };
+    [(base, false), (base, true), (roomy, true)]
+        .map(|(limits, whole)| GpuLimits { cuts: of(whole), ..limits })
+}
+
 /// The constants that plans give a shader, each with its launch's workgroup.
 fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
-    let limits = plan::GpuLimits::webgpu_defaults();
     let (texels, problems) = match textures(shader) {
         Some((texels, problems)) => (Some(texels), problems),
         None => (None, problems(shader)),
@@ -152,9 +162,8 @@ fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
         None => vec![Residence::Host, Residence::Device],
     };
     let mut all = Vec::new();
-    for (problem, residence) in
-        problems.iter().flat_map(|p| residences.iter().map(move |r| (p, *r)))
-    {
+    let cases = problems.iter().flat_map(|p| residences.iter().map(move |r| (p, *r)));
+    for ((problem, residence), limits) in cases.flat_map(|case| limits().map(|l| (case, l))) {
         let machine = Machine::Gpu(limits, residence);
         let gradients = texels.is_none()
             && !problem.conv().adjoint
@@ -162,9 +171,11 @@ fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
         if gradients {
             let plan = plan::gradient(problem, &machine, crate::Algorithm::Auto).unwrap();
             let sums = problem.sums().unwrap();
-            let plan::KernelGradient::Gpu(correlation) = plan.kernel() else { panic!("{plan}") };
             let steps = job::gradient_steps(problem, &sums, &plan);
-            all.extend(steps.into_iter().map(|step| (step, [correlation.workgroup, 1])));
+            all.extend(steps.into_iter().map(|step| {
+                let workgroup = step.workgroup();
+                (step, workgroup)
+            }));
         }
         let ways = Algorithm::ALL.map(|algorithm| (algorithm, None));
         for (algorithm, one_pass) in ways.into_iter().chain([(Algorithm::Separable, Some(false))]) {
@@ -175,6 +186,8 @@ fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
             let programs = job::programs(problem, launch, texels.as_ref());
             let passes = Pass::of(&launch.scheme).iter().copied().chain([Pass::Edges]);
             let groups = passes.map(|pass| pass.workgroup(launch));
+            let fits = |[x, y]: [u32; 2]| x * y <= limits.max_invocations;
+            assert!(groups.clone().all(fits), "{limits:?}, {plan}");
             all.extend(programs.into_iter().zip(groups));
         }
     }
@@ -210,7 +223,6 @@ fn every_row_parses_validates_and_resolves() {
             let entry = &resolved.entry_points[0];
             assert_eq!(entry.name, ENTRY);
             assert_eq!(entry.workgroup_size, [workgroup[0], workgroup[1], 1], "{}", shader.label());
-            assert!(workgroup[0] * workgroup[1] <= 256, "{}", shader.label());
         }
     }
 }
@@ -358,7 +370,9 @@ fn params_are_the_same_on_both_sides() {
             Entry::Flat => FlatOwn::fields(),
             Entry::March(_) => MarchOwn::fields(),
             Entry::Strip => StripOwn::fields(),
-            Entry::Forward | Entry::Multiply | Entry::Back => FftOwn::fields(),
+            Entry::Forward | Entry::Multiply | Entry::Back | Entry::Whole => FftOwn::fields(),
+            Entry::Delta => FftOwn::fields(),
+            Entry::Products | Entry::Taps => ProductsOwn::fields(),
             Entry::Correlate | Entry::Mix | Entry::Reduce => SumsOwn::fields(),
             Entry::Phases => PhasesOwn::fields(),
             Entry::Edges => EdgesOwn::fields(),
@@ -377,7 +391,8 @@ fn few_shaders_have_workgroup_memory() {
         let shared =
             module.global_variables.iter().any(|(_, v)| v.space == AddressSpace::WorkGroup);
         let may = match shader.entry {
-            Entry::Strip | Entry::Forward | Entry::Multiply | Entry::Back => true,
+            Entry::Strip | Entry::Forward | Entry::Multiply | Entry::Back | Entry::Whole => true,
+            Entry::Delta | Entry::Products | Entry::Taps => true,
             Entry::Correlate | Entry::Mix | Entry::Reduce => true,
             Entry::Direct | Entry::Gather | Entry::Edges => false,
             Entry::Flat | Entry::March(_) | Entry::Phases => false,
@@ -405,7 +420,7 @@ fn border_numbers_are_the_same_on_both_sides() {
     let code = |border| {
         let conv = Conv2d::new(Kernel::identity()).border(border);
         let problem = Problem::new(&conv, [4, 4], ElementType::F32, ElementType::F32).unwrap();
-        let machine = Machine::Gpu(plan::GpuLimits::webgpu_defaults(), Residence::Host);
+        let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Host);
         let plan = plan::choose(&problem, &machine, Algorithm::Direct).unwrap();
         let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
         let [program] = &job::programs(&problem, launch, None)[..] else { panic!("{plan}") };

@@ -7,6 +7,7 @@ use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::march::MarchShape;
 use crate::plan::pass::Pass;
 use crate::plan::phases::Phases;
+use crate::plan::tile::Lines;
 use crate::{Border, Problem};
 
 /// The shader of a pass; between textures where `texels` says so.
@@ -41,6 +42,7 @@ pub(super) fn shader(
         Pass::Forward => Shader::new(Entry::Forward, source, Data::Complex),
         Pass::Multiply => Shader::new(Entry::Multiply, Data::Complex, Data::Complex),
         Pass::Back => Shader::new(Entry::Back, Data::Complex, Data::F32),
+        Pass::Whole => Shader::new(Entry::Whole, source, Data::F32),
     }
 }
 
@@ -80,16 +82,12 @@ pub(super) fn constants(
         (Scheme::Phases(phases), _) => constants.extend(of_phases(problem, phases)),
     }
     if let Some(lines) = pass.lines(launch) {
-        constants.extend([
-            ("LENGTH", lines.length),
-            ("LINES", lines.count),
-            ("EXCHANGED", lines.length * lines.count),
-            ("POINTS", lines.points),
-            ("LAST", lines.steps().1),
-            ("BESIDE", u32::from(pass == Pass::Multiply)),
-        ]);
-        if pass == Pass::Multiply {
+        constants.extend(transforms(lines, pass == Pass::Multiply));
+        if matches!(pass, Pass::Multiply | Pass::Whole) {
             constants.push(("ONE", u32::from(problem.weights().filters == 1)));
+        }
+        if let (Pass::Whole, Scheme::Fft(tile)) = (pass, &launch.scheme) {
+            constants.push(("LAST_DOWN", tile.lines.1.steps().1));
         }
     }
     let work = pass.work(problem, launch);
@@ -134,13 +132,17 @@ pub(super) fn constants(
             ("ROW_PHASES", phases.0),
             ("COLUMN_SPACING", spacing.1),
             ("COLUMN_PHASES", phases.1),
-            ("KERNEL_HEIGHT", work.kernel.0 as u32),
-            ("KERNEL_WIDTH", work.kernel.1 as u32),
             ("CHANNELS", work.channels as u32),
             ("DILATION_ROWS", work.dilation.0 as u32),
             ("DILATION_COLUMNS", work.dilation.1 as u32),
             ("STRIDE_ROWS", work.stride.0 as u32),
             ("STRIDE_COLUMNS", work.stride.1 as u32),
+        ]);
+    }
+    if specialised && pass.block(launch).is_none_or(|block| block.unrolled) {
+        constants.extend([
+            ("KERNEL_HEIGHT", work.kernel.0 as u32),
+            ("KERNEL_WIDTH", work.kernel.1 as u32),
         ]);
     }
     constants
@@ -175,4 +177,16 @@ fn of_phases(problem: &Problem, phases: &Phases) -> Vec<(&'static str, u32)> {
         ]);
     }
     constants
+}
+
+/// Of how a workgroup has its lines: whether neighbouring ones lie beside each other.
+pub(super) fn transforms(lines: &Lines, beside: bool) -> [(&'static str, u32); 6] {
+    [
+        ("LENGTH", lines.length),
+        ("LINES", lines.count),
+        ("EXCHANGED", lines.length * lines.count),
+        ("POINTS", lines.points),
+        ("LAST", lines.steps().1),
+        ("BESIDE", beside.into()),
+    ]
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   x ─ forward ─> sums ──────────────┐                        (where an activation or pointwise step follows)
-//!   dy ─ Follow ─> outputs ─ Slope ─> delta ─┬─ Correlate ─ Reduce ─> kernel, bias
+//!   dy ─ Follow ─> outputs ─ Slope ─> delta ─┬─ Correlate ─ Reduce ─> kernel, bias   (or by transforms: `products`)
 //!                     └ Mix ─ Reduce ─> pointwise step       └─ adjoint ─> dx
 //! ```
 //!
@@ -16,12 +16,13 @@ use super::pixels::{Chunk, Pixels};
 use super::placement::{Piece, own_placement};
 use super::shader::{Data, Entry, Shader};
 use super::weights::{mixing, of_launch as weights};
-use super::{Binding, Dispatch, Job, Program, Resource};
+use super::{Binding, Dispatch, Job, Program, Resource, products};
 use crate::plan::Plan;
-use crate::plan::gradient::{Correlation, GradientPlan, KernelGradient, RUN};
+use crate::plan::gradient::{Correlation, GradientPlan, KernelGradient};
 use crate::plan::launch::{GpuLaunch, Launch};
 use crate::plan::limits::GpuLimits;
 use crate::plan::pass::Pass;
+use crate::plan::products::{Products, RUN};
 use crate::{Activation, Borders, ElementType, Error, Problem, Result};
 
 const F32: usize = ElementType::F32.bytes();
@@ -42,9 +43,10 @@ pub(crate) struct GradientJob<'a> {
 }
 
 impl<'a> GradientJob<'a> {
-    fn correlation(&self) -> Option<&'a Correlation> {
+    fn correlation(&self) -> Option<By<'a>> {
         match self.plan.kernel() {
-            KernelGradient::Gpu(correlation) => Some(correlation),
+            KernelGradient::Gpu(correlation) => Some(By::Sums(correlation)),
+            KernelGradient::GpuFft(products) => Some(By::Transforms(products)),
             KernelGradient::Cpu { .. } | KernelGradient::CpuFft { .. } => None,
         }
     }
@@ -61,14 +63,33 @@ impl<'a> GradientJob<'a> {
     /// The steps between the sums and the way back that the problem has, whatever is wanted of them.
     fn steps(&self) -> Vec<Entry> {
         let pointwise = self.problem.conv().pointwise.as_ref();
+        let transforms = matches!(self.correlation(), Some(By::Transforms(_)));
         let steps = [
             (Entry::Follow, pointwise.is_some_and(|p| p.get_activation() != Activation::None)),
             (Entry::Mix, pointwise.is_some()),
             (Entry::Slope, self.plan.sums().is_some()),
-            (Entry::Correlate, true),
-            (Entry::Reduce, true),
+            (Entry::Correlate, !transforms),
+            (Entry::Reduce, !transforms || pointwise.is_some()),
         ];
-        steps.into_iter().filter(|(_, runs)| *runs).map(|(entry, _)| entry).collect()
+        let steps = steps.into_iter().filter(|(_, runs)| *runs).map(|(entry, _)| entry);
+        steps.chain(transforms.then_some(products::STEPS).into_iter().flatten()).collect()
+    }
+}
+
+/// How sums over the tensor are made.
+#[derive(Clone, Copy, Debug)]
+enum By<'a> {
+    Sums(&'a Correlation),
+    Transforms(&'a Products),
+}
+
+impl By<'_> {
+    /// Invocations of a workgroup of what sums over pixels.
+    fn workgroup(self) -> u32 {
+        match self {
+            Self::Sums(correlation) => correlation.workgroup,
+            Self::Transforms(products) => products.workgroup,
+        }
     }
 }
 
@@ -79,16 +100,17 @@ pub(crate) fn gradient_steps(
     plan: &GradientPlan,
 ) -> Vec<Program> {
     let of = GradientJob { problem, sums, back: sums, plan, weights: true, input: true };
-    let Some(correlation) = of.correlation() else { return Vec::new() };
-    of.steps().into_iter().map(|entry| program(problem, sums, correlation, entry)).collect()
+    let Some(by) = of.correlation() else { return Vec::new() };
+    of.steps().into_iter().map(|entry| program(problem, sums, by, entry)).collect()
 }
 
 /// What the programs of the job read as their weights, in their order.
 pub(crate) fn gradient_weights(of: GradientJob<'_>) -> Vec<Vec<f32>> {
     let [forward, back] = of.launches();
     let mixing = of.problem.conv().pointwise.as_ref().map(mixing).unwrap_or_default();
-    let of_step = |entry| match entry {
-        Entry::Follow | Entry::Slope => mixing.clone(),
+    let of_step = |entry| match (entry, of.correlation()) {
+        (Entry::Follow | Entry::Slope, _) => mixing.clone(),
+        (entry, Some(By::Transforms(products))) => products::table(products, entry),
         _ => Vec::new(),
     };
     let mut all = forward.map(|launch| weights(of.sums, launch)).unwrap_or_default();
@@ -97,13 +119,18 @@ pub(crate) fn gradient_weights(of: GradientJob<'_>) -> Vec<Vec<f32>> {
     all
 }
 
-fn program(problem: &Problem, sums: &Problem, correlation: &Correlation, entry: Entry) -> Program {
+fn program(problem: &Problem, sums: &Problem, by: By<'_>, entry: Entry) -> Program {
+    if let By::Transforms(products) = by
+        && products::STEPS.contains(&entry)
+    {
+        return products::program(sums, products, entry);
+    }
     let source = match entry {
         Entry::Correlate => problem.input_type().into(),
         _ => Data::F32,
     };
     let shader = Shader::new(entry, source, Data::F32);
-    Program { shader, constants: constants(problem, sums, correlation, entry) }
+    Program { shader, constants: constants(problem, sums, by, entry) }
 }
 
 /// The override constants of a step. What depends on the sizes of tensors is none: training on many sizes
@@ -111,10 +138,10 @@ fn program(problem: &Problem, sums: &Problem, correlation: &Correlation, entry: 
 fn constants(
     problem: &Problem,
     sums: &Problem,
-    correlation: &Correlation,
+    by: By<'_>,
     entry: Entry,
 ) -> Vec<(&'static str, u32)> {
-    let Correlation { workgroup, taps: (rows, columns), .. } = *correlation;
+    let workgroup = by.workgroup();
     let conv = problem.conv();
     let follow = conv.pointwise.as_ref().map_or(Activation::None, |p| p.get_activation());
     let plain = activation_code(conv.activation).0;
@@ -125,12 +152,16 @@ fn constants(
     let mut own = Vec::new();
     match entry {
         Entry::Correlate => {
+            let By::Sums(correlation) = by else { return own };
+            let (rows, columns) = correlation.taps;
             (border, far) = (Some(sums.border()), reaches_far(sums).into());
             own.extend([
                 ("TAP_ROWS", rows),
                 ("TAP_COLUMNS", columns),
+                ("MARCH", correlation.march.into()),
                 ("FLIP", conv.flip.into()),
-                ("EXCHANGED", (rows * columns + 1) * workgroup),
+                ("AT_ONCE", correlation.at_once()),
+                ("EXCHANGED", correlation.at_once() * workgroup),
             ]);
         }
         Entry::Reduce => own.extend([("RUN", RUN), ("EXCHANGED", workgroup)]),
@@ -144,7 +175,8 @@ fn constants(
         Entry::Follow => (activation, follow_activation) = (plain, slope_code(follow)),
         Entry::Direct | Entry::Gather | Entry::Edges => {}
         Entry::Flat | Entry::March(_) | Entry::Phases | Entry::Strip => {}
-        Entry::Forward | Entry::Multiply | Entry::Back => {}
+        Entry::Forward | Entry::Multiply | Entry::Back | Entry::Whole => {}
+        Entry::Delta | Entry::Products | Entry::Taps => {}
     }
     own.extend([
         ("WORKGROUP_X", workgroup),
@@ -171,7 +203,7 @@ fn slope_code(activation: Activation) -> u32 {
 /// The job. Its programs are those of all steps, whatever is wanted: of the sums, of the steps between, and
 /// of the way back.
 pub(crate) fn gradient(of: GradientJob<'_>, limits: &GpuLimits) -> Result<Job> {
-    let Some(correlation) = of.correlation() else { return Ok(Job::default()) };
+    let Some(by) = of.correlation() else { return Ok(Job::default()) };
     let pixels = Pixels::of(of.sums.geometry(), of.problem.conv().pointwise.as_ref());
     let [forward, back] = of.launches();
     let mut job = Job::default();
@@ -179,10 +211,12 @@ pub(crate) fn gradient(of: GradientJob<'_>, limits: &GpuLimits) -> Result<Job> {
     let first_step = job.programs.len();
     job.programs.extend(gradient_steps(of.problem, of.sums, of.plan));
     job.programs.extend(back.iter().flat_map(|launch| programs(of.back, launch, None)));
-    let mut steps = Steps { of, correlation, limits, pixels, first_step, job };
+    let mut steps = Steps { of, workgroup: by.workgroup(), limits, pixels, first_step, job };
     let delta = steps.delta()?;
-    if of.weights {
-        steps.kernel(delta)?;
+    match by {
+        _ if !of.weights => {}
+        By::Sums(correlation) => steps.kernel(correlation, delta)?,
+        By::Transforms(products) => steps.products(products, delta)?,
     }
     if of.input {
         steps.input(delta)?;
@@ -192,7 +226,7 @@ pub(crate) fn gradient(of: GradientJob<'_>, limits: &GpuLimits) -> Result<Job> {
 
 struct Steps<'a> {
     of: GradientJob<'a>,
-    correlation: &'a Correlation,
+    workgroup: u32,
     limits: &'a GpuLimits,
     pixels: Pixels,
     first_step: usize,
@@ -231,8 +265,8 @@ impl Steps<'_> {
     }
 
     /// The gradients of kernel and bias, from that of the sums.
-    fn kernel(&mut self, delta: Resource) -> Result<()> {
-        let (sums, correlation) = (self.of.sums, self.correlation);
+    fn kernel(&mut self, correlation: &Correlation, delta: Resource) -> Result<()> {
+        let sums = self.of.sums;
         let launch = &correlation.launch;
         let (kh, kw) = sums.geometry().kernel;
         let filters = sums.weights().filters;
@@ -276,10 +310,22 @@ impl Steps<'_> {
         self.reduce(partials, Resource::KernelGradient, values, correlation.parts)
     }
 
+    /// The same by transforms.
+    fn products(&mut self, products: &Products, delta: Resource) -> Result<()> {
+        let (sums, limits) = (self.of.sums, self.limits);
+        let (kh, kw) = sums.geometry().kernel;
+        let values = (kh * kw + 1) * sums.weights().filters;
+        self.fits("bytes of the gradient of the weights", bytes(values))?;
+        let programs = products::STEPS.map(|entry| self.program(entry));
+        let made = products::Made { sums, products, limits, programs };
+        self.job = made.behind(std::mem::take(&mut self.job), delta)?;
+        Ok(())
+    }
+
     /// The gradients of the pointwise step, from the sums and the gradient of its own.
     fn mix(&mut self, sums: Resource, outputs: Resource) -> Result<()> {
         let pixels = self.pixels;
-        let each = (self.correlation.workgroup * RUN * MIX_RUNS) as usize;
+        let each = (self.workgroup * RUN * MIX_RUNS) as usize;
         let of_chunk = |chunk: &Chunk| (chunk.images * chunk.columns).div_ceil(each);
         let chunks = pixels.chunks(self.limits)?;
         let parts = chunks.iter().map(of_chunk).sum();
@@ -310,7 +356,7 @@ impl Steps<'_> {
             Entry::Follow => (pixels.filters, pixels.outputs),
             _ => (pixels.outputs, pixels.filters),
         };
-        let workgroup = self.correlation.workgroup as usize;
+        let workgroup = self.workgroup as usize;
         let program = self.program(entry);
         for chunk in pixels.chunks(self.limits)? {
             let reads = chunk.of(source, of_source);

@@ -16,6 +16,7 @@ mod gradient;
 mod params;
 mod pixels;
 mod placement;
+mod products;
 mod shader;
 mod texels;
 mod weights;
@@ -30,7 +31,9 @@ pub(crate) use forward::{Copied, band, programs, tensors, textures};
 pub(crate) use gradient::{GradientJob, gradient, gradient_steps, gradient_weights};
 pub(crate) use params::{BASES, Params};
 #[cfg(test)]
-pub(crate) use params::{EdgesOwn, FftOwn, FlatOwn, MarchOwn, PhasesOwn, StripOwn, SumsOwn};
+pub(crate) use params::{
+    EdgesOwn, FftOwn, FlatOwn, MarchOwn, PhasesOwn, ProductsOwn, StripOwn, SumsOwn,
+};
 pub(crate) use placement::{
     Piece, Placement, destination_pieces, own_placement, own_sizes, source_pieces,
 };
@@ -72,6 +75,14 @@ pub(crate) struct Job {
 pub(crate) struct Program {
     pub shader: Shader,
     pub constants: Vec<(&'static str, u32)>,
+}
+
+impl Program {
+    /// Invocations of a workgroup along x and y.
+    pub fn workgroup(&self) -> [u32; 2] {
+        let of = |name| self.constants.iter().find(|(known, _)| *known == name);
+        ["WORKGROUP_X", "WORKGROUP_Y"].map(|name| of(name).map_or(1, |(_, size)| *size))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -177,7 +177,7 @@ twin! {
         tiles_down: u32,
         tiles_across: u32,
         pairs_across: u32,
-        unused: u32,
+        filter_read: u32,
     }
 }
 
@@ -195,6 +195,20 @@ twin! {
     }
 }
 
+twin! {
+    /// What those of sums of products of spectra read besides.
+    ProductsOwn {
+        tile_rows: u32,
+        tile_columns: u32,
+        pairs: u32,
+        run: u32,
+        kept: u32,
+        delta: u32,
+        part: u32,
+        parts: u32,
+    }
+}
+
 /// What the shaders of one family read besides the head.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Own {
@@ -208,6 +222,7 @@ pub(super) enum Own {
     Strip(StripOwn),
     Fft(FftOwn),
     Sums(SumsOwn),
+    Products(ProductsOwn),
 }
 
 impl Own {
@@ -221,6 +236,7 @@ impl Own {
             Self::Strip(own) => bytemuck::cast(own),
             Self::Fft(own) => bytemuck::cast(own),
             Self::Sums(own) => bytemuck::cast(own),
+            Self::Products(own) => bytemuck::cast(own),
         }
     }
 }
@@ -256,7 +272,7 @@ impl Frame {
         let top_row = g.first_row(band.rows.start);
         match pass {
             Pass::Direct | Pass::Edges | Pass::Flat | Pass::March | Pass::Strip => whole,
-            Pass::Forward | Pass::Multiply | Pass::Back => whole,
+            Pass::Forward | Pass::Multiply | Pass::Back | Pass::Whole => whole,
             // Meets what the source holds.
             Pass::Phases => {
                 let last = |span: &Span| span.first + span.len as isize - 1;
@@ -449,7 +465,7 @@ fn own(problem: &Problem, pass: Pass, launch: &GpuLaunch, band: &Band, plane: us
                 tiles_down: tiles.down as u32,
                 tiles_across: tiles.across as u32,
                 pairs_across: tiles.pairs_across as u32,
-                unused: 0,
+                filter_read: 0,
             })
         }
         _ => Own::Plain,

@@ -26,8 +26,16 @@ pub(crate) enum Entry {
     Multiply,
     /// The rows back, and outputs.
     Back,
+    /// All three of a tile that a workgroup has whole.
+    Whole,
     /// Partial sums of the gradients of kernel and bias.
     Correlate,
+    /// Transforms of the rows of tiles of the output's gradient.
+    Delta,
+    /// Those of their columns and of the input's, partial sums of their products, and back.
+    Products,
+    /// The sums of these, and their rows back to the gradients of kernel and bias.
+    Taps,
     /// Partial sums of the gradients of a pointwise step.
     Mix,
     /// Their sums.
@@ -152,6 +160,10 @@ impl Shader {
         }
         all.extend(scalars.map(|from| Self::new(Entry::Forward, from, Data::Complex)));
         all.extend(scalars.map(|from| Self::new(Entry::Correlate, from, Data::F32)));
+        all.extend(scalars.map(|from| Self::new(Entry::Whole, from, Data::F32)));
+        all.push(Self::new(Entry::Delta, Data::F32, Data::Complex));
+        all.push(Self::new(Entry::Products, Data::Complex, Data::Complex));
+        all.push(Self::new(Entry::Taps, Data::Complex, Data::F32));
         all.push(Self::new(Entry::Multiply, Data::Complex, Data::Complex));
         all.push(Self::new(Entry::Back, Data::Complex, Data::F32));
         for entry in [Entry::Mix, Entry::Reduce, Entry::Follow, Entry::Slope] {
@@ -165,6 +177,7 @@ impl Shader {
         }
         all.push(Self::new(Entry::Flat, Data::Texture, Data::F32));
         all.push(Self::new(Entry::Forward, Data::Texture, Data::Complex));
+        all.push(Self::new(Entry::Whole, Data::Texture, Data::F32));
         all
     }
 

@@ -72,9 +72,15 @@ fn passes_go_through_rooms() {
     assert_eq!(outline(&separable), ["Flat: source -> room 0", "Flat: room 0 -> destination"]);
     // Every row the outputs need, of f32.
     assert_eq!(separable.rooms, [(20 + 8) * 30 * 3 * 4]);
-    let fft = of(&bytes, Algorithm::Fft);
+    let fft = |whole| {
+        let cuts = Cuts { whole: Some(whole), ..Cuts::NONE };
+        job(&bytes, Algorithm::Fft, &GpuLimits { cuts, ..limits(None) }, false).unwrap()
+    };
+    assert_eq!(outline(&fft(true)), ["Whole: source -> room 0", "Flat: room 0 -> destination"]);
+    // The sums alone.
+    assert_eq!(fft(true).rooms, [20 * 32 * 4 * 4]);
     assert_eq!(
-        outline(&fft),
+        outline(&fft(false)),
         [
             "Forward: source -> room 0",
             "Multiply: room 0 -> room 1",

@@ -53,7 +53,7 @@ fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
             let columns = strip::columns(strip, factors, problem.geometry().kernel.0);
             [factors.rows(), &columns].concat()
         }
-        (Pass::Forward | Pass::Multiply | Pass::Back, Scheme::Fft(tile)) => {
+        (Pass::Forward | Pass::Multiply | Pass::Back | Pass::Whole, Scheme::Fft(tile)) => {
             return table(problem, pass, tile).into_iter().flatten().collect();
         }
         // The sum of each filter goes to that filter.
@@ -102,17 +102,20 @@ fn marching(problem: &Problem, shape: &MarchShape) -> Vec<f32> {
 fn table(problem: &Problem, pass: Pass, tile: &Tile) -> Vec<[f32; 2]> {
     let (weights, g) = (problem.weights(), problem.geometry());
     let size = [tile.size.0 as usize, tile.size.1 as usize];
-    let mut table = turns(if pass == Pass::Multiply { size[0] } else { size[1] });
-    match pass {
-        Pass::Multiply => {
-            for taps in weights.taps.chunks(g.kernel.0 * g.kernel.1) {
-                table.extend(spectrum(taps, g.kernel.1, g.dilation, size));
-            }
+    let mut table = turns(match pass {
+        Pass::Multiply => size[0],
+        Pass::Whole => size[0].max(size[1]),
+        _ => size[1],
+    });
+    if matches!(pass, Pass::Multiply | Pass::Whole) {
+        for taps in weights.taps.chunks(g.kernel.0 * g.kernel.1) {
+            table.extend(spectrum(taps, g.kernel.1, g.dilation, size));
         }
+    }
+    if matches!(pass, Pass::Back | Pass::Whole) {
         // Where a pass follows, that one adds them.
-        Pass::Back if tile.finish.is_none() => table.extend(weights.bias.iter().map(|b| [*b, 0.0])),
-        Pass::Back => table.extend(weights.bias.iter().map(|_| [0.0; 2])),
-        _ => {}
+        let own = |b: f32| if tile.finish.is_none() { b } else { 0.0 };
+        table.extend(weights.bias.iter().map(|b| [own(*b), 0.0]));
     }
     table
 }

@@ -25,7 +25,7 @@ fn parts_fit_every_device() {
                 if many || side > 8 && shape == large {
                     continue;
                 }
-                let conv = Conv2d::new(kernel(side, side, filters)).stride(2, 1);
+                let conv = Conv2d::new(kernel(side, side, filters)).stride(1 + filters % 2, 1);
                 let problem = problem(&conv, shape, F32, F32);
                 let plan = gradient(&problem, &machine, crate::Algorithm::Auto)
                     .unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -35,13 +35,51 @@ fn parts_fit_every_device() {
                 assert!(c.workgroup <= limits.max_invocations);
                 // A tree needs a power of two, and an invocation for every value of its group.
                 assert!(c.workgroup.is_power_of_two() && c.taps.0 * c.taps.1 < c.workgroup);
-                assert!(c.taps.0 * c.taps.1 <= 12, "{plan}");
+                assert!(c.taps.0 * c.taps.1 <= if c.march { 25 } else { 12 }, "{plan}");
+                assert_eq!(c.march, conv.get_stride().0 == 1, "{plan}");
                 assert!(plan.depth() < 500, "{name}: {} for {problem}", plan.depth());
                 // Every position is in a part.
                 let g = problem.geometry();
                 let each = c.workgroup as usize * (c.across * c.run * c.runs) as usize;
                 let places = g.images * g.out_height * g.out_width * g.channels;
                 assert!(c.parts * each >= places, "{name}: {plan}");
+            }
+        }
+    }
+}
+
+/// Where that is allowed, for kernels so large that transforms pay; with parts that fit a binding.
+#[test]
+fn large_kernels_go_by_transforms() {
+    for (name, limits) in devices() {
+        let machine = Machine::Gpu(limits.with_max_buffer(1 << 31), Residence::Device);
+        let made = |conv: &Conv2d, shape: [usize; 4]| {
+            let problem = problem(conv, shape, F32, F32);
+            let plan = gradient(&problem, &machine, crate::Algorithm::Auto)
+                .unwrap_or_else(|e| panic!("{name}: {e}"));
+            (problem, plan)
+        };
+        let [small, large] = [3, 31].map(|side| Conv2d::new(kernel(side, side, 1)));
+        for (conv, transforms) in [
+            (small.clone().assume_finite(), false),
+            (large.clone(), false),
+            (large.clone().border(Border::Constant(f64::INFINITY)).assume_finite(), false),
+            (large.clone().assume_finite(), true),
+        ] {
+            for shape in [[1, 1080, 1920, 3], [8, 224, 224, 64]] {
+                let (problem, plan) = made(&conv, shape);
+                let KernelGradient::GpuFft(products) = plan.kernel() else {
+                    assert!(!transforms, "{name}: {plan}");
+                    continue;
+                };
+                assert!(transforms && plan.spread() > 0.0, "{name}: {plan}");
+                assert!(products.between(&problem) <= limits.max_range(), "{name}: {plan}");
+                assert!(plan.depth() < 500, "{name}: {} for {problem}", plan.depth());
+                let pairs = products.launch.bands.iter().map(|b| products.pairs(&problem, b));
+                assert!(products.parts * products.run as usize >= pairs.sum(), "{name}: {plan}");
+                let largest = products.launch.bands.iter().map(|b| products.pairs(&problem, b));
+                let rows: u64 = products.rows(&problem, largest.max().unwrap()).iter().sum();
+                assert!(rows <= limits.max_range(), "{name}: {rows}, {plan}");
             }
         }
     }

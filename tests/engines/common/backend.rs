@@ -154,13 +154,19 @@ pub(crate) fn specialised_devices() -> &'static [Backend] {
     ENGINES.get(|| gpus(&GpuOptions::new().specialise_from(0), "specialised "))
 }
 
-/// GPU engines that are planned for as a discrete GPU with WebGPU's default limits, whatever they are.
-/// None where [`engines`] has no GPU.
+/// GPU engines that are planned for as a discrete GPU with WebGPU's default limits, whatever they are, and that
+/// leave no tile of `fft` whole. None where [`engines`] has no GPU.
 pub(crate) fn pretended_devices() -> &'static [Backend] {
     static ENGINES: Own = Own::new();
     ENGINES.get(|| {
         let options = GpuOptions::new().limits(wgpu::Limits::default());
-        all_of("pretended ", gpu_of(&options).map(|own| own.with_class(AdapterClass::Discrete)))
+        all_of(
+            "pretended ",
+            gpu_of(&options).map(|own| {
+                let apart = Cuts { whole: Some(false), ..Cuts::NONE };
+                own.with_class(AdapterClass::Discrete).with_cuts(apart)
+            }),
+        )
     })
 }
 

@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 
-use crate::common::{BORDERS, Backend, F32, Kind, Rng, dims, full, say};
+use crate::common::{BORDERS, Backend, F32, Kind, Rng, dims, full, gpu, say, times};
 use channelwise::ndarray::{Array2, Array4, ArrayView2, Ix2, Ix3, Ix4, s};
+use channelwise::plan::{AdapterClass, Cuts, KernelGradient};
 use channelwise::reference::{self, Expected};
 use channelwise::{
     Activation, Border, Conv2d, Cpu, Element, Engine, Error, GpuTensor, Kernel, Layout, Padding,
@@ -103,6 +104,52 @@ fn large_kernels() {
     }
     say(&format!("gradients of large kernels: {transformed} by transforms, used {used:.2?}"));
     assert!(transformed >= 12, "{transformed}");
+}
+
+/// By transforms of a GPU, whatever a plan would take: of small kernels too, in one band and in several, in one part
+/// and in many.
+#[test]
+fn transforms_of_a_gpu() {
+    let Some(plain) = gpu() else { return };
+    let mut rng = Rng::new(87);
+    let mut used = [0.0; 5];
+    let (mut bands, mut parts) = (0, 0);
+    for number in 0..times(20) as u64 {
+        let model = larger(&mut rng, number, true);
+        let cuts = Cuts {
+            products: Some(true),
+            band_bytes: rng.chance(2).then_some(1 << 17),
+            positions: rng.chance(2).then(|| 1 + rng.below(5)),
+            transform: rng.chance(2).then(|| (*rng.pick(&[32, 64, 128]), *rng.pick(&[32, 64]))),
+            ..Cuts::NONE
+        };
+        let mut gpu = plain.with_cuts(cuts);
+        if rng.chance(2) {
+            gpu = gpu.with_class(AdapterClass::Discrete);
+        }
+        let engine = Engine::from(gpu);
+        let shape = dims(model.setup.input, model.setup.layout);
+        let prepared = engine.prepare_backward::<f32>(&model.conv(), shape).unwrap();
+        // Tiles may be too small for the taps, and bands for tiles.
+        let KernelGradient::GpuFft(products) = prepared.plan().kernel() else { continue };
+        bands += usize::from(products.launch.bands.len() > 1);
+        parts += usize::from(products.parts > products.launch.bands.len());
+        let name = format!("gpu, {cuts:?}");
+        let backend = Backend { name, kind: Kind::GpuDirect, engine };
+        judge(&model, &backend, &mut used)
+            .unwrap_or_else(|text| panic!("{number}: {text}, {:?}", model.setup));
+        // The bound is wide: what sums make is far nearer.
+        let sums = plain.with_cuts(Cuts { products: Some(false), ..Cuts::NONE }).into();
+        let made = |engine| by_engine(&model, engine).unwrap().0;
+        let ([_, got, ..], [_, want, ..]) = (made(&backend.engine), made(&sums));
+        let allowed = 1e-6 * (model.dy.len() as f32 + 10.0) * 2.0;
+        for (tap, (got, want)) in got.iter().zip(&want).enumerate() {
+            let off = (got - want).abs();
+            assert!(off <= allowed, "{number}: {got} for {want} of tap {tap}, {:?}", model.setup);
+        }
+    }
+    say(&format!("transforms of a GPU: {bands} in bands, {parts} in parts, used {used:.2?}"));
+    assert!(bands > 1 && parts > 3, "{bands}, {parts}");
 }
 
 /// Terms of one sign: added one after the other in f32, the sum would stop growing.
