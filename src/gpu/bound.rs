@@ -11,7 +11,7 @@ use super::device::{Context, Room};
 use super::program::Ready;
 use super::range::BufferRange;
 use crate::lru::Lru;
-use crate::plan::job::{BASES, Binding, Command, Dispatch, Job, Params, Resource};
+use crate::plan::job::{BASES, Binding, Command, Dispatch, Entry, Job, Params, Resource};
 use crate::{Error, Result};
 
 /// Parameter buffers that are kept with what was compiled: jobs on tensors that begin at aligned bytes
@@ -315,7 +315,9 @@ impl Binder<'_> {
             let mut params = dispatch.params;
             let words: &mut [u32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut params));
             for (word, binding) in words.iter_mut().take(BASES).zip(&dispatch.bindings) {
-                *word += self.base(binding)?;
+                let base = self.base(binding)?;
+                self.has_vectors(dispatch, binding, base)?;
+                *word += base;
             }
             bytes.extend_from_slice(bytemuck::bytes_of(&params));
             bytes.resize(bytes.len().next_multiple_of(stride as usize), 0);
@@ -372,6 +374,21 @@ impl Binder<'_> {
         let (offset, _) = self.span(&range, binding);
         // An alignment is no more than some hundred bytes.
         Ok(((range.offset + part.first - offset) / part.scalar) as u32)
+    }
+
+    /// Refuses a tensor that begins within a vector of the shader: jobs have those copied, so it is a defect.
+    fn has_vectors(&self, dispatch: &Dispatch, binding: &Binding, base: u32) -> Result<()> {
+        let program = self.job.programs.get(dispatch.program);
+        let vectors = program.is_some_and(|p| matches!(p.shader.entry, Entry::March(_)));
+        let bytes = binding.part.map_or(0, |part| u64::from(base) * part.scalar);
+        if vectors && !bytes.is_multiple_of(16) {
+            return Err(Error::Gpu {
+                doing: "binding buffers",
+                message: format!("{} begins {bytes} bytes from a vector", binding.resource),
+                source: None,
+            });
+        }
+        Ok(())
     }
 
     fn bind_group(&self, dispatch: &Dispatch, params: &Buffer) -> Result<BindGroup> {

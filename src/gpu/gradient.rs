@@ -55,7 +55,7 @@ struct Inner {
     plan: GradientPlan,
     compiled: Compiled,
     /// By what is wanted: with the gradients of the weights (1), of the input (2).
-    jobs: [OnceLock<Arc<Job>>; 4],
+    jobs: [OnceLock<Arc<Job>>; 16],
 }
 
 /// What is asked for.
@@ -167,7 +167,7 @@ impl Gpu {
         let limit = self.limits().max_range();
         let compiled = self.executor.compile(&job.programs, &weights, limit).await?;
         let problem = problem.clone();
-        let jobs = [const { OnceLock::new() }; 4];
+        let jobs = [const { OnceLock::new() }; 16];
         let inner = Inner { problem, sums, back, plan, compiled, jobs };
         Ok(GpuBackward { gpu: self.clone(), inner: Arc::new(inner) })
     }
@@ -263,16 +263,27 @@ impl GpuBackward {
         self.gradients(self.run(input, output_gradient, Wanted { weights: true, input: false })?)
     }
 
-    fn job(&self, wanted: Wanted) -> Result<Arc<Job>> {
+    /// What is asked for, of an input and a gradient of which some are `copied` first.
+    fn job(&self, wanted: Wanted, copied: [bool; 2]) -> Result<Arc<Job>> {
         let Inner { problem, sums, back, plan, jobs, .. } = &*self.inner;
-        let known = &jobs[usize::from(wanted.weights) + 2 * usize::from(wanted.input)];
+        let Wanted { weights, input } = wanted;
+        let flags = [weights, input, copied[0], copied[1]];
+        let known = &jobs[flags.iter().fold(0, |all, flag| 2 * all + usize::from(*flag))];
         if let Some(job) = known.get() {
             return Ok(job.clone());
         }
-        let Wanted { weights, input } = wanted;
         let of = GradientJob { problem, sums, back, plan, weights, input };
-        let job = Arc::new(job::gradient(of, self.gpu.limits())?);
-        Ok(known.get_or_init(|| job).clone())
+        let mut job = job::gradient(of, self.gpu.limits())?;
+        let bytes = [
+            (Resource::Source, problem.input_len() * problem.input_type().bytes()),
+            (Resource::OutputGradient, problem.output_len() * ElementType::F32.bytes()),
+        ];
+        for ((resource, bytes), copied) in bytes.into_iter().zip(copied) {
+            if copied {
+                job.through_room(resource, bytes as u64);
+            }
+        }
+        Ok(known.get_or_init(|| Arc::new(job)).clone())
     }
 
     /// Submits the job, whose gradients go into new tensors.
@@ -289,7 +300,11 @@ impl GpuBackward {
         let what = "gradient of the output";
         gradient.check(what, problem.output_shape(), layout, ElementType::F32)?;
         gpu.same_device(what, gradient)?;
-        let job = self.job(wanted)?;
+        // Those that begin where no vector of a shader's does go through a room.
+        let alignment = self.inner.plan.alignment() as u64;
+        let copied = [input.own_range(), gradient.own_range()]
+            .map(|range| !range.offset.is_multiple_of(alignment));
+        let job = self.job(wanted, copied)?;
         let mut made = Made::default();
         if wanted.input {
             made.input =

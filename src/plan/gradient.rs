@@ -158,6 +158,17 @@ impl GradientPlan {
         self.sums.as_ref()
     }
 
+    /// Bytes that tensors on the device begin at multiples of.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn alignment(&self) -> usize {
+        let plans = self.sums.iter().chain([&self.input]);
+        let of = |plan: &Plan| match plan.launch() {
+            Launch::Gpu(launch) => launch.scheme.alignment(),
+            Launch::Cpu(_) => 4,
+        };
+        plans.map(of).max().unwrap_or(4)
+    }
+
     /// Of the gradient of the kernel.
     #[must_use]
     pub fn kernel(&self) -> &KernelGradient {

@@ -614,3 +614,44 @@ fn recorded_work_keeps_its_room() {
         same_bits(&to.download().unwrap(), &vec![0.0; want.len()]).unwrap();
     }
 }
+
+/// Tensors that begin within a vector of `march`, whose shaders read and write whole ones: gradients and filters
+/// have them copied, and give the same bits.
+#[test]
+fn tensors_begin_at_any_word() {
+    let Some(_) = gpu() else { return };
+    let gpu = Gpu::request(&GpuOptions::new().specialise_from(0)).unwrap();
+    let shape = [2, 24, 20, 4];
+    let conv = Conv2d::new(Rng::new(3).kernel(3, 3, 1));
+    let problem = Problem::new(&conv, shape, F32, F32).unwrap();
+    let prepared = gpu.prepare(&problem, Algorithm::Auto).unwrap();
+    assert_eq!(prepared.plan().algorithm(), Algorithm::March, "{}", prepared.plan());
+    let len: usize = shape.iter().product();
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+    let at = |offset: u64, values: &[f32]| {
+        let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: offset + 4 * len as u64,
+            usage,
+            mapped_at_creation: false,
+        });
+        let tensor = GpuTensor::<f32>::from_buffer(&gpu, buffer, offset, shape).unwrap();
+        tensor.write(values).unwrap();
+        tensor
+    };
+    let (x, dy) = (noise::<f32>(len, 1), noise::<f32>(len, 2));
+    let gradients = |offsets: [u64; 2]| {
+        let made = gpu.backward(&conv, &at(offsets[0], &x), &at(offsets[1], &dy)).unwrap();
+        let all = [&made.input, &made.kernel].map(|tensor| tensor.download().unwrap());
+        all.concat()
+    };
+    let want = (gpu.run(&conv, &at(0, &x)).unwrap().download().unwrap(), gradients([0, 0]));
+    for offsets in [[4, 0], [0, 8], [12, 260], [16, 256]] {
+        let from = at(offsets[0], &x);
+        let to = at(offsets[1], &dy);
+        prepared.apply_into(&from, &to).unwrap();
+        same_bits(&to.download().unwrap(), &want.0).unwrap();
+        same_bits(&gpu.run(&conv, &from).unwrap().download().unwrap(), &want.0).unwrap();
+        same_bits(&gradients(offsets), &want.1).unwrap();
+    }
+}

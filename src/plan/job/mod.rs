@@ -192,6 +192,24 @@ impl Job {
         }));
     }
 
+    /// The same with a resource of so many bytes copied into a room before all else, and read from there.
+    pub fn through_room(&mut self, resource: Resource, bytes: u64) {
+        let room = self.room(bytes.next_multiple_of(4));
+        for command in &mut self.commands {
+            match command {
+                Command::Copies { from, .. } if *from == resource => *from = room,
+                Command::Copies { .. } => {}
+                Command::Dispatch(dispatch) => {
+                    let read = dispatch.bindings.iter_mut().filter(|b| b.resource == resource);
+                    read.for_each(|binding| binding.resource = room);
+                }
+            }
+        }
+        let all = Piece { from: 0, to: 0, len: bytes.next_multiple_of(4) as usize };
+        let copy = Command::Copies { from: resource, to: room, pieces: vec![all] };
+        self.commands.insert(0, copy);
+    }
+
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.commands.iter().filter_map(|command| match command {
             Command::Dispatch(dispatch) => Some(&**dispatch),
