@@ -176,7 +176,7 @@ fn shapes(work: &Work, terms: usize, words: bool, four: bool, limits: &GpuLimits
     let (row_spacing, row_phases) = flat::spacing(work.stride.0, work.dilation.0);
     let (spacing, phases) = flat::spacing(work.stride.1, work.dilation.1);
     let furthest = [spacing, phases, row_spacing, row_phases].into_iter().max().unwrap_or(0);
-    if furthest > 1 << 20 {
+    if furthest > 1 << 20 || work.channels == 0 {
         return Vec::new();
     }
     let own = if four { 4 } else { 1 };

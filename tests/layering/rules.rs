@@ -65,7 +65,7 @@ pub const BACKWARDS: &[(&str, &str)] = &[];
 pub const ORDER: &[(&str, &str)] = &[
     (
         "plan",
-        "cuts limits cost offer gather bands edges direct flat phases strip box_filter separable march tile fft launch split pass reweigh part regions transfer explain \
+        "algorithm cuts limits cost offer gather bands edges direct flat phases strip box_filter separable march tile fft launch split pass reweigh part regions transfer explain \
          fold products gradient chain engines job",
     ),
     (
@@ -74,14 +74,14 @@ pub const ORDER: &[(&str, &str)] = &[
     ),
     (
         "gpu",
-        "device range program bound executor copies staging ready measure tuning costs prepared host ticket \
+        "device range program bound halves executor copies staging ready measure tuning costs prepared host ticket \
          tensor reweigh apply chain frames subresource texture gradient",
     ),
     (
         "gpu/device",
         "options adapter known limits loss memory promise wait polling poller requirements stamps",
     ),
-    ("gpu/program", "files folder module texel pipelines planned"),
+    ("gpu/program", "march files folder module texel pipelines planned"),
 ];
 
 pub const MOST_LINES: usize = 500;

@@ -121,7 +121,7 @@ pub(super) fn every() -> Vec<Shader> {
     let mut marching: Vec<Shader> = Vec::new();
     for ends in all.iter().filter(|shader| shader.entry == Entry::Flat && !shader.has_textures()) {
         for (problem, residence) in problems(*ends).iter().flat_map(in_all) {
-            let machine = Machine::Gpu(plan::GpuLimits::webgpu_defaults(), residence);
+            let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), residence);
             let Ok(plan) = plan::choose(problem, &machine, Algorithm::March) else { continue };
             let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
             let of_them = job::programs(problem, launch, None).into_iter().map(|p| p.shader);
@@ -179,8 +179,8 @@ fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
         }
         let ways = Algorithm::ALL.map(|algorithm| (algorithm, None));
         for (algorithm, one_pass) in ways.into_iter().chain([(Algorithm::Separable, Some(false))]) {
-            let cuts = Cuts { one_pass, ..Cuts::NONE };
-            let machine = Machine::Gpu(plan::GpuLimits { cuts, ..limits }, residence);
+            let cuts = Cuts { one_pass, ..limits.cuts };
+            let machine = Machine::Gpu(GpuLimits { cuts, ..limits }, residence);
             let Ok(plan) = plan::choose(problem, &machine, algorithm) else { continue };
             let Launch::Gpu(launch) = plan.launch() else { panic!("{plan}") };
             let programs = job::programs(problem, launch, texels.as_ref());

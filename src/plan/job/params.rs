@@ -404,7 +404,7 @@ fn own(problem: &Problem, pass: Pass, launch: &GpuLaunch, band: &Band, plane: us
             ..FlatOwn::default()
         });
     }
-    if let Scheme::March(march) = &launch.scheme {
+    if let (Pass::March, Scheme::March(march)) = (pass, &launch.scheme) {
         let inside = march.inside(problem, band);
         let g = problem.geometry();
         let vector = VECTOR / problem.output_type().bytes();
