@@ -55,12 +55,14 @@ fn main(
     }
     let image = at.z;
     let image_base = p.src_base + image * p.src_image;
-    if at.y < p.own.blocks {
+    let block_groups = (p.own.blocks + WORKGROUP_Y - 1u) / WORKGROUP_Y;
+    if at.y < block_groups {
         let lane = at.x * WORKGROUP_X + local.x;
-        if lane - p.own.first >= p.own.within {
+        let block = at.y * WORKGROUP_Y + local.y;
+        if lane - p.own.first >= p.own.within || WORKGROUP_Y > 1u && block >= p.own.blocks {
             return;
         }
-        let row = p.own.top + at.y / SPACING * (SPACING * ROWS) + at.y % SPACING;
+        let row = p.own.top + block / SPACING * (SPACING * ROWS) + block % SPACING;
         let source = i32((p.out_row + row) * p.stride_rows) - p.top - p.src_row;
         let start = (image_base + u32(source) * p.src_pitch + begins(lane, 0u)) / VECTOR;
         inside(start, stored_at(image, row, lane));
@@ -70,7 +72,8 @@ fn main(
         return;
     }
     // Which of the edges' invocations this is.
-    let n = ((at.y - p.own.blocks) * p.groups_x + at.x) * WORKGROUP_X + local.x;
+    let group_at_edges = (at.y - block_groups) * p.groups_x + at.x;
+    let n = (group_at_edges * WORKGROUP_Y + local.y) * WORKGROUP_X + local.x;
     let covered = p.own.blocks * ROWS;
     let whole_rows = p.rows - covered;
     let beside = p.own.lanes - p.own.within;

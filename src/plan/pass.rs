@@ -191,7 +191,7 @@ impl Pass {
     pub fn workgroup(self, launch: &GpuLaunch) -> [u32; 2] {
         match (self, &launch.scheme) {
             (Self::Direct, Scheme::Direct { workgroup, .. }) => *workgroup,
-            (Self::March, Scheme::March(march)) => [march.workgroup, 1],
+            (Self::March, Scheme::March(march)) => march.workgroup,
             (Self::Edges, _) => [64, 1],
             (Self::Phases, Scheme::Phases(phases)) => phases.workgroup,
             (Self::Strip, Scheme::Strips { strip, .. }) => [strip.workgroup(), 1],

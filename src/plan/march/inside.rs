@@ -88,10 +88,11 @@ impl Inside {
     }
 
     /// Workgroups of so many invocations along x and y: those of blocks, then those of edges.
-    pub fn grid(&self, workgroup: u32) -> [u64; 2] {
-        let across = (self.lanes as u64).div_ceil(u64::from(workgroup)).max(1);
-        let edges = (self.at_edges() as u64).div_ceil(u64::from(workgroup));
-        [across, self.blocks as u64 + edges.div_ceil(across)]
+    pub fn grid(&self, workgroup: [u32; 2]) -> [u64; 2] {
+        let [wide, high] = workgroup.map(u64::from);
+        let across = (self.lanes as u64).div_ceil(wide).max(1);
+        let edges = (self.at_edges() as u64).div_ceil(wide * high);
+        [across, (self.blocks as u64).div_ceil(high) + edges.div_ceil(across)]
     }
 }
 

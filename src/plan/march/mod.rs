@@ -54,15 +54,15 @@ const ROWS: usize = 8;
 /// Invocations below which a block has fewer rows: large GPUs hold as many at once.
 const BUSY: usize = 1 << 16;
 
-/// Invocations of a workgroup, which lie along the flat row.
+/// Invocations of a workgroup, which lie along the flat row as far as it goes.
 const WORKGROUP: u32 = 64;
 
 /// What an invocation of `march` makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct March {
-    /// Invocations of a workgroup, along flat rows.
-    pub workgroup: u32,
+    /// Invocations of a workgroup: along flat rows, and blocks.
+    pub workgroup: [u32; 2],
     /// Neighbouring scalars of a flat row, of every filter.
     pub scalars: u32,
     /// Output rows.
@@ -81,8 +81,8 @@ pub struct March {
 
 impl fmt::Display for March {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { workgroup, scalars, rows, .. } = self;
-        write!(f, "workgroups of {workgroup}, {rows} rows of {scalars} scalars an invocation")
+        let Self { workgroup: [x, y], scalars, rows, .. } = self;
+        write!(f, "workgroups of {x}x{y}, {rows} rows of {scalars} scalars an invocation")
     }
 }
 
@@ -178,15 +178,18 @@ fn march(problem: &Problem, limits: &GpuLimits) -> Result<March, String> {
             "its text would have {unrolled} multiply-adds a row, and compilers are given at most {UNROLLED}"
         ));
     }
+    let wide = (lanes as u32).next_power_of_two().clamp(8, WORKGROUP);
     let march = March {
-        workgroup: WORKGROUP.min(limits.max_invocations),
+        workgroup: [wide, WORKGROUP / wide],
         scalars: scalars as u32,
         rows: rows as u32,
         spacing: spacing as u32,
         phases: phases as u32,
-        worth: flat::specialised(problem, limits),
+        // A software adapter goes through what is there for edges too, and so with every block.
+        worth: flat::specialised(problem, limits)
+            && (rows >= 4 || limits.class != AdapterClass::Software),
         affine: !problem.conv().bias.is_empty() || problem.mean().is_some() || has_bias(problem),
-        folds: [lanes.div_ceil(WORKGROUP as usize), g.out_height + 2, g.images]
+        folds: [lanes.div_ceil(wide as usize), g.out_height + 2, g.images]
             .iter()
             .any(|n| *n > limits.max_workgroups as usize),
     };

@@ -93,9 +93,10 @@ fn every_output_is_made_once_and_inside_all_taps_are_there() {
                 assert_eq!(once.len(), all.len(), "{plan}\n{inside:?}");
                 assert_eq!(all.len(), rows * inside.lanes, "{plan}\n{inside:?}");
                 let [x, y] = inside.grid(march.workgroup);
-                let room = (x * u64::from(march.workgroup)) as usize;
-                assert!(inside.lanes <= room);
-                assert!(all.len() - blocks <= (y as usize - inside.blocks) * room, "{inside:?}");
+                let [wide, high] = march.workgroup.map(|n| n as usize);
+                assert!(inside.lanes <= x as usize * wide);
+                let room = (y as usize - inside.blocks.div_ceil(high)) * x as usize * wide * high;
+                assert!(all.len() - blocks <= room, "{inside:?}");
                 in_blocks += blocks;
                 for (at, lane) in &all[..blocks] {
                     let first = g.first_row(band.rows.start + at);
