@@ -52,7 +52,7 @@ const WINDOW: usize = 40;
 const ROWS: usize = 8;
 
 /// Invocations below which a block has fewer rows: large GPUs hold as many at once.
-const BUSY: usize = 1 << 16;
+const BUSY: usize = 1 << 15;
 
 /// Invocations of a workgroup, which lie along the flat row as far as it goes.
 const WORKGROUP: u32 = 64;
