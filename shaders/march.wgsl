@@ -5,7 +5,7 @@
 //   Window                     what the taps of a lane touch of a source row
 //   inside_window(at)          that, loaded from vector `at` on, a vector at a time
 //   join(sums, i, window)      sums with row i of the taps added
-//   inside(start, to)           source row by source row, joined to every output row that needs it
+//   inside(start, to)          source row by source row, joined to every output row that needs it
 //   finish(sums, to, room)     from sums to outputs, which are stored from vector `to` on, at most `room`
 //
 // Grid: x over lanes, y over blocks of rows, z over images; and behind the last block, workgroups for the edges:
