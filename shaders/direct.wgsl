@@ -8,8 +8,8 @@
 
 override SLICED: bool = true;
 
-// Words of a cache line. Twin of `SLICE` in src/plan/direct.rs.
-const SLICE: u32 = 32u;
+// Most words of a slice: those of a cache line.
+override SLICE: u32 = 32u;
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(

@@ -12,6 +12,7 @@ use super::program::Ready;
 use super::range::BufferRange;
 use crate::lru::Lru;
 use crate::plan::job::{BASES, Binding, Command, Dispatch, Entry, Job, Params, Resource};
+use crate::plan::march::VECTOR;
 use crate::{Error, Result};
 
 /// Parameter buffers that are kept with what was compiled: jobs on tensors that begin at aligned bytes
@@ -381,7 +382,7 @@ impl Binder<'_> {
         let program = self.job.programs.get(dispatch.program);
         let vectors = program.is_some_and(|p| matches!(p.shader.entry, Entry::March(_)));
         let bytes = binding.part.map_or(0, |part| u64::from(base) * part.scalar);
-        if vectors && !bytes.is_multiple_of(16) {
+        if vectors && !bytes.is_multiple_of(VECTOR as u64) {
             return Err(Error::Gpu {
                 doing: "binding buffers",
                 message: format!("{} begins {bytes} bytes from a vector", binding.resource),

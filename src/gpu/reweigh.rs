@@ -35,7 +35,7 @@ impl GpuPrepared {
     /// # Errors
     /// [`Error::Argument`] where `conv` differs in more than weights; [`Error::NotApplicable`] where the
     /// algorithm was chosen for what the weights were (`separable` for a kernel that is a sum of few separable
-    /// ones, `fft` for a finite one), and these are not; what the device says. The weights are then as before.
+    /// ones, `fft` for a finite one, `march` for one without a bias), and these are not; what the device says. The weights are then as before.
     pub fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
         let executor = self.gpu().executor.clone();
         if !reweigh(self.ready_mut(), &executor, conv)? {

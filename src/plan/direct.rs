@@ -46,9 +46,8 @@ pub(super) fn images(problem: &Problem, limits: &CpuLimits, us: f64) -> Option<u
     }
 }
 
-/// Words of a slice, where channels lie together: a cache line of most GPUs. Twin of `SLICE` in
-/// `shaders/direct.wgsl`.
-const SLICE: usize = 32;
+/// Most words of a slice, where channels lie together: a cache line of most GPUs.
+pub(super) const SLICE: usize = 32;
 
 /// Invocations of a workgroup along x and y, and whether one grid works on one channel slice.
 pub(super) fn gpu(problem: &Problem, limits: &GpuLimits) -> Offer<([u32; 2], bool)> {

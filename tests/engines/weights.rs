@@ -395,3 +395,34 @@ fn gaussians_slide_through_all_sigmas() {
         }
     }
 }
+
+/// A shader of `march` without a bias has no place for one, which is told; and one that was prepared for a kernel that
+/// is no mean takes one that is.
+#[test]
+fn marching_rows_take_what_they_have_room_for() {
+    let Some(gpu) = gpu() else { return };
+    let shape = [1, 20, 32, 4];
+    let conv = |kernel: Kernel| Conv2d::new(kernel);
+    let blur = conv(Kernel::gaussian(3, 0.8).unwrap());
+    let mean = conv(Kernel::box_blur(3, 3).unwrap());
+    let ready = |conv: &Conv2d, algorithm| {
+        let problem = Problem::new(conv, shape, U8, F32).unwrap();
+        gpu.prepare(&problem, algorithm).unwrap()
+    };
+    let mut prepared = ready(&blur, Algorithm::March);
+    let error = prepared.set_weights(&blur.clone().bias([0.5])).unwrap_err();
+    assert!(matches!(error, Error::NotApplicable { .. }), "{error}");
+    assert!(error.to_string().contains("without a bias"), "{error}");
+    let bytes = Array4::from_shape_fn(shape, |(_, r, q, c)| (r * 37 + q * 11 + c * 5) as u8);
+    let from = GpuTensor::from_array(&gpu, &bytes).unwrap();
+    prepared.set_weights(&mean).unwrap();
+    let got = prepared.apply::<u8, f32>(&from).unwrap().download().unwrap();
+    let want = ready(&mean, Algorithm::Direct).apply::<u8, f32>(&from).unwrap().download().unwrap();
+    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4;
+    assert!(got.iter().zip(&want).all(near));
+    // A bias that is there may be any other.
+    let mut biased = ready(&blur.clone().bias([0.0]), Algorithm::March);
+    biased.set_weights(&mean.bias([2.0])).unwrap();
+    let got = biased.apply::<u8, f32>(&from).unwrap().download().unwrap();
+    assert!(got.iter().map(|v| v - 2.0).zip(&want).all(|(a, b)| near((&a, b))));
+}

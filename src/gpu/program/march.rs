@@ -8,18 +8,14 @@
 use std::fmt::Write as _;
 
 use crate::plan::job::Data;
-use crate::plan::{Along, MarchShape};
+use crate::plan::march::{Along, MarchShape, VECTOR};
 
 /// Names of the four components.
 const COMPONENTS: [char; 4] = ['x', 'y', 'z', 'w'];
 
-/// Bytes of a scalar of the ends of the shader.
+/// Bytes of a scalar of an end of the shader.
 fn bytes(data: Data) -> usize {
-    match data {
-        Data::U8 | Data::I8 => 1,
-        Data::U16 | Data::F16 | Data::I16 => 2,
-        Data::F32 | Data::Complex | Data::Texture | Data::Stored(_) => 4,
-    }
+    data.packed().map_or(4, |bits| bits as usize / 8)
 }
 
 /// The part of the shader that is written for `shape`.
@@ -99,7 +95,7 @@ impl Writer<'_> {
         line!(self, "struct Window {{ {fields} }}\n");
 
         let each = (4 / bytes) as i64;
-        let vectors = self.shape.vectors(16 / bytes);
+        let vectors = self.shape.vectors(VECTOR / bytes);
         let lowest = vectors.first().copied().unwrap_or(0);
         line!(self, "fn inside_window(at: u32) -> Window {{");
         for (n, vector) in vectors.iter().enumerate() {
@@ -186,7 +182,7 @@ impl Writer<'_> {
     /// its last source row was joined.
     fn inside(&mut self, bytes: usize) {
         let shape = self.shape;
-        let lowest = shape.vectors(16 / bytes).first().copied().unwrap_or(0);
+        let lowest = shape.vectors(VECTOR / bytes).first().copied().unwrap_or(0);
         let kh = shape.kernel.0;
         line!(self, "fn inside(start: u32, to: u32) {{");
         line!(self, "    let step = p.dilation_rows * p.src_pitch / VECTOR;");
@@ -267,7 +263,7 @@ impl Writer<'_> {
         }
         let planes = if shape.planar { outputs } else { 1 };
         let together = outputs / planes;
-        let each = 16 / stored as u32;
+        let each = (VECTOR / stored) as u32;
         for plane in 0..planes {
             for v in 0..shape.stores(stored) {
                 // Scalars of a lane: unit by unit, its outputs together.

@@ -3,6 +3,7 @@
 use super::codes::{activation_code, border_codes, follow_activation, reaches_far};
 use super::shader::{Data, Entry, Shader};
 use super::texels::Texels;
+use crate::plan::direct;
 use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::march::MarchShape;
 use crate::plan::pass::Pass;
@@ -73,7 +74,9 @@ pub(super) fn constants(
     }
     match (&launch.scheme, pass) {
         (_, Pass::Edges) => {}
-        (Scheme::Direct { sliced, .. }, _) => constants.push(("SLICED", u32::from(*sliced))),
+        (Scheme::Direct { sliced, .. }, _) => {
+            constants.extend([("SLICED", (*sliced).into()), ("SLICE", direct::SLICE as u32)]);
+        }
         (Scheme::March(march), _) => {
             constants.extend([("EDGES", 1), ("FOLDS", march.folds.into())]);
         }

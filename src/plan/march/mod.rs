@@ -148,7 +148,10 @@ fn march(problem: &Problem, limits: &GpuLimits) -> Result<March, String> {
     let quads = scalars.div_ceil(4);
     let furthest = [
         g.width.saturating_add(g.left).saturating_mul(g.channels),
-        g.extent().1.saturating_mul(g.channels),
+        g.out_width
+            .saturating_mul(g.stride.1)
+            .saturating_add(g.extent().1)
+            .saturating_mul(g.channels),
         spacing.saturating_mul(g.out_height),
     ];
     if furthest.iter().any(|n| *n > 1 << 30) {
