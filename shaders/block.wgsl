@@ -1,16 +1,13 @@
 // What an invocation keeps in registers while it goes through its source.
 
-// Its sums, of four columns each. They are fields and not an array, because compilers keep an array in memory unless they unroll every loop
-// over it. Twin of MAX_SUMS in src/plan/flat.rs and src/plan/phases.rs.
+// Its sums, of four columns each. They are fields and not an array, because compilers keep an array in memory
+// unless they unroll every loop over it. Twin of MAX_SUMS in src/plan/flat.rs and src/plan/phases.rs.
 struct Sums {
     s0: vec4<f32>, s1: vec4<f32>, s2: vec4<f32>, s3: vec4<f32>,
     s4: vec4<f32>, s5: vec4<f32>, s6: vec4<f32>, s7: vec4<f32>,
     s8: vec4<f32>, s9: vec4<f32>, s10: vec4<f32>, s11: vec4<f32>,
     s12: vec4<f32>, s13: vec4<f32>, s14: vec4<f32>, s15: vec4<f32>,
 }
-
-// What the columns of each vector meet.
-struct Window { u0: vec4<f32>, u1: vec4<f32>, u2: vec4<f32>, u3: vec4<f32> }
 
 // Sum m. As with the fields, an array would lie in memory where the loop over rows is not unrolled.
 fn sum_of(s: Sums, m: u32) -> vec4<f32> {

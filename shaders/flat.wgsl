@@ -109,18 +109,9 @@ fn spot(row_base: u32, column: i32, channel: u32, before: u32, ahead: u32) -> Sp
 
 fn slide(w: Window, next: vec4<f32>) -> Window {
     if CHAINED {
-        let enters = array(
-            select(w.u1.x, next.x, VECTORS == 1u), select(w.u2.x, next.x, VECTORS == 2u),
-            select(w.u3.x, next.x, VECTORS == 3u), next.x,
-        );
-        return Window(
-            vec4(w.u0.yzw, enters[0]), vec4(w.u1.yzw, enters[1]),
-            vec4(w.u2.yzw, enters[2]), vec4(w.u3.yzw, enters[3]),
-        );
+        return slide_chain(w, next.x, VECTORS);
     }
-    return Window(
-        vec4(w.u0.yzw, next.x), vec4(w.u1.yzw, next.y), vec4(w.u2.yzw, next.z), vec4(w.u3.yzw, next.w),
-    );
+    return slide_each(w, next);
 }
 
 // Sum m, which belongs to vector m % VECTORS, row m / VECTORS % ROWS and filter m / VECTORS / ROWS, with
@@ -134,9 +125,7 @@ fn join(sum: vec4<f32>, m: u32, t: u32, tap_row: u32, first: u32, w: Window) -> 
     let i = tap_row + (t - row) * row_phases();
     if f < FILTERS && t >= row && i < kernel_height() {
         let weight = vec4(weights[(f * kernel_height() + i) * kernel_width() + first]);
-        let low = select(w.u0, w.u1, v == 1u);
-        let high = select(w.u2, w.u3, v == 3u);
-        joined = fma(weight, select(low, high, v > 1u), sum);
+        joined = fma(weight, vector_of_window(w, v), sum);
     }
     return joined;
 }

@@ -114,14 +114,8 @@ fn units_at(row_base: u32, column: i32) -> vec4<f32> {
 fn next_channel() -> u32 { return select(filters(), 1u, p.planar != 0u); }
 fn pixel() -> u32 { return channels() * next_channel(); }
 
-fn slide(w: Window, next: vec4<f32>) -> Window {
-    return Window(
-        vec4(w.u0.yzw, next.x), vec4(w.u1.yzw, next.y), vec4(w.u2.yzw, next.z), vec4(w.u3.yzw, next.w),
-    );
-}
-
-// Sum m belongs to unit m % UNITS, row m / UNITS % ROWS, and place m / UNITS / ROWS of the cell, row by row.
-// The same with the tap added by which step t down and step u across join it.
+// Sum m, which belongs to unit m % UNITS, row m / UNITS % ROWS, and place m / UNITS / ROWS of the cell, row by row,
+// with the tap added by which step t down and step u across join it.
 fn join(sum: vec4<f32>, m: u32, t: u32, u: u32, rows: Steps, columns: Steps, filter_taps: u32, w: Window) -> vec4<f32> {
     let unit = m % UNITS;
     let row = m / UNITS % ROWS;
@@ -132,9 +126,7 @@ fn join(sum: vec4<f32>, m: u32, t: u32, u: u32, rows: Steps, columns: Steps, fil
     let j = columns.tap + i32(place % PHASE_COLUMNS) - i32(u) * i32(column_apart());
     if place < PHASE_ROWS * PHASE_COLUMNS && u32(i) < kernel_height() && u32(j) < kernel_width() {
         let weight = vec4(weights[filter_taps + u32(i) * kernel_width() + u32(j)]);
-        let low = select(w.u0, w.u1, unit == 1u);
-        let high = select(w.u2, w.u3, unit == 3u);
-        joined = fma(weight, select(low, high, unit > 1u), sum);
+        joined = fma(weight, vector_of_window(w, unit), sum);
     }
     return joined;
 }
@@ -196,10 +188,10 @@ fn main(
             let base = image_base + f * next_filter + u32(row - p.src_row) * p.src_pitch;
             var w = Window(zero, zero, zero, zero);
             for (var n = 0u; n < 3u; n++) {
-                w = slide(w, units_at(base, first_column + i32(n * column_spacing())));
+                w = slide_each(w, units_at(base, first_column + i32(n * column_spacing())));
             }
             for (var u = 0u; u < columns.count; u++) {
-                w = slide(w, units_at(base, first_column + i32((u + 3u) * column_spacing())));
+                w = slide_each(w, units_at(base, first_column + i32((u + 3u) * column_spacing())));
                 s.s0 = join(s.s0, 0u, t, u, rows, columns, taps, w);
                 s.s1 = join(s.s1, 1u, t, u, rows, columns, taps, w);
                 s.s2 = join(s.s2, 2u, t, u, rows, columns, taps, w);

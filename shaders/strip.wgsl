@@ -87,9 +87,6 @@ struct Sums {
     s28: vec4<f32>, s29: vec4<f32>, s30: vec4<f32>, s31: vec4<f32>,
 }
 
-// What the columns of each vector meet.
-struct Window { u0: vec4<f32>, u1: vec4<f32>, u2: vec4<f32>, u3: vec4<f32> }
-
 fn nothing() -> Sums {
     let zero = vec4(0.0);
     return Sums(
@@ -213,25 +210,12 @@ fn four_at(row: i32, row_base: u32, column: i32) -> vec4<f32> {
     return select(vec4(p.fill), load4(row_base + u32(max(column, 0)) * channels()), min(row, column) >= 0);
 }
 
-fn slide(w: Window, next: f32) -> Window {
-    let enters = array(
-        select(w.u1.x, next, VECTORS == 1u), select(w.u2.x, next, VECTORS == 2u),
-        select(w.u3.x, next, VECTORS == 3u), next,
-    );
-    return Window(
-        vec4(w.u0.yzw, enters[0]), vec4(w.u1.yzw, enters[1]),
-        vec4(w.u2.yzw, enters[2]), vec4(w.u3.yzw, enters[3]),
-    );
-}
-
 // Sum m with tap column `tap` added.
 fn join(sum: vec4<f32>, m: u32, tap: u32, w: Window) -> vec4<f32> {
     var joined = sum;
     if m < TERMS * VECTORS {
-        let v = m % VECTORS;
-        let low = select(w.u0, w.u1, v == 1u);
-        let high = select(w.u2, w.u3, v == 3u);
-        joined = fma(vec4(weights[m / VECTORS * kernel_width() + tap]), select(low, high, v > 1u), sum);
+        let weight = vec4(weights[m / VECTORS * kernel_width() + tap]);
+        joined = fma(weight, vector_of_window(w, m % VECTORS), sum);
     }
     return joined;
 }
@@ -285,13 +269,13 @@ fn across(count: u32, local: u32) {
                 let next = staged[at];
                 at += 1u;
                 s = joined(s, tap, w);
-                w = slide(w, next.x);
+                w = slide_chain(w, next.x, VECTORS);
                 s = joined(s, tap + column_phases(), w);
-                w = slide(w, next.y);
+                w = slide_chain(w, next.y, VECTORS);
                 s = joined(s, tap + 2u * column_phases(), w);
-                w = slide(w, next.z);
+                w = slide_chain(w, next.z, VECTORS);
                 s = joined(s, tap + 3u * column_phases(), w);
-                w = slide(w, next.w);
+                w = slide_chain(w, next.w, VECTORS);
             }
         }
         for (var m = 0u; m < TERMS * VECTORS; m++) {

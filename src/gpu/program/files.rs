@@ -104,6 +104,7 @@ const FILES: &[(&str, &str)] = &files!(
     "vectors_out_8",
     "vectors_out_f32",
     "weights",
+    "window",
 );
 
 /// Names of the files that make a shader, in order.
@@ -153,11 +154,13 @@ pub(super) fn names(shader: Shader) -> Vec<String> {
         Entry::Direct => &["plain", "weights", "activation", "place", "direct"],
         Entry::Gather => &["plain", "weights", "place_adjoint", "direct"],
         Entry::Edges => &["weights", "place_adjoint", "edges"],
-        Entry::Flat => &["weights", "activation", "block"],
+        Entry::Flat => &["weights", "activation", "window", "block"],
         Entry::March(_) => &["activation", "march"],
-        Entry::Phases if output == Data::F32 => &["weights", "block", "phases_f32", "phases"],
-        Entry::Phases => &["weights", "block", "phases_packed", "phases"],
-        Entry::Strip => &["weights", "activation", "strip"],
+        Entry::Phases if output == Data::F32 => {
+            &["weights", "window", "block", "phases_f32", "phases"]
+        }
+        Entry::Phases => &["weights", "window", "block", "phases_packed", "phases"],
+        Entry::Strip => &["weights", "activation", "window", "strip"],
         Entry::Forward => &["fft_planes", "fft", "fft_read", "fft_forward"],
         Entry::Multiply => &["fft_planes", "fft", "fft_multiply"],
         Entry::Back => &["activation", "fft_planes", "fft", "fft_store", "fft_back"],
