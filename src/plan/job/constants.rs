@@ -25,20 +25,17 @@ pub(super) fn shader(
     };
     let source = if ends.reads_source() { input } else { Data::F32 };
     let output = if ends.writes_destination() { output } else { Data::F32 };
+    if let (Pass::March, Scheme::March(march)) = (pass, scheme) {
+        return Shader::new(Entry::March(MarchShape::of(problem, march)), source, output);
+    }
     match pass {
         Pass::Direct if !problem.gathers() => Shader::new(Entry::Direct, source, output),
         Pass::Direct => Shader::new(Entry::Gather, source, output),
         Pass::Edges => Shader::new(Entry::Edges, source, output),
         Pass::Phases => Shader::new(Entry::Phases, source, output),
-        Pass::Flat | Pass::Across | Pass::Down | Pass::Finish => {
+        Pass::Flat | Pass::March | Pass::Across | Pass::Down | Pass::Finish => {
             Shader::new(Entry::Flat, source, output)
         }
-        Pass::March => match scheme {
-            Scheme::March(march) => {
-                Shader::new(Entry::March(MarchShape::of(problem, march)), source, output)
-            }
-            _ => Shader::new(Entry::Flat, source, output),
-        },
         Pass::Strip => Shader::new(Entry::Strip, source, output),
         Pass::Forward => Shader::new(Entry::Forward, source, Data::Complex),
         Pass::Multiply => Shader::new(Entry::Multiply, Data::Complex, Data::Complex),
