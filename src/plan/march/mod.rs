@@ -103,9 +103,6 @@ pub(super) fn gpu(problem: &Problem, limits: &GpuLimits, residence: Residence) -
     if residence == Residence::Texture || problem.store() == Store::Texel {
         return Err("its vectors are those of buffers".into());
     }
-    if problem.output_len() == 0 {
-        return Err("there is nothing to make".into());
-    }
     // At an edge; inside there is no loop.
     limits.check_iterations(g.kernel.0 as u64 + 1)?;
     if residence == Residence::Device {

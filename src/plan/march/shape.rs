@@ -60,7 +60,8 @@ impl MarchShape {
             rows: march.rows,
             spacing: march.spacing,
             phases: march.phases,
-            channels: g.channels as u32,
+            // Nothing is made of none, by whatever text.
+            channels: g.channels.max(1) as u32,
             kernel: (g.kernel.0 as u32, g.kernel.1 as u32),
             stride: g.stride.1 as u32,
             dilation: g.dilation.1 as u32,
