@@ -1,6 +1,6 @@
 //! Chains of convolutions, folded or not, against the definition applied stage by stage.
 
-use crate::common::{BORDERS, F32, Rng, U8, compare, gpu};
+use crate::common::{BORDERS, F32, Rng, U8, compare, dims, gpu};
 use channelwise::plan::{ChainPlan, GpuLimits, Machine, Residence, chain};
 use channelwise::reference::{self, Expected};
 use channelwise::{
@@ -140,6 +140,82 @@ fn agrees<T: Element, U: Element>(
     let output = GpuTensor::<U>::from_buffer(gpu, buffer, at, out).unwrap();
     check(&output.download().unwrap(), "encode");
     plan.clone()
+}
+
+/// Up to four stages that chance puts together.
+fn random(rng: &mut Rng) -> (Vec<Stage>, Shape) {
+    let layout = *rng.pick(&[Layout::Nhwc, Layout::Nchw]);
+    let sizes = [1 + rng.below(2), 1 + rng.below(30), 1 + rng.below(40), 1 + rng.below(5)];
+    let first = Shape::from(dims(sizes, layout));
+    loop {
+        let (mut shape, mut stages) = (first, Vec::new());
+        for _ in 0..1 + rng.below(4) {
+            let (kh, kw) = (1 + rng.below(5), 1 + rng.below(5));
+            let kernel = match rng.below(4) {
+                0 => Kernel::gaussian(2 * rng.below(3) + 1, 0.9).unwrap(),
+                1 => rng.kernel(kh, kw, 2),
+                _ => rng.kernel(kh, kw, 1),
+            };
+            let border = *rng.pick(&BORDERS);
+            let padding = *rng.pick(&[Padding::Same, Padding::Same, Padding::Valid, Padding::Full]);
+            let step = *rng.pick(&[(1, 1), (1, 1), (1, 1), (2, 1), (1, 2)]);
+            let activation = *rng.pick(&[Activation::None, Activation::None, Activation::Relu]);
+            let bias = *rng.pick(&[0.0, 0.0, 1.5, -2.0]);
+            let flip = rng.chance(4);
+            let next = stage(kernel, bias, |conv| {
+                let conv = conv.layout(layout).border(border).padding(padding);
+                let conv = conv.stride(step.0, step.1).activation(activation);
+                if flip { conv.flip() } else { conv }
+            });
+            let Ok(problem) = Problem::new(&next.conv, shape, F32, F32) else { continue };
+            if problem.multiply_adds() > 200_000 {
+                continue;
+            }
+            shape = problem.output_shape();
+            stages.push(next);
+        }
+        if !stages.is_empty() {
+            return (stages, first);
+        }
+    }
+}
+
+/// Runs a random chain by an engine whose algorithms spread nothing.
+pub(crate) fn random_on(engine: &Engine, seed: u64) -> Result<(), String> {
+    let (stages, shape) = random(&mut Rng::new(seed));
+    let convs: Vec<Conv2d> = stages.iter().map(|stage| stage.conv.clone()).collect();
+    // Of all stages as one, and dilated by their strides.
+    let side = |of: fn(&Kernel) -> usize| {
+        1 + convs.iter().map(|conv| 8 * (of(conv.kernel()) - 1)).sum::<usize>()
+    };
+    let folded = side(Kernel::height) * side(Kernel::width);
+    fn checked<T: Element, U: Element>(
+        engine: &Engine,
+        (stages, convs): (&[Stage], &[Conv2d]),
+        shape: Shape,
+        seed: u64,
+        folded: usize,
+    ) -> Result<(), String> {
+        let x: Vec<T> = Rng::new(seed).elements(shape.elements().unwrap(), -40.0, 300.0);
+        let (want, out) = expected(stages, shape, &x, folded, 0.0);
+        compare(&run_on::<T, U>(engine, convs, shape, &x), &want, out)
+            .map_err(|wrong| format!("{shape}, {convs:?}: {wrong}"))
+    }
+    match seed % 3 {
+        0 => checked::<f32, f32>(engine, (&stages, &convs), shape, seed, folded),
+        1 => checked::<u8, u8>(engine, (&stages, &convs), shape, seed, folded),
+        _ => checked::<u8, f32>(engine, (&stages, &convs), shape, seed, folded),
+    }
+}
+
+/// A random chain in all ways; panics where one is wrong.
+pub(crate) fn random_agrees(gpu: &Gpu, seed: u64) {
+    let (stages, shape) = random(&mut Rng::new(seed));
+    match seed % 3 {
+        0 => agrees::<f32, f32>(gpu, &stages, shape, seed),
+        1 => agrees::<u8, u8>(gpu, &stages, shape, seed),
+        _ => agrees::<u8, f32>(gpu, &stages, shape, seed),
+    };
 }
 
 #[test]

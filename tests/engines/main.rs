@@ -18,6 +18,7 @@ mod gradients;
 mod images;
 #[cfg(feature = "learn")]
 mod learn;
+mod long;
 mod losses;
 mod masked;
 mod properties;

@@ -70,7 +70,7 @@ fn check<T: Element, U: Element>(engine: &Engine, case: &Case, rng: &mut Rng) ->
 }
 
 /// With four axes, and one of some types.
-fn four(case: Case, rng: &mut Rng) -> Case {
+pub(crate) fn four(case: Case, rng: &mut Rng) -> Case {
     let layout = case.conv.get_layout();
     let shape = dims(case.shape.to_nhwc(layout), layout);
     let types = *rng.pick(&[(F32, F32), (U8, U8), (I16, F32), (F16, F16)]);
@@ -79,7 +79,7 @@ fn four(case: Case, rng: &mut Rng) -> Case {
     Case { shape: shape.into(), ..case.types(if fractions { (F32, F32) } else { types }) }
 }
 
-fn typed(engine: &Engine, case: &Case, rng: &mut Rng) -> Outcome<()> {
+pub(crate) fn typed(engine: &Engine, case: &Case, rng: &mut Rng) -> Outcome<()> {
     of_types!(case, check(engine, case, rng))
 }
 

@@ -11,21 +11,21 @@ use channelwise::plan::{self, CpuScheme, Cuts, Launch, Machine, Residence, Schem
 use channelwise::{Algorithm, Border, Conv2d, Cpu, Engine, Gpu, Kernel, Layout, Padding, Problem};
 
 use crate::common::{
-    BORDERS, Backend, Case, F16, F32, F64, I8, I16, I32, Kind, Outcome, Rng, U8, U16, dims, gpu,
-    judge, refuse, say, times,
+    BORDERS, Backend, Case, F16, F32, F64, I8, I16, I32, Judge, Kind, Outcome, Rng, U8, U16, dims,
+    gpu, judge, refuse, say, times,
 };
 use crate::{adjoint, agreement, gradients};
 
 const THREADS: [usize; 7] = [1, 2, 3, 5, 8, 16, 64];
 
 /// Engines of every number of threads, at the best SIMD level.
-fn cpus() -> &'static [Cpu] {
+pub(crate) fn cpus() -> &'static [Cpu] {
     static CPUS: OnceLock<Vec<Cpu>> = OnceLock::new();
     CPUS.get_or_init(|| THREADS.map(|n| Cpu::with_threads(n).unwrap()).into())
 }
 
 /// Sizes that small problems have several of. Each is left to the plan now and then.
-fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
+pub(crate) fn cuts(rng: &mut Rng, gpu: bool) -> Cuts {
     fn some<T: Copy>(rng: &mut Rng, from: &[T]) -> Option<T> {
         let taken = *rng.pick(from);
         (!rng.chance(5)).then_some(taken)
@@ -106,6 +106,27 @@ impl Seams {
     }
 }
 
+/// A case on two engines that cut it otherwise: each within the bound, with the same bits. `false` where their
+/// algorithm does not apply.
+pub(crate) fn same(judge: &Judge, [cut, whole]: &[Engine; 2]) -> Result<bool, String> {
+    match (judge(cut, &mut 0), judge(whole, &mut 0)) {
+        (Outcome::Done(got), Outcome::Done(want)) if got == want => Ok(true),
+        (Outcome::NotApplicable(_), _) => Ok(false),
+        (Outcome::Done(_), Outcome::Done(_)) => Err("other bits than in one piece".into()),
+        (Outcome::Failed(text), _) => Err(text),
+        (_, Outcome::Failed(text) | Outcome::NotApplicable(text)) => Err(format!("whole: {text}")),
+    }
+}
+
+/// What has the bits of these cuts on the CPU without being cut.
+pub(crate) fn whole(algorithm: Algorithm, cuts: &Cuts) -> Cuts {
+    match algorithm {
+        // Other tiles of transforms have other rounding errors.
+        Algorithm::Fft => Cuts { transform: cuts.transform, ..Cuts::NONE },
+        _ => Cuts::NONE,
+    }
+}
+
 /// A case on the CPU in one piece, then in pieces, by every algorithm that applies.
 fn on_cpu(case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<String>) {
     let cuts = cuts(rng, false);
@@ -118,23 +139,31 @@ fn on_cpu(case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<Stri
         let (cpu, other) = (rng.pick(cpus()), rng.pick(cpus()));
         let cut = of(cpu, cuts);
         seams.count(&problem, &Machine::Cpu(cut.limits()), &cuts, algorithm);
-        // Other tiles of transforms have other rounding errors.
-        let whole = match algorithm {
-            Algorithm::Fft => of(other, Cuts { transform: cuts.transform, ..Cuts::NONE }),
-            _ => of(&cpus()[0], Cuts::NONE),
-        };
+        let other = if algorithm == Algorithm::Fft { other } else { &cpus()[0] };
         let threads = cut.limits().threads;
-        let [got, want] =
-            [cut, whole].map(|cpu| judge(&Engine::from(cpu).with_algorithm(algorithm), &mut 0));
-        let wrong = match (got, want) {
-            (Outcome::Done(got), Outcome::Done(want)) if got == want => continue,
-            (Outcome::NotApplicable(_), _) if algorithm != Algorithm::Direct => continue,
-            (Outcome::Done(_), Outcome::Done(_)) => "other bits than in one piece".into(),
-            (Outcome::Failed(text) | Outcome::NotApplicable(text), _) => text,
-            (_, Outcome::Failed(text) | Outcome::NotApplicable(text)) => format!("whole: {text}"),
+        let engines = [cut, of(other, whole(algorithm, &cuts))];
+        let wrong = match same(&judge, &engines.map(|e| Engine::from(e).with_algorithm(algorithm)))
+        {
+            Ok(applies) if applies || algorithm != Algorithm::Direct => continue,
+            Ok(_) => "it does not apply".into(),
+            Err(text) => text,
         };
         failures
             .push(format!("{algorithm}, {level}, {threads} threads, {cuts:?}, {case}: {wrong}"));
+    }
+}
+
+/// These cuts, as far as `algorithm` takes them on a GPU.
+pub(crate) fn of_algorithm(rng: &mut Rng, algorithm: Algorithm, cuts: Cuts) -> Cuts {
+    match algorithm {
+        // Tiles of transforms lie in bands of their own, and others round otherwise.
+        Algorithm::Fft => Cuts {
+            transform: Some(cuts.transform.unwrap_or((64, 32))),
+            band_bytes: Some(*rng.pick(&[1 << 14, 1 << 15, 1 << 16, 1 << 17])),
+            ..cuts
+        },
+        // Where it is not said, their cost decides which it is, one pass or two.
+        _ => Cuts { march: cuts.march.filter(|_| cuts.one_pass.is_some()), ..cuts },
     }
 }
 
@@ -142,21 +171,13 @@ fn on_cpu(case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<Stri
 fn on_gpu(gpu: &Gpu, case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<String>) {
     let all = cuts(rng, true);
     for algorithm in Algorithm::ALL {
-        let cuts = match algorithm {
-            // Tiles of transforms lie in bands of their own, and others round otherwise.
-            Algorithm::Fft => Cuts {
-                transform: Some(all.transform.unwrap_or((64, 32))),
-                band_bytes: Some(*rng.pick(&[1 << 14, 1 << 15, 1 << 16, 1 << 17])),
-                ..all
-            },
-            _ => all,
-        };
-        in_pieces(gpu, case, algorithm, cuts, seams, failures);
+        let cuts = of_algorithm(rng, algorithm, all);
+        counted(gpu, case, algorithm, cuts, seams, failures);
     }
 }
 
-/// The same by one algorithm, in pieces of these sizes.
-fn in_pieces(
+/// By one algorithm, in pieces of these sizes.
+fn counted(
     gpu: &Gpu,
     case: &Case,
     algorithm: Algorithm,
@@ -164,31 +185,29 @@ fn in_pieces(
     seams: &mut Seams,
     failures: &mut Vec<String>,
 ) {
-    let (judge, problem) = (judge(case), case.problem().unwrap());
-    // Where it is not said, their cost decides which it is, one pass or two.
-    let march = cuts.march.filter(|_| cuts.one_pass.is_some());
-    let cuts = Cuts { march, ..cuts };
+    let machine = Machine::Gpu(*gpu.with_cuts(cuts).limits(), Residence::Host);
+    seams.count(&case.problem().unwrap(), &machine, &cuts, algorithm);
+    if let Err(wrong) = in_pieces(gpu, case, algorithm, cuts) {
+        failures.push(format!("{algorithm}, {cuts:?}, {case}: {wrong}"));
+    }
+}
+
+/// In pieces of these sizes and in one: with the same bits. `false` where it does not apply, or does not fit.
+pub(crate) fn in_pieces(
+    gpu: &Gpu,
+    case: &Case,
+    algorithm: Algorithm,
+    cuts: Cuts,
+) -> Result<bool, String> {
     let whole = Cuts { band_bytes: None, band_work: None, march: None, ..cuts };
     let [bands, whole] = [cuts, whole].map(|cuts| gpu.with_cuts(cuts));
-    let machine = Machine::Gpu(*bands.limits(), Residence::Host);
     // One pixel with what it needs may not fit so small a band.
-    if matches!(
-        plan::choose(&problem, &machine, algorithm),
-        Err(channelwise::Error::TooLarge { .. })
-    ) {
-        return;
+    let machine = Machine::Gpu(*bands.limits(), Residence::Host);
+    let plan = plan::choose(&case.problem().unwrap(), &machine, algorithm);
+    if matches!(plan, Err(channelwise::Error::TooLarge { .. })) {
+        return Ok(false);
     }
-    seams.count(&problem, &machine, &cuts, algorithm);
-    let [got, want] =
-        [bands, whole].map(|gpu| judge(&Engine::from(gpu).with_algorithm(algorithm), &mut 0));
-    let wrong = match (got, want) {
-        (Outcome::Done(got), Outcome::Done(want)) if got == want => return,
-        (Outcome::NotApplicable(_), _) => return,
-        (Outcome::Done(_), Outcome::Done(_)) => "other bits than in one piece".into(),
-        (Outcome::Failed(text), _) => text,
-        (_, Outcome::Failed(text) | Outcome::NotApplicable(text)) => format!("whole: {text}"),
-    };
-    failures.push(format!("{algorithm}, {cuts:?}, {case}: {wrong}"));
+    same(&judge(case), &[bands, whole].map(|gpu| Engine::from(gpu).with_algorithm(algorithm)))
 }
 
 #[test]
@@ -208,7 +227,7 @@ fn forward_on_the_cpu() {
 }
 
 /// A kernel that `separable` takes, which those of chance seldom are, with options that meet it.
-fn separable(rng: &mut Rng, seed: u64) -> Case {
+pub(crate) fn separable(rng: &mut Rng, seed: u64) -> Case {
     let mut side = |most: usize| 1 + rng.below(most);
     let (h, w) = (side(17), side(17));
     let boxes = Kernel::box_blur(h, w).unwrap();
@@ -341,7 +360,8 @@ fn separable_on_a_gpu() {
     for seed in 0..cases {
         let case = separable(&mut rng, seed as u64);
         let cuts = cuts(&mut rng, true);
-        in_pieces(&gpu, &case, Algorithm::Separable, cuts, &mut seams, &mut failures);
+        let cuts = of_algorithm(&mut rng, Algorithm::Separable, cuts);
+        counted(&gpu, &case, Algorithm::Separable, cuts, &mut seams, &mut failures);
     }
     say(&format!("seams of separable on a GPU: {cases} cases, {seams:?}"));
     refuse("seams of separable on a GPU", &failures);

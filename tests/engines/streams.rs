@@ -172,7 +172,7 @@ fn check<T: Element, U: Element>(engine: &Engine, case: &Case, rng: &mut Rng) ->
 }
 
 /// One of some types.
-fn of_types(case: Case, gpu: bool, rng: &mut Rng) -> Case {
+pub(crate) fn of_types(case: Case, gpu: bool, rng: &mut Rng) -> Case {
     let all = [(F32, F32), (U8, U8), (F16, F16), (I16, F32), (F64, F64), (F64, I32)];
     // Sums in f64 are the CPU's.
     let types = *rng.pick(if gpu { &all[..4] } else { &all });
@@ -183,7 +183,7 @@ fn of_types(case: Case, gpu: bool, rng: &mut Rng) -> Case {
     Case { shape: shape.into(), ..case.types(if fractions { (F32, F32) } else { types }) }
 }
 
-fn typed(engine: &Engine, case: &Case, rng: &mut Rng) -> Outcome<()> {
+pub(crate) fn typed(engine: &Engine, case: &Case, rng: &mut Rng) -> Outcome<()> {
     of_types!(case, check(engine, case, rng))
 }
 

@@ -415,6 +415,55 @@ fn agree(test: &str, formats: &[[TextureFormat; 2]]) {
     assert!(open * 20 < texels, "{open} of {texels} values could not be judged");
 }
 
+/// A filter of textures that chance puts together; what it was made by.
+pub(crate) fn random_agrees(gpu: &Gpu, seed: u64) -> Result<Algorithm, String> {
+    let mut rng = crate::common::Rng::new(seed);
+    let writes_bgra = gpu.device().features().contains(wgpu::Features::BGRA8UNORM_STORAGE);
+    let from = *rng.pick(&[Rgba8Unorm, Rgba8Unorm, Bgra8Unorm, Rgba16Float, Rgba32Float]);
+    let to = *rng.pick(&[Rgba8Unorm, Rgba8Unorm, Bgra8Unorm, Rgba16Float, Rgba32Float]);
+    let formats = match (rng.chance(6), to) {
+        (true, _) => [R32Float; 2],
+        (false, Bgra8Unorm) if !writes_bgra => [from, Rgba8Unorm],
+        _ => [from, to],
+    };
+    let (h, w) = (1 + rng.below(7), 1 + rng.below(7));
+    let kernel = match rng.below(3) {
+        0 => Kernel::gaussian(2 * rng.below(4) + 1, 1.1),
+        1 => Kernel::new(h, w, rng.f32s(h * w, 0.0, 2.0 / (h * w) as f32)),
+        _ => Ok(rng.kernel(h, w, 1)),
+    };
+    let kernel = kernel.unwrap();
+    let (stride, dilation) = (*rng.pick(&[(1, 1), (1, 1), (2, 2), (1, 3)]), *rng.pick(&[1, 1, 2]));
+    let (high, wide) = (kernel.height(), kernel.width());
+    // Alpha is kept from the middle, unless an anchor is said.
+    let anchor = rng.chance(4).then(|| (rng.below(high), rng.below(wide)));
+    let tap = anchor.unwrap_or(((high - 1) / 2, (wide - 1) / 2));
+    let like = |kernel| {
+        let conv = Conv2d::new(kernel).stride(stride.0, stride.1).dilation(dilation, dilation);
+        anchor.map_or(conv.clone(), |(row, column)| conv.anchor(row, column))
+    };
+    let size = [1 + rng.below(40), 1 + rng.below(70)];
+    let case = Case::new(kernel, tap, like, *rng.pick(&BORDERS), size);
+    let case = Case { formats, alpha: *rng.pick(&ALPHAS), linear: rng.chance(2), ..case };
+    let algorithm = *rng.pick(&[
+        Algorithm::Direct,
+        Algorithm::Flat,
+        Algorithm::Separable,
+        Algorithm::Separable,
+        Algorithm::Fft,
+    ]);
+    let taken =
+        if algorithm == Algorithm::Fft && !transforms(gpu) { Algorithm::Flat } else { algorithm };
+    for algorithm in [taken, Algorithm::Direct] {
+        let Some(judged) = check(gpu, &case, algorithm, seed) else { continue };
+        return match judged.wrong {
+            None => Ok(algorithm),
+            Some(wrong) => Err(format!("{algorithm}, {case:?}: {wrong}")),
+        };
+    }
+    Err(format!("direct does not apply: {case:?}"))
+}
+
 #[test]
 fn textures_of_bytes_agree() {
     let bytes = [[Rgba8Unorm; 2], [Bgra8Unorm, Rgba8Unorm], [Rgba8Unorm, Bgra8Unorm]];

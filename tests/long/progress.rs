@@ -2,15 +2,16 @@
 //! failed is kept in a file, and the next run goes on behind the last seed of it.
 //!
 //! ```text
-//! PROGRAM [--minutes N] [--progress FILE] [--seed S]...
+//! [--minutes N | --seeds N] [--progress FILE] [--seed S]...
 //! ```
 //!
 //! `--seed` tries these seeds alone and keeps nothing: what a failure is looked at with.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,15 @@ struct Failure {
     what: String,
 }
 
+/// How many seeds are tried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// For so long.
+    Minutes(f64),
+    /// So many of them in this run.
+    Seeds(u64),
+}
+
 /// Seeds to try, and what became of them.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -47,27 +57,35 @@ pub(crate) struct Progress {
     alone: bool,
     state: State,
     started: Instant,
-    minutes: f64,
+    until: Until,
+    tried: u64,
     kept: Instant,
     seconds_before: f64,
     failed_before: u64,
 }
 
 impl Progress {
-    /// From the arguments of the program; `minutes` where none are given.
-    pub(crate) fn of_arguments(name: &'static str, minutes: f64) -> Result<Self, String> {
-        let mut arguments = std::env::args().skip(1);
-        let (mut minutes, mut file, mut only) = (minutes, None, Vec::new());
+    /// As the arguments say; `until` where they do not.
+    pub(crate) fn of(
+        name: &'static str,
+        until: Until,
+        arguments: impl IntoIterator<Item = String>,
+    ) -> Result<Self, String> {
+        fn number<T: FromStr<Err: Display>>(name: &str, text: Option<String>) -> Result<T, String> {
+            let text = text.ok_or(format!("{name} needs a number"))?;
+            text.parse().map_err(|error| format!("{name} {text}: {error}"))
+        }
+        let mut arguments = arguments.into_iter();
+        let (mut until, mut file, mut only) = (until, None, Vec::new());
         while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
-                "--minutes" => {
-                    minutes = value()?.parse().map_err(|e| format!("--minutes: {e}"))?;
+                "--minutes" => until = Until::Minutes(number(&argument, arguments.next())?),
+                "--seeds" => until = Until::Seeds(number(&argument, arguments.next())?),
+                "--seed" => only.push(number(&argument, arguments.next())?),
+                "--progress" => {
+                    let path = arguments.next().ok_or("--progress needs the name of a file")?;
+                    file = Some(PathBuf::from(path));
                 }
-                "--progress" => file = Some(PathBuf::from(value()?)),
-                "--seed" => only.push(value()?.parse().map_err(|e| format!("--seed: {e}"))?),
-                // What cargo hands to programs of tests.
-                "--nocapture" | "--bench" | "--test" => {}
                 other => return Err(format!("{other}: not known")),
             }
         }
@@ -86,17 +104,13 @@ impl Progress {
             alone: !only.is_empty(),
             only,
             started: now,
-            minutes,
+            until,
+            tried: 0,
             kept: now,
             seconds_before: state.seconds,
             failed_before: state.failed,
             state,
         })
-    }
-
-    /// Whether seeds were asked for by name.
-    pub(crate) fn alone(&self) -> bool {
-        self.alone
     }
 
     /// The next seed to try, until time is up. What was tried before is kept by then.
@@ -107,9 +121,14 @@ impl Progress {
         if self.kept.elapsed() > KEPT {
             self.keep();
         }
-        if self.started.elapsed().as_secs_f64() >= self.minutes * 60.0 {
+        let over = match self.until {
+            Until::Minutes(minutes) => self.started.elapsed().as_secs_f64() >= minutes * 60.0,
+            Until::Seeds(seeds) => self.tried >= seeds,
+        };
+        if over {
             return None;
         }
+        self.tried += 1;
         self.state.next_seed += 1;
         Some(self.state.next_seed - 1)
     }
@@ -145,16 +164,16 @@ impl Progress {
         whole.persist(path).unwrap();
     }
 
-    /// Tells what was counted, in this run and those before; fails if anything failed in this one.
-    pub(crate) fn finish(mut self) -> ExitCode {
+    /// Tells what was counted, in this run and those before. Whether nothing failed in this one.
+    pub(crate) fn finish(mut self) -> bool {
         self.keep();
         let State { next_seed, seconds, counts, failed, .. } = &self.state;
         let counts: Vec<_> = counts.iter().map(|(what, n)| format!("{what} {n}")).collect();
-        println!(
+        eprintln!(
             "{}: {next_seed} seeds in {seconds:.0} s, {failed} failed: {}",
             self.name,
             counts.join(", ")
         );
-        if *failed > self.failed_before { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        *failed == self.failed_before
     }
 }

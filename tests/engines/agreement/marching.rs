@@ -12,7 +12,7 @@ const KERNELS: [(usize, usize); 9] =
     [(3, 3), (5, 5), (1, 7), (7, 1), (2, 4), (1, 1), (3, 5), (4, 3), (7, 7)];
 
 /// Options by chance, and rows that are whole vectors and no whole vectors.
-fn drawn(seed: u64) -> Case {
+fn any(seed: u64) -> Case {
     let mut rng = Rng::new(9000 + seed);
     let layout = *rng.pick(&[Layout::Nhwc, Layout::Nhwc, Layout::Nchw]);
     let filters = *rng.pick(&[1, 1, 1, 2, 3, 4]);
@@ -51,7 +51,12 @@ fn drawn(seed: u64) -> Case {
 
 /// Within what the reference does in a moment, and what compiles in one.
 fn cases(first: u64) -> impl Iterator<Item = Case> {
-    (first..).map(drawn).filter(|case| case.problem().is_ok_and(|p| p.multiply_adds() < 4_000_000))
+    (first..).map(any).filter(|case| case.problem().is_ok_and(|p| p.multiply_adds() < 4_000_000))
+}
+
+/// One of them that the reference does in less.
+pub(crate) fn drawn(seed: u64) -> Case {
+    cases(seed).find(|case| case.problem().is_ok_and(|p| p.multiply_adds() < 300_000)).unwrap()
 }
 
 #[test]

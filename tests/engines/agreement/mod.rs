@@ -13,7 +13,8 @@ mod random;
 mod values;
 
 pub(crate) use elements::double;
-pub(crate) use random::{random, random_separable};
+pub(crate) use marching::drawn as marches;
+pub(crate) use random::{random, random_separable, wide};
 
 use channelwise::{Activation, ElementType, Layout};
 

@@ -58,6 +58,24 @@ pub(crate) fn random(seed: u64) -> Case {
         .unwrap()
 }
 
+/// Of any number of rows, columns and channels, beyond what blocks and workgroups have at once.
+pub(crate) fn wide(seed: u64) -> Case {
+    let mut rng = Rng::new(seed);
+    (0..1000)
+        .map(|_| {
+            let case = random_case(&mut rng).seed(seed);
+            let layout = case.conv.get_layout();
+            let mut any = |most: usize| {
+                let most = 1 + rng.below(most);
+                1 + rng.below(most)
+            };
+            let shape = dims([any(3), any(300), any(700), any(300)], layout);
+            Case { shape: shape.into(), ..case }
+        })
+        .find(|case| case.problem().is_ok_and(|p| p.multiply_adds() < 1_000_000))
+        .unwrap()
+}
+
 /// Of positive weights, which take one pass down and one across, or two of each.
 pub(crate) fn random_separable(seed: u64) -> Case {
     let mut rng = Rng::new(seed);

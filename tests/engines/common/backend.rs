@@ -151,30 +151,38 @@ impl Kind {
 /// GPU engines whose shaders have every size as a constant. None where [`engines`] has no GPU.
 pub(crate) fn specialised_devices() -> &'static [Backend] {
     static ENGINES: Own = Own::new();
-    ENGINES.get(|| gpus(&GpuOptions::new().specialise_from(0), "specialised "))
+    ENGINES.get(|| all_of("specialised ", specialised_gpu()))
+}
+
+fn specialised_gpu() -> Option<Gpu> {
+    gpu_of(&GpuOptions::new().specialise_from(0))
 }
 
 /// GPU engines that are planned for as a discrete GPU with WebGPU's default limits, whatever they are, and that
 /// leave no tile of `fft` whole. None where [`engines`] has no GPU.
 pub(crate) fn pretended_devices() -> &'static [Backend] {
     static ENGINES: Own = Own::new();
-    ENGINES.get(|| {
-        let options = GpuOptions::new().limits(wgpu::Limits::default());
-        all_of(
-            "pretended ",
-            gpu_of(&options).map(|own| {
-                let apart = Cuts { whole: Some(false), ..Cuts::NONE };
-                own.with_class(AdapterClass::Discrete).with_cuts(apart)
-            }),
-        )
-    })
+    ENGINES.get(|| all_of("pretended ", pretended_gpu()))
 }
 
-/// The algorithms of a GPU made with `options`. None where [`engines`] has no GPU.
-fn gpus(options: &GpuOptions, name: &str) -> Vec<Backend> {
-    all_of(name, gpu_of(options))
+fn pretended_gpu() -> Option<Gpu> {
+    let apart = Cuts { whole: Some(false), ..Cuts::NONE };
+    let own = gpu_of(&GpuOptions::new().limits(wgpu::Limits::default()))?;
+    Some(own.with_class(AdapterClass::Discrete).with_cuts(apart))
 }
 
+/// A device of each kind, made anew, with its name. None where [`engines`] has no GPU.
+pub(crate) fn devices() -> Vec<(&'static str, Gpu)> {
+    let all = [
+        ("gpu", gpu()),
+        ("specialised gpu", specialised_gpu()),
+        ("small gpu", small_gpu()),
+        ("pretended gpu", pretended_gpu()),
+    ];
+    all.into_iter().filter_map(|(name, gpu)| Some((name, gpu?))).collect()
+}
+
+/// The algorithms of a GPU.
 fn all_of(name: &str, gpu: Option<Gpu>) -> Vec<Backend> {
     let Some(gpu) = gpu else { return Vec::new() };
     let backend = |(algorithm_name, kind, algorithm, one_pass)| Backend {
@@ -190,7 +198,7 @@ fn all_of(name: &str, gpu: Option<Gpu>) -> Vec<Backend> {
 /// into bands. None where [`engines`] has no GPU.
 pub(crate) fn small_devices() -> &'static [Backend] {
     static ENGINES: Own = Own::new();
-    ENGINES.get(|| gpus(&small_options(), "small "))
+    ENGINES.get(|| all_of("small ", small_gpu()))
 }
 
 fn small_options() -> GpuOptions {

@@ -12,13 +12,13 @@ use channelwise::ElementType;
 
 pub(crate) use ElementType::{F16, F32, F64, I8, I16, I32, U8, U16, U32};
 pub(crate) use backend::{
-    Backend, Kind, engines, gpu, main_engines, say, small_devices, small_gpu,
+    Backend, Kind, devices, engines, gpu, main_engines, say, small_devices, small_gpu,
 };
 pub(crate) use case::{BORDERS, Case, Rng, dims, to_nchw};
 pub(crate) use compare::{
     Outcome, agree, compare, of_types, refuse, run_dirty, run_filled, same_bits,
 };
-pub(crate) use judge::judge;
+pub(crate) use judge::{Judge, judge};
 pub(crate) use pairwise::pairwise;
 pub(crate) use tally::Tally;
 

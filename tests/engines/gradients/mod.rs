@@ -38,7 +38,7 @@ enum Pad {
 const PADS: [Pad; 6] = [Pad::Valid, Pad::Same, Pad::Anchored, Pad::Full, Pad::Uneven, Pad::Beyond];
 
 /// What a law is tried on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Setup {
     /// Batch, height, width, channels.
     input: [usize; 4],
@@ -146,7 +146,45 @@ fn parts(all: ExpectedGradients) -> [Vec<Expected>; 5] {
 }
 
 impl Setup {
-    fn model(self) -> Model {
+    /// Whether the input is larger than the kernel reaches.
+    fn fits(&self) -> bool {
+        let (kh, kw) = self.kernel;
+        let reach = ((kh - 1) * self.dilation.0, (kw - 1) * self.dilation.1);
+        self.input[1] > reach.0 && self.input[2] > reach.1
+    }
+
+    fn multiply_adds(&self) -> usize {
+        let outputs = self.input.iter().product::<usize>() / (self.stride.0 * self.stride.1);
+        outputs * self.kernel.0 * self.kernel.1 * self.filters
+    }
+
+    /// With one thing less each, the largest first.
+    pub(crate) fn simpler(&self) -> Vec<Self> {
+        let mut all = vec![
+            Self { follow: None, ..*self },
+            Self { activation: Activation::None, ..*self },
+            Self { bias: false, ..*self },
+            Self { flip: false, ..*self },
+            Self { stride: (1, 1), ..*self },
+            Self { dilation: (1, 1), ..*self },
+            Self { border: Border::ZERO.into(), ..*self },
+            Self { pad: Pad::Valid, ..*self },
+            Self { filters: 1, ..*self },
+            Self { kernel: (1, self.kernel.1), ..*self },
+            Self { kernel: (self.kernel.0, 1), ..*self },
+        ];
+        for axis in 0..4 {
+            for less in [1, self.input[axis] / 2, self.input[axis] - 1] {
+                let mut input = self.input;
+                input[axis] = less.max(1);
+                all.push(Self { input, ..*self });
+            }
+        }
+        all.retain(|setup| setup != self && setup.fits());
+        all
+    }
+
+    pub(crate) fn model(self) -> Model {
         let mut rng = Rng::new(self.seed);
         let mut odd = |n: usize, most: usize| -> Vec<f32> {
             (0..n)
@@ -349,6 +387,11 @@ pub(crate) fn judge(model: &Model, backend: &Backend, used: &mut [f64; 5]) -> Re
 /// Of a size that fills vectors, blocks, parts and workgroups, and leaves some over. `finite` allows
 /// transforms, of linear convolutions.
 pub(crate) fn larger(rng: &mut Rng, seed: u64, finite: bool) -> Model {
+    drawn(rng, seed, finite, usize::MAX).model()
+}
+
+/// The same with at most so many multiply-adds.
+pub(crate) fn drawn(rng: &mut Rng, seed: u64, finite: bool, most: usize) -> Setup {
     loop {
         let pad = *rng.pick(&PADS);
         let setup = Setup {
@@ -377,10 +420,8 @@ pub(crate) fn larger(rng: &mut Rng, seed: u64, finite: bool) -> Model {
             finite,
             seed,
         };
-        let (kh, kw) = setup.kernel;
-        let reach = ((kh - 1) * setup.dilation.0, (kw - 1) * setup.dilation.1);
-        if setup.input[1] > reach.0 && setup.input[2] > reach.1 {
-            return setup.model();
+        if setup.fits() && setup.multiply_adds() <= most {
+            return setup;
         }
     }
 }

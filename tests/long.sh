@@ -1,0 +1,60 @@
+#!/bin/sh
+# Tests without end, for as long as there is time; each goes on where it ended the last time.
+#
+#   sh tests/long.sh --minutes N [cpu|gpu|files|soak]...
+#   sh tests/long.sh cpu --seed S         # that one alone, to look at what failed
+#
+# cpu    random problems on the CPU: every option, SIMD level, number of threads and cut, against the reference
+# gpu    the same on the GPU that WGPU_ADAPTER_NAME and WGPU_BACKEND choose, or Mesa's software one
+# files  damaged files through the program
+# soak   many threads on one engine and one device
+#
+# Without a name all of them, one after the other, and the minutes are shared. What was tried, counted and found
+# is kept in target/long (or below CARGO_TARGET_DIR); tests/long/README.md has what came of it so far.
+set -eu
+cd "$(dirname "$0")/.."
+
+minutes=10
+what=""
+seeds=""
+while [ $# -gt 0 ]; do
+    case $1 in
+    --minutes) minutes=$2 && shift ;;
+    --seed) seeds="$seeds --seed $2" && shift ;;
+    cpu | gpu | files | soak) what="$what $1" ;;
+    *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p;}' "$0" >&2 && exit 2 ;;
+    esac
+    shift
+done
+what=${what:-"cpu gpu files soak"}
+# shellcheck disable=SC2086 # words
+set -- $what
+minutes=$(awk "BEGIN { print $minutes / $# }")
+
+sh tests/vulkan.sh
+if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
+    XDG_RUNTIME_DIR=$(mktemp -d)
+    export XDG_RUNTIME_DIR
+    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
+fi
+# As tests/run.sh has them.
+export GALLIVM_PERF="${GALLIVM_PERF:-nopt}" LP_NATIVE_VECTOR_WIDTH="${LP_NATIVE_VECTOR_WIDTH:-128}"
+export CHANNELWISE_REQUIRE_GPU=1
+
+kept=${CARGO_TARGET_DIR:-$PWD/target}/long
+failed=""
+test_of() { cargo test --release --config tests/checked.toml --all-features "$@"; }
+for one; do
+    arguments="--minutes $minutes --progress $kept/$one.json$seeds"
+    case $one in
+    cpu) CHANNELWISE_LONG=$arguments test_of -p channelwise-tests --test engines -- \
+        long::problems_on_the_cpu --exact --nocapture ;;
+    gpu) CHANNELWISE_LONG=$arguments test_of -p channelwise-tests --test engines -- \
+        long::problems_on_a_gpu --exact --nocapture ;;
+    # shellcheck disable=SC2086 # words
+    files) test_of --test damage -- $arguments ;;
+    # shellcheck disable=SC2086 # words
+    soak) test_of -p channelwise-tests --test soak -- $arguments ;;
+    esac || failed="$failed $one"
+done
+[ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }
