@@ -59,7 +59,7 @@ fn main(
     if at.y < block_groups {
         let lane = at.x * WORKGROUP_X + local.x;
         let block = at.y * WORKGROUP_Y + local.y;
-        if lane - p.own.first >= p.own.within || WORKGROUP_Y > 1u && block >= p.own.blocks {
+        if lane - p.own.first >= p.own.within || (WORKGROUP_Y > 1u && block >= p.own.blocks) {
             return;
         }
         let row = p.own.top + block / SPACING * (SPACING * ROWS) + block % SPACING;

@@ -1,5 +1,7 @@
 //! Shaders against naga and against their Rust twins, without a GPU.
 
+mod grammar;
+
 use std::collections::BTreeMap;
 
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
