@@ -5,11 +5,13 @@ use channelwise::{Algorithm, Engine, Gpu};
 
 use super::Verdict;
 use super::shrink::shrink;
-use crate::common::{Backend, Case, F32, Kind, Outcome, Rng, devices};
+use crate::common::{Backend, Case, F32, Kind, Outcome, Rng, devices, dims};
 use crate::{adjoint, agreement, chains, gradients, masked, regions, seams, streams, textures};
 
 /// Problems of a device before another takes its place, and frees what drivers keep of pipelines.
 const OF_ONE: usize = 400;
+/// Problems of one draw that differ in rows, columns, data and bands: drivers compile nothing for the rest of them.
+const VARIED: usize = 16;
 /// Multiply-adds of a gradient.
 const GRADIENTS: usize = 300_000;
 
@@ -47,14 +49,14 @@ pub(super) fn problem(devices: &mut Devices, seed: u64) -> Verdict {
     let own = rng.next();
     let engine = |algorithm| Engine::from(gpu.with_cuts(by_rows(cuts))).with_algorithm(algorithm);
     let told = format!("{name}, {algorithm}, {cuts:?}");
-    let one = |what: &str, case: Case, run: &dyn Fn(&Engine, &Case) -> Outcome<()>| {
+    let one = |what: &'static str, case: Case, run: &dyn Fn(&Engine, &Case) -> Outcome<()>| {
         let by = |algorithm: Algorithm, case: &Case| run(&engine(algorithm), case);
         let (algorithm, outcome) = match by(algorithm, &case) {
             Outcome::NotApplicable(_) => (Algorithm::Direct, by(Algorithm::Direct, &case)),
             other => (algorithm, other),
         };
         match outcome {
-            Outcome::Done(_) => Ok(vec![what.into(), format!("{name} {algorithm}")]),
+            Outcome::Done(_) => Ok(vec![(what, format!("{name} {algorithm}"))]),
             Outcome::NotApplicable(text) => Err(format!("{what}: {case}: {text}")),
             Outcome::Failed(wrong) => {
                 let (case, wrong) = shrink(case, wrong, |case| match by(algorithm, case) {
@@ -73,24 +75,34 @@ pub(super) fn problem(devices: &mut Devices, seed: u64) -> Verdict {
                 6..9 => seams::separable(&mut rng, own),
                 _ => adjoint::case(&mut rng, (F32, F32), own),
             };
-            let again = rng.clone();
-            let fails = |case: &Case, algorithm: Algorithm| {
-                let cuts = seams::of_algorithm(&mut again.clone(), algorithm, cuts);
-                seams::in_pieces(&gpu, case, algorithm, cuts)
-            };
-            let (algorithm, applied) = match fails(&case, algorithm) {
-                Ok(false) => (Algorithm::Direct, fails(&case, Algorithm::Direct)),
-                other => (algorithm, other),
-            };
-            match applied {
-                Ok(true) => Ok(vec!["forward".into(), format!("{name} {algorithm}")]),
-                // A pixel may need more than the smallest bands.
-                Ok(false) => Ok(vec!["too large for its bands".into()]),
-                Err(wrong) => {
-                    let (case, wrong) = shrink(case, wrong, |case| fails(case, algorithm).err());
-                    Err(format!("forward: {told}, {case}: {wrong}"))
+            let mut made = Vec::new();
+            for number in 0..VARIED {
+                let case = if number == 0 { case.clone() } else { varied(&case, &mut rng) };
+                let bands = seams::cuts(&mut rng, true);
+                let cuts =
+                    Cuts { band_bytes: bands.band_bytes, band_work: bands.band_work, ..cuts };
+                let again = rng.clone();
+                let fails = |case: &Case, algorithm: Algorithm| {
+                    let cuts = seams::of_algorithm(&mut again.clone(), algorithm, cuts);
+                    seams::in_pieces(&gpu, case, algorithm, cuts)
+                };
+                let (algorithm, applied) = match fails(&case, algorithm) {
+                    Ok(false) => (Algorithm::Direct, fails(&case, Algorithm::Direct)),
+                    other => (algorithm, other),
+                };
+                match applied {
+                    Ok(true) => made.push(("forward", format!("{name} {algorithm}"))),
+                    // A pixel may need more than the smallest bands.
+                    Ok(false) => {}
+                    Err(wrong) => {
+                        let (case, wrong) =
+                            shrink(case, wrong, |case| fails(case, algorithm).err());
+                        let told = format!("{name}, {algorithm}, {cuts:?}");
+                        return Err(format!("forward: {told}, {case}: {wrong}"));
+                    }
                 }
             }
+            Ok(made)
         }
         12 | 13 => {
             let finite = rng.chance(3);
@@ -106,7 +118,7 @@ pub(super) fn problem(devices: &mut Devices, seed: u64) -> Verdict {
                 gradients::judge(&setup.model(), &backend, &mut [0.0; 5]).err()
             };
             match judged(&setup) {
-                None => Ok(vec!["gradients".into()]),
+                None => Ok(vec![("gradients", name.into())]),
                 Some(wrong) => {
                     let (setup, wrong) = shrink(setup, wrong, judged);
                     Err(format!("gradients: {setup:?}: {wrong}"))
@@ -126,12 +138,12 @@ pub(super) fn problem(devices: &mut Devices, seed: u64) -> Verdict {
         }
         17 => {
             chains::random_agrees(&gpu, own);
-            Ok(vec!["chain".into()])
+            Ok(vec![("chain", name.into())])
         }
         _ => {
             let algorithm = textures::random_agrees(&gpu.with_cuts(cuts), own)
                 .map_err(|wrong| format!("texture: {cuts:?}, {wrong}"))?;
-            Ok(vec!["texture".into(), format!("{name} {algorithm} of textures")])
+            Ok(vec![("texture", format!("{name} {algorithm}"))])
         }
     }
 }
@@ -139,4 +151,18 @@ pub(super) fn problem(devices: &mut Devices, seed: u64) -> Verdict {
 /// Bands of any kind, as far as a pixel of every problem fits them.
 fn by_rows(cuts: Cuts) -> Cuts {
     Cuts { band_bytes: cuts.band_bytes.map(|bytes| bytes << 4), ..cuts }
+}
+
+/// The same options on other data, of another size where the options take any.
+fn varied(case: &Case, rng: &mut Rng) -> Case {
+    let layout = case.conv.get_layout();
+    let [_, h, w, c] = case.shape.to_nhwc(layout);
+    let four = case.shape.dims().len() == 4 && !case.conv.is_adjoint();
+    let other = (0..20).find_map(|_| {
+        let sizes = [1 + rng.below(2), 1 + rng.below(2 * h + 8), 1 + rng.below(2 * w + 8), c];
+        let other = Case { shape: dims(sizes, layout).into(), ..case.clone() };
+        let small = other.problem().is_ok_and(|p| p.multiply_adds() < 100_000);
+        (four && small).then_some(other)
+    });
+    other.unwrap_or(case.clone()).seed(rng.next())
 }

@@ -22,8 +22,8 @@ use std::thread;
 use crate::common::gpu as a_gpu;
 use progress::{Progress, Until};
 
-/// What became of a problem: what made an answer of it that was right, or what was wrong.
-type Verdict = Result<Vec<String>, String>;
+/// What problems a seed had and by what they were made, each of them right; or what was wrong with one.
+type Verdict = Result<Vec<(&'static str, String)>, String>;
 
 #[test]
 fn problems_on_the_cpu() {
@@ -35,7 +35,7 @@ fn problems_on_a_gpu() {
     if a_gpu().is_none() {
         return;
     }
-    work("problems on a GPU", 24, || {
+    work("problems on a GPU", 16, || {
         let mut devices = gpu::Devices::default();
         move |seed| gpu::problem(&mut devices, seed)
     });
@@ -56,7 +56,13 @@ fn work<P: FnMut(u64) -> Verdict>(name: &'static str, few: u64, worker: impl Fn(
                     let verdict = catch_unwind(AssertUnwindSafe(|| problem(seed)));
                     let mut progress = progress.lock().unwrap();
                     match verdict {
-                        Ok(Ok(made)) => made.iter().for_each(|what| progress.count(what, 1)),
+                        Ok(Ok(made)) => {
+                            progress.count("problems", made.len() as u64);
+                            for (what, by) in made {
+                                progress.count(what, 1);
+                                progress.count(&by, 1);
+                            }
+                        }
                         Ok(Err(wrong)) => progress.fail(seed, wrong),
                         Err(panic) => progress.fail(seed, message(&*panic)),
                     }
