@@ -77,7 +77,7 @@ pub(super) fn problem(seed: u64) -> Verdict {
         14 => forward(agreement::wide(own), how),
         15..18 => {
             let case = seams::separable(&mut rng, own);
-            let how = if own % 3 == 0 { how } else { how.by(Algorithm::Separable) };
+            let how = if own.is_multiple_of(3) { how } else { how.by(Algorithm::Separable) };
             forward(case, how)
         }
         18..22 => forward(adjoint::case(&mut rng, (F32, F32), own), how),
