@@ -435,8 +435,9 @@ pub(crate) fn random_agrees(gpu: &Gpu, seed: u64) -> Result<Algorithm, String> {
     let kernel = kernel.unwrap();
     let (stride, dilation) = (*rng.pick(&[(1, 1), (1, 1), (2, 2), (1, 3)]), *rng.pick(&[1, 1, 2]));
     let (high, wide) = (kernel.height(), kernel.width());
-    // Alpha is kept from the middle, unless an anchor is said.
-    let anchor = rng.chance(4).then(|| (rng.below(high), rng.below(wide)));
+    // Alpha is kept from the middle, unless an anchor is said. Dilated by 2, an even kernel has no tap there.
+    let between = dilation > 1 && (high * wide).is_multiple_of(2);
+    let anchor = (between || rng.chance(4)).then(|| (rng.below(high), rng.below(wide)));
     let tap = anchor.unwrap_or(((high - 1) / 2, (wide - 1) / 2));
     let like = |kernel| {
         let conv = Conv2d::new(kernel).stride(stride.0, stride.1).dilation(dilation, dilation);

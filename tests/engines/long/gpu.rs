@@ -9,7 +9,7 @@ use crate::common::{Backend, Case, F32, Kind, Outcome, Rng, devices, dims};
 use crate::{adjoint, agreement, chains, gradients, masked, regions, seams, streams, textures};
 
 /// Problems of a device before another takes its place, and frees what drivers keep of pipelines.
-const OF_ONE: usize = 400;
+const OF_ONE: usize = 60;
 /// Problems of one draw that differ in rows, columns, data and bands: drivers compile nothing for the rest of them.
 const VARIED: usize = 16;
 /// Multiply-adds of a gradient.
