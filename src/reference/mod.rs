@@ -311,20 +311,30 @@ fn sum<T: Element>(
 
 /// Output `g` of the pointwise step, its sum and its bias, of what all filters gave; without such
 /// a step, filter `g`.
+///
+/// Where nothing stands between, an engine may make one kernel of both. Then the bias is a term of that
+/// kernel's sum, and each of its roundings may be relative to it: `2 (n + 1) u |bias|`, as if the convolution
+/// had that bias itself.
 fn mixed(problem: &Problem, filtered: &[Expected], g: usize, extra: f64) -> Expected {
     let Some(p) = &problem.conv().pointwise else {
         return filtered[g];
     };
     let bias = f64::from(p.get_bias().get(g).copied().unwrap_or(0.0));
     let mut sum = Expected { value: bias, allowance: 0.0 };
-    let mut size = bias.abs();
+    let terms = (filtered.len() + 1) as f64;
+    let kernel = &problem.conv().kernel;
+    let one_sum = match problem.conv().activation {
+        Activation::None => (kernel.height() * kernel.width() + 1) as f64,
+        _ => 0.0,
+    };
+    let mut size = bias.abs() * (one_sum / terms).max(1.0);
     for (f, y) in filtered.iter().enumerate() {
         let weight = f64::from(p.weights()[f * p.outputs() + g]);
         sum.value += weight * y.value;
         sum.allowance += weight.abs() * y.allowance;
         size += (weight * y.value).abs();
     }
-    sum.allowance += 2.0 * (filtered.len() + 1) as f64 * eps(problem) * size + extra;
+    sum.allowance += 2.0 * terms * eps(problem) * size + extra;
     sum
 }
 
