@@ -77,14 +77,14 @@ pub(super) fn sigmoid_slope<const FUSED: bool>(x: f32) -> f32 {
 
 /// Numerator and denominator of `tanh(x) / x` by `x^2` for |x| <= 9.02, off by 2.2e-8 of it. All but the first
 /// of the numerator were made smaller by 2^-23 of themselves, so that rounding brings nothing above 1.
-const TANH: [[f32; 5]; 2] = [
+pub(super) const TANH: [[f32; 5]; 2] = [
     [1.0, 0.133_826_87, 0.003_497_457_8, 2.063_582_9e-5, 1.338_43e-8],
     [1.0, 0.467_160_08, 0.025_884_364, 0.000_328_851_83, 7.790_254e-7],
 ];
 
 /// From here on the result is 1: one of the numbers for which [`TANH`] gives just that, fused or not. In
 /// truth it is 4.1e-8 less.
-const TANH_END: f32 = 8.848_329;
+pub(super) const TANH_END: f32 = 8.848_329;
 
 /// The hyperbolic tangent.
 #[inline(always)]
@@ -104,14 +104,14 @@ pub(super) fn tanh_slope<const FUSED: bool>(x: f32) -> f32 {
 
 /// Numerator and denominator of `(Φ(x) - 1/2) / x` by `x^2` for |x| <= 5.4: off by less than 5.5e-9 in Φ. The
 /// numerator was made smaller by 2^-24 of itself, so that rounding brings no Φ below 0 or above 1.
-const NORMAL: [[f32; 6]; 2] = [
+pub(super) const NORMAL: [[f32; 6]; 2] = [
     [0.398_942_2, 0.033_372_287, 0.004_650_855, 0.000_164_322_37, 6.360_028_7e-6, 2.338_671_7e-8],
     [1.0, 0.250_318_02, 0.028_378_725, 0.001_858_985_4, 7.240_043e-5, 1.216_591_2e-6],
 ];
 
 /// From here on Φ is 1 in f32, or 0: one of the numbers for which [`NORMAL`] gives just that, fused or
 /// not. In truth it is 5.0e-8 away.
-const NORMAL_END: f32 = 5.325_657;
+pub(super) const NORMAL_END: f32 = 5.325_657;
 
 /// The normal distribution `Φ(x)`.
 #[inline(always)]
