@@ -5,8 +5,10 @@
 //! runs one theme of it.
 
 mod adjoint;
+mod adversarial;
 mod agreement;
 mod auto;
+mod bits;
 mod chains;
 mod common;
 mod device;
