@@ -11,6 +11,7 @@ mod chains;
 mod common;
 mod device;
 mod errors;
+mod faults;
 mod frames;
 mod golden;
 mod gradients;
