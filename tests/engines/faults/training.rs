@@ -1,8 +1,6 @@
 //! Gradients, training, and other weights for what is prepared.
 
-use channelwise::{
-    Algorithm, Conv2d, Element as _, Engine, Gpu, GpuTensor, Kernel, Problem, Result,
-};
+use channelwise::{Algorithm, Conv2d, Element as _, Gpu, GpuTensor, Kernel, Problem, Result};
 use ndarray::Array3;
 
 use super::{Act, LEN, SHAPE, Scenario, again, bytes, conv, engine, numbers, other, reweighed, x};
@@ -73,7 +71,7 @@ fn mean(gpu: &Gpu) -> Result<Act> {
 #[cfg(feature = "learn")]
 fn training(gpu: &Gpu) -> Result<Act> {
     use channelwise::learn::{Adam, SharedLayer};
-    let engine: Engine = engine(gpu);
+    let engine = engine(gpu);
     let first = SharedLayer::glorot_uniform(3, 3, 2, 42)?;
     Ok(Box::new(move |right| {
         let (mut layer, mut adam) = (first.clone(), Adam::new(0.01));
