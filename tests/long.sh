@@ -6,7 +6,6 @@
 #
 # cpu    random problems on the CPU: every option, SIMD level, number of threads and cut, against the reference
 # gpu    the same on the GPU that WGPU_ADAPTER_NAME and WGPU_BACKEND choose, or Mesa's software one
-#
 # soak   calls of all kinds from eight threads on one engine and that GPU: each gives what it gives alone, nothing
 #        fails, and memory stays flat
 #
@@ -52,8 +51,9 @@ for one; do
         long::problems_on_the_cpu --exact --nocapture ;;
     gpu) CHANNELWISE_LONG=$arguments test_of -p channelwise-tests --test engines -- \
         long::problems_on_a_gpu --exact --nocapture ;;
-    # shellcheck disable=SC2086 # words
-    soak) test_of -p channelwise-tests --test soak -- --minutes "$minutes" $seeds ;;
+    soak)
+        # shellcheck disable=SC2086 # words
+        test_of -p channelwise-tests --test soak -- --minutes "$minutes" $seeds ;;
     esac || failed="$failed $one"
 done
 [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }
