@@ -118,9 +118,6 @@ pub use engine::{
 };
 pub use error::{Error, ErrorSource, Result};
 #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
-#[doc(hidden)]
-pub use gpu::Fault;
-#[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
 pub use gpu::adapters;
 #[cfg(feature = "gpu")]
 pub use gpu::{
@@ -129,6 +126,9 @@ pub use gpu::{
     PoolStats, TextureOptions, TextureOrView, TextureSubresource, Ticket, Tuning, adapters_async,
     recommended_features, recommended_limits, required_features,
 };
+#[cfg(feature = "gpu")]
+#[doc(hidden)]
+pub use gpu::{Fault, Moment};
 pub use kernel::{Factors, Kernel};
 pub use plan::{Accuracy, Algorithm, GradientPlan, Plan};
 pub use problem::Problem;

@@ -7,7 +7,7 @@ use wgpu::{
     TextureView,
 };
 
-use super::device::{Context, Room};
+use super::device::{Context, Moment, Room};
 use super::program::Ready;
 use super::range::BufferRange;
 use crate::lru::Lru;
@@ -92,16 +92,47 @@ impl Compiled {
 
 impl Compiled {
     /// Other weights of the same sizes, for all that is bound already too: they are there before anything
-    /// that is submitted later.
+    /// that is submitted later. Where this fails, none is there.
     pub fn rewrite(&self, context: &Context, weights: &[Vec<f32>]) -> Result<()> {
-        let written = context.checked("uploading the kernel", || {
-            for (buffer, contents) in self.weights.iter().zip(weights) {
-                if let Some(buffer) = buffer {
-                    context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(contents));
-                }
+        let both = self.weights.iter().zip(weights);
+        let both = both.filter_map(|(buffer, contents)| Some((buffer.as_ref()?, contents)));
+        let all: Vec<(&Buffer, &[u8])> =
+            both.map(|(buffer, contents)| (buffer, bytemuck::cast_slice(contents))).collect();
+        match all[..] {
+            [] => Ok(()),
+            [(buffer, contents)] => {
+                let write = || context.write(buffer, 0, contents);
+                context.checked("uploading the kernel", write).now()
             }
+            // Memory may be short for the second write when the first is made, and copies of one submission are
+            // made together.
+            _ => Self::rewrite_together(context, &all),
+        }
+    }
+
+    fn rewrite_together(context: &Context, all: &[(&Buffer, &[u8])]) -> Result<()> {
+        let contents: Vec<u8> = all.iter().flat_map(|(_, contents)| *contents).copied().collect();
+        let doing = "uploading the kernel";
+        let upload = context.mapped(doing, contents.len() as u64)?;
+        context.meet(Moment::Access);
+        let view = upload.get_mapped_range_mut(..contents.len() as u64);
+        let mut view = view.map_err(|error| context.lost(&error.to_string()))?;
+        view.slice(..).copy_from_slice(&contents);
+        drop(view);
+        context.unmap(&upload)?;
+        let submitted = context.checked(doing, || {
+            let descriptor = wgpu::CommandEncoderDescriptor { label: Some("channelwise.weights") };
+            let mut encoder = context.device.create_command_encoder(&descriptor);
+            let mut from = 0;
+            for (buffer, contents) in all {
+                let len = contents.len() as u64;
+                encoder.copy_buffer_to_buffer(&upload, from, buffer, 0, len);
+                from += len;
+            }
+            context.submit([encoder.finish()]);
+            context.give_when_done(upload.clone());
         });
-        written.now()
+        submitted.now()
     }
 
     /// The same programs with weights of their own.
@@ -148,12 +179,13 @@ impl Bound {
             storage_alignment,
             uniform_alignment,
         };
-        let steps = context.checked("binding buffers", || binder.steps()).now().flatten();
-        if steps.is_err() {
-            // What was made when memory was short is no buffer.
-            compiled.params.clear();
+        let bound = context.checked("binding buffers", || binder.steps()).now().flatten();
+        let (steps, params) = bound?;
+        // Kept from now on: what was made when memory was short is no buffer, and another thread must not meet it.
+        if let Some((bytes, buffer)) = params {
+            compiled.params.put(bytes, buffer);
         }
-        Ok(Self { steps: steps?, rooms, turn: Mutex::default() })
+        Ok(Self { steps, rooms, turn: Mutex::default() })
     }
 
     /// Records all of it for an app.
@@ -257,10 +289,14 @@ struct Binder<'a> {
 /// A binding that was used before: of which program, and which resources.
 type Known = ((usize, [Binding; 3]), BindGroup);
 
+/// A buffer of parameters that was not there, and what it holds.
+type NewParams = (Vec<u8>, Buffer);
+
 impl Binder<'_> {
-    fn steps(&self) -> Result<Vec<Step>> {
+    /// The steps, and what is to be kept if all went well.
+    fn steps(&self) -> Result<(Vec<Step>, Option<NewParams>)> {
         let stride = (size_of::<Params>() as u64).next_multiple_of(self.uniform_alignment);
-        let params = self.params(stride)?;
+        let (params, new) = self.params(stride)?;
         let mut known: Vec<Known> = Vec::new();
         let mut steps = Vec::with_capacity(self.job.commands.len());
         let mut dispatched = 0;
@@ -302,15 +338,15 @@ impl Binder<'_> {
                 }
             });
         }
-        Ok(steps)
+        Ok((steps, new.map(|bytes| (bytes, params))))
     }
 
     fn ready(&self, dispatch: &Dispatch) -> Result<&Ready> {
         self.compiled.ready.get(dispatch.program).ok_or_else(|| unknown("program"))
     }
 
-    /// The parameters of all dispatches in one buffer.
-    fn params(&self, stride: u64) -> Result<Buffer> {
+    /// The parameters of all dispatches in one buffer; its bytes where it was not there.
+    fn params(&self, stride: u64) -> Result<(Buffer, Option<Vec<u8>>)> {
         let mut bytes = Vec::with_capacity(stride as usize * self.job.commands.len().max(1));
         for dispatch in self.job.dispatches() {
             let mut params = dispatch.params;
@@ -327,11 +363,10 @@ impl Binder<'_> {
             bytes.resize(stride as usize, 0);
         }
         if let Some(buffer) = self.compiled.params.get(|known, _| *known == bytes) {
-            return Ok(buffer);
+            return Ok((buffer, None));
         }
         let buffer = self.context.constant("channelwise.params", &bytes, BufferUsages::UNIFORM);
-        self.compiled.params.put(bytes, buffer.clone());
-        Ok(buffer)
+        Ok((buffer, Some(bytes)))
     }
 
     fn given(&self, resource: Resource) -> Result<Given<'_>> {

@@ -7,7 +7,7 @@ use wgpu::{Buffer, BufferUsages, CommandEncoder, ComputePassTimestampWrites, Map
 
 use super::Gpu;
 use super::copies::{copy_in, copy_out};
-use super::device::{Clock, Context, Stamps, Ticket, Wait, describe};
+use super::device::{Clock, Context, Moment, Stamps, Wait, describe};
 use super::executor::Executor;
 use crate::plan::job::Piece;
 use crate::plan::{AdapterClass, DeviceCosts, GpuLimits};
@@ -226,6 +226,7 @@ impl<'a> Meter<'a> {
             let mut best = Duration::MAX;
             for run in 0..2 {
                 self.map(&download).await?;
+                self.context().meet(Moment::Access);
                 let mut clock = Clock::start();
                 let view = download.get_mapped_range(..);
                 let view = view.map_err(|error| self.context().lost(&error.to_string()))?;
@@ -293,7 +294,7 @@ impl<'a> Meter<'a> {
         });
         let whole = whole.await?;
         self.map(stamps.buffer()).await?;
-        let told = stamps.read(&self.context().queue);
+        let told = stamps.read(self.context());
         self.context().unmap(stamps.buffer())?;
         let by_host = whole.saturating_sub(latency).max(whole / 8);
         // Some drivers put both stamps at one place.
@@ -308,7 +309,7 @@ impl<'a> Meter<'a> {
             let mut encoder = executor.encoder("channelwise.costs");
             commands(&mut encoder);
             executor.submit(encoder);
-            Ticket::of_work(&context.queue)
+            context.work()
         });
         context.wait(&submitted.done().await?, Wait::HERE).await?;
         Ok(clock.lap())
@@ -319,7 +320,7 @@ impl<'a> Meter<'a> {
         let (executor, context) = (self.executor, self.context());
         let submitted = context.checked("measuring copies", || {
             executor.submit(executor.encoder("channelwise.costs"));
-            Ticket::of_maps(&[(buffer, MapMode::Read, buffer.size())])
+            context.maps(&[(buffer, MapMode::Read, buffer.size())])
         });
         context.wait(&submitted.done().await?, Wait::HERE).await
     }

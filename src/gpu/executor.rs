@@ -109,7 +109,7 @@ impl Executor {
 
     pub fn submit(&self, encoder: CommandEncoder) {
         self.submissions.fetch_add(1, Ordering::Relaxed);
-        self.context.queue.submit([encoder.finish()]);
+        self.context.submit([encoder.finish()]);
     }
 
     /// Runs a job on these resources: in one submission, or where it is more than `most` work in several.

@@ -2,7 +2,7 @@
 
 use wgpu::{BufferUsages, MapMode};
 
-use super::device::{Context, Ticket, Wait};
+use super::device::{Context, Moment, Wait};
 use super::program;
 use crate::plan::Halves;
 use crate::{Error, Result};
@@ -52,12 +52,13 @@ pub(super) async fn seen(context: &Context) -> Result<Halves> {
         pass.dispatch_workgroups((1 << 16) / 64, 1, 1);
         drop(pass);
         encoder.copy_buffer_to_buffer(&counts, 0, &told, 0, size);
-        context.queue.submit([encoder.finish()]);
-        let ticket = Ticket::of_maps(&[(&told, MapMode::Read, size)]);
+        context.submit([encoder.finish()]);
+        let ticket = context.maps(&[(&told, MapMode::Read, size)]);
         (told, ticket)
     });
     let (told, ticket) = submitted.done().await?;
     context.wait(&ticket, Wait::HERE).await?;
+    context.meet(Moment::Access);
     let view = told.get_mapped_range(..).map_err(|error| context.lost(&error.to_string()))?;
     let wrong: Vec<u32> = bytemuck::pod_collect_to_vec(&view);
     Ok(Halves { unpacks: wrong[0] == 0, packs: wrong[1] == 0 })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytemuck::cast_slice;
 
 use super::bound::Bound;
-use super::device::{Clock, Context, Stamps, Ticket, Wait};
+use super::device::{Clock, Context, Stamps, Wait};
 use super::executor::Executor;
 use super::ready::{Ready, ends};
 use super::staging::Slot;
@@ -40,7 +40,7 @@ pub(super) async fn measure(executor: &Executor, ready: &Ready) -> Result<f64> {
         let mut encoder = executor.encoder("channelwise.measure");
         slot.upload_alone(&mut encoder);
         executor.submit(encoder);
-        Ticket::of_work(&context.queue)
+        context.work()
     });
     context.wait(&submitted.done().await?, Wait::HERE).await?;
     let mut best = Duration::MAX;
@@ -80,14 +80,14 @@ async fn once(executor: &Executor, bound: &Bound, times: u32) -> Result<Duration
         match &stamps {
             Some(stamps) => {
                 let map = (stamps.buffer(), wgpu::MapMode::Read, stamps.buffer().size());
-                Ticket::of_maps(&[map])
+                context.maps(&[map])
             }
-            None => Ticket::of_work(&context.queue),
+            None => context.work(),
         }
     });
     context.wait(&submitted.done().await?, Wait::HERE).await?;
     match stamps {
-        Some(stamps) => stamps.read(&context.queue).map_err(|error| context.lost(&error)),
+        Some(stamps) => stamps.read(context).map_err(|error| context.lost(&error)),
         None => Ok(clock.lap()),
     }
 }

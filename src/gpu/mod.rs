@@ -44,11 +44,11 @@ use crate::lru::Lru;
 use crate::plan::{AdapterClass, Cuts, DeviceCosts, GpuLimits};
 use crate::{Error, ErrorSource, Result};
 pub use chain::GpuChain;
-use device::{Context, Loss, describe};
 #[cfg(not(target_arch = "wasm32"))]
-pub use device::{Fault, adapters};
+pub use device::adapters;
+use device::{Context, Loss, describe};
 pub use device::{
-    GpuOptions, Polling, PoolStats, Tuning, adapters_async, recommended_features,
+    Fault, GpuOptions, Moment, Polling, PoolStats, Tuning, adapters_async, recommended_features,
     recommended_limits, required_features,
 };
 use executor::Executor;
@@ -225,10 +225,22 @@ impl Gpu {
     }
 
     /// Makes this happen at every wait from now on, or nothing any more: for tests.
-    #[cfg(not(target_arch = "wasm32"))]
     #[doc(hidden)]
     pub fn fail_waits(&self, fault: Option<Fault>) {
-        self.context().fail(fault);
+        self.context().faults.set(fault);
+    }
+
+    /// Makes this happen once, at the moment with this number of those to come: for tests.
+    #[doc(hidden)]
+    pub fn fail_at(&self, moment: usize, fault: Fault) {
+        self.context().faults.fail_at(moment, fault);
+    }
+
+    /// The moments since then, at which the device could have failed: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn met(&self) -> Vec<Moment> {
+        self.context().faults.met()
     }
 
     /// Submissions that were made: for tests.

@@ -83,24 +83,28 @@ impl GpuPrepared {
         });
         let pieces: Vec<Piece> = joined(pieces);
         let executor = self.gpu().executor.clone();
-        let ready = self.ready_mut();
-        // What it is prepared for may be a mean, whose inputs are added up as they are; this kernel is any.
-        let weights = job::weights(&ready.problem.clone().without_mean(), ready.launch()?);
-        match Arc::get_mut(ready) {
-            Some(own) if own.problem.mean().is_some() => {
-                own.compiled.rewrite(&executor.context, &weights)?;
-            }
-            Some(_) => {}
-            None => {
-                *ready = Arc::new(ready.again(&executor, &weights)?);
-                self.forget_slots();
-            }
-        }
         let command = Command::Copies { from: Resource::Source, to: Resource::Weights(0), pieces };
         let copy = Job { commands: vec![command], ..Job::default() };
         let table = [(Resource::Source, Given::Range(kernel.own_range()))];
-        let compiled = &self.ready().compiled;
-        executor.run("taking a kernel", &copy, compiled, &table, u64::MAX)
+        let take = |compiled: &Compiled| {
+            executor.run("taking a kernel", &copy, compiled, &table, u64::MAX)
+        };
+        let ready = self.ready_mut();
+        // What it is prepared for may be a mean, whose inputs are added up as they are; this kernel is any, and the
+        // other weights are others then too.
+        if let Some(own) = Arc::get_mut(ready)
+            && own.problem.mean().is_none()
+        {
+            return take(&own.compiled);
+        }
+        let problem = ready.problem.clone().without_mean();
+        let weights = job::weights(&problem, ready.launch()?);
+        let again = ready.again(&executor, &weights)?;
+        take(&again.compiled)?;
+        // Taken as a whole, or not at all.
+        *ready = Arc::new(Ready { problem, ..again });
+        self.forget_slots();
+        Ok(())
     }
 }
 

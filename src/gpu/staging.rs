@@ -12,7 +12,7 @@ use wgpu::{Buffer, BufferUsages as Usage, MapMode};
 
 use super::bound::Bound;
 use super::copies::copy_in;
-use super::device::{Checked, Context, EndStamps, Stamps, Ticket, Wait};
+use super::device::{Checked, Context, EndStamps, Moment, Stamps, Ticket, Wait};
 use super::executor::Executor;
 use super::range::BufferRange;
 use crate::Result;
@@ -103,6 +103,7 @@ impl Slot {
 
     /// Writes these pieces of `from` into the input.
     pub fn fill(&self, context: &Context, pieces: Vec<Piece>, from: &[u8]) -> Result<()> {
+        context.meet(Moment::Access);
         let written = copy_in(self.upload(), self.sizes[0], pieces, from);
         written.map_err(|error| context.lost(&error.to_string()))?;
         context.unmap(self.upload())
@@ -136,7 +137,7 @@ impl Slot {
                 (self.upload(), MapMode::Write, self.upload().size()),
             ];
             maps.extend(stamps.iter().map(|s| (s.buffer(), MapMode::Read, s.buffer().size())));
-            let ticket = Ticket::of_maps(&maps);
+            let ticket = executor.context.maps(&maps);
             Flight { slot: self, ticket, mark, stamps }
         })
     }
@@ -203,9 +204,7 @@ impl Flight {
         let Self { slot, mark, stamps, .. } = self;
         read_marked(context, slot.download(), slot.sizes[1], Some(mark), read)?;
         let time = match stamps {
-            Some(stamps) => {
-                Some(stamps.read(&context.queue).map_err(|error| context.lost(&error))?)
-            }
+            Some(stamps) => Some(stamps.read(context).map_err(|error| context.lost(&error))?),
             None => None,
         };
         Ok((slot, time))
@@ -217,6 +216,7 @@ pub(super) fn upload(executor: &Executor, to: &BufferRange<'_>, bytes: &[u8]) ->
     let (context, size) = (&executor.context, bytes.len() as u64);
     let upload = context.mapped("making room for the upload", size)?;
     let all = Piece { from: 0, to: 0, len: bytes.len() };
+    context.meet(Moment::Access);
     let written = copy_in(&upload, size, vec![all], bytes);
     written.map_err(|error| context.lost(&error.to_string()))?;
     context.unmap(&upload)?;
@@ -238,6 +238,7 @@ fn read_marked(
     mark: Option<u32>,
     read: impl FnOnce(&[u8]),
 ) -> Result<()> {
+    context.meet(Moment::Access);
     let behind = if mark.is_some() { EndStamps::BYTES } else { 0 };
     let view = download.get_mapped_range(..size + behind);
     let view = view.map_err(|error| context.lost(&error.to_string()))?;
@@ -299,7 +300,7 @@ async fn read_together(
         executor.submit(encoder);
         let mut maps = vec![(&download, MapMode::Read, size + behind)];
         maps.extend(apart.as_ref().map(|apart| (apart, MapMode::Read, EndStamps::BYTES)));
-        (Ticket::of_maps(&maps), mark)
+        (executor.context.maps(&maps), mark)
     });
     let (ticket, mark) = submitted.done().await?;
     context.wait(&ticket, wait).await?;

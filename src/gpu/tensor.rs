@@ -72,7 +72,8 @@ impl<T: Element> GpuTensor<T> {
     pub fn upload(gpu: &Gpu, data: &[T], shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         check_len("data", data.len(), shape)?;
-        let tensor = Self::zeros(gpu, shape)?;
+        // All of it is written.
+        let tensor = Self::unwritten(gpu, shape)?;
         tensor.write(data)?;
         Ok(tensor)
     }
@@ -166,16 +167,16 @@ impl<T: Element> GpuTensor<T> {
         if large {
             upload(&self.gpu.executor, &self.own_range(), words)?;
         }
-        let queue = self.gpu.queue();
-        let written = self.gpu.context().checked("uploading a tensor", || {
+        let context = self.gpu.context();
+        let written = context.checked("uploading a tensor", || {
             if !large && !words.is_empty() {
-                queue.write_buffer(self.own_buffer(), self.offset, words);
+                context.write(self.own_buffer(), self.offset, words);
             }
             if !rest.is_empty() {
                 let mut last = [0; 4];
                 last[..rest.len()].copy_from_slice(rest);
                 let offset = self.offset + words.len() as u64;
-                queue.write_buffer(self.own_buffer(), offset, &last);
+                context.write(self.own_buffer(), offset, &last);
             }
         });
         written.now()

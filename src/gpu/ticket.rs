@@ -40,8 +40,8 @@ impl Gpu {
     pub fn ticket(&self) -> Result<Ticket> {
         let context = self.context();
         let submitted = context.checked("submitting", || {
-            context.queue.submit([]);
-            device::Ticket::of_work(&context.queue)
+            context.submit([]);
+            context.work()
         });
         let work = submitted.now()?;
         context.alive("submitting")?;

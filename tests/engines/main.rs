@@ -13,6 +13,7 @@ mod chains;
 mod common;
 mod device;
 mod errors;
+mod faults;
 mod frames;
 mod golden;
 mod gradients;

@@ -1,10 +1,15 @@
 //! One engine, and one prepared problem, called from many threads at once.
 
-use channelwise::{Border, Conv2d, GpuTensor, Kernel, wgpu};
+#[path = "../soak/work.rs"]
+mod work;
+
+use std::sync::Mutex;
+
+use channelwise::{Border, Conv2d, Cpu, Engine, GpuTensor, Kernel, wgpu};
 use ndarray::Array4;
 use pollster::block_on;
 
-use crate::common::{Backend, Rng, engines, gpu, main_engines, same_bits};
+use crate::common::{Backend, Rng, engines, gpu, main_engines, refuse, same_bits};
 
 const SHAPE: [usize; 4] = [1, 64, 61, 3];
 
@@ -102,4 +107,31 @@ fn many_wait_for_one_device() {
             std::thread::yield_now();
         }
     });
+}
+
+/// All kinds of calls on one engine and one device, each thread in another order: a slice of `tests/soak`, which
+/// goes on for as long as there is time.
+#[test]
+fn do_different_things_at_once() {
+    let gpu = gpu();
+    let engine = match &gpu {
+        Some(gpu) => Engine::choosing(Cpu::with_threads(2).unwrap(), gpu.clone()),
+        None => Engine::from(Cpu::with_threads(2).unwrap()),
+    };
+    let work = work::Work::new(&engine, gpu.as_ref()).unwrap();
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (work, failures) = (&work, &failures);
+            scope.spawn(move || {
+                let mut rng = Rng::new(thread);
+                for _ in 0..work.len() {
+                    if let Err(text) = work.call(rng.below(work.len())) {
+                        failures.lock().unwrap().push(text);
+                    }
+                }
+            });
+        }
+    });
+    refuse("different things at once", &failures.into_inner().unwrap());
 }

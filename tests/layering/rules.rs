@@ -79,7 +79,7 @@ pub const ORDER: &[(&str, &str)] = &[
     ),
     (
         "gpu/device",
-        "options adapter known limits loss memory promise wait polling poller requirements stamps",
+        "options adapter known limits faults loss memory promise wait polling poller requirements stamps",
     ),
     ("gpu/program", "march files folder module texel pipelines planned"),
 ];

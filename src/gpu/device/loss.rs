@@ -97,7 +97,7 @@ impl Loss {
 /// The outcome of wgpu calls made inside error scopes. The scopes are closed already; on native
 /// their answers are there at once, in browsers they come later.
 pub(in crate::gpu) struct Checked<R> {
-    value: R,
+    value: Result<R>,
     doing: &'static str,
     device: wgpu::Device,
     loss: Loss,
@@ -127,7 +127,7 @@ pub(super) fn checked<R>(
     let internal = internal.pop();
     let memory = memory.pop();
     Checked {
-        value,
+        value: Ok(value),
         doing,
         device: device.clone(),
         loss: loss.clone(),
@@ -136,6 +136,13 @@ pub(super) fn checked<R>(
 }
 
 impl<R> Checked<R> {
+    /// What comes where memory is short on purpose.
+    pub fn short(device: &wgpu::Device, loss: &Loss, doing: &'static str) -> Self {
+        let error = wgpu::Error::OutOfMemory { source: "a fault on purpose".into() };
+        let value = Err(loss.convert(error, doing, device));
+        Self { value, doing, device: device.clone(), loss: loss.clone(), errors: Vec::new() }
+    }
+
     /// The value, or the first error: also one of an earlier call that could not be awaited.
     pub async fn done(self) -> Result<R> {
         for error in self.errors {
@@ -144,7 +151,7 @@ impl<R> Checked<R> {
             }
         }
         self.loss.take_late()?;
-        Ok(self.value)
+        self.value
     }
 
     /// The same where nothing can be awaited. In browsers, where the answer comes later, it counts as
@@ -172,7 +179,7 @@ impl<R> Checked<R> {
                 Poll::Pending => {}
             }
         }
-        Ok(self.value)
+        self.value
     }
 }
 

@@ -9,6 +9,9 @@ use wgpu::{Buffer, BufferUsages};
 /// little memory.
 const KEPT: u64 = 512 << 20;
 const LEAST_KEPT: u64 = 64 << 20;
+/// And buffers: small ones of many sizes come to few bytes, though each takes its part of the driver's memory and of
+/// the time to look for another.
+const MOST_BUFFERS: usize = 256;
 
 /// Buffers that are free for the next call, by usage and size. Those with `MAP_WRITE` are mapped.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub struct PoolStats {
     pub made: u64,
     /// How often one that was there was taken instead.
     pub reused: u64,
-    /// Buffers that are free for the next call.
+    /// Buffers that are free for the next call; 256 at most.
     pub free: usize,
     /// Their bytes; half a gibibyte at most.
     pub free_bytes: u64,
@@ -82,7 +85,7 @@ impl Pool {
         let mut free = self.free();
         free.push(buffer);
         let mut kept: u64 = free.iter().map(Buffer::size).sum();
-        while kept > self.most && !free.is_empty() {
+        while !free.is_empty() && (kept > self.most || free.len() > MOST_BUFFERS) {
             kept -= free.remove(0).size();
         }
     }
@@ -168,5 +171,33 @@ impl Rooms {
 
     fn all(&self) -> MutexGuard<'_, Vec<Weak<Room>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(device: &wgpu::Device, size: u64) -> Buffer {
+        let (label, usage, mapped_at_creation) = (None, BufferUsages::STORAGE, false);
+        device.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation })
+    }
+
+    /// By bytes and by number: the oldest go.
+    #[test]
+    fn a_pool_keeps_no_more_than_it_may() {
+        let (device, _) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let pool = Pool::new(0);
+        for size in 1..1000 {
+            pool.give(buffer(&device, 16 * size));
+        }
+        let stats = pool.stats();
+        assert_eq!((stats.free, stats.free_bytes), (256, 16 * (744..1000).sum::<u64>()));
+        for _ in 0..3 {
+            pool.give(buffer(&device, LEAST_KEPT / 2));
+        }
+        assert_eq!((pool.stats().free, pool.stats().free_bytes), (2, LEAST_KEPT));
+        assert!(pool.take(LEAST_KEPT / 4, BufferUsages::STORAGE).is_some());
+        assert_eq!((pool.stats().free, pool.stats().reused), (1, 1));
     }
 }

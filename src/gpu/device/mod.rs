@@ -7,6 +7,7 @@
 //! ```
 
 mod adapter;
+mod faults;
 mod known;
 mod limits;
 mod loss;
@@ -23,7 +24,7 @@ mod wait;
 
 use std::sync::Arc;
 
-use wgpu::{AdapterInfo, Buffer, BufferUsages, Device, Queue};
+use wgpu::{AdapterInfo, Buffer, BufferUsages, CommandBuffer, Device, MapMode, Queue};
 
 pub(super) use crate::wait::{Clock, Wait};
 use crate::{Error, Result};
@@ -32,6 +33,8 @@ pub(super) use adapter::adapter;
 pub use adapter::adapters;
 pub use adapter::adapters_async;
 pub(crate) use adapter::describe;
+use faults::Faults;
+pub use faults::{Fault, Moment};
 pub(super) use known::{adapter as known_adapter, forget as forget_adapter};
 pub(super) use limits::limits;
 pub(super) use loss::{Checked, Loss};
@@ -41,8 +44,6 @@ use memory::{Pool, Rooms};
 pub use options::{GpuOptions, Polling, Tuning};
 #[cfg(not(target_arch = "wasm32"))]
 use poller::Poller;
-#[cfg(not(target_arch = "wasm32"))]
-pub use polling::Fault;
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use promise::Promise;
 pub(super) use requirements::{SHARED_MEMORY, shared_memory};
@@ -60,6 +61,7 @@ pub(super) struct Context {
     loss: Loss,
     pool: Arc<Pool>,
     rooms: Rooms,
+    pub faults: Faults,
     #[cfg(not(target_arch = "wasm32"))]
     poller: Poller,
 }
@@ -73,8 +75,9 @@ impl Context {
         options: &GpuOptions,
     ) -> Self {
         let pool = Arc::new(Pool::new(device.limits().max_buffer_size));
+        let faults = Faults::default();
         #[cfg(not(target_arch = "wasm32"))]
-        let poller = Poller::new(options.wanted_polling(), options.wanted_timeout());
+        let poller = Poller::new(options.wanted_polling(), options.wanted_timeout(), &faults);
         #[cfg(target_arch = "wasm32")]
         let _ = options;
         Self {
@@ -84,6 +87,7 @@ impl Context {
             loss,
             pool,
             rooms: Rooms::default(),
+            faults,
             #[cfg(not(target_arch = "wasm32"))]
             poller,
         }
@@ -91,19 +95,69 @@ impl Context {
 
     /// Calls `work` so that errors of wgpu's are caught.
     pub fn checked<R>(&self, doing: &'static str, work: impl FnOnce() -> R) -> Checked<R> {
-        loss::checked(&self.device, &self.loss, doing, work)
+        let short = || Checked::short(&self.device, &self.loss, doing);
+        if !self.meet(Moment::Check) {
+            self.faults.was_short();
+            return short();
+        }
+        let checked = loss::checked(&self.device, &self.loss, doing, work);
+        if self.faults.was_short() { short() } else { checked }
+    }
+
+    /// Comes to a moment at which a device can fail: for tests. Whether what was to be done goes on.
+    pub fn meet(&self, moment: Moment) -> bool {
+        match self.faults.meet(moment) {
+            None => true,
+            // It takes all that comes without a word.
+            Some(Fault::Lost) => {
+                self.device.destroy();
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// Submits commands.
+    pub fn submit(&self, commands: impl IntoIterator<Item = CommandBuffer>) {
+        if self.meet(Moment::Submit) {
+            self.queue.submit(commands);
+        }
+    }
+
+    /// Writes whole words into a buffer, before anything that is submitted later.
+    pub fn write(&self, buffer: &Buffer, offset: u64, words: &[u8]) {
+        if self.meet(Moment::Write) {
+            self.queue.write_buffer(buffer, offset, words);
+        }
+    }
+
+    /// The end of all that was submitted so far.
+    pub fn work(&self) -> Ticket {
+        self.meet(Moment::Map);
+        Ticket::of_work(&self.queue)
+    }
+
+    /// The first bytes of buffers, which are mapped once the submissions so far that use them are done.
+    pub fn maps(&self, maps: &[(&Buffer, MapMode, u64)]) -> Ticket {
+        self.meet(Moment::Map);
+        Ticket::of_maps(maps)
     }
 
     /// Waits for a submission and what is mapped with it. Where this is given up, it can be waited for
     /// again.
     pub async fn wait(&self, ticket: &Ticket, wait: Wait) -> Result<()> {
+        let goes_on = self.meet(Moment::Wait);
+        #[cfg(not(target_arch = "wasm32"))]
+        if !goes_on {
+            self.poller.give_up(ticket);
+        }
         #[cfg(not(target_arch = "wasm32"))]
         match wait {
             Wait::Here => self.poller.drive(&self.device, ticket),
             Wait::Elsewhere => {
                 // What is done already needs no thread.
                 if self.polls()
-                    && let Err(failed) = polling::poll_now(&self.device, &self.poller.faults)
+                    && let Err(failed) = polling::poll_now(&self.device, &self.faults)
                 {
                     ticket.answer.settle(Err(failed.of_a_call()));
                 }
@@ -115,7 +169,7 @@ impl Context {
             }
         }
         #[cfg(target_arch = "wasm32")]
-        let _ = wait;
+        let _ = (wait, goes_on);
         ticket.outcome().await.map_err(|broken| self.broken(broken))
     }
 
@@ -141,18 +195,9 @@ impl Context {
         Error::DeviceLost { doing: WAITING, reason, source: None }
     }
 
-    /// What is to happen at waits from now on: for tests.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn fail(&self, fault: Option<Fault>) {
-        self.poller.faults.set(fault);
-    }
-
     /// Whether the next submission is to leave its work undone: for tests.
     pub fn is_stale(&self) -> bool {
-        #[cfg(not(target_arch = "wasm32"))]
-        return self.poller.faults.get() == Some(Fault::Stale);
-        #[cfg(target_arch = "wasm32")]
-        return false;
+        self.faults.get() == Some(Fault::Stale)
     }
 
     /// A buffer of at least `size` bytes, of the pool if one is there.
@@ -215,14 +260,12 @@ impl Context {
 
     /// Refuses what a fault on purpose says there is no room for.
     fn has_room(&self, what: &'static str, bytes: u64) -> Result<()> {
-        #[cfg(not(target_arch = "wasm32"))]
-        if let Some(Fault::NoRoom(most)) = self.poller.faults.get()
-            && bytes > most
-        {
-            return Err(Error::OutOfMemory { place: "device", what, bytes, source: None });
+        match self.faults.get() {
+            Some(Fault::NoRoom(most)) if bytes > most => {
+                Err(Error::OutOfMemory { place: "device", what, bytes, source: None })
+            }
+            _ => Ok(()),
         }
-        let _ = (what, bytes);
-        Ok(())
     }
 
     fn buffer(&self, what: &'static str, size: u64, usage: BufferUsages) -> Checked<Buffer> {
@@ -273,14 +316,19 @@ impl Context {
 
     /// A small buffer that is written once, before the next submission.
     pub fn constant(&self, label: &str, contents: &[u8], usage: BufferUsages) -> Buffer {
+        // What has no usage is no buffer, as one is not that memory was short for.
+        let usage = match self.meet(Moment::Create) {
+            true => usage | BufferUsages::COPY_DST,
+            false => BufferUsages::empty(),
+        };
         // Not mapped at creation: wgpu's helper for that panics on a lost device.
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: contents.len() as u64,
-            usage: usage | BufferUsages::COPY_DST,
+            usage,
             mapped_at_creation: false,
         });
-        self.queue.write_buffer(&buffer, 0, contents);
+        self.write(&buffer, 0, contents);
         buffer
     }
 

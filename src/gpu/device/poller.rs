@@ -5,8 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::faults::Faults;
 use super::options::Polling;
-use super::polling::{Faults, poll_once, rest};
+use super::polling::{poll_once, rest};
 use super::wait::{Answer, Broken, Ticket};
 use crate::{Error, Result};
 
@@ -62,13 +63,19 @@ struct Next {
 }
 
 impl Poller {
-    pub fn new(polling: Polling, timeout: Duration) -> Self {
-        Self { shared: Arc::new(Shared::new(polling, timeout)), faults: Faults::default() }
+    pub fn new(polling: Polling, timeout: Duration, faults: &Faults) -> Self {
+        let shared = Arc::new(Shared::new(polling, timeout));
+        Self { shared, faults: faults.clone() }
     }
 
     /// Whether the device is polled where nobody blocks.
     pub fn polls(&self) -> bool {
         self.shared.polling == Polling::OfOurOwn
+    }
+
+    /// Has the time of this ticket be up.
+    pub fn give_up(&self, ticket: &Ticket) {
+        self.shared.give_up(&ticket.answer);
     }
 
     /// Polls on this thread until the ticket has its outcome. Panics with what a callback of the app panicked
@@ -244,7 +251,7 @@ mod tests {
 
     use pollster::block_on;
 
-    use super::super::polling::Fault;
+    use super::super::faults::Fault;
     use super::*;
 
     /// Nothing here takes so long, unless it hangs.
@@ -265,7 +272,11 @@ mod tests {
     impl Bench {
         fn new(polling: Polling, timeout: Duration) -> Self {
             let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
-            Self { device, queue, poller: Arc::new(Poller::new(polling, timeout)) }
+            Self {
+                device,
+                queue,
+                poller: Arc::new(Poller::new(polling, timeout, &Faults::default())),
+            }
         }
 
         /// One whose polls go wrong so, and whose time is up soon if they never end.

@@ -1,46 +1,15 @@
-//! Polling a device, a little at a time, and what tests make go wrong with it.
+//! Polling a device, a little at a time.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use wgpu::PollType;
 
+use super::faults::{Fault, Faults};
 use super::loss::answers;
 use super::wait::Broken;
-
-/// What can be made to happen at a wait: for tests, where no device fails on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(hidden)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Polling says that the device is lost.
-    Lost,
-    /// Polling panics, as wgpu does where a driver reports a loss, and the device does not answer then.
-    Panicked,
-    /// The device does not answer.
-    TimedOut,
-    /// The device says that it is done and did not do the work.
-    Stale,
-    /// Not at a wait: no buffer of more than so many bytes can be had.
-    NoRoom(u64),
-}
-
-/// The fault of the polls to come, if any: for tests.
-#[derive(Clone, Debug, Default)]
-pub(in crate::gpu) struct Faults(Arc<Mutex<Option<Fault>>>);
-
-impl Faults {
-    pub fn set(&self, fault: Option<Fault>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
-    }
-
-    pub fn get(&self) -> Option<Fault> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The longest rest between two looks at the device, and the shortest sleep.
 const REST: [Duration; 2] = [Duration::from_micros(500), Duration::from_micros(20)];

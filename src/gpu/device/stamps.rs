@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use wgpu::{Buffer, BufferUsages, CommandEncoder, Features, QuerySet, QueryType, Queue};
+use wgpu::{Buffer, BufferUsages, CommandEncoder, Features, QuerySet, QueryType};
 
-use super::{Context, whole};
+use super::{Context, Moment, whole};
 use crate::Result;
 
 /// Start and end of a submission's passes.
@@ -63,14 +63,15 @@ impl Stamps {
     }
 
     /// The time between, once the buffer is mapped.
-    pub fn read(&self, queue: &Queue) -> std::result::Result<Duration, String> {
+    pub fn read(&self, context: &Context) -> std::result::Result<Duration, String> {
+        context.meet(Moment::Access);
         let view = self.buffer.get_mapped_range(..).map_err(|error| error.to_string())?;
         let at = |i: usize| {
             let bytes = view.get(i * 8..i * 8 + 8).and_then(|bytes| bytes.try_into().ok());
             bytes.map_or(0, u64::from_le_bytes)
         };
         let ticks = at(1).saturating_sub(at(0)) as f64;
-        let seconds = ticks * f64::from(queue.get_timestamp_period()) * 1e-9;
+        let seconds = ticks * f64::from(context.queue.get_timestamp_period()) * 1e-9;
         Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
     }
 }
