@@ -108,9 +108,9 @@ pub(super) fn pages(file: &dyn At, all: bool) -> Result<(Vec<Page>, usize)> {
     let mut decoder = Decoder::new(known).map_err(|error| error.to_string())?;
     *decoder.inner() = Box::new(BufReader::new(Through { file, length, at: 0 }));
     let mut limits = Limits::default();
-    // No value is longer than the file, as `Tags` sees to.
-    let most = usize::try_from(length.min(MAX_VALUE)).unwrap_or(usize::MAX);
-    (limits.ifd_value_size, limits.decoding_buffer_size) = (most, most);
+    // No value is longer than the file, as `Tags` sees to. The decoder counts numbers larger than they are there.
+    limits.ifd_value_size = usize::try_from(length.min(MAX_VALUE)).unwrap_or(usize::MAX);
+    limits.decoding_buffer_size = limits.decoding_buffer_size.max(limits.ifd_value_size);
     let mut decoder = decoder.with_limits(limits);
 
     let (mut directories, mut seen) = (Vec::new(), HashSet::new());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::case::{Case, LARGE};
+use super::case::Case;
 
 /// Longest that it may take.
 const TIME: Duration = Duration::from_secs(10);
@@ -18,9 +18,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_channelwise");
 
 const MIB: u64 = 1 << 20;
 
+/// A limit beyond this is none.
+const MOST: u64 = 4096 * MIB;
+
 /// What the program takes for the smallest file, in memory and in part by part.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Base(u64);
+pub(crate) struct Base(pub(crate) u64);
 
 /// How a run ended.
 struct Ended {
@@ -114,7 +117,7 @@ pub(crate) fn judge(case: &Case, base: Base) -> Result<String, String> {
     let limit = 2 * base.0.saturating_add(case.need());
     // What is not limited is not asked for either.
     let ended =
-        run(room.path(), &case.args, case.stdin.as_deref(), (limit < 64 * LARGE).then_some(limit));
+        run(room.path(), &case.args, case.stdin.as_deref(), (limit < MOST).then_some(limit));
     let Ended { status, out, err } = ended;
     let wrong = |what: String| Err(format!("{what}; {}", err.trim()));
     let Some(status) = status else {

@@ -210,28 +210,20 @@ fn arrays() -> Vec<Whole> {
     all.push(one("plane.npy", f32s(&[17, 15])));
     all.push(one("batch.npy", f32s(&[2, 9, 8, 4])));
     all.push(one("none.npy", f32s(&[3, 0, 4])));
-    let words = |from: &str, to: &str| {
-        let mut file = f32s(&[13, 11, 3]);
-        let at = file.windows(from.len()).position(|part| part == from.as_bytes()).unwrap();
-        file.splice(at..at + from.len(), to.bytes());
-        file
+    let as_said = |descr: &str, fortran: &str, data: Vec<u8>| {
+        let header = format!(
+            "{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': (13, 11, 3), }}{}\n",
+            " ".repeat(30)
+        );
+        let start = [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..]].concat();
+        [start, header.into_bytes(), data].concat()
     };
-    all.push(one("fortran.npy", words("False", "True ")));
-    all.push(one("big.npy", words("<f4", ">f4")));
-    all.push(one(
-        "bool.npy",
-        words(
-            "'<f4', 'fortran_order': False, 'shape': (13, 11, 3)",
-            "'|b1', 'fortran_order': False, 'shape': (13, 44, 3)",
-        ),
-    ));
-    all.push(one(
-        "wide.npy",
-        words(
-            "'<f4', 'fortran_order': False, 'shape': (13, 11, 3)",
-            "'<i8', 'fortran_order': False, 'shape': (13, 11, 1) , ",
-        ),
-    ));
+    let count = 13 * 11 * 3;
+    all.push(one("fortran.npy", as_said("<f4", "True", noise(4 * count))));
+    all.push(one("big.npy", as_said(">f4", "False", noise(4 * count))));
+    let bits = noise(count).iter().map(|v| v & 1).collect();
+    all.push(one("bool.npy", as_said("|b1", "False", bits)));
+    all.push(one("wide.npy", as_said("<i8", "False", noise(8 * count))));
     // The second version counts the header by four bytes.
     let mut second = f32s(&[13, 11, 3]);
     second[6] = 2;

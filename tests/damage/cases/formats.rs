@@ -49,7 +49,7 @@ fn number(bytes: &[u8], at: usize, size: usize, little: bool) -> Option<u64> {
 }
 
 /// The sum of PNG's chunks (CRC-32), and of shards (CRC-32C), bit by bit.
-fn crc(polynomial: u32, bytes: &[u8]) -> u32 {
+pub(crate) fn crc(polynomial: u32, bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
             if sum & 1 == 1 { sum >> 1 ^ polynomial } else { sum >> 1 }
@@ -57,8 +57,8 @@ fn crc(polynomial: u32, bytes: &[u8]) -> u32 {
     })
 }
 
-const PNG: u32 = 0xedb8_8320;
-const CASTAGNOLI: u32 = 0x82f6_3b78;
+pub(crate) const PNG: u32 = 0xedb8_8320;
+pub(crate) const CASTAGNOLI: u32 = 0x82f6_3b78;
 
 /// One of the chunks is others, and its sum is right.
 fn png(chance: &mut Chance, bytes: &mut Vec<u8>) -> String {

@@ -14,4 +14,4 @@ pub(crate) mod chance;
 pub(crate) mod change;
 pub(crate) mod child;
 pub(crate) mod corpus;
-mod formats;
+pub(crate) mod formats;
