@@ -1,16 +1,17 @@
 #!/bin/sh
 # Tests without end, for as long as there is time; each goes on where it ended the last time.
 #
-#   sh tests/long.sh --minutes N [cpu|gpu|soak]...
+#   sh tests/long.sh --minutes N [cpu|gpu|files|soak]...
 #   sh tests/long.sh cpu --seed S         # that one alone, to look at what failed
 #
 # cpu    random problems on the CPU: every option, SIMD level, number of threads and cut, against the reference
 # gpu    the same on the GPU that WGPU_ADAPTER_NAME and WGPU_BACKEND choose, or Mesa's software one
+# files  damaged files of every kind through the program: an exit code and a line, whatever they are
 # soak   calls of all kinds from eight threads on one engine and that GPU: each gives what it gives alone, nothing
 #        fails, and memory stays flat
 #
-# Without a name `cpu` and `gpu`, one after the other; the minutes are shared. What these two tried, counted and found
-# is kept in target/long (or below CARGO_TARGET_DIR); `soak` begins anew each time, by the seed that --seed gives.
+# Without a name all, one after the other, and the minutes are shared. What was tried, counted and found is kept in
+# target/long (or below CARGO_TARGET_DIR); `soak` begins anew each time, by the seed that --seed gives.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,12 +22,12 @@ while [ $# -gt 0 ]; do
     case $1 in
     --minutes) minutes=$2 && shift ;;
     --seed) seeds="$seeds --seed $2" && shift ;;
-    cpu | gpu | soak) what="$what $1" ;;
+    cpu | gpu | files | soak) what="$what $1" ;;
     *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p;}' "$0" >&2 && exit 2 ;;
     esac
     shift
 done
-what=${what:-"cpu gpu"}
+what=${what:-"cpu gpu files soak"}
 # shellcheck disable=SC2086 # words
 set -- $what
 minutes=$(awk "BEGIN { print $minutes / $# }")
@@ -51,9 +52,10 @@ for one; do
         long::problems_on_the_cpu --exact --nocapture ;;
     gpu) CHANNELWISE_LONG=$arguments test_of -p channelwise-tests --test engines -- \
         long::problems_on_a_gpu --exact --nocapture ;;
-    soak)
-        # shellcheck disable=SC2086 # words
-        test_of -p channelwise-tests --test soak -- --minutes "$minutes" $seeds ;;
+    # shellcheck disable=SC2086 # words
+    files) test_of --test damage -- $arguments ;;
+    # shellcheck disable=SC2086 # words
+    soak) test_of -p channelwise-tests --test soak -- --minutes "$minutes" $seeds ;;
     esac || failed="$failed $one"
 done
 [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }

@@ -166,17 +166,20 @@ impl First {
     /// The factors of what inputs are multiplied with, of at most so many terms.
     fn factors<T: Digits>(self, problem: &Problem, taps: &[T], most: usize) -> Option<Factors<T>> {
         let (weights, (kh, kw)) = (problem.weights(), problem.geometry().kernel);
+        // Those of sums in f64 have a pointwise step folded in where that of others is a step of its own.
+        let filters = taps.len() / (kh * kw);
         // Ones are found to be ones.
         let unknown = Terms::default();
-        let terms = if problem.mean().is_some() { &unknown } else { &weights.terms };
+        let known = problem.mean().is_none() && filters == weights.filters;
+        let terms = if known { &weights.terms } else { &unknown };
         match self {
-            Self::Rows => factors(taps, terms, (weights.filters, kh, kw), most),
+            Self::Rows => factors(taps, terms, (filters, kh, kw), most),
             Self::Columns => {
-                let filters = taps.chunks(kh * kw);
-                let exchanged: Vec<T> = filters
+                let each = taps.chunks(kh * kw);
+                let exchanged: Vec<T> = each
                     .flat_map(|taps| (0..kh * kw).map(|at| taps[at % kh * kw + at / kh]))
                     .collect();
-                let size = (weights.filters, kw, kh);
+                let size = (filters, kw, kh);
                 factors(&exchanged, &terms.transposed(), size, most)
             }
         }
@@ -284,11 +287,11 @@ fn padded<T: Digits>(
     terms: usize,
     first: First,
 ) -> Result<Factors<T>, String> {
-    let weights = problem.weights();
     let (kh, kw) = problem.geometry().kernel;
+    let filters = taps.len() / (kh * kw);
     let size = match first {
-        First::Rows => (weights.filters, kh, kw),
-        First::Columns => (weights.filters, kw, kh),
+        First::Rows => (filters, kh, kw),
+        First::Columns => (filters, kw, kh),
     };
     match first.factors(problem, taps, terms) {
         Some(found) => Ok(found.padded(size, terms)),

@@ -59,7 +59,9 @@ impl Open {
 impl NewFlat {
     pub(super) fn begin(&mut self) -> io::Result<()> {
         let Self { place, head, length, writer, sample, axes, .. } = self;
-        let whole = Window::new(0..axes.images(), 0..axes.rows(), 0..axes.columns());
+        // Of pixels without channels nothing is written, and all is there.
+        let images = if axes.channels() == 0 { 0 } else { axes.images() };
+        let whole = Window::new(0..images, 0..axes.rows(), 0..axes.columns());
         let (partial, file) = Partial::open(place, (head, *length), &whole, writer.clone())?;
         let (start, axes) = (head.len() as u64, axes.clone());
         let open = match &self.form {

@@ -28,7 +28,7 @@
 //!   ├── flat: npy, envi, tiff   a header and numbers; in `partial` until all are there
 //!   └── raw                     numbers in any order of axes
 //!        │
-//!       axes, sample, positioned, guard (decoders' panics), unpack, room, wide
+//!       axes, sample, positioned, guard (decoders' panics), jpeg, unpack, room, wide
 //! ```
 #![doc = include_str!("shards.md")]
 
@@ -37,6 +37,7 @@ mod create;
 mod envi;
 mod flat;
 mod guard;
+mod jpeg;
 mod npy;
 mod partial;
 mod positioned;
@@ -69,6 +70,7 @@ pub mod memory {
 /// TIFF files, for the program, which reads and writes whole ones.
 #[doc(hidden)]
 pub mod pictures {
+    pub use super::jpeg::Jpeg;
     pub use super::positioned::At;
     pub use super::tiff::{INKS, Picture, Places, Resolution, Tiff, is_tiff};
 }

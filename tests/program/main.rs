@@ -1,6 +1,7 @@
 //! The `channelwise` program from outside: files, options, reports and failures.
 
 mod batches;
+mod damaged;
 mod envi;
 mod failures;
 mod meta;

@@ -38,6 +38,30 @@ fn sixteen_bits_of_numpy() {
     assert_eq!(fs::read(room.at("again.npy")).unwrap(), halves);
 }
 
+/// A pointwise step with more outputs than filters, folded into sums in f64 and a step of its own behind others.
+#[test]
+fn pointwise_steps_in_either_sum() {
+    let room = Room::new();
+    room.save("x.npy", &floats([1, 13, 11, 3]));
+    room.save("p.npy", &Array2::from_shape_fn((1, 3), |(_, g)| g as f32 - 0.75));
+    room.save("q.npy", &Array2::from_shape_fn((2, 9), |(f, g)| (f * 9 + g) as f32 / 4.0 - 2.0));
+    let two = [Kernel::gaussian(5, 1.1).unwrap(), Kernel::log(5, 0.9).unwrap()];
+    let bank = Kernel::stack(&two).unwrap();
+    let bank = Array3::from_shape_vec((5, 5, 2), bank.weights().to_vec()).unwrap();
+    room.save("two.npy", &bank);
+    for (kernel, algorithms) in [
+        ("--kernel box:9 --pointwise p.npy", &["auto", "direct", "separable"][..]),
+        ("--kernel-file two.npy --pointwise q.npy", &["auto", "direct"]),
+    ] {
+        for algorithm in algorithms {
+            for kind in ["f32", "f64", "i32"] {
+                let how = format!("--out-type {kind} --algorithm {algorithm}");
+                room.run(&format!("run x.npy -o y.npy {kernel} {how} --engine cpu --verify")).ok();
+            }
+        }
+    }
+}
+
 /// `count` numbers from the least to the most of a type.
 fn from_end_to_end<T: Element>(count: usize) -> impl Fn(usize) -> T {
     let (least, most) = match T::TYPE.integers() {

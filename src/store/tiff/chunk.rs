@@ -9,6 +9,7 @@ use tiff::{TiffError, TiffUnsupportedError};
 use super::Result;
 use super::page::{Page, compression};
 use super::single::{self, Strip};
+use crate::store::jpeg::Jpeg;
 use crate::store::sample::swap;
 use crate::store::{guard, room};
 
@@ -40,6 +41,9 @@ pub(super) fn rows<'a>(
             return Err(short(page, number));
         };
         return Ok(native(page, data));
+    }
+    if page.compression == compression::JPEG && Jpeg::find(data).is_none() {
+        return Err(short(page, number));
     }
     // What is packed bit by bit the decoder takes as bytes, unless it has to know of bits.
     let bytes = !page.bits.is_multiple_of(8) && page.compression != compression::FAX4;
@@ -93,6 +97,16 @@ fn what(page: &Page) -> &'static str {
 
 pub(super) fn short(page: &Page, number: usize) -> String {
     format!("number {} of its {} ends before its last row", number + 1, what(page))
+}
+
+/// What is said of one that claims more than its bytes can hold.
+pub(super) fn unexplained(page: &Page, number: usize) -> String {
+    let ((columns, rows), length) = (page.chunk, page.chunks[number].1);
+    format!(
+        "number {} of its {} is of {columns}x{rows} pixels, which its {length} bytes do not explain",
+        number + 1,
+        what(page)
+    )
 }
 
 fn describe(error: &TiffError) -> String {

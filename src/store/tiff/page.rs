@@ -230,7 +230,7 @@ impl Page {
                                 which is not supported"
                         .into());
                 }
-                if let Ok(Some(found)) = tags.0.find_tag(Tag::Unknown(529)) {
+                if let Some(found) = tags.value(Tag::Unknown(529)) {
                     let parts = found.into_u32_vec().unwrap_or_default();
                     if let [a, b, c, d, e, f] = parts[..]
                         && b.min(d).min(f) > 0
@@ -376,8 +376,8 @@ fn photometric(tags: &mut Tags<'_>, format: Format, bits: u16) -> Result<Photome
 }
 
 fn resolution(tags: &mut Tags<'_>) -> Option<Resolution> {
-    let mut number = |tag| match tags.0.find_tag(tag) {
-        Ok(Some(Value::Rational(n, d))) => Some((n, d)),
+    let mut number = |tag| match tags.value(tag) {
+        Some(Value::Rational(n, d)) => Some((n, d)),
         _ => None,
     };
     let (across, down) = number(Tag::XResolution).zip(number(Tag::YResolution))?;

@@ -108,11 +108,14 @@ pub(super) fn pages(file: &dyn At, all: bool) -> Result<(Vec<Page>, usize)> {
     let mut decoder = Decoder::new(known).map_err(|error| error.to_string())?;
     *decoder.inner() = Box::new(BufReader::new(Through { file, length, at: 0 }));
     let mut limits = Limits::default();
-    // No value is longer than the file.
+    // No value is longer than the file, as `Tags` sees to. The decoder counts numbers larger than they are there.
     limits.ifd_value_size = usize::try_from(length.min(MAX_VALUE)).unwrap_or(usize::MAX);
+    limits.decoding_buffer_size = limits.decoding_buffer_size.max(limits.ifd_value_size);
     let mut decoder = decoder.with_limits(limits);
 
     let (mut directories, mut seen) = (Vec::new(), HashSet::new());
+    // Directories that lie over one another could be as many as bytes, with as many entries each.
+    let (mut room, entry) = (length, if big { 20 } else { 12 });
     while next != 0 {
         let found = match decoder.read_directory(IfdPointer(next)) {
             _ if !seen.insert(next) => Err("its directories go round in a circle".into()),
@@ -121,7 +124,13 @@ pub(super) fn pages(file: &dyn At, all: bool) -> Result<(Vec<Page>, usize)> {
                 Err("the file is truncated: a directory lies beyond its end".into())
             }
             Err(error) => Err(format!("its directory is damaged: {error}")),
-            Ok(directory) => Ok(directory),
+            Ok(directory) => match room.checked_sub(directory.len() as u64 * entry) {
+                Some(left) => {
+                    room = left;
+                    Ok(directory)
+                }
+                None => Err("its directories lie over one another".into()),
+            },
         };
         match found {
             Ok(directory) => {
@@ -134,7 +143,8 @@ pub(super) fn pages(file: &dyn At, all: bool) -> Result<(Vec<Page>, usize)> {
         }
     }
     let mut is_page = |directory: &Directory| {
-        let kind = Tags(decoder.read_directory_tags(directory)).one::<u32>(Tag::NewSubfileType);
+        let mut tags = Tags::new(decoder.read_directory_tags(directory), length);
+        let kind = tags.one::<u32>(Tag::NewSubfileType);
         kind.ok().flatten().unwrap_or(0) & NO_PAGE == 0
     };
     let (pages, others): (Vec<_>, Vec<_>) = directories.into_iter().partition(|one| is_page(one));
@@ -142,7 +152,7 @@ pub(super) fn pages(file: &dyn At, all: bool) -> Result<(Vec<Page>, usize)> {
     let count = directories.len();
     let taken = if all { count } else { 1 };
     let pages = directories.iter().take(taken).map(|directory| {
-        Page::new(&mut Tags(decoder.read_directory_tags(directory)), order, length)
+        Page::new(&mut Tags::new(decoder.read_directory_tags(directory), length), order, length)
     });
     Ok((pages.collect::<Result<_>>()?, count))
 }

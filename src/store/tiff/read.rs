@@ -44,6 +44,40 @@ fn are_whole(page: &Page) -> Result<()> {
     short.map_or(Ok(()), |number| Err(chunk::short(page, number)))
 }
 
+/// How many bytes of samples a byte of a chunk is at most, by its packing; of FAX a row of any width is one bit.
+fn most_unpacked(compression: u16) -> Option<u64> {
+    match compression {
+        compression::NONE => Some(1),
+        compression::PACK_BITS => Some(64),
+        // Strings of all 4096 codes, and of 12 bits each.
+        compression::LZW => Some(4096 * 2 / 3),
+        // Two bits a block of 64 samples, and where some colours have fewer, up to five times as many.
+        compression::JPEG => Some(2048),
+        compression::FAX4 => None,
+        // Deflate.
+        _ => Some(1032),
+    }
+}
+
+/// Refuses chunks that hold more than their bytes explain, before there is memory for them.
+fn are_explained(page: &Page) -> Result<()> {
+    let samples = page.samples / page.planes();
+    let row = row_bytes(page.chunk.0, samples, page.bits).map(|row| row as u64);
+    let (across, down) = page.grid();
+    let asks_for_more = |(number, (_, length)): (usize, &(u64, u64))| {
+        // The last ones may end with the picture.
+        let below = page.height - number / across % down * page.chunk.1;
+        let rows = page.chunk.1.min(below) as u64;
+        match (most_unpacked(page.compression), row) {
+            (Some(times), Some(row)) => row.saturating_mul(rows) / times > *length,
+            (None, Some(_)) => rows / 8 > *length,
+            (_, None) => true,
+        }
+    };
+    let found = page.chunks.iter().enumerate().find(|chunk| asks_for_more(*chunk));
+    found.map_or(Ok(()), |(number, _)| Err(chunk::unexplained(page, number)))
+}
+
 /// Rows and columns of a page.
 type Place = (Range<usize>, Range<usize>);
 
@@ -66,7 +100,8 @@ impl<B: At> Tiff<B> {
         let samples = Samples::of(first);
         let colours = pages.iter().map(|page| Colours::of(page, samples.element())).collect();
         let tiff = Self { file, pages, count, samples, colours, wide: Wide::default() };
-        tiff.pages.iter().filter(|page| tiff.lies_open(page)).try_for_each(are_whole)?;
+        let check = |page| if tiff.lies_open(page) { are_whole(page) } else { are_explained(page) };
+        tiff.pages.iter().try_for_each(check)?;
         Ok(tiff)
     }
 

@@ -100,14 +100,19 @@ fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Where a part of a value of so many bytes begins, and how many it has.
+/// Where a part of a value of so many bytes begins, and how many it has. Both may be numbers of a damaged index.
 fn within(range: &ByteRange, size: u64) -> Result<(u64, u64), StorageError> {
-    if range.end(size) > size || range.start(size) > size {
-        return Err(StorageError::Other(format!(
-            "its bytes {range} are beyond its end, {size}: it is not whole"
-        )));
+    let (start, length) = match *range {
+        ByteRange::FromStart(start, Some(length)) => (start, length),
+        ByteRange::FromStart(start, None) => (start, size.saturating_sub(start)),
+        ByteRange::Suffix(length) => (size.saturating_sub(length), length),
+    };
+    match start.checked_add(length) {
+        Some(end) if end <= size => Ok((start, length)),
+        _ => Err(StorageError::Other(format!(
+            "its {length} bytes from {start} on are beyond its end, {size}: it is not whole"
+        ))),
     }
-    Ok((range.start(size), range.length(size)))
 }
 
 impl ReadableStorageTraits for Folder {
@@ -208,6 +213,22 @@ mod tests {
         let _fetched = store.fetch("c/0").unwrap();
         store.put("c/0", b"new").unwrap();
         assert!(store.get(&key).unwrap().is_none() && part(middle()).is_none());
+    }
+
+    #[test]
+    fn parts_that_cannot_be_counted_are_beyond_the_end() {
+        assert_eq!(within(&ByteRange::FromStart(4, Some(6)), 10).unwrap(), (4, 6));
+        assert_eq!(within(&ByteRange::FromStart(4, None), 10).unwrap(), (4, 6));
+        assert_eq!(within(&ByteRange::Suffix(3), 10).unwrap(), (7, 3));
+        for range in [
+            ByteRange::FromStart(4, Some(7)),
+            ByteRange::FromStart(u64::MAX, Some(2)),
+            ByteRange::FromStart(2, Some(u64::MAX)),
+            ByteRange::FromStart(11, None),
+            ByteRange::Suffix(11),
+        ] {
+            assert!(within(&range, 10).is_err(), "{range:?}");
+        }
     }
 
     #[test]

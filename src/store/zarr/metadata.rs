@@ -51,6 +51,12 @@ fn sizes(value: &Value) -> Option<Vec<usize>> {
     value.as_array()?.iter().map(|n| usize::try_from(n.as_u64()?).ok()).collect()
 }
 
+/// Whether the bytes of so many elements are a number, those of some axes alone too: one of no elements has others.
+fn can_be_counted(sizes: &[usize], bytes: usize) -> bool {
+    let some = sizes.iter().filter(|n| **n > 0).try_fold(bytes, |n, m| n.checked_mul(*m));
+    some.is_some_and(|n| isize::try_from(n).is_ok())
+}
+
 /// The codec that makes chunks into shards.
 fn sharding(codec: &Value) -> Option<&Value> {
     (codec["name"] == "sharding_indexed").then(|| &codec["configuration"])
@@ -102,13 +108,20 @@ impl Metadata {
                 (sample, regular.and_then(|grid| sizes(&grid["chunk_shape"])))
             }
         };
-        if chunks.as_ref().is_some_and(|chunks| chunks.len() != shape.len() || chunks.contains(&0))
-        {
-            return Err("its chunks have other axes than its shape".into());
-        }
         let codecs = json["codecs"].as_array();
         let shards = codecs.and_then(|codecs| codecs.iter().find_map(sharding));
         let inner = shards.and_then(|shards| sizes(&shards["chunk_shape"]));
+        let others = |chunks: &Vec<usize>| chunks.len() != shape.len() || chunks.contains(&0);
+        if chunks.iter().chain(&inner).any(others) {
+            return Err("its chunks have other axes than its shape".into());
+        }
+        for (what, sizes) in
+            [("shape", Some(&shape)), ("chunks", chunks.as_ref()), ("chunks", inner.as_ref())]
+        {
+            if let Some(sizes) = sizes.filter(|sizes| !can_be_counted(sizes, sample.bytes())) {
+                return Err(format!("the elements of its {what} {sizes:?} cannot be counted"));
+            }
+        }
         Ok(Said { shape, sample, chunks, inner })
     }
 

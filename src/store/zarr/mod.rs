@@ -47,16 +47,31 @@ pub(super) struct Zarr {
 /// What went wrong, for people.
 type Result<T> = std::result::Result<T, String>;
 
-/// The chunks that a box meets.
-fn chunks_of(ranges: &[Range<usize>], size: &[usize]) -> Vec<Vec<u64>> {
-    let mut chunks = vec![Vec::new()];
-    for (range, size) in ranges.iter().zip(size) {
-        let along = range.start / size..range.end.div_ceil(*size);
-        let with = |chunk: &Vec<u64>, at: usize| [&chunk[..], &[at as u64]].concat();
-        let longer = chunks.iter().flat_map(|chunk| along.clone().map(move |at| with(chunk, at)));
-        chunks = longer.collect();
-    }
-    chunks
+/// The chunks that a box meets: how many, and which each is. A list of them could be longer than what is in them.
+fn chunks_of(
+    ranges: &[Range<usize>],
+    size: &[usize],
+) -> (usize, impl Fn(usize) -> Vec<u64> + Sync + use<>) {
+    let along = |(range, size): (&Range<usize>, &usize)| {
+        range.start / size..if range.is_empty() {
+            range.start / size
+        } else {
+            range.end.div_ceil(*size)
+        }
+    };
+    let along: Vec<_> = ranges.iter().zip(size).map(along).collect();
+    // No more than elements of the box.
+    let count = along.iter().map(ExactSizeIterator::len).product();
+    let chunk = move |number: usize| {
+        let mut rest = number;
+        let mut chunk = vec![0; along.len()];
+        for (place, along) in chunk.iter_mut().zip(&along).rev() {
+            *place = (along.start + rest % along.len()) as u64;
+            rest /= along.len();
+        }
+        chunk
+    };
+    (count, chunk)
 }
 
 /// What a chunk and a box have in common.
@@ -300,7 +315,8 @@ impl Zarr {
         };
         let unpack =
             |chunk: &Vec<u64>, _kept: Option<Fetched<'_>>| self.unpack(chunk, &part(chunk));
-        unpack::each(chunks_of(ranges, size), fetch, unpack, |chunk, data| {
+        let (count, chunk) = chunks_of(ranges, size);
+        unpack::each((0..count).map(chunk), fetch, unpack, |chunk, data| {
             let within = part(chunk);
             let runs = Runs::new(&within, (&within, ranges), self.sample.bytes());
             for (from, at) in runs.places() {
@@ -339,7 +355,8 @@ impl Zarr {
             let len = ranges.iter().fold(bytes, |n, range| n * range.len());
             let (part, rest) = from.split_at(len.min(from.len()));
             from = rest;
-            chunks_of(&ranges, size).into_par_iter().try_for_each(|chunk| {
+            let (count, chunk) = chunks_of(&ranges, size);
+            (0..count).into_par_iter().map(chunk).try_for_each(|chunk| {
                 let data = self.chunk(&chunk, size, (&ranges, part));
                 let data = ArrayBytes::new_flen(data);
                 // One of the filling value alone is a file too: what is there is known by that.
@@ -378,7 +395,8 @@ impl Zarr {
     pub(super) fn has(&self, window: &Window) -> io::Result<bool> {
         let Some(size) = &self.chunks else { return Ok(false) };
         for ranges in self.axes.boxes(window) {
-            for chunk in chunks_of(&ranges, size) {
+            let (count, chunk) = chunks_of(&ranges, size);
+            for chunk in (0..count).map(chunk) {
                 let key = self.array.chunk_key(&chunk);
                 // A file without bytes is what a machine that lost its power may leave.
                 if self.folder.len(key.as_str())?.is_none_or(|len| len == 0) {

@@ -1,12 +1,13 @@
 //! Tensors from and into files: `.npy`, ENVI cubes, TIFF and other images.
 //!
 //! ```text
-//! read ── npy, envi, tiff, picture
+//! read ── npy, envi, tiff, picture ── jpeg
 //! target ── npy, envi, tiff, picture
 //! tensor: elements of any type
 //! ```
 
 mod envi;
+mod jpeg;
 mod npy;
 mod picture;
 mod resolution;

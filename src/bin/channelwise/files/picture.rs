@@ -8,7 +8,8 @@ use bytemuck::Pod;
 use channelwise::color;
 use channelwise::ndarray::{Array3, ArrayD};
 use channelwise::store::memory;
-use channelwise::store::pictures::INKS;
+use channelwise::store::pictures::{INKS, Jpeg};
+use exr::meta::header::Header;
 use image::codecs::{bmp, jpeg, openexr, webp};
 use image::error::ImageFormatHint;
 use image::metadata::Orientation;
@@ -26,6 +27,9 @@ const NO_KIND: &str =
 
 /// What a decoder may ask for beside pixels.
 const SMALL: u64 = 64 << 20;
+
+/// How many bytes of pixels a byte of a file is at most: deflate has 1032, and bits may become four bytes each.
+const MOST_UNPACKED: u64 = 1032 * 32;
 
 /// jpeg's default of 75 would add more error than most filters.
 const JPEG_QUALITY: u8 = 95;
@@ -112,23 +116,29 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
         return Err(Failure::reading(path, NO_KIND));
     };
     let mut notes = Vec::new();
-    let mut in_ink = false;
+    let mut jpeg = None;
     if format == ImageFormat::Jpeg {
-        let Some(components) = jpeg_components(bytes) else {
+        jpeg = Jpeg::find(bytes);
+        if jpeg.is_none() {
             return Err(Failure::reading(path, "the file is truncated"));
-        };
-        in_ink = components == 4;
-        if in_ink {
-            notes.push(INKS.into());
         }
     }
+    let in_ink = jpeg.is_some_and(|jpeg| jpeg.components == 4);
+    if in_ink {
+        notes.push(INKS.into());
+    }
     if format == ImageFormat::OpenExr {
-        notes.extend(left_out(bytes));
+        let layers = layers(bytes);
+        // The decoder asks for memory of one before it tells its size.
+        let largest = layers.iter().map(layer_bytes).max().unwrap_or(0);
+        explained(format, largest, bytes).map_err(|why| Failure::reading(path, why))?;
+        notes.extend(left_out(&layers));
     }
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let mut limits = Limits::no_limits();
     // The pixels, and a row or block at work.
     let needed = decoder.total_bytes();
+    explained(format, needed, bytes).map_err(|why| Failure::reading(path, why))?;
     memory::check(needed.saturating_mul(2)).map_err(|why| {
         let other = "as a .npy or TIFF file, an ENVI cube or a Zarr array it goes part by part";
         Failure::reading(path, format!("{why}; {other}"))
@@ -150,7 +160,11 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
     let turned = orientation.to_exif() > 4;
     let resolution = if turned { resolution.map(Resolution::turned) } else { resolution };
     let meta = Meta { icc, exif, resolution, ..Meta::default() };
-    let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    let strict = jpeg.map(|jpeg| super::jpeg::pixels(bytes, jpeg)).transpose();
+    let mut image = match strict.map_err(|why| Failure::reading(path, why))?.flatten() {
+        Some(image) => image,
+        None => DynamicImage::from_decoder(decoder).map_err(failed)?,
+    };
     image.apply_orientation(orientation);
 
     let channels = usize::from(image.color().channel_count());
@@ -184,10 +198,33 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
     Ok((tensor?, meta, notes))
 }
 
+/// Refuses pixels that a file of so few bytes does not hold, before there is memory for them. Of WebP there is no most:
+/// a picture of one colour has no bits.
+fn explained(format: ImageFormat, needed: u64, bytes: &[u8]) -> Result<(), String> {
+    let there = bytes.len() as u64;
+    if format == ImageFormat::WebP || needed / MOST_UNPACKED <= there {
+        return Ok(());
+    }
+    Err(format!(
+        "its size asks for {needed} bytes of pixels, which its {there} bytes do not explain"
+    ))
+}
+
+/// The layers of an OpenEXR file; none where it is damaged, as its decoder will tell.
+fn layers(bytes: &[u8]) -> Vec<Header> {
+    exr::meta::MetaData::read_from_buffered(bytes, false)
+        .map_or_else(|_| Vec::new(), |meta| meta.headers.into_vec())
+}
+
+/// What the pixels of one take.
+fn layer_bytes(layer: &Header) -> u64 {
+    let pixel = layer.channels.bytes_per_pixel as u64;
+    (layer.layer_size.0 as u64).saturating_mul(layer.layer_size.1 as u64).saturating_mul(pixel)
+}
+
 /// What an OpenEXR file has beside the colours and alpha of the layer that is read, the first that has them.
-fn left_out(bytes: &[u8]) -> Option<String> {
-    let layers = exr::meta::MetaData::read_from_buffered(bytes, false).ok()?.headers;
-    let names = |layer: &exr::meta::header::Header| -> Vec<String> {
+fn left_out(layers: &[Header]) -> Option<String> {
+    let names = |layer: &Header| -> Vec<String> {
         layer.channels.list.iter().map(|channel| channel.name.to_string()).collect()
     };
     let has_colours =
@@ -211,31 +248,6 @@ fn array<T>(
 ) -> Result<ArrayD<T>> {
     ArrayD::from_shape_vec(vec![height, width, channels], pixels)
         .map_err(|error| Failure::reading(path, error))
-}
-
-/// How many samples a pixel has; `None` where the end marker is not there. The decoder fills what is missing
-/// with grey instead of failing.
-fn jpeg_components(bytes: &[u8]) -> Option<u8> {
-    let (mut at, mut components) = (2, 0);
-    loop {
-        // Between segments, and in the coded pixels, everything that is not a marker is skipped.
-        // Markers are 0xff and a code; 0xff 0x00 is a coded 0xff.
-        at += bytes.get(at..)?.iter().position(|byte| *byte == 0xff)? + 1;
-        match *bytes.get(at)? {
-            0xd9 => return Some(components),
-            // No length follows: a coded 0xff, fill bytes, TEM, restarts, SOI.
-            0x00 | 0x01 | 0xd0..=0xd8 => at += 1,
-            0xff => {}
-            code => {
-                let &[high, low] = bytes.get(at + 1..at + 3)? else { return None };
-                // A frame: precision, height, width, samples. Not tables (C4, CC) nor a reserved one (C8).
-                if matches!(code, 0xc0..=0xcf) && !matches!(code, 0xc4 | 0xc8 | 0xcc) {
-                    components = *bytes.get(at + 8)?;
-                }
-                at += 1 + usize::from(u16::from_be_bytes([high, low])).max(2);
-            }
-        }
-    }
 }
 
 /// Writes pixels `[height, width, channels]` of a type and number of channels that the format holds.
