@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::Algorithm;
+use crate::memory::NoRoom;
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -268,6 +269,12 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+}
+
+impl From<NoRoom> for Error {
+    fn from(NoRoom { what, bytes }: NoRoom) -> Self {
+        Self::out_of_host_memory(what, bytes)
+    }
 }
 
 impl Error {

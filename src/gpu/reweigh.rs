@@ -85,7 +85,7 @@ impl GpuPrepared {
         let executor = self.gpu().executor.clone();
         let ready = self.ready_mut();
         // What it is prepared for may be a mean, whose inputs are added up as they are; this kernel is any.
-        let weights = job::weights(&ready.problem.clone().without_mean(), ready.launch()?);
+        let weights = job::weights(&ready.problem.clone().without_mean(), ready.launch()?)?;
         match Arc::get_mut(ready) {
             Some(own) if own.problem.mean().is_some() => {
                 own.compiled.rewrite(&executor.context, &weights)?;
@@ -136,7 +136,7 @@ pub(super) fn rewrite(
 /// What the programs of `plan` read as weights.
 pub(super) fn weights_of(problem: &Problem, plan: &Plan) -> Result<Vec<Vec<f32>>> {
     match plan.launch() {
-        Launch::Gpu(launch) => Ok(job::weights(problem, launch)),
+        Launch::Gpu(launch) => Ok(job::weights(problem, launch)?),
         Launch::Cpu(_) => Err(elsewhere(plan.algorithm())),
     }
 }
