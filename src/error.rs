@@ -288,6 +288,10 @@ impl Error {
 
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn stream(doing: &'static str, part: impl ToString, error: std::io::Error) -> Self {
+        // Of our own files.
+        if let Some(no_room) = error.get_ref().and_then(|error| error.downcast_ref::<NoRoom>()) {
+            return (*no_room).into();
+        }
         let (part, reason) = (part.to_string(), error.to_string());
         Self::Stream { doing, part, reason, source: ErrorSource::of(error) }
     }

@@ -6,7 +6,8 @@
 use bytemuck::Zeroable;
 
 /// What there is no memory for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("out of host memory: {what} needs {bytes} bytes")]
 pub(crate) struct NoRoom {
     pub what: &'static str,
     pub bytes: u64,
@@ -15,6 +16,13 @@ pub(crate) struct NoRoom {
 impl NoRoom {
     fn of<T>(what: &'static str, len: usize) -> Self {
         Self { what, bytes: (len as u64).saturating_mul(size_of::<T>() as u64) }
+    }
+}
+
+/// For what reads and writes, whose errors are the system's.
+impl From<NoRoom> for std::io::Error {
+    fn from(error: NoRoom) -> Self {
+        Self::new(std::io::ErrorKind::OutOfMemory, error)
     }
 }
 

@@ -8,6 +8,7 @@ use channelwise::{
 use ndarray::{Array2, Array4};
 
 use crate::allocator::aside;
+use crate::outside;
 
 /// What a call gives, as bytes.
 type Made = Result<Vec<u8>, Error>;
@@ -23,34 +24,34 @@ const CHANNELS: usize = 70_000;
 const WIDE: [usize; 4] = [1, 6, 30_000, 2];
 
 /// The same values each time, none of them the same as its neighbours.
-fn values<T: Element>(len: usize) -> Vec<T> {
+pub fn values<T: Element>(len: usize) -> Vec<T> {
     (0..len).map(|i| T::from_f64((i * 37 % 101) as f64)).collect()
 }
 
-fn tensor<T: Element>([n, h, w, c]: [usize; 4]) -> Array4<T> {
+pub fn tensor<T: Element>([n, h, w, c]: [usize; 4]) -> Array4<T> {
     Array4::from_shape_vec((n, h, w, c), values(n * h * w * c)).unwrap()
 }
 
 /// Bytes of what was made, which are no allocation of the call: copied before it is dropped, in pieces.
-fn bytes<T: Element>(made: &[T]) -> Vec<u8> {
+pub fn bytes<T: Element>(made: &[T]) -> Vec<u8> {
     let sums = bytemuck::cast_slice::<T, u8>(made).chunks(64);
     let hash =
         |piece: &[u8]| piece.iter().fold(0u8, |all, x| all.wrapping_mul(31).wrapping_add(*x));
     sums.map(hash).collect()
 }
 
-fn engine(algorithm: Algorithm, tile: Option<usize>, threads: usize) -> Engine {
+pub fn engine(algorithm: Algorithm, tile: Option<usize>, threads: usize) -> Engine {
     let (task_rows, part_rows, transform) = (Some(3), Some(3), Some((256, 640)));
     let cuts = Cuts { tile, task_rows, part_rows, transform, ..Cuts::NONE };
     let cpu = Cpu::with_threads(threads).unwrap().with_cuts(cuts);
     Engine::from(cpu).with_algorithm(algorithm)
 }
 
-fn kernel(height: usize, width: usize, filters: usize) -> Kernel {
+pub fn kernel(height: usize, width: usize, filters: usize) -> Kernel {
     Kernel::with_filters(height, width, filters, values(height * width * filters)).unwrap()
 }
 
-fn case(name: impl Into<String>, run: impl Fn() -> Made + 'static) -> Case {
+pub fn case(name: impl Into<String>, run: impl Fn() -> Made + 'static) -> Case {
     Case { name: name.into(), run: Box::new(run) }
 }
 
@@ -138,7 +139,7 @@ fn algorithms() -> Vec<Case> {
     ]
 }
 
-fn gaussian() -> Kernel {
+pub fn gaussian() -> Kernel {
     Kernel::gaussian(5, 1.2).unwrap()
 }
 
@@ -201,7 +202,7 @@ fn calls() -> Vec<Case> {
     ]
 }
 
-fn of<T: Element, D: ndarray::Dimension>(array: &ndarray::Array<T, D>) -> &[T] {
+pub fn of<T: Element, D: ndarray::Dimension>(array: &ndarray::Array<T, D>) -> &[T] {
     array.as_slice().unwrap()
 }
 
@@ -282,5 +283,8 @@ pub fn all() -> Vec<Case> {
     all.extend(gradients());
     #[cfg(feature = "image")]
     all.extend(pictures());
+    #[cfg(feature = "store")]
+    all.extend(outside::stores());
+    all.extend(outside::on_a_gpu());
     all
 }

@@ -11,6 +11,7 @@
 
 mod allocator;
 mod cases;
+mod outside;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -22,6 +22,7 @@ use zarrs::array::{Array, ArrayBytes, ArrayMetadata, ArraySubset, CodecOptions};
 use super::axes::Axes;
 use super::sample::Sample;
 use super::unpack;
+use crate::memory::{self, NoRoom};
 use crate::{ElementType, Layout, Window};
 use folder::{Fetched, Folder};
 use metadata::{Metadata, Said, Version};
@@ -340,7 +341,7 @@ impl Zarr {
             let (part, rest) = from.split_at(len.min(from.len()));
             from = rest;
             chunks_of(&ranges, size).into_par_iter().try_for_each(|chunk| {
-                let data = self.chunk(&chunk, size, (&ranges, part));
+                let data = self.chunk(&chunk, size, (&ranges, part))?;
                 let data = ArrayBytes::new_flen(data);
                 // One of the filling value alone is a file too: what is there is known by that.
                 let options = CodecOptions::default().with_store_empty_chunks(true);
@@ -359,8 +360,10 @@ impl Zarr {
         chunk: &[u64],
         size: &[usize],
         (ranges, from): (&[Range<usize>], &[u8]),
-    ) -> Vec<u8> {
-        let mut data = self.array.fill_value().as_ne_bytes().repeat(size.iter().product());
+    ) -> std::result::Result<Vec<u8>, NoRoom> {
+        let (fill, count) = (self.array.fill_value().as_ne_bytes(), size.iter().product());
+        let filled = std::iter::repeat_n(fill, count).flatten().copied();
+        let mut data = memory::collected("a chunk", fill.len() * count, filled)?;
         let whole: Vec<_> = chunk
             .iter()
             .zip(size)
@@ -371,7 +374,7 @@ impl Zarr {
         for (to, at) in runs.places() {
             data[to..to + runs.len].copy_from_slice(&from[at..at + runs.len]);
         }
-        data
+        Ok(data)
     }
 
     /// Whether all chunks of a window are there.
