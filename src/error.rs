@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::Algorithm;
+use crate::memory::NoRoom;
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -270,6 +271,12 @@ pub enum Error {
     },
 }
 
+impl From<NoRoom> for Error {
+    fn from(NoRoom { what, bytes }: NoRoom) -> Self {
+        Self::out_of_host_memory(what, bytes)
+    }
+}
+
 impl Error {
     pub(crate) fn argument(
         argument: &'static str,
@@ -281,6 +288,10 @@ impl Error {
 
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn stream(doing: &'static str, part: impl ToString, error: std::io::Error) -> Self {
+        // Of our own files.
+        if let Some(no_room) = error.get_ref().and_then(|error| error.downcast_ref::<NoRoom>()) {
+            return (*no_room).into();
+        }
         let (part, reason) = (part.to_string(), error.to_string());
         Self::Stream { doing, part, reason, source: ErrorSource::of(error) }
     }

@@ -4,6 +4,7 @@ use ::image::{DynamicImage, ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba};
 use ndarray::{Array3, ArrayView3};
 
 use crate::color::{AlphaMode, decode, encode};
+use crate::memory;
 use crate::{Activation, Conv2d, Element, ElementType, Engine, Error, Layout, Problem, Result};
 
 /// How the pixels of an image go through a filter.
@@ -141,7 +142,9 @@ impl Job<'_> {
         let mut output: Array3<P::Subpixel> = if self.as_stored(channels) {
             engine.run_async(conv, &source).await?
         } else {
-            let mut values = source.mapv(|v| v.to_f32() / whole);
+            let values = source.iter().map(|v| v.to_f32() / whole);
+            let values = memory::collected("pixels as floats", source.len(), values)?;
+            let mut values = Array3::from_shape_vec(shape, values).map_err(|_| mismatch(&shape))?;
             if let Some(pixels) = values.as_slice_mut() {
                 decode(pixels, channels, options.alpha, options.linear);
             }
@@ -149,7 +152,10 @@ impl Job<'_> {
             if let Some(pixels) = filtered.as_slice_mut() {
                 encode(pixels, channels, options.alpha, options.linear);
             }
-            filtered.mapv(|v| Element::from_f32(v * whole))
+            let pixels = filtered.iter().map(|v| Element::from_f32(v * whole));
+            let pixels = memory::collected("pixels of the result", filtered.len(), pixels)?;
+            Array3::from_shape_vec(filtered.raw_dim(), pixels)
+                .map_err(|_| mismatch(filtered.shape()))?
         };
         if options.alpha == AlphaMode::Keep && P::HAS_ALPHA {
             keep_alpha(&problem, &source, &mut output, whole);

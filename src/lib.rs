@@ -54,7 +54,7 @@
 //!     plan/            choosing, explaining, bands; plan/job: what a GPU has to do, as data. Pure
 //!       problem        every check a caller can fail, all arithmetic of shapes
 //!         conv kernel/ what the user asks for
-//!           border color element activation shape window error lru wait
+//!           border color element activation shape window error memory lru wait
 //! reference            the definition in f64; used by tests and the program only
 //! shaders/*.wgsl       listed in gpu/program/files
 //! ```
@@ -90,6 +90,7 @@ mod kernel;
 #[cfg(feature = "learn")]
 pub mod learn;
 mod lru;
+mod memory;
 // A GPU's part of it is data, and tested as such; only what would run it is left out.
 #[cfg_attr(
     not(feature = "gpu"),

@@ -16,6 +16,7 @@ use super::Cpu;
 use super::source::Scalars;
 use super::threads::Threads;
 use crate::element::with_type;
+use crate::memory::{self, NoRoom};
 use crate::{Activation, Element, ElementType, Layout, Problem};
 
 /// Elements of a type that is known when it runs.
@@ -133,15 +134,16 @@ impl Rows {
         x: Elements<'_>,
         mask: Mask<'_>,
         out: &mut [S],
-    ) {
+    ) -> Result<(), NoRoom> {
         self.each(cpu, out, |row, room, out| {
             x.widen(row * out.len(), out);
-            room.resize(out.len(), S::default());
+            memory::resize("weights of a row", room, out.len(), S::default())?;
             self.row(row, out, mask, room);
             for (x, m) in out.iter_mut().zip(room.iter()) {
                 *x = if *m == S::default() { S::default() } else { *x * *m };
             }
-        });
+            Ok(())
+        })
     }
 
     /// The weights of all values, one for each.
@@ -151,14 +153,15 @@ impl Rows {
         x: Elements<'_>,
         mask: Mask<'_>,
         out: &mut [S],
-    ) {
+    ) -> Result<(), NoRoom> {
         self.each(cpu, out, |row, room, out| {
             if self.nan {
-                room.resize(out.len(), S::default());
+                memory::resize("values of a row", room, out.len(), S::default())?;
                 x.widen(row * out.len(), room);
             }
             self.row(row, room, mask, out);
-        });
+            Ok(())
+        })
     }
 
     /// Those that all images and channels share.
@@ -197,13 +200,13 @@ impl Rows {
         &self,
         cpu: Option<&Cpu>,
         out: &mut [S],
-        make: impl Fn(usize, &mut Vec<S>, &mut [S]) + Sync + Send,
-    ) {
+        make: impl Fn(usize, &mut Vec<S>, &mut [S]) -> Result<(), NoRoom> + Sync + Send,
+    ) -> Result<(), NoRoom> {
         let row = self.width[0] * self.together();
         if out.is_empty() {
-            return;
+            return Ok(());
         }
-        each_row(cpu, out, row, |n, room: &mut Vec<S>, out| make(n, room, out));
+        each_row(cpu, out, row, |n, room: &mut Vec<S>, out| make(n, room, out))
     }
 
     /// The outputs of `problem`, of both sums; what nothing is known of, where the weights sum to nothing. `own`: these
@@ -214,26 +217,27 @@ impl Rows {
         problem: &Problem,
         (sums, known, own): (&[S], &[S], bool),
         out: &mut [u8],
-    ) {
+    ) -> Result<(), NoRoom> {
         let conv = problem.conv();
         let (filters, together) = (self.filters, self.together());
         let ([_, height], [_, width]) = (self.height, self.width);
         let row = width * if self.planar() { 1 } else { together * filters };
         let element = problem.output_type();
         if out.is_empty() {
-            return;
+            return Ok(());
         }
         let least = conv.kernel.nothing();
         let bias: Vec<f64> = (0..filters).map(|f| conv.exact_bias(f)).collect();
         let no_data = conv.missing.and_then(|missing| missing.no_data).unwrap_or(f64::NAN);
         // Of each place of a row, which of planes is a single filter's.
-        let line = |first: usize, of: &[f64]| -> Vec<f64> {
+        let line = |first: usize, of: &[f64]| {
             let period = if self.planar() { 1 } else { filters };
-            of[first..first + period].iter().copied().cycle().take(row).collect()
+            let values = of[first..first + period].iter().copied().cycle();
+            memory::collected("limits of a row", row, values)
         };
         let kinds = if self.planar() { filters } else { 1 };
-        let limits: Vec<Limits> =
-            (0..kinds).map(|f| Limits { least: line(f, &least), bias: line(f, &bias) }).collect();
+        let limit = |f| Ok(Limits { least: line(f, &least)?, bias: line(f, &bias)? });
+        let limits = (0..kinds).map(limit).collect::<Result<Vec<Limits>, NoRoom>>()?;
         each_row(cpu, out, row * element.bytes(), |n, quotient: &mut Quotient, out| {
             let (plane, down) = (n / height, n % height);
             let filter = plane % filters;
@@ -246,7 +250,7 @@ impl Rows {
                     (&known[down * width * filters..][..width * filters], self.channels)
                 }
             };
-            quotient.fill(&sums[n * row..][..row], weights, filters, times);
+            quotient.fill(&sums[n * row..][..row], weights, filters, times)?;
             let limits = &limits[if planar { filter } else { 0 }];
             quotient.divide(limits, conv.activation, no_data);
             with_type!(element, U => {
@@ -254,7 +258,8 @@ impl Rows {
                 let made = out.iter_mut().zip(&quotient.sums);
                 made.for_each(|(out, y)| *out = Element::from_f64(*y));
             });
-        });
+            Ok(())
+        })
     }
 
     fn planar(&self) -> bool {
@@ -271,10 +276,18 @@ struct Quotient {
 
 impl Quotient {
     /// `known` has `filters` weights of a pixel, which are repeated so many times.
-    fn fill<S: Float>(&mut self, sums: &[S], known: &[S], filters: usize, times: usize) {
-        self.sums.clear();
+    fn fill<S: Float>(
+        &mut self,
+        sums: &[S],
+        known: &[S],
+        filters: usize,
+        times: usize,
+    ) -> Result<(), NoRoom> {
+        for list in [&mut self.sums, &mut self.known] {
+            list.clear();
+            memory::reserve("sums of a row", list, sums.len())?;
+        }
         self.sums.extend(sums.iter().map(|s| s.to_f64()));
-        self.known.clear();
         match times {
             1 => self.known.extend(known.iter().map(|k| k.to_f64())),
             _ => {
@@ -285,6 +298,7 @@ impl Quotient {
                 }
             }
         }
+        Ok(())
     }
 
     /// The results, before they are stored.
@@ -318,14 +332,17 @@ fn each_row<T: Send, R: Default>(
     cpu: Option<&Cpu>,
     out: &mut [T],
     row: usize,
-    work: impl Fn(usize, &mut R, &mut [T]) + Sync + Send,
-) {
+    work: impl Fn(usize, &mut R, &mut [T]) -> Result<(), NoRoom> + Sync + Send,
+) -> Result<(), NoRoom> {
     let rows = PIECE.div_ceil(row);
-    let pieces: Vec<_> = out.chunks_mut(rows * row).enumerate().collect();
-    cpu.map_or(&Threads::Current, |cpu| &cpu.threads).map(pieces, |(n, piece)| {
+    let count = out.len().div_ceil(rows * row);
+    let pieces = out.chunks_mut(rows * row).enumerate();
+    let pieces = memory::collected("the list of pieces", count, pieces)?;
+    cpu.map_or(&Threads::Current, |cpu| &cpu.threads).each(pieces, |(n, piece)| {
         let mut kept = R::default();
         for (at, out) in piece.chunks_mut(row).enumerate() {
-            work(n * rows + at, &mut kept, out);
+            work(n * rows + at, &mut kept, out)?;
         }
-    });
+        Ok(())
+    })
 }

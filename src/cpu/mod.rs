@@ -17,15 +17,14 @@ mod source;
 mod task;
 mod threads;
 
-use std::sync::Mutex;
-
+use crate::memory::NoRoom;
 use crate::plan::{self, CpuLaunch, CpuLimits, CpuScheme, Cuts};
 use crate::problem::DoubleWeights;
-use crate::{Factors, Problem, Result};
+use crate::{Factors, Problem};
 pub(crate) use gradient::CpuKernelGradient;
 pub(crate) use masked::{Elements, Float, Mask, Rows, not_finite};
 pub(crate) use raw::large_pages;
-use scratch::Scratch;
+use scratch::{Scratch, Scratches};
 use simd::Simd;
 pub(crate) use source::Input;
 use task::Task;
@@ -58,7 +57,7 @@ impl Cpu {
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) for 0, [`Error::Threads`](crate::Error::Threads) where the system
     /// refuses.
-    pub fn with_threads(threads: usize) -> Result<Self> {
+    pub fn with_threads(threads: usize) -> crate::Result<Self> {
         Ok(Self { threads: Threads::new(threads)?, ..Self::new() })
     }
 
@@ -103,6 +102,9 @@ impl Cpu {
     /// Computes `problem` from `src` into `dst`, tensors in its layout and of its lengths and types.
     /// `ready` was made of the same problem and launch. Both are taken as bytes, so that what depends on
     /// their types is only how a row is read and written.
+    ///
+    /// # Errors
+    /// Where there is no memory for what a task needs beside both. What of `dst` is written is any part of it.
     pub(crate) fn run(
         &self,
         problem: &Problem,
@@ -110,9 +112,9 @@ impl Cpu {
         ready: &CpuReady,
         src: Input<'_>,
         dst: &mut [u8],
-    ) {
+    ) -> Result<(), NoRoom> {
         if dst.is_empty() {
-            return;
+            return Ok(());
         }
         let problem = match (ready, src) {
             (CpuReady::AsRow(as_row), Input::Whole(_)) => as_row,
@@ -125,7 +127,7 @@ impl Cpu {
         }
         let made = launch.scheme.part_of(problem);
         let left = match ready {
-            CpuReady::Fft(transforms) => Some(self.transform(made, transforms, src, dst)),
+            CpuReady::Fft(transforms) => Some(self.transform(made, transforms, src, dst)?),
             CpuReady::Direct
             | CpuReady::AsRow(_)
             | CpuReady::Separable(_)
@@ -137,67 +139,73 @@ impl Cpu {
             false => Vec::new(),
         };
         if edges.is_empty() && left.as_ref().is_some_and(Vec::is_empty) {
-            return;
+            return Ok(());
         }
-        let tasks = task::tasks(problem, launch, self.cuts.tile, dst);
+        let tasks = task::tasks(problem, launch, self.cuts.tile, dst)?;
         let run = |scratch: &mut Scratch, mut task: Task<'_>| {
             match &left {
-                None => self.simd.run(made, ready, src, task.again(), scratch),
+                None => self.simd.run(made, ready, src, task.again()?, scratch)?,
                 Some(left) => {
                     let image = task.image;
                     for left in left.iter().filter(|left| left.image == image) {
-                        if let Some(task) = task.part(problem, &left.rectangle) {
-                            self.simd.direct(made, src, task, scratch);
+                        if let Some(task) = task.part(problem, &left.rectangle)? {
+                            self.simd.direct(made, src, task, scratch)?;
                         }
                     }
                 }
             }
             if !edges.is_empty() {
-                self.simd.edges(problem, &edges, src, task, scratch);
+                self.simd.edges(problem, &edges, src, task, scratch)?;
             }
             if launch.streamed {
                 raw::fence();
             }
+            Ok(())
         };
-        self.each(tasks, run);
+        self.each(tasks, run)
     }
 
     /// Calls `run` with each of several pieces of work, which may share out tasks of their own.
-    pub(crate) fn together<T: Send>(&self, all: Vec<T>, run: impl Fn(T) + Sync + Send) {
-        self.threads.map(all, run);
+    pub(crate) fn together<T: Send>(
+        &self,
+        all: Vec<T>,
+        run: impl Fn(T) -> Result<(), NoRoom> + Sync + Send,
+    ) -> Result<(), NoRoom> {
+        self.threads.each(all, run)
     }
 
     /// Small images, so many in a task.
-    fn small(&self, problem: &Problem, images: usize, src: &[u8], dst: &mut [u8]) {
+    fn small(
+        &self,
+        problem: &Problem,
+        images: usize,
+        src: &[u8],
+        dst: &mut [u8],
+    ) -> Result<(), NoRoom> {
         let image = dst.len() / problem.geometry().images;
         let tasks = dst.chunks_mut(images * image).enumerate();
         let tasks = tasks.map(|(n, outputs)| direct::Images { first: n * images, outputs });
-        self.each(tasks.collect(), |scratch, images| {
-            self.simd.small(problem, src, images, scratch);
-        });
+        self.each(tasks.collect(), |scratch, images| self.simd.small(problem, src, images, scratch))
     }
 
     /// Calls `run` with each task, on all threads where there are several.
-    fn each<T: Send>(&self, tasks: Vec<T>, run: impl Fn(&mut Scratch, T) + Sync + Send) {
-        self.map(tasks, run);
+    fn each<T: Send>(
+        &self,
+        tasks: Vec<T>,
+        run: impl Fn(&mut Scratch, T) -> Result<(), NoRoom> + Sync + Send,
+    ) -> Result<(), NoRoom> {
+        let scratches = Scratches::default();
+        self.threads.each(tasks, |task| scratches.with(|scratch| run(scratch, task)))
     }
 
     /// What `run` makes of each task, in their order. There are no more scratches than threads.
     fn map<T: Send, R: Send>(
         &self,
         tasks: Vec<T>,
-        run: impl Fn(&mut Scratch, T) -> R + Sync + Send,
-    ) -> Vec<R> {
-        let idle: Mutex<Vec<Scratch>> = Mutex::default();
-        self.threads.map(tasks, |task| {
-            let taken = idle.lock().ok().and_then(|mut idle| idle.pop());
-            let mut scratch = taken.unwrap_or_default();
-            let made = run(&mut scratch, task);
-            if let Ok(mut idle) = idle.lock() {
-                idle.push(scratch);
-            }
-            made
-        })
+        run: impl Fn(&mut Scratch, T) -> Result<R, NoRoom> + Sync + Send,
+    ) -> Result<Vec<R>, NoRoom> {
+        let scratches = Scratches::default();
+        self.threads.map(tasks, |task| scratches.with(|scratch| run(scratch, task)))
     }
 }
 
@@ -237,8 +245,10 @@ pub(crate) enum CpuReady {
 }
 
 impl CpuReady {
-    pub fn new(problem: &Problem, launch: &CpuLaunch) -> Self {
-        match &launch.scheme {
+    /// # Errors
+    /// Where there is no memory for it.
+    pub fn new(problem: &Problem, launch: &CpuLaunch) -> Result<Self, NoRoom> {
+        Ok(match &launch.scheme {
             CpuScheme::Direct => {
                 problem.as_row().map_or(Self::Direct, |as_row| Self::AsRow(Box::new(as_row)))
             }
@@ -247,9 +257,9 @@ impl CpuReady {
             CpuScheme::Double => Self::double(problem, None),
             CpuScheme::DoubleSeparable(factors) => Self::double(problem, Some(factors)),
             CpuScheme::Fft { tile, outputs } => {
-                Self::Fft(fft::Transforms::new(problem.but_for_edges(), *tile, *outputs))
+                Self::Fft(fft::Transforms::new(problem.but_for_edges(), *tile, *outputs)?)
             }
-        }
+        })
     }
 
     fn double(problem: &Problem, factors: Option<&Factors<f64>>) -> Self {

@@ -1,8 +1,27 @@
 //! Memory that workers keep from task to task.
 
+use std::sync::Mutex;
+
 use rustfft::num_complex::Complex;
 
 use super::source::Window;
+
+/// Those that no worker uses: there are no more than threads.
+#[derive(Debug, Default)]
+pub(super) struct Scratches(Mutex<Vec<Scratch>>);
+
+impl Scratches {
+    /// Calls `run` with one of them, or a new one.
+    pub fn with<R>(&self, run: impl FnOnce(&mut Scratch) -> R) -> R {
+        let taken = self.0.lock().ok().and_then(|mut idle| idle.pop());
+        let mut scratch = taken.unwrap_or_default();
+        let made = run(&mut scratch);
+        if let Ok(mut idle) = self.0.lock() {
+            idle.push(scratch);
+        }
+        made
+    }
+}
 
 /// Buffers of one worker, kept from task to task.
 #[derive(Debug, Default)]

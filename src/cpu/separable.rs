@@ -19,8 +19,9 @@ use fearless_simd::{Simd, SimdBase};
 use super::kernels::{self, Block, Pattern, Segments};
 use super::scratch::Scratch;
 use super::sink::{Sink, first_bias, scale};
-use super::source::{Image, Input, Interior, Lines};
+use super::source::{Image, Input, Interior, Lines, list};
 use super::task::{Blocks, Rows, Task, tiles};
+use crate::memory::{self, NoRoom};
 use crate::problem::Geometry;
 use crate::{Factors, Problem};
 
@@ -38,7 +39,7 @@ pub(super) fn run<S: Simd>(
     src: Input<'_>,
     mut task: Task<'_>,
     scratch: &mut Scratch,
-) {
+) -> Result<(), NoRoom> {
     let g = problem.geometry();
     let image = Image::new(problem, src, task.image);
     let at_once = kernels::rows_at_once::<S, f32>(g, (g.kernel.0, 1));
@@ -53,16 +54,17 @@ pub(super) fn run<S: Simd>(
         let from = columns.start * g.channels;
         let streamed = task.streamed;
         let mut sink = Sink { problem, planes: &mut task.planes, from, places, streamed };
-        let mut passes =
-            |rows: Rows, block: Block<'_>, across: &Across<'_>, sums: &mut Vec<f32>| {
-                let sums = ColumnSums::new(simd, factors, block, rows.count, across.reach, sums);
-                sink.fill(simd, rows, staged, |f, out| filters[f].sum(simd, &sums, across, out));
-            };
+        sink.reserve(blocks.pattern.rows, staged)?;
+        let mut passes = |rows: Rows, block: Block<'_>, across: &Across<'_>, sums: &mut [f32]| {
+            let sums = ColumnSums::new(simd, factors, block, rows.count, across.reach, sums);
+            sink.fill(simd, rows, staged, |f, out| filters[f].sum(simd, &sums, across, out));
+        };
         if let Some(interior) = interior {
-            interior.fill(constant);
+            interior.fill(constant)?;
             let (offsets, segments) = (&interior.offsets[..], interior.segments);
             let across = Across { offsets, segments, reach: interior.reach() };
-            let mut there: Vec<&[f32]> = Vec::with_capacity(count);
+            across.reserve::<S>(factors, blocks.pattern.rows, sums)?;
+            let mut there: Vec<&[f32]> = list(count)?;
             blocks.each(
                 &task.rows,
                 #[inline(always)]
@@ -78,8 +80,9 @@ pub(super) fn run<S: Simd>(
         let reach = lines.pitch();
         let offsets = lines.offsets().to_vec();
         let across = Across { offsets: &offsets, segments: Segments::one(places), reach };
-        let mut lines = lines.with(count, S::f32s::LEN);
-        let mut at = Vec::with_capacity(count);
+        across.reserve::<S>(factors, blocks.pattern.rows, sums)?;
+        let mut lines = lines.with(count, S::f32s::LEN)?;
+        let mut at = list(count)?;
         blocks.each(
             &task.rows,
             #[inline(always)]
@@ -90,6 +93,7 @@ pub(super) fn run<S: Simd>(
             },
         );
     }
+    Ok(())
 }
 
 /// The block of the first pass, but for its taps.
@@ -103,6 +107,19 @@ struct Across<'a> {
     offsets: &'a [usize],
     segments: Segments,
     reach: usize,
+}
+
+impl Across<'_> {
+    /// Makes `sums` long enough for the column sums of so many rows at once at most.
+    fn reserve<S: Simd>(
+        &self,
+        factors: &Factors,
+        rows: usize,
+        sums: &mut Vec<f32>,
+    ) -> Result<(), NoRoom> {
+        let len = factors.terms() * rows * (self.reach + S::f32s::LEN);
+        memory::at_least("sums of columns", sums, len, 0.0)
+    }
 }
 
 /// Column sums `[terms, rows, places]` of a block of output rows, with room for whole vectors.
@@ -119,10 +136,10 @@ impl<'a> ColumnSums<'a> {
         block: Block<'_>,
         rows: usize,
         reach: usize,
-        all: &'a mut Vec<f32>,
+        all: &'a mut [f32],
     ) -> Self {
         let pitch = reach + S::f32s::LEN;
-        all.resize(factors.terms() * rows * pitch, 0.0);
+        let all = &mut all[..factors.terms() * rows * pitch];
         let columns = factors.rows().chunks(factors.rows().len() / factors.terms());
         for (taps, sums) in columns.zip(all.chunks_mut(rows * pitch)) {
             let sums = &mut kernels::rows(sums, pitch)[..rows];

@@ -14,6 +14,7 @@ use super::scratch::Scratch;
 use super::source::Input;
 use super::task::Task;
 use super::{CpuReady, adjoint, box_filter, direct, double, fft, separable, sink};
+use crate::memory::NoRoom;
 use crate::plan::Rectangle;
 #[cfg(test)]
 use crate::problem::Geometry;
@@ -114,8 +115,8 @@ impl Simd {
         src: Input<'_>,
         task: Task<'_>,
         scratch: &mut Scratch,
-    ) {
-        dispatch!(self.0, simd => adjoint::run(simd, problem, edges, src, task, scratch));
+    ) -> Result<(), NoRoom> {
+        dispatch!(self.0, simd => adjoint::run(simd, problem, edges, src, task, scratch))
     }
 
     pub fn kernel_gradient(
@@ -123,7 +124,7 @@ impl Simd {
         part: &Part<'_>,
         transform: Option<&Transform>,
         scratch: &mut Scratch,
-    ) -> Vec<f64> {
+    ) -> Result<Vec<f64>, NoRoom> {
         match transform {
             None => dispatch!(self.0, simd => gradient::run(simd, part, scratch)),
             Some(transform) => {
@@ -139,8 +140,8 @@ impl Simd {
         src: &[u8],
         images: direct::Images<'_>,
         scratch: &mut Scratch,
-    ) {
-        dispatch!(self.0, simd => direct::small(simd, problem, src, images, scratch));
+    ) -> Result<(), NoRoom> {
+        dispatch!(self.0, simd => direct::small(simd, problem, src, images, scratch))
     }
 
     /// Makes of each sum the gradient with respect to it, of that of its output.
@@ -155,13 +156,19 @@ impl Simd {
         activation: Activation,
         pointwise: &Pointwise,
         part: PointwisePart<'_>,
-    ) -> gradient::Sums {
+    ) -> Result<gradient::Sums, NoRoom> {
         dispatch!(self.0, simd => gradient::through(simd, planar, activation, pointwise, part))
     }
 
     /// Tap by tap.
-    pub fn direct(self, problem: &Problem, src: Input<'_>, task: Task<'_>, scratch: &mut Scratch) {
-        dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch));
+    pub fn direct(
+        self,
+        problem: &Problem,
+        src: Input<'_>,
+        task: Task<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), NoRoom> {
+        dispatch!(self.0, simd => direct::run(simd, problem, src, task, scratch))
     }
 
     /// Tiles of a unit, and which of them it left.
@@ -172,7 +179,7 @@ impl Simd {
         src: Input<'_>,
         unit: &mut Unit<'_>,
         scratch: &mut Scratch,
-    ) -> Vec<Left> {
+    ) -> Result<Vec<Left>, NoRoom> {
         dispatch!(self.0, simd => fft::run(simd, problem, transforms, src, unit, scratch))
     }
 
@@ -183,26 +190,26 @@ impl Simd {
         src: Input<'_>,
         task: Task<'_>,
         scratch: &mut Scratch,
-    ) {
+    ) -> Result<(), NoRoom> {
         match ready {
             CpuReady::Direct if problem.gathers() => {
-                self.edges(problem, &adjoint::whole(problem, &task), src, task, scratch);
+                self.edges(problem, &adjoint::whole(problem, &task), src, task, scratch)
             }
             CpuReady::Direct | CpuReady::AsRow(_) => self.direct(problem, src, task, scratch),
             CpuReady::Separable(factors) => {
                 dispatch!(self.0, simd => {
                     separable::run(simd, problem, factors, src, task, scratch)
-                });
+                })
             }
             CpuReady::BoxFilter => {
-                dispatch!(self.0, simd => box_filter::run(simd, problem, src, task, scratch));
+                dispatch!(self.0, simd => box_filter::run(simd, problem, src, task, scratch))
             }
             CpuReady::Double(weights, factors) => {
                 let taps = (weights, factors.as_ref());
-                dispatch!(self.0, simd => double::run(simd, problem, taps, src, task, scratch));
+                dispatch!(self.0, simd => double::run(simd, problem, taps, src, task, scratch))
             }
             // Its units are no tasks: `Cpu::transform`.
-            CpuReady::Fft(_) => {}
+            CpuReady::Fft(_) => Ok(()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use crate::Error;
 
 /// On which threads an engine computes.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub(super) enum Threads {
 }
 
 impl Threads {
-    pub fn new(threads: usize) -> Result<Self> {
+    pub fn new(threads: usize) -> crate::Result<Self> {
         match threads {
             0 => return Err(Error::argument("threads", threads, "at least 1 is needed")),
             1 => return Ok(Self::Caller),
@@ -40,12 +40,32 @@ impl Threads {
         }
     }
 
-    /// What `run` makes of each piece of work, in their order. No thread is woken for a single one.
-    pub fn map<T: Send, R: Send>(&self, all: Vec<T>, run: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    /// What `run` makes of each piece of work, in their order, or the error of one: then pieces that nobody has
+    /// begun are left out. No thread is woken for a single one.
+    pub fn map<T: Send, R: Send, E: Send>(
+        &self,
+        all: Vec<T>,
+        run: impl Fn(T) -> Result<R, E> + Sync + Send,
+    ) -> Result<Vec<R>, E> {
         let shared = |all: Vec<T>| all.into_par_iter().with_max_len(1).map(&run).collect();
         match self {
             _ if all.len() <= 1 => all.into_iter().map(run).collect(),
             Self::Caller => all.into_iter().map(run).collect(),
+            Self::Current => shared(all),
+            Self::Own(pool) => pool.install(|| shared(all)),
+        }
+    }
+
+    /// The same of what makes nothing.
+    pub fn each<T: Send, E: Send>(
+        &self,
+        all: Vec<T>,
+        run: impl Fn(T) -> Result<(), E> + Sync + Send,
+    ) -> Result<(), E> {
+        let shared = |all: Vec<T>| all.into_par_iter().with_max_len(1).try_for_each(&run);
+        match self {
+            _ if all.len() <= 1 => all.into_iter().try_for_each(run),
+            Self::Caller => all.into_iter().try_for_each(run),
             Self::Current => shared(all),
             Self::Own(pool) => pool.install(|| shared(all)),
         }
@@ -61,10 +81,11 @@ mod tests {
 
     /// One thread is the caller's own, and several are never it.
     #[test]
-    fn work_is_done_where_it_was_asked_for() -> Result<()> {
+    fn work_is_done_where_it_was_asked_for() -> crate::Result<()> {
         for (threads, callers) in [(1, true), (3, false)] {
             let threads = Threads::new(threads)?;
-            let there = threads.map((0..100).collect(), |n| (n, thread::current().id()));
+            let there =
+                threads.map((0..100).collect(), |n| Ok::<_, Error>((n, thread::current().id())))?;
             assert!(there.iter().map(|(n, _)| *n).eq(0..100));
             let ids: HashSet<_> = there.into_iter().map(|(_, id)| id).collect();
             assert_eq!(ids.contains(&thread::current().id()), callers);

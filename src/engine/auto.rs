@@ -67,13 +67,13 @@ pub(super) async fn make_ready(
     let limits = cpu.limits();
     let plan = plan::choose_engine(&problem, &limits, Some(gpu.limits()), algorithm)?;
     if plan.engine() == "cpu" {
-        return Ok(Ready::on_cpu(cpu, problem, plan));
+        return Ready::on_cpu(cpu, problem, plan);
     }
     match gpu.prepare_planned(&problem, algorithm, plan.clone(), wait).await {
         Ok(prepared) => Ok(Ready::Gpu(prepared)),
         Err(error) if is_too_much(&error) => {
             let plan = plan.refused(&problem, &limits, algorithm, error)?;
-            Ok(Ready::on_cpu(cpu, problem, plan))
+            Ready::on_cpu(cpu, problem, plan)
         }
         Err(error) => Err(error),
     }

@@ -118,7 +118,7 @@ impl Made {
         let machine = Machine::Cpu(cpu.limits());
         let ready = |problem| {
             let plan = plan::choose(&problem, &machine, algorithm)?;
-            Ok(OnCpu::new(cpu, problem, plan))
+            OnCpu::new(cpu, problem, plan)
         };
         let all = problems(convs, shape, from, to)?.into_iter().map(ready);
         Ok(Self::Cpu(all.collect::<Result<_>>()?))
@@ -239,16 +239,16 @@ fn by_way_of<B: Element, T: Element, U: Element>(
     let room = |stage: &OnCpu| zeroed::<B>("a stage's output", stage.problem().output_len());
     match stages {
         [] => {}
-        [only] => only.run(src, dst),
+        [only] => only.run(src, dst)?,
         [first, middle @ .., last] => {
             let mut from = room(first)?;
-            first.run(src, &mut from);
+            first.run(src, &mut from)?;
             for stage in middle {
                 let mut to = room(stage)?;
-                stage.run(&from, &mut to);
+                stage.run(&from, &mut to)?;
                 from = to;
             }
-            last.run(&from, dst);
+            last.run(&from, dst)?;
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::arrays::zeroed;
 use crate::cpu::{CpuKernelGradient, CpuReady, Input};
+use crate::memory;
 use crate::plan::{self, GradientPlan, Launch, Machine, Plan};
 use crate::problem::WeightSums;
 use crate::{Algorithm, Conv2d, Cpu, Problem, Result};
@@ -31,7 +32,7 @@ impl OnCpu {
         let plan = plan::gradient(&problem, &Machine::Cpu(cpu.limits()), algorithm)?;
         let sums = problem.sums()?;
         let back = sums.back()?;
-        Ok(Self::planned(cpu, problem, sums, back, plan))
+        Self::planned(cpu, problem, sums, back, plan)
     }
 
     pub fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
@@ -39,7 +40,7 @@ impl OnCpu {
         let sums = problem.sums()?;
         let back = sums.back()?;
         let plan = self.plan.reweighed(&sums, &back)?;
-        *self = Self::planned(&self.cpu, problem, sums, back, plan);
+        *self = Self::planned(&self.cpu, problem, sums, back, plan)?;
         Ok(())
     }
 
@@ -49,14 +50,15 @@ impl OnCpu {
         sums: Problem,
         back: Problem,
         plan: GradientPlan,
-    ) -> Self {
+    ) -> Result<Self> {
         let ready = |problem: &Problem, plan: &Plan| match plan.launch() {
             Launch::Cpu(launch) => CpuReady::new(problem, launch),
-            Launch::Gpu(_) => CpuReady::Direct,
+            Launch::Gpu(_) => Ok(CpuReady::Direct),
         };
-        let ready = (plan.sums().map(|plan| ready(&sums, plan)), ready(&back, plan.input()));
+        let made = plan.sums().map(|plan| ready(&sums, plan)).transpose()?;
+        let ready = (made, ready(&back, plan.input())?);
         let correlation = CpuKernelGradient::new(plan.kernel());
-        Self { cpu: cpu.clone(), problem, sums, back, plan, ready, correlation }
+        Ok(Self { cpu: cpu.clone(), problem, sums, back, plan, ready, correlation })
     }
 
     pub fn compute(
@@ -79,27 +81,28 @@ impl OnCpu {
                     ready,
                     Input::Whole(src),
                     bytemuck::cast_slice_mut(&mut held),
-                );
+                )?;
                 let pointwise = conv.pointwise.as_ref();
                 let g = sums.geometry();
                 made.pointwise =
-                    cpu.activation_gradient(g, conv.activation, pointwise, &mut held, outputs);
+                    cpu.activation_gradient(g, conv.activation, pointwise, &mut held, outputs)?;
                 &held[..]
             }
             _ => outputs,
         };
         if let (true, Some(correlation)) = (wanted.weights, correlation) {
-            let all = cpu.kernel_gradient(sums, correlation, src, delta);
+            let all = cpu.kernel_gradient(sums, correlation, src, delta)?;
             let filters = sums.weights().filters;
             let taps = sums.weights().taps.len() / filters;
             let given = |tap: usize| if conv.flip { taps - 1 - tap } else { tap };
             let places = (0..taps).flat_map(|tap| (0..filters).map(move |f| (tap, f)));
-            made.kernel = places.map(|(tap, f)| all[f * taps + given(tap)] as f32).collect();
+            let kernel = places.map(|(tap, f)| all[f * taps + given(tap)] as f32);
+            made.kernel = memory::collected("the gradient of the kernel", taps * filters, kernel)?;
             made.bias = all[filters * taps..].iter().map(|sum| *sum as f32).collect();
         }
         if let (true, Launch::Cpu(launch)) = (wanted.input, plan.input().launch()) {
             let to = bytemuck::cast_slice_mut(to);
-            cpu.run(back, launch, &ready.1, Input::Whole(bytemuck::cast_slice(delta)), to);
+            cpu.run(back, launch, &ready.1, Input::Whole(bytemuck::cast_slice(delta)), to)?;
         }
         drop(held);
         Ok(made)

@@ -218,7 +218,7 @@ impl<T: Element, U: Element> Each<T, U> {
                 }
             }
         }
-        OnCpu::run_all(on_cpu);
+        OnCpu::run_all(on_cpu)?;
         Ok(())
     }
 }

@@ -300,7 +300,7 @@ impl Engine {
         Ok(match &self.shared.backend {
             Backend::Cpu(cpu) => {
                 let plan = plan::choose(&problem, &Machine::Cpu(cpu.limits()), algorithm)?;
-                Ready::on_cpu(cpu, problem, plan)
+                Ready::on_cpu(cpu, problem, plan)?
             }
             Backend::Gpu(gpu) => Ready::Gpu(gpu.prepare_host(&problem, algorithm, wait).await?),
             Backend::Both { cpu, gpu } => {

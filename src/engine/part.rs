@@ -7,6 +7,7 @@ use super::arrays::{LONG_ROW, Room, room_for_rows};
 use super::ready::Ready;
 use super::slices::{Grid, Pitched};
 use crate::cpu::Input;
+use crate::memory;
 use crate::plan::{Plan, widened};
 use crate::problem;
 use crate::wait::Wait;
@@ -104,7 +105,8 @@ impl Part {
             match rows {
                 PartRows::Whole(all) => self.of_input(Input::Whole(all), dst, Wait::Here).await,
                 PartRows::Apart(rows) => {
-                    let rows: Vec<_> = rows.iter().map(|row| Cow::Borrowed(*row)).collect();
+                    let all = rows.iter().map(|row| Cow::Borrowed(*row));
+                    let rows = memory::collected("the list of rows", rows.len(), all)?;
                     self.of_rows(&rows, dst, Wait::Here).await
                 }
             }
@@ -146,22 +148,23 @@ impl Part {
         }
         let mut room = Room::new("the outputs beside a region", self.grid(made).len())?;
         self.ready.run(src, &mut room, wait, false).await?;
-        self.take(&room, dst);
-        Ok(())
+        self.take(&room, dst)
     }
 
     /// The part out of what was made with it.
-    pub(super) fn take(&self, room: &[u8], dst: Pitched<&mut [u8]>) {
+    pub(super) fn take(&self, room: &[u8], dst: Pitched<&mut [u8]>) -> Result<()> {
         let (to, all) = (self.grid(self.output), self.grid(self.problem().output_shape()));
         let (down, across) = &self.region.taken;
         let pixel = to.row / across.len();
-        let places: Vec<usize> = dst.rows(&to).collect();
+        let places = dst.rows(&to);
+        let places = memory::collected("the list of rows", to.planes * to.rows, places)?;
         let data = dst.into_data();
         for (n, at) in places.into_iter().enumerate() {
             let (plane, row) = (n / to.rows, n % to.rows);
             let from = ((plane * all.rows) + down.start + row) * all.row + across.start * pixel;
             data[at..at + to.row].copy_from_slice(&room[from..from + to.row]);
         }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::arrays::zeroed;
 use crate::cpu::{CpuReady, Elements, Float, Input, Mask, Rows};
 use crate::gpu::GpuPrepared;
+use crate::memory::NoRoom;
 use crate::plan::{Launch, Plan};
 use crate::wait::{Clock, Wait};
 use crate::{Conv2d, Cpu, Element, ElementType, Error, Problem, Result, Shape};
@@ -28,18 +29,18 @@ pub(super) struct OnCpu {
 }
 
 impl OnCpu {
-    pub(super) fn new(cpu: &Cpu, problem: Problem, plan: Plan) -> Self {
+    pub(super) fn new(cpu: &Cpu, problem: Problem, plan: Plan) -> Result<Self> {
         let made = match plan.launch() {
-            Launch::Cpu(launch) => CpuReady::new(&problem, launch),
+            Launch::Cpu(launch) => CpuReady::new(&problem, launch)?,
             Launch::Gpu(_) => CpuReady::Direct,
         };
-        Self { cpu: cpu.clone(), problem, plan, made }
+        Ok(Self { cpu: cpu.clone(), problem, plan, made })
     }
 
     /// The same for `problem`, which is this one with other weights.
     pub(super) fn reweighed(&self, problem: Problem) -> Result<Self> {
         let plan = self.plan.reweighed(&problem)?;
-        Ok(Self::new(&self.cpu, problem, plan))
+        Self::new(&self.cpu, problem, plan)
     }
 
     pub(super) fn problem(&self) -> &Problem {
@@ -56,26 +57,33 @@ impl OnCpu {
     }
 
     /// `src` and `dst` hold whole tensors.
-    pub(super) fn run<T: Element, U: Element>(&self, src: &[T], dst: &mut [U]) {
-        self.run_from(Input::Whole(bytemuck::cast_slice(src)), bytemuck::cast_slice_mut(dst));
+    pub(super) fn run<T: Element, U: Element>(
+        &self,
+        src: &[T],
+        dst: &mut [U],
+    ) -> Result<(), NoRoom> {
+        self.run_from(Input::Whole(bytemuck::cast_slice(src)), bytemuck::cast_slice_mut(dst))
     }
 
     /// Several at once, on the threads of the first.
-    pub(super) fn run_all<T: Element, U: Element>(all: Vec<(&Self, &[T], &mut [U])>) {
-        let Some(cpu) = all.first().map(|(first, ..)| first.cpu.clone()) else { return };
-        cpu.together(all, |(made, src, dst)| made.run(src, dst));
+    pub(super) fn run_all<T: Element, U: Element>(
+        all: Vec<(&Self, &[T], &mut [U])>,
+    ) -> Result<(), NoRoom> {
+        let Some(cpu) = all.first().map(|(first, ..)| first.cpu.clone()) else { return Ok(()) };
+        cpu.together(all, |(made, src, dst)| made.run(src, dst))
     }
 
-    fn run_from(&self, src: Input<'_>, dst: &mut [u8]) {
-        if let Launch::Cpu(launch) = self.plan.launch() {
-            self.cpu.run(&self.problem, launch, &self.made, src, dst);
+    fn run_from(&self, src: Input<'_>, dst: &mut [u8]) -> Result<(), NoRoom> {
+        match self.plan.launch() {
+            Launch::Cpu(launch) => self.cpu.run(&self.problem, launch, &self.made, src, dst),
+            Launch::Gpu(_) => Ok(()),
         }
     }
 }
 
 impl Ready {
-    pub(super) fn on_cpu(cpu: &Cpu, problem: Problem, plan: Plan) -> Self {
-        Self::Cpu(Box::new(OnCpu::new(cpu, problem, plan)))
+    pub(super) fn on_cpu(cpu: &Cpu, problem: Problem, plan: Plan) -> Result<Self> {
+        Ok(Self::Cpu(Box::new(OnCpu::new(cpu, problem, plan)?)))
     }
 
     pub(super) fn set_weights(&mut self, conv: &Conv2d) -> Result<()> {
@@ -128,7 +136,7 @@ impl Ready {
         let mut clock = Clock::start();
         match self {
             Self::Cpu(on_cpu) => {
-                on_cpu.run_from(src, dst);
+                on_cpu.run_from(src, dst)?;
                 Ok(Timings { compute: clock.lap(), ..Timings::default() })
             }
             Self::Masked(masked) => masked.run_plain(src, dst, wait).await,
@@ -199,7 +207,7 @@ impl Ready {
 impl OnCpu {
     fn part(&self, problem: Problem) -> Result<Self> {
         let plan = self.plan().of_part(&problem)?;
-        Ok(Self::new(&self.cpu, problem, plan))
+        Self::new(&self.cpu, problem, plan)
     }
 }
 
@@ -319,7 +327,7 @@ impl Masked {
         let (made, one) = if as_they_are {
             filtered(sums, bytemuck::cast_slice(src), wait).await?
         } else {
-            rows.values(cpu, x, mask, &mut values);
+            rows.values(cpu, x, mask, &mut values)?;
             filtered(sums, &values, wait).await?
         };
         let (known, own, other) = match shared {
@@ -330,12 +338,12 @@ impl Masked {
                 (known, false, other)
             }
             _ => {
-                rows.weights(cpu, x, mask, &mut values);
+                rows.weights(cpu, x, mask, &mut values)?;
                 let (known, other) = filtered(sums, &values, wait).await?;
                 (known, true, other)
             }
         };
-        rows.quotients(cpu, problem, (&made, &known, own), dst);
+        rows.quotients(cpu, problem, (&made, &known, own), dst)?;
         Ok(one.and(other))
     }
 

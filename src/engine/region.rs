@@ -13,12 +13,13 @@ use super::part::{Part, joined};
 use super::prepared::Prepared;
 use super::slices::{Grid, Pitched};
 use crate::cpu::{Elements, Input, Mask};
+use crate::memory;
 use crate::plan::Plan;
 use crate::problem::{self, Source};
 use crate::wait::Wait;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::block_on;
-use crate::{Element, Error, Result, Shape, Window};
+use crate::{Element, Result, Shape, Window};
 
 /// Some rows and columns of the output of a prepared problem, of all images and channels, made ready:
 /// [`Prepared::region`].
@@ -178,7 +179,7 @@ impl<T: Element, U: Element> Region<T, U> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] where it has other rows or columns than [`Region::source`] says; those of
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where it has other rows or columns than [`Region::source`] says; those of
     /// [`Region::run`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_source<D: Axes>(&self, source: &ArrayRef<T, D>) -> Result<Array<U, D>> {
@@ -330,7 +331,7 @@ impl<T: Element, U: Element> Region<T, U> {
         let made = self.part.problem().output_len() * U::TYPE.bytes();
         let mut room = Room::new("the outputs beside a region", made)?;
         masked.run(values, mask, &mut room, wait).await?;
-        self.part.take(&room, self.whole(output.as_slice_mut().unwrap_or_default()));
+        self.part.take(&room, self.whole(output.as_slice_mut().unwrap_or_default()))?;
         Ok(output)
     }
 
@@ -354,7 +355,9 @@ impl<T: Element, U: Element> Region<T, U> {
         }
         let dst = self.whole(output.as_slice_mut().unwrap_or_default());
         if let Some(rows) = super::arrays::rows(source, self.layout()) {
-            let rows: Vec<_> = rows.into_iter().map(Cow::Borrowed).collect();
+            let count = rows.len();
+            let rows = rows.into_iter().map(Cow::Borrowed);
+            let rows = memory::collected("the list of rows", count, rows)?;
             self.part.of_rows(&rows, dst, wait).await?;
         } else {
             let mut copy = None;
@@ -416,7 +419,10 @@ impl<T: Element, U: Element> Region<T, U> {
         let [_, _, width, _] = self.input.to_nhwc(self.layout());
         let pixel = grid.row.checked_div(width).unwrap_or(0);
         let begins: Vec<usize> = match rows {
-            Rows::Pitched(pitched) => pitched.rows(grid).collect(),
+            Rows::Pitched(pitched) => {
+                let rows = pitched.rows(grid);
+                memory::collected("the list of rows", grid.planes * grid.rows, rows)?
+            }
             Rows::Listed(_) => Vec::new(),
         };
         let whole = |n: usize| -> &'a [u8] {
@@ -426,18 +432,16 @@ impl<T: Element, U: Element> Region<T, U> {
             }
         };
         let region = self.part.region();
-        let mut all = Vec::with_capacity(grid.planes * region.rows.len());
+        let count = grid.planes * region.rows.len();
+        let mut all = memory::with_capacity("the list of rows", count)?;
         for plane in 0..grid.planes {
             for row in region.rows.each() {
                 let row = whole(plane * grid.rows + row);
                 all.push(match &region.columns {
                     Source::Run(run) => Cow::Borrowed(&row[run.start * pixel..run.end * pixel]),
                     Source::Picked(columns) => {
-                        let mut made = Vec::new();
                         let bytes = columns.len() * pixel;
-                        made.try_reserve_exact(bytes).map_err(|_| {
-                            Error::out_of_host_memory("a copy of the input", bytes as u64)
-                        })?;
+                        let mut made = memory::with_capacity("a copy of the input", bytes)?;
                         for column in columns {
                             made.extend_from_slice(&row[column * pixel..(column + 1) * pixel]);
                         }

@@ -163,7 +163,7 @@ impl Gpu {
             weights: true,
             input: true,
         };
-        let (job, weights) = (job::gradient(of, self.limits())?, job::gradient_weights(of));
+        let (job, weights) = (job::gradient(of, self.limits())?, job::gradient_weights(of)?);
         let limit = self.limits().max_range();
         let compiled = self.executor.compile(&job.programs, &weights, limit).await?;
         let problem = problem.clone();
@@ -218,7 +218,7 @@ impl GpuBackward {
             weights: true,
             input: true,
         };
-        let weights = job::gradient_weights(of);
+        let weights = job::gradient_weights(of)?;
         let context = self.gpu.context();
         match Arc::get_mut(&mut self.inner) {
             Some(own) => {

@@ -43,7 +43,7 @@ impl Ready {
     ) -> Result<Self> {
         let Launch::Gpu(launch) = plan.launch() else { return Err(elsewhere(plan.algorithm())) };
         let (programs, weights) =
-            (job::programs(problem, launch, None), job::weights(problem, launch));
+            (job::programs(problem, launch, None), job::weights(problem, launch)?);
         let compiled = executor.compile(&programs, &weights, limits.max_range()).await?;
         let (problem, limits) = (problem.clone(), *limits);
         let jobs = [const { OnceLock::new() }; Copied::WAYS];

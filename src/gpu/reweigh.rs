@@ -98,7 +98,7 @@ impl GpuPrepared {
             return take(&own.compiled);
         }
         let problem = ready.problem.clone().without_mean();
-        let weights = job::weights(&problem, ready.launch()?);
+        let weights = job::weights(&problem, ready.launch()?)?;
         let again = ready.again(&executor, &weights)?;
         take(&again.compiled)?;
         // Taken as a whole, or not at all.
@@ -140,7 +140,7 @@ pub(super) fn rewrite(
 /// What the programs of `plan` read as weights.
 pub(super) fn weights_of(problem: &Problem, plan: &Plan) -> Result<Vec<Vec<f32>>> {
     match plan.launch() {
-        Launch::Gpu(launch) => Ok(job::weights(problem, launch)),
+        Launch::Gpu(launch) => Ok(job::weights(problem, launch)?),
         Launch::Cpu(_) => Err(elsewhere(plan.algorithm())),
     }
 }

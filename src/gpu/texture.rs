@@ -226,7 +226,7 @@ impl Gpu {
             return Err(Error::NotApplicable { algorithm, engine: "gpu", reason });
         };
         let programs = job::programs(&problem, launch, Some(&texels));
-        let weights = job::weights(&problem, launch);
+        let weights = job::weights(&problem, launch)?;
         let compiled =
             self.executor.compile(&programs, &weights, self.limits().max_range()).await?;
         let job = job::textures(&problem, launch, self.limits(), &texels);
@@ -309,7 +309,7 @@ impl GpuTexturePrepared {
         let problem = self.problem.reweighed(conv)?;
         let plan = self.plan.reweighed(&problem)?;
         if let Launch::Gpu(launch) = plan.launch() {
-            let weights = job::weights(&problem, launch);
+            let weights = job::weights(&problem, launch)?;
             if !rewrite(&mut self.compiled, self.gpu.context(), &weights)? {
                 // What is kept is bound to the weights of others.
                 self.kept = Arc::new(Lru::new(KEPT));

@@ -5,6 +5,11 @@ use std::f64::consts::TAU;
 use rustfft::FftPlannerScalar;
 use rustfft::num_complex::Complex;
 
+use crate::memory::{self, NoRoom};
+
+/// What it is called where there is no memory for it.
+const SPECTRUM: &str = "the spectrum of a kernel";
+
 /// What the spectrum of a `rows` x `columns` tile is multiplied with, so that transforming it back
 /// without any factor gives, at each place, the sum of `taps` (`[height, width]`) `dilation` apart times
 /// what lies there: the conjugate of the taps' transform (correlation), divided by the tile's points.
@@ -14,29 +19,37 @@ pub(crate) fn spectrum(
     width: usize,
     dilation: (usize, usize),
     [rows, columns]: [usize; 2],
-) -> Vec<[f32; 2]> {
-    let mut all = vec![Complex::default(); rows * columns];
+) -> Result<Vec<[f32; 2]>, NoRoom> {
+    let mut all = Vec::new();
+    memory::resize(SPECTRUM, &mut all, rows * columns, Complex::default())?;
     for (at, tap) in taps.iter().enumerate() {
         let (i, j) = (at / width * dilation.0, at % width * dilation.1);
         all[i * columns + j].re = f64::from(*tap);
     }
     // Once for each plan: not worth compiling all of it for every instruction set once more.
     let mut planner = FftPlannerScalar::<f64>::new();
-    planner.plan_fft_forward(columns).process(&mut all);
+    let mut room = Vec::new();
+    let along_rows = planner.plan_fft_forward(columns);
+    let len = along_rows.get_inplace_scratch_len();
+    memory::resize(SPECTRUM, &mut room, len, Complex::default())?;
+    along_rows.process_with_scratch(&mut all, &mut room);
     let along_columns = planner.plan_fft_forward(rows);
-    let mut column = vec![Complex::default(); rows];
+    let len = along_columns.get_inplace_scratch_len();
+    memory::resize(SPECTRUM, &mut room, len, Complex::default())?;
+    let mut column = Vec::new();
+    memory::resize(SPECTRUM, &mut column, rows, Complex::default())?;
     let scale = 1.0 / (rows * columns) as f64;
-    let mut out = vec![[0.0; 2]; rows * columns];
+    let mut out = memory::zeroed(SPECTRUM, rows * columns)?;
     for j in 0..columns {
         for (i, value) in column.iter_mut().enumerate() {
             *value = all[i * columns + j];
         }
-        along_columns.process(&mut column);
+        along_columns.process_with_scratch(&mut column, &mut room);
         for (i, value) in column.iter().enumerate() {
             out[i * columns + j] = [(value.re * scale) as f32, (-value.im * scale) as f32];
         }
     }
-    out
+    Ok(out)
 }
 
 /// `exp(-2 pi i n / points)` for the first half of the circle.
@@ -55,7 +68,7 @@ mod tests {
     #[test]
     fn of_two_taps_by_hand() {
         // 1 at the origin and 10 one row down: 1 + 10 exp(-2 pi i r / 4), conjugate, over 8 points.
-        let all = spectrum(&[1.0, 10.0], 1, (1, 1), [4, 2]);
+        let all = spectrum(&[1.0, 10.0], 1, (1, 1), [4, 2]).unwrap();
         let want = [[11.0, 0.0], [1.0, 10.0], [-9.0, 0.0], [1.0, -10.0]];
         for (row, [re, im]) in want.into_iter().enumerate() {
             for column in 0..2 {

@@ -6,7 +6,11 @@ use std::io;
 use super::axes::Axes;
 use super::positioned;
 use super::sample::{Sample, swap};
+use crate::memory;
 use crate::{ElementType, Window};
+
+/// What neighbours in a file are called where there is no memory for them.
+const RUN: &str = "numbers that lie together in a file";
 
 /// Where they lie. Distances are in numbers.
 #[derive(Debug)]
@@ -138,7 +142,7 @@ impl Raw {
                         &mut to[place * bytes..][..count * bytes],
                     );
                 }
-                run.resize(count * bytes, 0);
+                memory::resize(RUN, &mut run, count * bytes, 0)?;
                 positioned::read(&self.file, at, &mut run)?;
                 for (k, from) in run.chunks_exact(bytes).enumerate() {
                     to[(place + k * step) * bytes..][..bytes].copy_from_slice(from);
@@ -166,6 +170,7 @@ impl Raw {
                     );
                 }
                 run.clear();
+                memory::reserve(RUN, &mut run, count * bytes)?;
                 for k in 0..count {
                     run.extend_from_slice(&from[(place + k * step) * bytes..][..bytes]);
                 }

@@ -11,8 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bytes::Reads;
 use crate::engine::{PartRows, Room};
+use crate::memory;
 use crate::problem::{Region, Source as Places};
 use crate::{Error, Result, Window};
+
+/// What lists of rows are called where there is no memory for them.
+const ROWS: &str = "the list of rows";
 
 /// Buffers that were used and are free again.
 #[derive(Debug, Default)]
@@ -70,20 +74,22 @@ impl Block {
 }
 
 /// The rows of a step, in the order in which it takes them.
-pub(super) fn rows<'a>(blocks: &'a [Arc<Block>], region: &Region) -> PartRows<'a> {
+pub(super) fn rows<'a>(blocks: &'a [Arc<Block>], region: &Region) -> Result<PartRows<'a>> {
     if let ([block], Places::Run(run)) = (blocks, &region.rows)
         && block.rows == *run
     {
-        return PartRows::Whole(&block.data);
+        return Ok(PartRows::Whole(&block.data));
     }
     let of = |row: usize| blocks.iter().find(|block| block.rows.contains(&row));
-    let holders: Vec<_> = region.rows.each().map(|row| (row, of(row))).collect();
+    let holders = region.rows.each().map(|row| (row, of(row)));
+    let holders = memory::collected(ROWS, region.rows.len(), holders)?;
     let images = 0..region.images.len();
     let rows = images.flat_map(|image| {
         // All were read.
         holders.iter().filter_map(move |(row, block)| Some(block.as_ref()?.row(image, *row)))
     });
-    PartRows::Apart(rows.collect())
+    let count = region.images.len() * holders.len();
+    Ok(PartRows::Apart(memory::collected(ROWS, count, rows)?))
 }
 
 /// Brings blocks together for step after step.

@@ -17,6 +17,7 @@ use super::bytes::{Of, Reads, Writes};
 use super::reader::{Block, Pool, Reader, rows};
 use super::{Progress, Sink, Source, Stream, Streamed};
 use crate::engine::{Part, Parts, Room};
+use crate::memory;
 use crate::plan::{Cutter, Units, gcd};
 use crate::{Element, Error, Problem, Result, Window};
 
@@ -69,7 +70,7 @@ pub(super) fn run<T: Element, U: Element>(
     };
     begun(sink.begin())?;
 
-    let mut wanted = vec![false; units.len()];
+    let mut wanted = memory::zeroed("the list of parts of the output", units.len())?;
     let (share, mut skipped) = (units.share(share.0, share.1), 0);
     for index in share.clone() {
         let window = of_output(&units.window(index), planes);
@@ -202,7 +203,7 @@ fn compute(
         let len = problem.window_shape(&window).elements().unwrap_or(usize::MAX);
         let bytes = len.saturating_mul(problem.output_type().bytes());
         let mut made = free.take("a part of the output", bytes)?;
-        part.run(&rows(&blocks, part.region()), &mut made)?;
+        part.run(&rows(&blocks, part.region())?, &mut made)?;
         // Back to the reader before anything waits.
         drop(blocks);
         if to.send((window, made)).is_err() {

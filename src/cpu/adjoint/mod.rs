@@ -14,9 +14,10 @@ use fearless_simd::{Simd, SimdBase};
 
 use super::kernels::{self, Block, MAX_ROWS, Pattern, Segments};
 use super::scratch::Scratch;
-use super::source::{Image, Input, Window};
+use super::source::{Image, Input, Window, list};
 use super::task::Task;
 use crate::element::with_f32_type;
+use crate::memory::{self, NoRoom};
 use crate::plan::Rectangle;
 use crate::problem::Geometry;
 use crate::{Element, ElementType, Problem, Sides};
@@ -79,9 +80,9 @@ pub(super) fn run<S: Simd>(
     src: Input<'_>,
     mut task: Task<'_>,
     scratch: &mut Scratch,
-) {
+) -> Result<(), NoRoom> {
     let g = problem.geometry();
-    let Some(out) = task.planes.first_mut() else { return };
+    let Some(out) = task.planes.first_mut() else { return Ok(()) };
     let image = Image::new(problem, src, task.image);
     let row = g.out_row();
     let mut sums = std::mem::take(&mut scratch.sums);
@@ -100,11 +101,11 @@ pub(super) fn run<S: Simd>(
         let gather = Gather { problem, g, image, rows, columns: &columns, tile: task.tile };
         match bytemuck::try_cast_slice_mut::<u8, f32>(out) {
             Ok(out) if problem.output_type() == ElementType::F32 => {
-                gather.all(simd, &mut out[first..first + len], scratch);
+                gather.all(simd, &mut out[first..first + len], scratch)?;
             }
             _ => {
-                sums.resize(sums.len().max(len), 0.0);
-                gather.all(simd, &mut sums[..len], scratch);
+                memory::at_least("sums of a task", &mut sums, len, 0.0)?;
+                gather.all(simd, &mut sums[..len], scratch)?;
                 for (n, sums) in sums[..len].chunks(row).enumerate() {
                     for columns in &columns {
                         let part = columns.start * g.channels..columns.end * g.channels;
@@ -117,11 +118,12 @@ pub(super) fn run<S: Simd>(
         }
     }
     scratch.sums = sums;
+    Ok(())
 }
 
 impl Gather<'_> {
     /// All sums of the task's rows.
-    fn all<S: Simd>(&self, simd: S, out: &mut [f32], scratch: &mut Scratch) {
+    fn all<S: Simd>(&self, simd: S, out: &mut [f32], scratch: &mut Scratch) -> Result<(), NoRoom> {
         let Self { g, .. } = *self;
         let extent = g.extent();
         let downs: Vec<(Phase, Vec<Columns>)> = phases(g.kernel.0, g.stride.0, g.dilation.0)
@@ -146,12 +148,12 @@ impl Gather<'_> {
             let row = down.first + places.start * g.stride.0 - g.top - self.rows.start;
             let rows = Rows { phase: down, columns, places, row, step: g.stride.0 };
             for tile in &main {
-                self.tile(simd, &rows, tile, out, scratch);
+                self.tile(simd, &rows, tile, out, scratch)?;
             }
-            self.fold(simd, &rows, &beyond, out, scratch);
+            self.fold(simd, &rows, &beyond, out, scratch)?;
         }
         if self.problem.border().is_constant() {
-            return;
+            return Ok(());
         }
         // Rows of the padding.
         let end = (g.height - 1) * g.stride.0 + extent.0;
@@ -171,10 +173,11 @@ impl Gather<'_> {
                 step: 1,
             };
             for tile in &main {
-                self.tile(simd, &rows, &Tile { folded: true, ..tile.clone() }, out, scratch);
+                self.tile(simd, &rows, &Tile { folded: true, ..tile.clone() }, out, scratch)?;
             }
-            self.fold(simd, &rows, &beyond, out, scratch);
+            self.fold(simd, &rows, &beyond, out, scratch)?;
         }
+        Ok(())
     }
 
     /// Adds what the padding's columns sum up to. One pixel may stand for several of them: phase by phase,
@@ -186,13 +189,14 @@ impl Gather<'_> {
         beyond: &[Tile],
         out: &mut [f32],
         scratch: &mut Scratch,
-    ) {
+    ) -> Result<(), NoRoom> {
         for phase in rows.columns {
             let rows = Rows { columns: std::slice::from_ref(phase), ..rows.clone() };
             for tile in beyond {
-                self.tile(simd, &rows, tile, out, scratch);
+                self.tile(simd, &rows, tile, out, scratch)?;
             }
         }
+        Ok(())
     }
 
     /// The phases along columns, for a phase along rows.
@@ -275,7 +279,7 @@ impl Gather<'_> {
         tile: &Tile,
         out: &mut [f32],
         scratch: &mut Scratch,
-    ) {
+    ) -> Result<(), NoRoom> {
         let Self { g, .. } = *self;
         let Scratch { lines, window, staged, constant, .. } = scratch;
         let (stride, reach) = (g.stride.1 as isize, g.extent().1 as isize - 1);
@@ -288,7 +292,7 @@ impl Gather<'_> {
         let lies = self.problem.input_type() == ElementType::F32 && self.lies() && inside;
 
         if rows.columns.iter().all(|columns| self.within(tile, &columns.phase).1 == 0) {
-            return;
+            return Ok(());
         }
         let most = self.at_once::<S>(rows.phase);
         let spacing = rows.phase.apart;
@@ -297,13 +301,21 @@ impl Gather<'_> {
         let slots = rows.columns[0].patterns[at_once - 1].needed.len();
         let pitch = len + S::f32s::LEN;
         constant.clear();
-        constant.resize(pitch, 0.0);
+        memory::resize("a row of zeros", constant, pitch, 0.0)?;
         if !lies {
             lines.clear();
-            lines.resize(slots * g.inputs * pitch, 0.0);
+            memory::resize("lines of a tile", lines, slots * g.inputs * pitch, 0.0)?;
         }
+        // Those that are not made where outputs lie.
+        let apart = |columns: &Columns| {
+            let count = self.within(tile, &columns.phase).1;
+            if self.straight::<S>(tile, count).is_some() { 0 } else { count }
+        };
+        let apart = rows.columns.iter().map(apart).max().unwrap_or(0);
+        memory::at_least("sums of a tile", staged, at_once * apart * g.channels, 0.0)?;
         window.clear(slots);
         let (mut needed, mut at) = (Vec::new(), Vec::new());
+        let most = rows.columns[0].patterns[at_once - 1].needed.len() * g.inputs;
         for start in (0..count).step_by(spacing * at_once) {
             for from in (start..count).take(spacing) {
                 let together = (count - from).div_ceil(spacing).min(at_once);
@@ -314,7 +326,7 @@ impl Gather<'_> {
                 if !lies {
                     self.slide(simd, &needed, &inputs, pitch, lines, window, &mut at);
                 }
-                let mut block: Vec<&[f32]> = Vec::with_capacity(needed.len() * g.inputs);
+                let mut block: Vec<&[f32]> = list(most)?;
                 for f in 0..g.inputs {
                     for (n, row) in needed.iter().enumerate() {
                         let there = usize::try_from(*row).ok().filter(|row| *row < g.height);
@@ -337,6 +349,7 @@ impl Gather<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// The sums of so many places of a phase, where they are made where outputs lie: with a stride, pixels
@@ -424,7 +437,7 @@ impl Gather<'_> {
         lines: &[&[f32]],
         to: BlockRows,
         out: &mut [f32],
-        staged: &mut Vec<f32>,
+        staged: &mut [f32],
     ) {
         let Self { g, .. } = *self;
         let Columns { phase, patterns, taps } = columns;
@@ -450,7 +463,6 @@ impl Gather<'_> {
             });
             return block.sum(simd, segments, &mut rows[..to.count]);
         }
-        staged.resize(staged.len().max(to.count * places), 0.0);
         let mut rows = kernels::rows(staged, places);
         block.sum(simd, Segments::one(places), &mut rows[..to.count]);
         for (n, sums) in rows[..to.count].iter().enumerate() {

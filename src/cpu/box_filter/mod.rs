@@ -22,6 +22,7 @@ use crate::cpu::scratch::Scratch;
 use crate::cpu::sink::Sink;
 use crate::cpu::source::{Image, Input};
 use crate::cpu::task::{Rows, Task, tiles};
+use crate::memory::{self, NoRoom};
 use crate::problem::Geometry;
 use crate::{Element, ElementType, Problem};
 
@@ -38,7 +39,7 @@ pub(super) fn run<S: Simd>(
     src: Input<'_>,
     task: Task<'_>,
     scratch: &mut Scratch,
-) {
+) -> Result<(), NoRoom> {
     match problem.input_type() {
         ElementType::U8 | ElementType::I8 => run_on::<S, u8>(simd, problem, src, task, scratch),
         ElementType::U16 | ElementType::I16 => run_on::<S, u16>(simd, problem, src, task, scratch),
@@ -47,7 +48,7 @@ pub(super) fn run<S: Simd>(
         | ElementType::F16
         | ElementType::U32
         | ElementType::I32
-        | ElementType::F64 => {}
+        | ElementType::F64 => Ok(()),
     }
 }
 
@@ -66,7 +67,7 @@ fn run_on<S: Simd, T: Element + Into<u32>>(
     src: Input<'_>,
     mut task: Task<'_>,
     scratch: &mut Scratch,
-) {
+) -> Result<(), NoRoom> {
     let g = problem.geometry();
     let (tap, bias) = (problem.weights().taps[0], problem.weights().bias[0]);
     let lifted = lift::<T>(problem).wrapping_mul((g.kernel.0 * g.kernel.1) as u32);
@@ -78,9 +79,14 @@ fn run_on<S: Simd, T: Element + Into<u32>>(
         let from = columns.start * g.channels;
         let streamed = task.streamed;
         let mut sink = Sink { problem, planes: &mut task.planes, from, places, streamed };
-        let mut down = ColumnSums::<T>::new(problem, image, &columns, sums);
+        sink.reserve(1, staged)?;
+        let mut down = ColumnSums::<T>::new(problem, image, &columns, sums)?;
         let pixels = (columns.len() - 1) * g.stride.1 + 1;
-        windows.resize(pixels * g.channels, 0);
+        memory::resize("sums of windows", windows, pixels * g.channels, 0)?;
+        // What hops are made of is never more than the columns.
+        for hops in [&mut *hops, &mut *more] {
+            memory::reserve("sums of hops", hops, down.sums.len())?;
+        }
         for row in task.rows.clone() {
             down.slide(simd, g.first_row(row));
             simd.vectorize(
@@ -96,6 +102,7 @@ fn run_on<S: Simd, T: Element + Into<u32>>(
             });
         }
     }
+    Ok(())
 }
 
 /// The outputs of a row.
@@ -141,7 +148,7 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
         image: Image<'a>,
         columns: &Range<usize>,
         sums: &'a mut Vec<u32>,
-    ) -> Self {
+    ) -> Result<Self, NoRoom> {
         let g = problem.geometry();
         let count = (columns.len() - 1) * g.stride.1 + g.kernel.1;
         let first = g.first_column(columns.start);
@@ -151,17 +158,20 @@ impl<'a, T: Element + Into<u32>> ColumnSums<'a, T> {
             let at = problem.border().columns().index(first + k as isize, g.width);
             (k * g.channels, at.map(|at| at * g.channels))
         };
-        let outside = (0..inside.start).chain(inside.end..count).map(continued).collect();
+        let outside = (0..inside.start).chain(inside.end..count).map(continued);
+        let outside =
+            memory::collected("the list of columns beyond an edge", count - inside.len(), outside)?;
         // A tile may lie beyond the input as a whole.
         let from = match inside.is_empty() {
             true => 0,
             false => (first + inside.start as isize) as usize * g.channels,
         };
         sums.clear();
-        sums.resize(count * g.channels, 0);
+        memory::resize("sums of columns", sums, count * g.channels, 0)?;
         let inside = inside.start * g.channels..inside.end * g.channels;
         let flip = lift::<T>(problem);
-        Self { image, scalars: PhantomData, flip, problem, held: 0..0, sums, inside, from, outside }
+        let (scalars, held) = (PhantomData, 0..0);
+        Ok(Self { image, scalars, flip, problem, held, sums, inside, from, outside })
     }
 
     /// Makes them those of the rows from `first` on.

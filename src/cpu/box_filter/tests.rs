@@ -19,8 +19,9 @@ fn run(cpu: &Cpu, problem: &Problem, src: &[u8]) -> Vec<f32> {
     assert_eq!(launch.scheme, CpuScheme::BoxFilter, "{plan}");
     assert!(plan.explain().contains("running sums"), "{plan}");
     let mut out = vec![f32::NAN; problem.output_len()];
-    let ready = CpuReady::new(problem, launch);
-    cpu.run(problem, launch, &ready, Input::Whole(src), bytemuck::cast_slice_mut(&mut out));
+    let ready = CpuReady::new(problem, launch).unwrap();
+    cpu.run(problem, launch, &ready, Input::Whole(src), bytemuck::cast_slice_mut(&mut out))
+        .unwrap();
     out
 }
 

@@ -14,8 +14,9 @@ use super::kernels::{self, Block, Segments};
 use super::raw::{self, Scalar};
 use super::scratch::{Edge, Scratch};
 use super::sink::{self, Sink};
-use super::source::{Image, Input, Interior, Lines, recycled};
+use super::source::{Image, Input, Interior, Lines, list, recycled};
 use super::task::{Blocks, Task};
+use crate::memory::NoRoom;
 use crate::{ElementType, Problem};
 pub(super) use small::{Images, small};
 use strips::{Strip, strips};
@@ -37,7 +38,7 @@ pub(super) fn run<S: Simd>(
     src: Input<'_>,
     task: Task<'_>,
     scratch: &mut Scratch,
-) {
+) -> Result<(), NoRoom> {
     match problem.input_type() {
         ElementType::U8 => run_of::<S, u8>(simd, problem, src, task, scratch),
         ElementType::U16 => run_of::<S, u16>(simd, problem, src, task, scratch),
@@ -61,7 +62,7 @@ fn run_of<S: Simd, T: Scalar>(
     src: Input<'_>,
     mut task: Task<'_>,
     scratch: &mut Scratch,
-) {
+) -> Result<(), NoRoom> {
     let g = problem.geometry();
     let taps = &problem.summed_taps()[..];
     let image = Image::new(problem, src, task.image);
@@ -85,20 +86,28 @@ fn run_of<S: Simd, T: Scalar>(
     let Scratch { edges: [first, second], staged: room, .. } = scratch;
     let mut constant = Vec::new();
     let row = g.out_row() * problem.output_type().bytes();
-    let (mut at, mut there) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let mut beside = Vec::with_capacity(count);
+    let (mut at, mut there) = (list(count)?, list(count)?);
+    let mut beside = list(count)?;
     let mut ahead: Vec<&[T]> = Vec::new();
     for Strip { before, inside, behind } in strips(g, parts, (edge_tile, tile)) {
         let inside = inside.and_then(|columns| Some((interior.within(&columns)?, columns)));
         if let Some((inside, _)) = &inside {
-            inside.fill(&mut constant);
+            inside.fill(&mut constant)?;
         }
-        let mut edges = [(before, &mut *first), (behind, &mut *second)].map(|(columns, edge)| {
-            let (columns, Edge { lines, window, staged }) = (columns?, edge);
+        if let Some((_, columns)) = &inside {
+            Sink::of(problem, &mut task, columns).reserve_sums::<T>(blocks.pattern.rows, room)?;
+        }
+        let mut edges = [None, None];
+        for (made, (columns, edge)) in
+            edges.iter_mut().zip([(before, &mut *first), (behind, &mut *second)])
+        {
+            let (Some(columns), Edge { lines, window, staged }) = (columns, edge) else { continue };
+            let sink = Sink::of(problem, &mut task, &columns);
+            sink.reserve_sums::<f32>(blocks.pattern.rows, staged)?;
             let lines = Lines::new(problem, columns.clone(), lines, window);
             let ahead = if short { at_once * g.stride.0 } else { 0 };
-            Some((lines.with(count, S::f32s::LEN).ahead(ahead), staged, columns))
-        });
+            *made = Some((lines.with(count, S::f32s::LEN)?.ahead(ahead), staged, columns));
+        }
         blocks.each(
             &task_rows,
             #[inline(always)]
@@ -140,4 +149,5 @@ fn run_of<S: Simd, T: Scalar>(
             },
         );
     }
+    Ok(())
 }

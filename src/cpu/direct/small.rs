@@ -18,9 +18,10 @@ use crate::cpu::kernels::{self, Block, Segments};
 use crate::cpu::raw;
 use crate::cpu::scratch::Scratch;
 use crate::cpu::sink::{Sink, Values, activate, sum_filter};
-use crate::cpu::source::recycled;
+use crate::cpu::source::{list, recycled};
 use crate::cpu::task::{Blocks, Rows};
 use crate::element::with_f32_type;
+use crate::memory::{self, NoRoom};
 use crate::{Element, Problem};
 
 /// Scalars of all lines: they and the sums of a block stay in a core's first two caches.
@@ -40,14 +41,14 @@ pub(in crate::cpu) fn small<S: Simd>(
     src: &[u8],
     images: Images<'_>,
     scratch: &mut Scratch,
-) {
+) -> Result<(), NoRoom> {
     let g = problem.geometry();
     let weights = problem.weights();
     let taps = problem.summed_taps();
     let row = g.out_width * g.channels;
     let image = g.out_image() * problem.output_type().bytes();
     let Scratch { lines, staged, .. } = scratch;
-    let mut padded = Padded::new::<S>(problem, lines);
+    let mut padded = Padded::new::<S>(problem, lines)?;
     let (pitch, at_once) = (padded.pitch, padded.at_once);
     let rows_at_once = kernels::rows_at_once::<S, f32>(g, g.kernel);
     let blocks = Blocks::new(g, g.out_height, rows_at_once, g.kernel, 1).overlapping();
@@ -60,7 +61,11 @@ pub(in crate::cpu) fn small<S: Simd>(
     let parts = g.out_height.div_ceil(blocks.pattern.rows);
     let (part_in, part_out) =
         [scalars, image].map(|bytes| (at_once * bytes).div_ceil(parts)).into();
-    let mut there = Vec::with_capacity(blocks.pattern.needed.len());
+    let mut there = list(blocks.pattern.needed.len())?;
+    let most = at_once.min(images.outputs.len() / image);
+    let places = (most.max(1) - 1) * pitch + row;
+    let len = weights.filters * blocks.pattern.rows * places + mixed;
+    memory::at_least("sums of small images", staged, len, 0.0)?;
     let (mut src, mut outputs) = (src, images.outputs);
     while !outputs.is_empty() {
         let count = at_once.min(outputs.len() / image);
@@ -71,7 +76,7 @@ pub(in crate::cpu) fn small<S: Simd>(
         let places = (count - 1) * pitch + row;
         // Sums [filters, rows, places], and outputs [outputs, row] where they are others.
         let filter = blocks.pattern.rows * places;
-        staged.resize(weights.filters * filter + mixed, 0.0);
+        let staged = &mut staged[..weights.filters * filter + mixed];
         let (sums, mixed) = staged.split_at_mut(weights.filters * filter);
         blocks.each(
             &(0..g.out_height),
@@ -93,6 +98,7 @@ pub(in crate::cpu) fn small<S: Simd>(
         );
         (src, outputs) = (next, later);
     }
+    Ok(())
 }
 
 /// Images side by side, continued by the border.
@@ -109,7 +115,7 @@ struct Padded<'a> {
 
 impl<'a> Padded<'a> {
     /// No images yet.
-    fn new<S: Simd>(problem: &'a Problem, lines: &'a mut Vec<f32>) -> Self {
+    fn new<S: Simd>(problem: &'a Problem, lines: &'a mut Vec<f32>) -> Result<Self, NoRoom> {
         let g = problem.geometry();
         let rows = g.out_height - 1 + g.extent().0;
         let pitch = (g.out_width - 1 + g.extent().1) * g.channels;
@@ -118,8 +124,8 @@ impl<'a> Padded<'a> {
         let width = at_once * pitch + S::f32s::LEN;
         // A constant border stays where it is.
         lines.clear();
-        lines.resize(rows * width, problem.border().fill());
-        Self { problem, rows, pitch, at_once, width, lines }
+        memory::resize("lines of small images", lines, rows * width, problem.border().fill())?;
+        Ok(Self { problem, rows, pitch, at_once, width, lines })
     }
 
     /// The line of a row of the continued input.

@@ -11,6 +11,7 @@ use crate::cpu::scratch::DoubleScratch;
 use crate::cpu::source::Image;
 use crate::cpu::task::Task;
 use crate::element::with_type;
+use crate::memory::{self, NoRoom};
 use crate::problem::{DoubleWeights, Geometry};
 use crate::{Element, Sides};
 
@@ -30,16 +31,16 @@ pub(super) fn run<S: Simd>(
     image: Image<'_>,
     task: Task<'_>,
     scratch: &mut DoubleScratch,
-) {
+) -> Result<(), NoRoom> {
     let g = problem.geometry();
     let (kh, kw) = g.kernel;
     let DoubleScratch { lines, sums, .. } = scratch;
     let row = g.out_row();
     sums.clear();
-    sums.resize(task.rows.len() * row, 0.0);
+    memory::resize("sums of a task", sums, task.rows.len() * row, 0.0)?;
     let runs: Vec<Vec<Run>> = (0..kw).map(|j| runs(g, problem.border().columns(), j)).collect();
     let pitch = g.width * g.channels;
-    lines.resize(lines.len().max(g.inputs * pitch), 0.0);
+    memory::at_least("a row of each filter", lines, g.inputs * pitch, 0.0)?;
     for from in 0..g.height {
         let first = g.first_row(from);
         let targets = (0..kh).filter_map(|i| {
@@ -66,10 +67,11 @@ pub(super) fn run<S: Simd>(
             }
         }
     }
-    let Some(plane) = task.planes.into_iter().next() else { return };
+    let Some(plane) = task.planes.into_iter().next() else { return Ok(()) };
     with_type!(problem.output_type(), U => {
         narrow(sums, bytemuck::cast_slice_mut::<u8, U>(plane));
     });
+    Ok(())
 }
 
 #[inline(always)]

@@ -28,7 +28,7 @@ impl Finish<'_> {
         simd: S,
         row: usize,
         sums: &mut [f64],
-        mixed: &mut Vec<f64>,
+        mixed: &mut [f64],
         planes: &mut [&mut [u8]],
     ) {
         let Self { problem, weights, from, places, pitch, streamed } = *self;
@@ -38,7 +38,7 @@ impl Finish<'_> {
         let values: &[f64] = match &weights.follow {
             None => sums,
             Some(follow) => {
-                mixed.resize(follow.bias.len() * pitch, 0.0);
+                let mixed = &mut mixed[..follow.bias.len() * pitch];
                 self.follow(follow, sums, mixed);
                 mixed
             }

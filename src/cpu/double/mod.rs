@@ -16,6 +16,7 @@ use super::kernels::{self, DOUBLE_ROWS, double_step};
 use super::scratch::{DoubleScratch, Scratch};
 use super::source::{Image, Input, Lines};
 use super::task::{Task, tiles};
+use crate::memory::{self, NoRoom};
 use crate::problem::{DoubleWeights, Geometry};
 use crate::{Factors, Problem};
 use finish::Finish;
@@ -33,7 +34,7 @@ pub(super) fn run<S: Simd>(
     src: Input<'_>,
     mut task: Task<'_>,
     scratch: &mut Scratch,
-) {
+) -> Result<(), NoRoom> {
     let g = problem.geometry();
     let image = Image::new(problem, src, task.image);
     if problem.gathers() {
@@ -51,8 +52,14 @@ pub(super) fn run<S: Simd>(
         let spacing = weights.filters * pitch;
         let from = columns.start * g.channels;
         let count = g.kernel.0 + together - 1;
-        let mut lines = Lines::<f64>::new(problem, columns, lines, window).with(count, step);
-        sums.resize(sums.len().max(together * spacing), 0.0);
+        let mut lines = Lines::<f64>::new(problem, columns, lines, window).with(count, step)?;
+        memory::at_least("sums of a block of rows", sums, together * spacing, 0.0)?;
+        let mixes = weights.follow.as_ref().map_or(0, |follow| follow.bias.len());
+        memory::at_least("outputs of a row", mixed, mixes * pitch, 0.0)?;
+        if let Some(passes) = &passes {
+            let len = passes.column_sums::<S>(lines.pitch(), together);
+            memory::at_least("sums of columns", column_sums, len, 0.0)?;
+        }
         for first in task.rows.clone().step_by(together) {
             // The last block begins early, and makes some rows once more.
             let first = first.min(task.rows.end - together);
@@ -79,6 +86,7 @@ pub(super) fn run<S: Simd>(
             }
         }
     }
+    Ok(())
 }
 
 /// Whether so many output rows are made three at once: they, and the kernel's, have to follow each other.

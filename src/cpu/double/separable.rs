@@ -28,6 +28,13 @@ struct Filter {
     bias: f64,
 }
 
+/// Sums of columns in a row, of lines that are so long; and with what may be read behind them, as behind lines.
+fn across<S: Simd>(line: usize) -> (usize, usize) {
+    let step = double_step::<S>();
+    let places = (line - step).next_multiple_of(step);
+    (places, places + step)
+}
+
 impl<'a> Passes<'a> {
     /// Of factors of the kernel with rows and columns exchanged.
     pub fn new(weights: &DoubleWeights, factors: &'a Factors<f64>) -> Self {
@@ -41,23 +48,24 @@ impl<'a> Passes<'a> {
         }
     }
 
+    /// Sums of columns, for so many output rows of lines that are so long.
+    pub fn column_sums<S: Simd>(&self, line: usize, rows: usize) -> usize {
+        self.columns.len() * rows * across::<S>(line).1
+    }
+
     /// The sums of some output rows, `pitch` places of each filter.
     #[inline(always)]
     pub fn rows<S: Simd>(
         &self,
         simd: S,
         down: &Sum<'_>,
-        column_sums: &mut Vec<f64>,
+        column_sums: &mut [f64],
         pitch: usize,
         sums: &mut [f64],
     ) {
-        let step = double_step::<S>();
         let Some(line) = down.lines.first() else { return };
-        // Behind lines lies a block that may be read, and behind these sums as well.
-        let places = (line.len() - step).next_multiple_of(step);
-        let reach = places + step;
+        let (places, reach) = across::<S>(line.len());
         let term = down.rows * reach;
-        column_sums.resize(column_sums.len().max(self.columns.len() * term), 0.0);
         let columns = Sum { offsets: &[0], spacing: reach, ..*down };
         for (taps, sums) in self.columns.iter().zip(column_sums.chunks_exact_mut(term)) {
             columns.of(simd, (taps, 0.0), places, sums);

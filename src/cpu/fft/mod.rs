@@ -26,12 +26,16 @@ use super::task::Rows;
 use crate::Problem;
 use crate::element::with_f32_type;
 use crate::kernel::spectrum;
+use crate::memory::{self, NoRoom};
 use crate::plan::Rectangle;
-pub(super) use planes::{Parts, Plane, each, load, planes};
+pub(super) use planes::{Parts, Plane, each, list_of_planes, load};
 use planes::{unload, within};
 use transform::Room;
 pub(super) use transform::{Transform, Way, blocks};
 pub(super) use units::Unit;
+
+/// What tiles are called where there is no memory for them.
+pub(super) const TILES: &str = "tiles of transforms";
 
 /// Bytes of the tiles that are worked on together: a second cache, or a part of the third.
 const BATCH: usize = 1 << 20;
@@ -56,14 +60,19 @@ pub(super) struct Left {
 }
 
 impl Transforms {
-    pub fn new(problem: &Problem, tile: (usize, usize), outputs: (usize, usize)) -> Self {
+    pub fn new(
+        problem: &Problem,
+        tile: (usize, usize),
+        outputs: (usize, usize),
+    ) -> Result<Self, NoRoom> {
         let (rows, columns) = tile;
         let g = problem.geometry();
         let (kh, kw) = g.kernel;
-        let mut spectra = Vec::with_capacity(problem.weights().filters * rows * columns);
+        let count = problem.weights().filters * rows * columns;
+        let mut spectra = memory::with_capacity("the spectra of a kernel", count)?;
         let mut gain = 1.0f64;
         for taps in problem.weights().taps.chunks(kh * kw) {
-            let all = spectrum(taps, kw, g.dilation, [rows, columns]);
+            let all = spectrum(taps, kw, g.dilation, [rows, columns])?;
             for j in 0..columns {
                 spectra.extend((0..rows).map(|i| {
                     let [re, im] = all[i * columns + j];
@@ -77,7 +86,7 @@ impl Transforms {
         // steps within a transform that add up more before they turn it.
         let points = (rows * columns) as f64;
         let limit = (f64::from(f32::MAX) / (4.0 * points * gain)) as f32;
-        Self { transform: Transform::new(tile), outputs, spectra, limit }
+        Ok(Self { transform: Transform::new(tile), outputs, spectra, limit })
     }
 }
 
@@ -89,12 +98,12 @@ impl Cpu {
         transforms: &Transforms,
         src: Input<'_>,
         dst: &mut [u8],
-    ) -> Vec<Left> {
-        let units = units::units(problem, transforms.outputs, dst);
+    ) -> Result<Vec<Left>, NoRoom> {
+        let units = units::units(problem, transforms.outputs, dst)?;
         let all = self.map(units, |scratch, mut unit| {
             self.simd.transform(problem, transforms, src, &mut unit, scratch)
-        });
-        all.into_iter().flatten().collect()
+        })?;
+        Ok(all.into_iter().flatten().collect())
     }
 }
 
@@ -107,22 +116,27 @@ pub(super) fn run<S: Simd>(
     src: Input<'_>,
     unit: &mut Unit<'_>,
     scratch: &mut Scratch,
-) -> Vec<Left> {
+) -> Result<Vec<Left>, NoRoom> {
     let g = problem.geometry();
     let weights = problem.weights();
     let Transforms { transform, outputs: (_, wide), .. } = transforms;
     let Scratch { tiles: [input, product, _, lines, room], staged, sums, .. } = scratch;
-    let room = &mut transform.room(lines, room);
+    let room = &mut transform.room(lines, room)?;
     let flat = unit.columns.len() * g.channels;
     // Sums [filters, rows, flat row], unless they are made where outputs lie.
     let in_place = sink::in_place(problem);
-    sums.resize(if in_place { 0 } else { weights.filters * unit.rows.len() * flat }, 0.0);
+    let len = if in_place { 0 } else { weights.filters * unit.rows.len() * flat };
+    memory::resize("sums of tiles", sums, len, 0.0)?;
     let tile = Tile { problem, transforms, image: Image::new(problem, src, unit.image) };
 
     // First columns of tiles that hold what would spread.
     let mut left: Vec<usize> = Vec::new();
-    let mut planes: Vec<Plane> = planes(unit.columns.clone(), *wide, g.channels).collect();
+    let mut planes = list_of_planes(unit.columns.clone(), *wide, g.channels)?;
     let batch = 2 * (BATCH / (transform.turned() * size_of::<Complex<f32>>())).max(1);
+    let most = batch.min(planes.len()).div_ceil(2) * transform.turned();
+    memory::resize(TILES, input, most, Complex::default())?;
+    let products = if weights.filters == 1 { 0 } else { most };
+    memory::resize(TILES, product, products, Complex::default())?;
     while !planes.is_empty() {
         let some = &planes[..batch.min(planes.len())];
         if let Err(first) = tile.there(simd, unit, some, input, room) {
@@ -146,6 +160,7 @@ pub(super) fn run<S: Simd>(
     let rows = Rows { first: 0, spacing: 1, count: 1 };
     for (row, lines) in unit.lines.chunks_mut(g.out_planes()).enumerate() {
         let mut sink = Sink { problem, planes: lines, from: 0, places: flat, streamed: false };
+        sink.reserve(1, staged)?;
         sink.fill(simd, rows, staged, |f, out| {
             if !in_place {
                 let from = (f * unit.rows.len() + row) * flat;
@@ -158,7 +173,7 @@ pub(super) fn run<S: Simd>(
         columns: first..(first + wide).min(unit.columns.end),
     };
     let left = left.into_iter();
-    left.map(|first| Left { image: unit.image, rectangle: rectangle(first) }).collect()
+    Ok(left.map(|first| Left { image: unit.image, rectangle: rectangle(first) }).collect())
 }
 
 /// Where the rows of a tile go.
@@ -197,7 +212,7 @@ impl Tile<'_> {
         simd: S,
         unit: &Unit<'_>,
         planes: &[Plane],
-        tiles: &mut Vec<Complex<f32>>,
+        tiles: &mut [Complex<f32>],
         room: &mut Room<'_>,
     ) -> Result<(), usize> {
         let Self { problem, transforms: Transforms { transform, spectra, limit, .. }, .. } = self;
@@ -205,7 +220,7 @@ impl Tile<'_> {
         let read = (unit.rows.len() - 1) * g.stride.0 + g.extent().0;
         let first_row = g.first_row(unit.rows.start);
         let each = transform.turned();
-        tiles.resize(planes.len().div_ceil(2) * each, Complex::default());
+        let tiles = &mut tiles[..planes.len().div_ceil(2) * each];
         // All planes of some rows, so that pixels are read once from where they lie.
         for (first, some) in blocks(read) {
             for (pair, turned) in planes.chunks(2).zip(tiles.chunks_exact_mut(each)) {
@@ -267,7 +282,7 @@ impl Tile<'_> {
         (rows, column): (usize, usize),
         planes: &[Plane],
         f: usize,
-        [tiles, products]: [&mut Vec<Complex<f32>>; 2],
+        [tiles, products]: [&mut [Complex<f32>]; 2],
         room: &mut Room<'_>,
         mut out: Out<'_, '_>,
     ) {
@@ -275,10 +290,12 @@ impl Tile<'_> {
         let g = problem.geometry();
         let bias = problem.weights().bias[f];
         let each = transform.turned();
+        let len = planes.len().div_ceil(2) * each;
+        let tiles = &mut tiles[..len];
         let made = if problem.weights().filters == 1 {
             &*tiles
         } else {
-            products.resize(tiles.len(), Complex::default());
+            let products = &mut products[..len];
             let spectra = spectra[f * transform.points()..].chunks_exact(transform.tile.0);
             for (j, spectrum) in (0..transform.tile.1).zip(spectra) {
                 let all = products.chunks_exact_mut(each).zip(tiles.chunks_exact_mut(each));

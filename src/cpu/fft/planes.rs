@@ -6,6 +6,7 @@ use std::ops::Range;
 use rustfft::num_complex::Complex;
 
 use crate::cpu::source::Image;
+use crate::memory::{self, NoRoom};
 use crate::problem::Geometry;
 use crate::{Element, Problem};
 
@@ -19,16 +20,18 @@ pub(in crate::cpu) struct Plane {
 }
 
 /// The planes of some output columns, in tiles of at most `wide`: a tile's channels lie together.
-pub(in crate::cpu) fn planes(
+pub(in crate::cpu) fn list_of_planes(
     columns: Range<usize>,
     wide: usize,
     channels: usize,
-) -> impl Iterator<Item = Plane> {
-    let end = columns.end;
-    columns.step_by(wide.max(1)).flat_map(move |first| {
+) -> Result<Vec<Plane>, NoRoom> {
+    let (wide, end) = (wide.max(1), columns.end);
+    let count = columns.len().div_ceil(wide) * channels;
+    let planes = columns.step_by(wide).flat_map(move |first| {
         let columns = wide.min(end - first);
         (0..channels).map(move |channel| Plane { first, columns, channel })
-    })
+    });
+    memory::collected("the list of a tile's planes", count, planes)
 }
 
 /// What is set, or taken, of a place.

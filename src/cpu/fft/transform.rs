@@ -15,6 +15,8 @@ use std::sync::Arc;
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 
+use crate::memory::{self, NoRoom};
+
 /// Rows that are transformed and turned at once: eight complex numbers fill a cache line of 64 bytes, and
 /// the rows stay in the first cache.
 pub(in crate::cpu) const LINES: usize = 8;
@@ -96,10 +98,11 @@ impl Transform {
         &self,
         lines: &'a mut Vec<Complex<f32>>,
         scratch: &'a mut Vec<Complex<f32>>,
-    ) -> Room<'a> {
-        lines.resize(LINES * self.tile.1, Complex::default());
-        scratch.resize(self.scratch, Complex::default());
-        Room { lines, scratch }
+    ) -> Result<Room<'a>, NoRoom> {
+        let rows = LINES * self.tile.1;
+        memory::resize("rows of a transform", lines, rows, Complex::default())?;
+        memory::resize("room of a transform", scratch, self.scratch, Complex::default())?;
+        Ok(Room { lines, scratch })
     }
 
     /// `some` of the lines in `room`, to be filled with all their columns.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::Problem;
+use crate::memory::{self, NoRoom};
 
 /// Output rows of one tile, and columns of one or two.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(in crate::cpu) fn units<'a>(
     problem: &Problem,
     (high, wide): (usize, usize),
     dst: &'a mut [u8],
-) -> Vec<Unit<'a>> {
+) -> Result<Vec<Unit<'a>>, NoRoom> {
     let g = problem.geometry();
     let scalar = problem.output_type().bytes();
     // Two planes share a tile: with an odd number of channels those of two columns of tiles come out even.
@@ -27,19 +28,24 @@ pub(in crate::cpu) fn units<'a>(
     let across = g.out_width.div_ceil(wide);
     let row = g.out_row() * scalar;
     let piece = wide * (row / g.out_width);
-    let mut units: Vec<Unit<'a>> = Vec::new();
+    let count = g.images * g.out_height.div_ceil(high) * across;
+    let mut units: Vec<Unit<'a>> = memory::with_capacity("the list of tiles", count)?;
     for (image, out) in dst.chunks_mut(g.out_image() * scalar).enumerate() {
         let planes = out.chunks_mut(g.out_height * row);
-        let mut planes: Vec<_> = planes.map(|plane| plane.chunks_mut(row)).collect();
+        let planes = planes.map(|plane| plane.chunks_mut(row));
+        let mut planes = memory::collected("the list of planes", g.out_planes(), planes)?;
         for row in 0..g.out_height {
             if row % high == 0 {
                 let rows = row..(row + high).min(g.out_height);
-                units.extend((0..g.out_width).step_by(wide).map(|first| Unit {
-                    image,
-                    rows: rows.clone(),
-                    columns: first..(first + wide).min(g.out_width),
-                    lines: Vec::with_capacity(rows.len() * g.out_planes()),
-                }));
+                for first in (0..g.out_width).step_by(wide) {
+                    let count = rows.len() * g.out_planes();
+                    units.push(Unit {
+                        image,
+                        rows: rows.clone(),
+                        columns: first..(first + wide).min(g.out_width),
+                        lines: memory::with_capacity("the list of a tile's rows", count)?,
+                    });
+                }
             }
             let first = units.len() - across;
             for row in planes.iter_mut().filter_map(Iterator::next) {
@@ -49,5 +55,5 @@ pub(in crate::cpu) fn units<'a>(
             }
         }
     }
-    units
+    Ok(units)
 }

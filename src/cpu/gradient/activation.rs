@@ -4,8 +4,13 @@ use fearless_simd::Simd;
 
 use crate::cpu::Cpu;
 use crate::cpu::sink;
+use crate::memory::{self, NoRoom};
 use crate::problem::{Geometry, PointwiseSums};
 use crate::{Activation, Pointwise};
+
+/// What these are called where there is no memory for them.
+const PARTS: &str = "the list of parts";
+const SUMS: &str = "sums of a pointwise step's gradient";
 
 /// Places of a part.
 const PART: usize = 1 << 14;
@@ -32,36 +37,42 @@ impl Cpu {
         pointwise: Option<&Pointwise>,
         sums: &mut [f32],
         outputs: &[f32],
-    ) -> Option<PointwiseSums> {
+    ) -> Result<Option<PointwiseSums>, NoRoom> {
         match pointwise {
             None => {
+                let count = sums.len().div_ceil(PART);
                 let parts = sums.chunks_mut(PART).zip(outputs.chunks(PART));
-                self.threads.map(parts.collect(), |(sums, outputs)| {
+                let parts = memory::collected(PARTS, count, parts)?;
+                self.threads.each(parts, |(sums, outputs)| {
                     self.simd.activation_gradient(activation, sums, outputs);
-                });
-                None
+                    Ok(())
+                })?;
+                Ok(None)
             }
             Some(pointwise) => {
-                let parts = parts(g, pointwise, sums, outputs);
+                let parts = parts(g, pointwise, sums, outputs)?;
                 let one =
                     |part| self.simd.pointwise_gradient(g.planar, activation, pointwise, part);
-                let made: Vec<Sums> = self.threads.map(parts, one);
+                let made: Vec<Sums> = self.threads.map(parts, one)?;
                 let (filters, outputs) = (pointwise.filters(), pointwise.outputs());
-                let mut all = empty(filters, outputs);
+                let mut all = empty(filters, outputs)?;
                 for part in made {
                     let weights = all.weights.iter_mut().zip(part.weights);
                     let bias = all.bias.iter_mut().zip(part.bias);
                     weights.chain(bias).for_each(|(all, part)| *all += part);
                 }
-                let narrow = |sums: Vec<f64>| sums.into_iter().map(|sum| sum as f32).collect();
-                Some(PointwiseSums { weights: narrow(all.weights), bias: narrow(all.bias) })
+                let narrow = |sums: Vec<f64>| {
+                    memory::collected(SUMS, sums.len(), sums.into_iter().map(|sum| sum as f32))
+                };
+                Ok(Some(PointwiseSums { weights: narrow(all.weights)?, bias: narrow(all.bias)? }))
             }
         }
     }
 }
 
-fn empty(filters: usize, outputs: usize) -> Sums {
-    Sums { weights: vec![0.0; filters * outputs], bias: vec![0.0; outputs] }
+fn empty(filters: usize, outputs: usize) -> Result<Sums, NoRoom> {
+    let weights = memory::zeroed(SUMS, filters * outputs)?;
+    Ok(Sums { weights, bias: memory::zeroed(SUMS, outputs)? })
 }
 
 /// Parts by the shape alone, so that threads do not change sums.
@@ -70,23 +81,25 @@ fn parts<'a>(
     pointwise: &Pointwise,
     sums: &'a mut [f32],
     outputs: &'a [f32],
-) -> Vec<PointwisePart<'a>> {
+) -> Result<Vec<PointwisePart<'a>>, NoRoom> {
     let (many, few) = (pointwise.filters(), pointwise.outputs());
     if !g.planar {
+        let count = sums.len().div_ceil(PART * many);
         let chunks = sums.chunks_mut(PART * many).zip(outputs.chunks(PART * few));
-        return chunks
-            .map(|(sums, outputs)| PointwisePart { sums: vec![sums], outputs: vec![outputs] })
-            .collect();
+        let parts = chunks
+            .map(|(sums, outputs)| PointwisePart { sums: vec![sums], outputs: vec![outputs] });
+        return memory::collected(PARTS, count, parts);
     }
     let plane = g.out_height * g.out_width;
+    let count = sums.len() / (plane * many) * plane.div_ceil(PART);
     let images = sums.chunks_mut(plane * many).zip(outputs.chunks(plane * few));
-    let mut parts = Vec::new();
+    let mut parts = memory::with_capacity(PARTS, count)?;
     for (sums, outputs) in images {
         let first = parts.len();
-        parts.extend(
-            (0..plane.div_ceil(PART))
-                .map(|_| PointwisePart { sums: Vec::new(), outputs: Vec::new() }),
-        );
+        for _ in 0..plane.div_ceil(PART) {
+            let sums = memory::with_capacity(PARTS, many)?;
+            parts.push(PointwisePart { sums, outputs: memory::with_capacity(PARTS, few)? });
+        }
         for plane in sums.chunks_mut(plane) {
             for (n, sums) in plane.chunks_mut(PART).enumerate() {
                 parts[first + n].sums.push(sums);
@@ -98,7 +111,7 @@ fn parts<'a>(
             }
         }
     }
-    parts
+    Ok(parts)
 }
 
 /// Values of so many places are held at once, for the loops over them to be of vectors.
@@ -108,8 +121,8 @@ const PIECE: usize = 256;
 struct Rows(Vec<[f32; PIECE]>);
 
 impl Rows {
-    fn new(count: usize) -> Self {
-        Self(vec![[0.0; PIECE]; count])
+    fn new(count: usize) -> Result<Self, NoRoom> {
+        Ok(Self(memory::zeroed("values of each filter", count)?))
     }
 
     /// The rows' first values.
@@ -130,14 +143,14 @@ pub(in crate::cpu) fn through<S: Simd>(
     activation: Activation,
     pointwise: &Pointwise,
     mut part: PointwisePart<'_>,
-) -> Sums {
+) -> Result<Sums, NoRoom> {
     let (filters, outputs) = (pointwise.filters(), pointwise.outputs());
     let (weights, bias) = (pointwise.weights(), pointwise.get_bias());
     let follow = pointwise.get_activation();
-    let mut all = empty(filters, outputs);
-    let (mut sums, mut filtered) = (Rows::new(filters), Rows::new(filters));
+    let mut all = empty(filters, outputs)?;
+    let (mut sums, mut filtered) = (Rows::new(filters)?, Rows::new(filters)?);
     // Of outputs, and with respect to what the pointwise step and the filters gave.
-    let (mut given, mut mixed, mut back) = (Rows::new(outputs), Rows::new(outputs), [0.0; PIECE]);
+    let (mut given, mut mixed, mut back) = (Rows::new(outputs)?, Rows::new(outputs)?, [0.0; PIECE]);
     let places = if planar { part.outputs[0].len() } else { part.outputs[0].len() / outputs };
     for from in (0..places).step_by(PIECE) {
         let count = PIECE.min(places - from);
@@ -181,5 +194,5 @@ pub(in crate::cpu) fn through<S: Simd>(
             of.zip(row).for_each(|(to, sum)| *to = *sum);
         }
     }
-    all
+    Ok(all)
 }

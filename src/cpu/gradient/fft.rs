@@ -14,6 +14,7 @@ use crate::cpu::fft::{self, Parts, Plane, Transform, Way};
 use crate::cpu::scratch::Scratch;
 use crate::cpu::source::{Image, Input};
 use crate::element::with_f32_type;
+use crate::memory::{self, NoRoom};
 use crate::plan::{PAIRS, tile_outputs};
 
 /// The sums of a part, whose rows one tile meets; as those of `correlate`.
@@ -23,26 +24,27 @@ pub(in crate::cpu) fn run<S: Simd>(
     part: &Part<'_>,
     transform: &Transform,
     scratch: &mut Scratch,
-) -> Vec<f64> {
+) -> Result<Vec<f64>, NoRoom> {
     let Part { problem, src, image, rows, .. } = part;
     let g = problem.geometry();
     let (kh, kw) = g.kernel;
     let (points, columns) = (transform.points(), transform.tile.1);
     let filters = problem.weights().filters;
     let image = Image::new(problem, Input::Whole(src), *image);
-    let mut sums = vec![0.0; super::len(problem)];
+    let mut sums = super::empty(problem)?;
     let (kernel, bias) = sums.split_at_mut(filters * kh * kw);
 
     let Scratch { tiles: [input, gradient, products, lines, room], .. } = scratch;
-    let room = &mut transform.room(lines, room);
-    for tile in [&mut *input, &mut *gradient] {
-        tile.resize(transform.turned(), Complex::default());
+    let room = &mut transform.room(lines, room)?;
+    let len = transform.turned();
+    for (tile, len) in [(&mut *input, len), (&mut *gradient, len), (&mut *products, filters * len)]
+    {
+        memory::resize(fft::TILES, tile, len, Complex::default())?;
     }
-    products.resize(filters * transform.turned(), Complex::default());
     let first_row = g.first_row(rows.start);
     let read = (rows.len() - 1) * g.stride.0 + g.extent().0;
     let wide = tile_outputs(columns, g.extent().1, g.stride.1);
-    let planes: Vec<Plane> = fft::planes(0..g.out_width, wide, g.channels).collect();
+    let planes = fft::list_of_planes(0..g.out_width, wide, g.channels)?;
     for some in planes.chunks(2 * PAIRS) {
         products.fill(Complex::default());
         for pair in some.chunks(2) {
@@ -114,7 +116,7 @@ pub(in crate::cpu) fn run<S: Simd>(
             }
         }
     }
-    sums
+    Ok(sums)
 }
 
 /// The gradient of filter `f` at an output row of a plane, into a line of a tile; and its sum.
@@ -223,7 +225,7 @@ mod tests {
             };
             let made = |plan: KernelGradient| {
                 let correlation = CpuKernelGradient::new(&plan).unwrap();
-                cpu.kernel_gradient(&problem, &correlation, src, &delta)
+                cpu.kernel_gradient(&problem, &correlation, src, &delta).unwrap()
             };
             let want = made(KernelGradient::Cpu { rows: g.out_height });
             let got = made(KernelGradient::CpuFft { rows, tile });

@@ -18,9 +18,10 @@ use super::Cpu;
 use super::fft::Transform;
 use super::kernels::Segments;
 use super::scratch::Scratch;
-use super::source::{Image, Input, Interior, Lines};
+use super::source::{Image, Input, Interior, Lines, list};
 use super::task::{Blocks, tiles};
 use crate::Problem;
+use crate::memory::{self, NoRoom};
 use crate::plan::{DEPTH, KernelGradient};
 use crate::problem::Geometry;
 pub(super) use activation::{PointwisePart, Sums, through};
@@ -87,27 +88,27 @@ impl Cpu {
         CpuKernelGradient { rows, transform }: &CpuKernelGradient,
         src: &[u8],
         delta: &[f32],
-    ) -> Vec<f64> {
+    ) -> Result<Vec<f64>, NoRoom> {
         let (g, rows) = (problem.geometry(), *rows);
-        let mut sums = vec![0.0; len(problem)];
+        let mut sums = empty(problem)?;
         if delta.is_empty() {
-            return sums;
+            return Ok(sums);
         }
         let starts = (0..g.images)
             .flat_map(|image| (0..g.out_height).step_by(rows).map(move |first| (image, first)));
-        let parts: Vec<Part<'_>> = starts
-            .map(|(image, first)| {
-                let rows = first..(first + rows).min(g.out_height);
-                Part { problem, src, delta, image, rows, tile: self.cuts.tile }
-            })
-            .collect();
+        let parts = starts.map(|(image, first)| {
+            let rows = first..(first + rows).min(g.out_height);
+            Part { problem, src, delta, image, rows, tile: self.cuts.tile }
+        });
+        let count = g.images * g.out_height.div_ceil(rows);
+        let parts = memory::collected("the list of parts", count, parts)?;
         let parts = self.map(parts, |scratch, part| {
             self.simd.kernel_gradient(&part, transform.as_ref(), scratch)
-        });
+        })?;
         for part in parts {
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
-        sums
+        Ok(sums)
     }
 }
 
@@ -117,13 +118,22 @@ pub(super) fn len(problem: &Problem) -> usize {
     problem.weights().filters * (g.kernel.0 * g.kernel.1 + 1)
 }
 
+/// Sums of nothing.
+pub(super) fn empty(problem: &Problem) -> Result<Vec<f64>, NoRoom> {
+    memory::zeroed("sums of a kernel's gradient", len(problem))
+}
+
 /// The sums of a part.
 #[inline(always)]
-pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> Vec<f64> {
+pub(super) fn run<S: Simd>(
+    simd: S,
+    part: &Part<'_>,
+    scratch: &mut Scratch,
+) -> Result<Vec<f64>, NoRoom> {
     let Part { problem, src, image, rows, .. } = part;
     let g = problem.geometry();
     let filters = problem.weights().filters;
-    let mut sums = vec![0.0; len(problem)];
+    let mut sums = empty(problem)?;
     let image = Image::new(problem, Input::Whole(src), *image);
     let Scratch { lines, window, constant, staged, .. } = scratch;
     let interior = Interior::of::<S>(problem, image);
@@ -145,10 +155,11 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
         let from = columns.start * g.channels;
         let blocks = Blocks::new(g, rows.len(), at_once, g.kernel, 1);
         let count = blocks.pattern.needed.len();
-        staged.resize(if interleaved(problem) { filters * ROWS * places } else { 0 }, 0.0);
-        let mut there: Vec<&[f32]> = Vec::with_capacity(count);
+        let len = if interleaved(problem) { filters * ROWS * places } else { 0 };
+        memory::resize("rows of each filter", staged, len, 0.0)?;
+        let mut there: Vec<&[f32]> = list(count)?;
         if let Some(interior) = interior {
-            interior.fill(constant);
+            interior.fill(constant)?;
             blocks.each(
                 rows,
                 #[inline(always)]
@@ -171,8 +182,8 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
             );
             continue;
         }
-        let mut lines = Lines::new(problem, columns, lines, window).with(count, S::f32s::LEN);
-        let mut at = Vec::with_capacity(count);
+        let mut lines = Lines::new(problem, columns, lines, window).with(count, S::f32s::LEN)?;
+        let mut at = list(count)?;
         blocks.each(
             rows,
             #[inline(always)]
@@ -194,7 +205,7 @@ pub(super) fn run<S: Simd>(simd: S, part: &Part<'_>, scratch: &mut Scratch) -> V
             },
         );
     }
-    sums
+    Ok(sums)
 }
 
 /// Vectors that a copied one counts as, in vectors of one tap.

@@ -6,10 +6,11 @@ use std::ops::Range;
 
 use fearless_simd::Simd;
 
-use super::kernels::{self, Block, MAX_ROWS, Segments};
+use super::kernels::{self, Block, MAX_ROWS, MOST_LANES, Segments};
 use super::raw::{self, Scalar};
 use super::task::{Rows, Task};
 use crate::element::with_f32_type;
+use crate::memory::{self, NoRoom};
 use crate::problem::Follow;
 use crate::{Activation, Element, ElementType, Problem};
 pub(super) use activation::{activate, activation_gradient};
@@ -27,6 +28,9 @@ pub(super) struct Sink<'a, 'b> {
     /// Whether outputs are stored past the caches.
     pub streamed: bool,
 }
+
+/// What sums that do not lie in place are called where there is no memory for them.
+const SUMS: &str = "sums of a block of rows";
 
 /// Scalars of a row that go from sums to outputs together: those of a block's rows stay in the first cache beside
 /// what it reads, and fill enough cache lines of each row one after the other.
@@ -101,10 +105,9 @@ fn stream_short_rows<S: Simd, T: Scalar>(
     simd: S,
     problem: &Problem,
     (block, segments): (Block<'_, T>, Segments),
-    staged: &mut Vec<f32>,
+    staged: &mut [f32],
     out: &mut [f32],
 ) {
-    staged.resize(staged.len().max(out.len()), 0.0);
     let sums = &mut staged[..out.len()];
     let places = problem.geometry().out_row();
     let count = sums.len() / places;
@@ -125,12 +128,41 @@ impl<'a, 'b> Sink<'a, 'b> {
         }
     }
 
+    /// Makes `staged` long enough for [`sums`](Self::sums) of lines of `T`, and of so many rows at once at most.
+    pub fn reserve_sums<T: Scalar>(
+        &self,
+        rows: usize,
+        staged: &mut Vec<f32>,
+    ) -> Result<(), NoRoom> {
+        if rounds::<T>(self.problem) {
+            return Ok(());
+        }
+        if in_place(self.problem) && self.is_streamed() {
+            // As long as a piece may be: see `Segments::pieces`.
+            let piece = 2 * PIECE.max(self.problem.geometry().channels) + MOST_LANES;
+            return memory::at_least(SUMS, staged, rows * self.places.min(piece), 0.0);
+        }
+        self.reserve(rows, staged)
+    }
+
+    /// The same for [`fill`](Self::fill).
+    pub fn reserve(&self, rows: usize, staged: &mut Vec<f32>) -> Result<(), NoRoom> {
+        let weights = self.problem.weights();
+        let outputs = weights.follow.as_ref().map_or(0, |follow| follow.bias.len());
+        let len = match in_place(self.problem) {
+            true if self.is_streamed() => rows * self.places,
+            true => 0,
+            false => (weights.filters * rows + outputs) * self.places + INTERLEAVED,
+        };
+        memory::at_least(SUMS, staged, len, 0.0)
+    }
+
     /// Outputs of some rows: of `block` with the taps and the bias of each filter.
     pub fn sums<S: Simd, T: Scalar>(
         &mut self,
         simd: S,
         rows: Rows,
-        staged: &mut Vec<f32>,
+        staged: &mut [f32],
         block: Block<'_, T>,
         segments: Segments,
     ) {
@@ -157,7 +189,7 @@ impl<'a, 'b> Sink<'a, 'b> {
         &mut self,
         simd: S,
         rows: Rows,
-        staged: &mut Vec<f32>,
+        staged: &mut [f32],
         block: Block<'_, T>,
         segments: Segments,
     ) {
@@ -173,7 +205,6 @@ impl<'a, 'b> Sink<'a, 'b> {
                 out.each_mut().map(|row| row.get_mut(to..to + places).unwrap_or_default());
             let out = &mut out[..rows.count];
             if streamed {
-                staged.resize(staged.len().max(rows.count * places), 0.0);
                 let sums = &mut kernels::rows(staged, places)[..rows.count];
                 sum_filter(simd, problem, 0, block, piece, sums);
                 stream(simd, activation, sums, out);
@@ -211,7 +242,7 @@ impl<'a, 'b> Sink<'a, 'b> {
         &mut self,
         simd: S,
         rows: Rows,
-        staged: &mut Vec<f32>,
+        staged: &mut [f32],
         mut sum: impl FnMut(usize, &mut [&mut [f32]]),
     ) {
         let weights = self.problem.weights();
@@ -220,7 +251,6 @@ impl<'a, 'b> Sink<'a, 'b> {
             let streamed = self.is_streamed();
             let mut out = self.places::<f32>(rows);
             if streamed {
-                staged.resize(rows.count * places, 0.0);
                 let sums = &mut kernels::rows(staged, places)[..rows.count];
                 sum(0, sums);
                 return stream(simd, weights.activation, sums, &mut out);
@@ -234,7 +264,7 @@ impl<'a, 'b> Sink<'a, 'b> {
         // Sums [filters, rows, places], and outputs [outputs, places] of a row where they are others.
         let outputs = weights.follow.as_ref().map_or(0, |follow| follow.bias.len());
         let filter = rows.count * places;
-        staged.resize(weights.filters * filter + outputs * places + INTERLEAVED, 0.0);
+        let staged = &mut staged[..weights.filters * filter + outputs * places + INTERLEAVED];
         let (sums, outputs) = staged.split_at_mut(weights.filters * filter);
         for (f, sums) in sums.chunks_mut(filter).enumerate() {
             sum(f, &mut kernels::rows(sums, places)[..rows.count]);

@@ -10,6 +10,7 @@ use super::Image;
 use crate::Problem;
 use crate::cpu::kernels::{self, Segments};
 use crate::cpu::raw::Scalar;
+use crate::memory::{self, NoRoom};
 use crate::problem::Geometry;
 
 /// The output columns of an image that can be.
@@ -76,9 +77,10 @@ pub(in crate::cpu) struct InteriorTile<'a, T = f32> {
 
 impl<'a, T: Scalar> InteriorTile<'a, T> {
     /// Makes the line of rows that the border's constant stands for.
-    pub fn fill(&self, constant: &mut Vec<T>) {
+    pub fn fill(&self, constant: &mut Vec<T>) -> Result<(), NoRoom> {
         constant.clear();
-        constant.resize(self.reach, T::from_f32(self.problem.border().fill()));
+        let value = T::from_f32(self.problem.border().fill());
+        memory::resize("a row of the border's constant", constant, self.reach, value)
     }
 
     /// Scalars of a line that are needed.

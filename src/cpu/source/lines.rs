@@ -19,6 +19,7 @@ use super::Image;
 use super::window::Window;
 use crate::cpu::raw;
 use crate::element::{with_f32_type, with_type};
+use crate::memory::{self, NoRoom};
 use crate::problem::Geometry;
 use crate::{Borders, Element, ElementType, Problem};
 
@@ -155,12 +156,13 @@ impl<'a, L: Scalars> Lines<'a, L> {
     }
 
     /// Makes room for `count` lines that hold nothing. Behind each are `slack` scalars that may be read.
-    pub fn with(mut self, count: usize, slack: usize) -> Self {
+    pub fn with(mut self, count: usize, slack: usize) -> Result<Self, NoRoom> {
         self.pitch += slack;
         self.lines.clear();
-        self.lines.resize(self.pitch * count, L::default());
+        let len = self.pitch.saturating_mul(count);
+        memory::resize("lines of a tile", self.lines, len, L::default())?;
         self.window.clear(count);
-        self
+        Ok(self)
     }
 
     /// Scalars from line to line.

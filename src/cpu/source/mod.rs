@@ -6,12 +6,18 @@ mod interior;
 mod lines;
 mod window;
 
+use crate::memory::{self, NoRoom};
 pub(super) use input::Image;
 pub(crate) use input::Input;
 pub(super) use interior::Interior;
 pub(super) use lines::Lines;
 pub(crate) use lines::Scalars;
 pub(super) use window::Window;
+
+/// A list for something of each of so many lines.
+pub(super) fn list<T>(lines: usize) -> Result<Vec<T>, NoRoom> {
+    memory::with_capacity("a list of lines", lines)
+}
 
 /// A list emptied, for other lines: its memory stays.
 pub(super) fn recycled<'b, T>(mut lines: Vec<&[T]>) -> Vec<&'b [T]> {

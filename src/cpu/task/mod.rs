@@ -8,6 +8,7 @@ use std::ops::Range;
 pub(super) use blocks::{Blocks, Rows, tiles};
 
 use crate::Problem;
+use crate::memory::{self, NoRoom};
 use crate::plan::{CpuLaunch, Rectangle};
 
 /// Some output rows of one image.
@@ -29,34 +30,39 @@ pub(super) struct Task<'a> {
 
 impl Task<'_> {
     /// The same rows.
-    pub fn again(&mut self) -> Task<'_> {
-        let planes = self.planes.iter_mut().map(|plane| &mut **plane).collect();
+    pub fn again(&mut self) -> Result<Task<'_>, NoRoom> {
+        let planes = self.planes.iter_mut().map(|plane| &mut **plane);
+        let planes = memory::collected(PLANES, planes.len(), planes)?;
         let (rows, columns) = (self.rows.clone(), self.columns.clone());
         let Self { image, origin, tile, streamed, .. } = *self;
-        Task { image, rows, columns, planes, origin, tile, streamed }
+        Ok(Task { image, rows, columns, planes, origin, tile, streamed })
     }
 
     /// Those of its rows that a rectangle has, and the rectangle's columns.
-    pub fn part(&mut self, problem: &Problem, rectangle: &Rectangle) -> Option<Task<'_>> {
+    pub fn part(
+        &mut self,
+        problem: &Problem,
+        rectangle: &Rectangle,
+    ) -> Result<Option<Task<'_>>, NoRoom> {
         let row = problem.geometry().out_row() * problem.output_type().bytes();
         let Rectangle { rows, columns } = rectangle;
         let rows = rows.start.max(self.rows.start)..rows.end.min(self.rows.end);
-        let from = rows.start.checked_sub(self.rows.start)? * row;
-        let planes: Option<Vec<&mut [u8]>> = (self.planes.iter_mut())
-            .map(|plane| plane.get_mut(from..from + rows.len() * row))
-            .collect();
-        let planes = planes.filter(|_| !rows.is_empty())?;
-        Some(Task {
-            image: self.image,
-            rows,
-            columns: columns.clone(),
-            planes,
-            origin: self.origin,
-            tile: self.tile,
-            streamed: self.streamed,
-        })
+        let Some(from) = rows.start.checked_sub(self.rows.start).filter(|_| !rows.is_empty())
+        else {
+            return Ok(None);
+        };
+        let (bytes, count) = (from * row..(from + rows.len()) * row, self.planes.len());
+        let planes = self.planes.iter_mut().filter_map(|plane| plane.get_mut(bytes.clone()));
+        let planes = memory::collected(PLANES, count, planes)?;
+        let (image, columns) = (self.image, columns.clone());
+        let Self { origin, tile, streamed, .. } = *self;
+        let all = planes.len() == count;
+        Ok(all.then_some(Task { image, rows, columns, planes, origin, tile, streamed }))
     }
 }
+
+/// What lists of planes are called where there is no memory for them.
+const PLANES: &str = "the list of a task's planes";
 
 /// Cuts the output into tasks that own their rows, or pieces of them.
 pub(super) fn tasks<'a>(
@@ -64,13 +70,14 @@ pub(super) fn tasks<'a>(
     launch: &CpuLaunch,
     tile: Option<usize>,
     dst: &'a mut [u8],
-) -> Vec<Task<'a>> {
+) -> Result<Vec<Task<'a>>, NoRoom> {
     let g = problem.geometry();
     let row = g.out_row() * problem.output_type().bytes();
     if let Some(wide) = launch.columns_per_task {
         return pieces(problem, (launch, wide), tile, dst);
     }
-    let mut tasks = Vec::new();
+    let count = g.images * g.out_height.div_ceil(launch.rows_per_task);
+    let mut tasks = memory::with_capacity("the list of tasks", count)?;
     for (image, out) in dst.chunks_mut(g.out_planes() * g.out_height * row).enumerate() {
         let first = tasks.len();
         for plane in out.chunks_mut(g.out_height * row) {
@@ -81,7 +88,7 @@ pub(super) fn tasks<'a>(
                         image,
                         rows: start..start + rows.len() / row,
                         columns: 0..g.out_width,
-                        planes: Vec::with_capacity(g.out_planes()),
+                        planes: memory::with_capacity(PLANES, g.out_planes())?,
                         origin: 0,
                         tile,
                         streamed: launch.streamed,
@@ -91,7 +98,7 @@ pub(super) fn tasks<'a>(
             }
         }
     }
-    tasks
+    Ok(tasks)
 }
 
 /// The same of tasks that have some columns each.
@@ -100,23 +107,26 @@ fn pieces<'a>(
     (launch, wide): (&CpuLaunch, usize),
     tile: Option<usize>,
     dst: &'a mut [u8],
-) -> Vec<Task<'a>> {
+) -> Result<Vec<Task<'a>>, NoRoom> {
     let g = problem.geometry();
     let row = g.out_row() * problem.output_type().bytes();
     let high = launch.rows_per_task;
-    let mut tasks: Vec<Task<'a>> = Vec::new();
+    let count = g.images * g.out_height.div_ceil(high) * g.out_width.div_ceil(wide);
+    let mut tasks: Vec<Task<'a>> = memory::with_capacity("the list of tasks", count)?;
     for (image, out) in dst.chunks_mut(g.out_planes() * g.out_height * row).enumerate() {
         let first = tasks.len();
         for start in (0..g.out_height).step_by(high) {
-            tasks.extend((0..g.out_width).step_by(wide).map(|origin| Task {
-                image,
-                rows: start..(start + high).min(g.out_height),
-                columns: origin..(origin + wide).min(g.out_width),
-                planes: Vec::with_capacity(g.out_planes() * high),
-                origin,
-                tile,
-                streamed: launch.streamed,
-            }));
+            for origin in (0..g.out_width).step_by(wide) {
+                tasks.push(Task {
+                    image,
+                    rows: start..(start + high).min(g.out_height),
+                    columns: origin..(origin + wide).min(g.out_width),
+                    planes: memory::with_capacity(PLANES, g.out_planes() * high)?,
+                    origin,
+                    tile,
+                    streamed: launch.streamed,
+                });
+            }
         }
         let across = g.out_width.div_ceil(wide);
         for plane in out.chunks_mut(g.out_height * row) {
@@ -130,5 +140,5 @@ fn pieces<'a>(
             }
         }
     }
-    tasks
+    Ok(tasks)
 }

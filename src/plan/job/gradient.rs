@@ -105,7 +105,7 @@ pub(crate) fn gradient_steps(
 }
 
 /// What the programs of the job read as their weights, in their order.
-pub(crate) fn gradient_weights(of: GradientJob<'_>) -> Vec<Vec<f32>> {
+pub(crate) fn gradient_weights(of: GradientJob<'_>) -> Result<Vec<Vec<f32>>> {
     let [forward, back] = of.launches();
     let mixing = of.problem.conv().pointwise.as_ref().map(mixing).unwrap_or_default();
     let of_step = |entry| match (entry, of.correlation()) {
@@ -113,10 +113,10 @@ pub(crate) fn gradient_weights(of: GradientJob<'_>) -> Vec<Vec<f32>> {
         (entry, Some(By::Transforms(products))) => products::table(products, entry),
         _ => Vec::new(),
     };
-    let mut all = forward.map(|launch| weights(of.sums, launch)).unwrap_or_default();
+    let mut all = forward.map(|launch| weights(of.sums, launch)).transpose()?.unwrap_or_default();
     all.extend(of.steps().into_iter().map(of_step));
-    all.extend(back.map(|launch| weights(of.back, launch)).unwrap_or_default());
-    all
+    all.extend(back.map(|launch| weights(of.back, launch)).transpose()?.unwrap_or_default());
+    Ok(all)
 }
 
 fn program(problem: &Problem, sums: &Problem, by: By<'_>, entry: Entry) -> Program {

@@ -177,7 +177,7 @@ fn gradients_are_one_job() {
             input,
         };
         let job = gradient(of, &limits).unwrap();
-        assert_eq!(job.programs.len(), gradient_weights(of).len());
+        assert_eq!(job.programs.len(), gradient_weights(of).unwrap().len());
         (outline(&job), job.programs)
     };
     let (plain, _) = of(&three_by_three(), true, true);

@@ -1,6 +1,7 @@
 //! What a pass reads besides its source: taps, bias, spectra.
 
 use crate::kernel::{spectrum, turns};
+use crate::memory::{self, NoRoom};
 use crate::plan::launch::{GpuLaunch, Scheme};
 use crate::plan::march::MarchShape;
 use crate::plan::pass::Pass;
@@ -9,7 +10,7 @@ use crate::plan::tile::Tile;
 use crate::{Pointwise, Problem};
 
 /// The contents of binding 3 for every program of a launch, in their order.
-pub(crate) fn of_launch(problem: &Problem, launch: &GpuLaunch) -> Vec<Vec<f32>> {
+pub(crate) fn of_launch(problem: &Problem, launch: &GpuLaunch) -> Result<Vec<Vec<f32>>, NoRoom> {
     let made = launch.scheme.part_of(problem);
     let passes = Pass::of(&launch.scheme).iter().map(|pass| of_pass(made, *pass, launch));
     let edges = launch.scheme.leaves_edges(problem);
@@ -39,14 +40,14 @@ pub(super) fn mixing(pointwise: &Pointwise) -> Vec<f32> {
     pointwise.weights().iter().copied().chain(bias).collect()
 }
 
-fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
+fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Result<Vec<f32>, NoRoom> {
     if let (Pass::March, Scheme::March(march)) = (pass, &launch.scheme) {
-        return marching(problem, &MarchShape::of(problem, march));
+        return Ok(marching(problem, &MarchShape::of(problem, march)));
     }
     let weights = problem.weights();
     let taps = match (pass, &launch.scheme) {
         (Pass::Across, Scheme::Separable { factors, .. }) => {
-            return [factors.rows(), &vec![0.0; factors.terms()], &[1.0]].concat();
+            return Ok([factors.rows(), &vec![0.0; factors.terms()], &[1.0]].concat());
         }
         (Pass::Down, Scheme::Separable { factors, .. }) => factors.columns().to_vec(),
         (Pass::Strip, Scheme::Strips { strip, factors }) => {
@@ -54,7 +55,7 @@ fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
             [factors.rows(), &columns].concat()
         }
         (Pass::Forward | Pass::Multiply | Pass::Back | Pass::Whole, Scheme::Fft(tile)) => {
-            return table(problem, pass, tile).into_iter().flatten().collect();
+            return table(problem, pass, tile);
         }
         // The sum of each filter goes to that filter.
         (Pass::Finish, _) => {
@@ -73,7 +74,7 @@ fn of_pass(problem: &Problem, pass: Pass, launch: &GpuLaunch) -> Vec<f32> {
         contents.extend(&follow.weights);
         contents.extend(&follow.bias);
     }
-    contents
+    Ok(contents)
 }
 
 /// What `shaders/march.wgsl` reads, in whole vectors: rows of taps in as many as they fill.
@@ -99,23 +100,26 @@ fn marching(problem: &Problem, shape: &MarchShape) -> Vec<f32> {
 }
 
 /// The table of `shaders/fft.wgsl`.
-fn table(problem: &Problem, pass: Pass, tile: &Tile) -> Vec<[f32; 2]> {
+fn table(problem: &Problem, pass: Pass, tile: &Tile) -> Result<Vec<f32>, NoRoom> {
     let (weights, g) = (problem.weights(), problem.geometry());
     let size = [tile.size.0 as usize, tile.size.1 as usize];
-    let mut table = turns(match pass {
+    let turns = turns(match pass {
         Pass::Multiply => size[0],
         Pass::Whole => size[0].max(size[1]),
         _ => size[1],
     });
+    let points = turns.len() + weights.filters * (size[0] * size[1] + 1);
+    let mut table = memory::with_capacity("the spectra of a kernel", 2 * points)?;
+    table.extend(turns.into_iter().flatten());
     if matches!(pass, Pass::Multiply | Pass::Whole) {
         for taps in weights.taps.chunks(g.kernel.0 * g.kernel.1) {
-            table.extend(spectrum(taps, g.kernel.1, g.dilation, size));
+            table.extend(spectrum(taps, g.kernel.1, g.dilation, size)?.into_iter().flatten());
         }
     }
     if matches!(pass, Pass::Back | Pass::Whole) {
         // Where a pass follows, that one adds them.
         let own = |b: f32| if tile.finish.is_none() { b } else { 0.0 };
-        table.extend(weights.bias.iter().map(|b| [own(*b), 0.0]));
+        table.extend(weights.bias.iter().flat_map(|b| [own(*b), 0.0]));
     }
-    table
+    Ok(table)
 }

@@ -9,6 +9,7 @@ use tiff::{TiffError, TiffUnsupportedError};
 use super::Result;
 use super::page::{Page, compression};
 use super::single::{self, Strip};
+use crate::memory;
 use crate::store::jpeg::Jpeg;
 use crate::store::sample::swap;
 use crate::store::{guard, room};
@@ -40,7 +41,7 @@ pub(super) fn rows<'a>(
         let Some(data) = data.get(..size) else {
             return Err(short(page, number));
         };
-        return Ok(native(page, data));
+        return native(page, data);
     }
     if page.compression == compression::JPEG && Jpeg::find(data).is_none() {
         return Err(short(page, number));
@@ -121,12 +122,13 @@ fn describe(error: &TiffError) -> String {
 }
 
 /// In this machine's order of bytes.
-fn native<'a>(page: &Page, data: &'a [u8]) -> Cow<'a, [u8]> {
+fn native<'a>(page: &Page, data: &'a [u8]) -> Result<Cow<'a, [u8]>> {
     let size = usize::from(page.bits / 8);
     if size < 2 || !page.bits.is_multiple_of(8) || !page.is_foreign() {
-        return Cow::Borrowed(data);
+        return Ok(Cow::Borrowed(data));
     }
-    let mut data = data.to_vec();
+    let copied = memory::copied("numbers of a strip or tile", data);
+    let mut data = copied.map_err(|error| error.to_string())?;
     swap(true, size, &mut data);
-    Cow::Owned(data)
+    Ok(Cow::Owned(data))
 }

@@ -305,8 +305,8 @@ impl<B: At> Tiff<B> {
         let samples = all / planes;
         let size = self.samples.element().bytes();
         let sample_row = columns.len() * all * size;
-        let mut lines = vec![0; rows.len() * sample_row];
-        let mut apart = vec![0; if planes > 1 { columns.len() * size } else { 0 }];
+        let mut lines = room::zeroed(rows.len() * sample_row)?;
+        let mut apart = room::zeroed(if planes > 1 { columns.len() * size } else { 0 })?;
         for (plane, data) in packed.iter().enumerate() {
             let number = number(of, plane, (below, right));
             let chunk = chunk::rows(data, of, number, samples)?;
@@ -331,7 +331,7 @@ impl<B: At> Tiff<B> {
             return Ok(lines);
         }
         let pixel = of.channels() * colours.to.bytes();
-        let mut pixels = vec![0; rows.len() * columns.len() * pixel];
+        let mut pixels = room::zeroed(rows.len() * columns.len() * pixel)?;
         colours.pixels(&lines, &mut pixels);
         Ok(pixels)
     }

@@ -14,6 +14,7 @@ use tiff::{Directory, TiffResult};
 
 use super::page::ALPHA;
 use super::{Resolution, Result};
+use crate::memory;
 use crate::store::positioned;
 use crate::{ElementType, Window};
 
@@ -257,6 +258,7 @@ impl Places {
                         positioned::write(file, at, &from[first..first + r.len() * width])?;
                     } else if whole {
                         tile.clear();
+                        memory::reserve("a strip or tile", &mut tile, r.len() * piece.row)?;
                         for row in r.clone() {
                             tile.extend_from_slice(line(row));
                             tile.resize((row + 1 - r.start) * piece.row, 0);

@@ -12,6 +12,7 @@ use zarrs::storage::{
     StorageError, StoreKey, StorePrefix, WritableStorageTraits,
 };
 
+use crate::memory;
 use crate::store::positioned;
 
 /// What a value is called until it is whole. Whoever writes it again takes the same name, so that nothing stays behind of
@@ -143,7 +144,8 @@ impl ReadableStorageTraits for Folder {
         let size = file.metadata()?.len();
         let part = move |range| {
             let (start, length) = within(&range, size)?;
-            let mut part = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            let mut part = memory::zeroed("a part of a chunk", length).map_err(io::Error::from)?;
             positioned::read(&file, start, &mut part)?;
             Ok(Bytes::from(part))
         };

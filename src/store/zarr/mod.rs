@@ -22,6 +22,7 @@ use zarrs::array::{Array, ArrayBytes, ArrayMetadata, ArraySubset, CodecOptions};
 use super::axes::Axes;
 use super::sample::Sample;
 use super::unpack;
+use crate::memory::{self, NoRoom};
 use crate::{ElementType, Layout, Window};
 use folder::{Fetched, Folder};
 use metadata::{Metadata, Said, Version};
@@ -357,7 +358,7 @@ impl Zarr {
             from = rest;
             let (count, chunk) = chunks_of(&ranges, size);
             (0..count).into_par_iter().map(chunk).try_for_each(|chunk| {
-                let data = self.chunk(&chunk, size, (&ranges, part));
+                let data = self.chunk(&chunk, size, (&ranges, part))?;
                 let data = ArrayBytes::new_flen(data);
                 // One of the filling value alone is a file too: what is there is known by that.
                 let options = CodecOptions::default().with_store_empty_chunks(true);
@@ -376,8 +377,10 @@ impl Zarr {
         chunk: &[u64],
         size: &[usize],
         (ranges, from): (&[Range<usize>], &[u8]),
-    ) -> Vec<u8> {
-        let mut data = self.array.fill_value().as_ne_bytes().repeat(size.iter().product());
+    ) -> std::result::Result<Vec<u8>, NoRoom> {
+        let (fill, count) = (self.array.fill_value().as_ne_bytes(), size.iter().product());
+        let filled = std::iter::repeat_n(fill, count).flatten().copied();
+        let mut data = memory::collected("a chunk", fill.len() * count, filled)?;
         let whole: Vec<_> = chunk
             .iter()
             .zip(size)
@@ -388,7 +391,7 @@ impl Zarr {
         for (to, at) in runs.places() {
             data[to..to + runs.len].copy_from_slice(&from[at..at + runs.len]);
         }
-        data
+        Ok(data)
     }
 
     /// Whether all chunks of a window are there.
