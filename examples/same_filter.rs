@@ -11,17 +11,39 @@
 //! and relu inside and outside of the loop, and the 1x1 step that brings two outputs back to one.
 //! `same_filter.png` shows the channels of input and outputs side by side.
 
+#[path = "scene/labels.rs"]
+mod labels;
+
 use std::error::Error;
 use std::path::Path;
 
 use channelwise::{Activation, Conv2d, Engine, Kernel, Pointwise};
 use image::RgbImage;
+use labels::Label;
 use ndarray::{Array4, ArrayView2, Axis, Zip, concatenate, s};
 
 const PICTURE: &str = "same_filter.png";
 /// Pixels of a small tile's side, and between tiles.
 const TILE: usize = 120;
 const GAP: usize = 6;
+/// Room for two lines of words above the tiles, and for the name of a channel before them.
+const HEAD: usize = 46;
+const SIDE: usize = 112;
+const WHITE: [u8; 3] = [245, 245, 245];
+const BLUE: [u8; 3] = [150, 190, 230];
+
+/// A tensor in the picture: what is above all of its columns, and above each.
+struct Shown {
+    group: &'static str,
+    titles: Vec<String>,
+    tensor: Array4<f32>,
+}
+
+impl Shown {
+    fn one(group: &'static str, title: &str, tensor: &Array4<f32>) -> Self {
+        Self { group, titles: vec![title.into()], tensor: tensor.clone() }
+    }
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1);
@@ -51,11 +73,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("\none filter for all channels (Sobel, valid padding)");
     let edges = Conv2d::like_tensorflow(Kernel::sobel_x());
     let looped = channel_by_channel(&cpu, &edges, &x)?;
-    let mut rows = vec![x.clone(), looped.clone()];
+    let group = "one filter";
+    let mut shown = vec![Shown::one("", "input", &x), Shown::one(group, "loop", &looped)];
     for (name, engine) in &engines {
         let y = engine.run(&edges, &x)?;
         report(name, &y, &looped);
-        rows.push(y);
+        shown.push(Shown::one(group, &called(name), &y));
     }
 
     println!("\ntwo filters per channel, bias and relu, and a shared 1x1 back to one");
@@ -78,19 +101,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         mix[0] * looped_inside[[n, r, q, c * 2]] + mix[1] * looped_inside[[n, r, q, c * 2 + 1]]
     });
     report("loop", &looped_outside, &looped_inside);
-    rows.extend([looped_inside.clone(), mixed.clone()]);
+    shown.push(Shown {
+        group: "two filters, relu",
+        titles: vec!["filter 0".into(), "filter 1".into()],
+        tensor: looped_inside.clone(),
+    });
+    let group = "these by a shared 1x1";
+    shown.push(Shown::one(group, "loop", &mixed));
     for (name, engine) in &engines {
         report(name, &engine.run(&inside, &x)?, &looped_inside);
         let y = engine.run(&all, &x)?;
         report(&format!("{name} 1x1"), &y, &mixed);
-        rows.push(y);
+        shown.push(Shown::one(group, &called(name), &y));
     }
 
-    picture(&rows).save(PICTURE)?;
-    println!("\nwrote {PICTURE}, a row for each channel, from left to right:");
-    println!("input; by the loop; in one call on each engine;");
-    println!("two filters; their 1x1 by the loop; in one call on each engine");
+    picture(&shown, path.is_some()).save(PICTURE)?;
+    println!("\nwrote {PICTURE}, a row for each channel");
     Ok(())
+}
+
+fn called(engine: &str) -> String {
+    format!("call, {}", engine.to_uppercase())
 }
 
 /// Random values of one decimal.
@@ -144,29 +175,50 @@ fn report(name: &str, y: &Array4<f32>, looped: &Array4<f32>) {
 
 /// One row of tiles for each channel of the input; in it the input's plane, then each output's,
 /// every one rescaled to its own range.
-fn picture(tensors: &[Array4<f32>]) -> RgbImage {
-    let (_, height, width, channels) = tensors[0].dim();
+fn picture(shown: &[Shown], photo: bool) -> RgbImage {
+    let (_, height, width, channels) = shown[0].tensor.dim();
     // Small inputs are enlarged and large ones thinned out, so that tiles are good to look at.
     let side = height.max(width);
     let (scale, step) = ((TILE / side).max(1), side.div_ceil(3 * TILE));
     let (tile_h, tile_w) = (height / step * scale, width / step * scale);
-    let columns: usize = tensors.iter().map(|t| t.dim().3 / channels).sum();
-    let size = |n: usize, tile: usize| (n * (tile + GAP) + GAP) as u32;
+    let columns: usize = shown.iter().map(|shown| shown.titles.len()).sum();
+    let size = |n: usize, tile: usize| n * (tile + GAP) + GAP;
     let mut out = RgbImage::from_pixel(
-        size(columns, tile_w),
-        size(channels, tile_h),
+        (SIDE + size(columns, tile_w)) as u32,
+        (HEAD + size(channels, tile_h)) as u32,
         image::Rgb([32, 36, 44]),
     );
-    let mut column = 0;
-    for tensor in tensors {
+    // Narrow tiles have small words.
+    let words = if tile_w < TILE { 1 } else { 2 };
+    let write = |out: &mut RgbImage, text: &str, color, (left, top): (usize, usize)| {
+        Label { text, scale: words, color }.draw(out, left as u32, top as u32);
+    };
+    let name = |channel: usize| match ["red", "green", "blue", "alpha"].get(channel) {
+        Some(name) if photo && channels > 2 => (*name).into(),
+        _ => format!("channel {channel}"),
+    };
+    for channel in 0..channels {
+        let middle = HEAD + size(channel, tile_h) + tile_h / 2 - 8;
+        write(&mut out, &name(channel), WHITE, (GAP, middle));
+    }
+    let (mut column, mut group) = (0, "");
+    for Shown { group: own, titles, tensor } in shown {
+        let left = |column: usize| SIDE + size(column, tile_w);
+        if *own != group {
+            write(&mut out, own, WHITE, (left(column), 4));
+            group = own;
+        }
+        for (n, title) in titles.iter().enumerate() {
+            write(&mut out, title, BLUE, (left(column + n), 26));
+        }
         let filters = tensor.dim().3 / channels;
         for (output, plane) in tensor.index_axis(Axis(0), 0).axis_iter(Axis(2)).enumerate() {
             let (row, column) = (output / filters, column + output % filters);
             let plane = plane.slice(s![..;step, ..;step]);
             // Valid padding makes outputs smaller: they stand in the middle of their tile.
             let inset = |tile: usize, n: usize| tile.saturating_sub(n * scale) / 2;
-            let top = GAP + row * (tile_h + GAP) + inset(tile_h, plane.nrows());
-            let left = GAP + column * (tile_w + GAP) + inset(tile_w, plane.ncols());
+            let top = HEAD + size(row, tile_h) + inset(tile_h, plane.nrows());
+            let left = left(column) + inset(tile_w, plane.ncols());
             draw(&mut out, &plane, (left, top), scale);
         }
         column += filters;

@@ -23,6 +23,22 @@ pub use sides::{Borders, Sides};
 /// | `Wrap` | `abcd\|abcd\|abcd` | `BORDER_WRAP` | `wrap` | `wrap` | – | `circular` |
 ///
 /// Note that PyTorch, TensorFlow and NumPy say `reflect` where OpenCV says `REFLECT_101`.
+///
+/// ```
+/// use channelwise::{Border, Conv2d, Engine, Kernel};
+/// use ndarray::array;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// // Two places to the left of each: what lies beyond the edge is seen.
+/// let left = Kernel::new(1, 5, vec![1.0, 0.0, 0.0, 0.0, 0.0])?;
+/// let seen = |border| Engine::cpu().run(&Conv2d::new(left.clone()).border(border), &array![[1u8, 2, 3, 4]]);
+/// assert_eq!(seen(Border::Constant(9.0))?, array![[9, 9, 1, 2]]);
+/// assert_eq!(seen(Border::Replicate)?, array![[1, 1, 1, 2]]);
+/// assert_eq!(seen(Border::Reflect)?, array![[2, 1, 1, 2]]);
+/// assert_eq!(seen(Border::Reflect101)?, array![[3, 2, 1, 2]]);
+/// assert_eq!(seen(Border::Wrap)?, array![[3, 4, 1, 2]]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Border {

@@ -10,6 +10,18 @@
 //! stays there.
 
 /// What a filter does with alpha.
+///
+/// ```
+/// use channelwise::color::{AlphaMode, decode};
+///
+/// // Half covered by red, then not at all by blue, which nobody sees.
+/// let pixels = [1.0, 0.0, 0.0, 0.5, 0.0, 0.0, 1.0, 0.0];
+/// let (mut plain, mut weighed) = (pixels, pixels);
+/// decode(&mut plain, 4, AlphaMode::Filter, false);
+/// decode(&mut weighed, 4, AlphaMode::Premultiply, false);
+/// assert_eq!(plain, pixels);
+/// assert_eq!(weighed, [0.5, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AlphaMode {
@@ -41,6 +53,13 @@ pub fn srgb_to_linear(value: f32) -> f32 {
 }
 
 /// The value by which sRGB stores that much light, the inverse of [`srgb_to_linear`].
+///
+/// ```
+/// use channelwise::color::linear_to_srgb;
+///
+/// // Half of the light is stored as 188 of 255.
+/// assert_eq!((linear_to_srgb(0.5) * 255.0).round(), 188.0);
+/// ```
 #[must_use]
 pub fn linear_to_srgb(light: f32) -> f32 {
     let size = light.abs();
@@ -50,6 +69,14 @@ pub fn linear_to_srgb(light: f32) -> f32 {
 }
 
 /// Multiplies the colours of pixels by their alpha.
+///
+/// ```
+/// use channelwise::color::premultiply;
+///
+/// let mut pixel = [1.0, 0.5, 0.0, 0.5];
+/// premultiply(&mut pixel, 4);
+/// assert_eq!(pixel, [0.5, 0.25, 0.0, 0.5]);
+/// ```
 pub fn premultiply(pixels: &mut [f32], channels: usize) {
     with_alpha(pixels, channels, |color, alpha| color * alpha);
 }
@@ -69,6 +96,16 @@ pub fn unpremultiply(pixels: &mut [f32], channels: usize) {
 }
 
 /// Makes pixels ready for a filter: to light first, where `linear`, and then by `alpha`.
+///
+/// ```
+/// use channelwise::color::{AlphaMode, decode, encode};
+///
+/// let mut pixel = [0.5, 0.5, 0.5];
+/// decode(&mut pixel, 3, AlphaMode::Filter, true); // to light
+/// assert!((pixel[0] - 0.214).abs() < 1e-3);
+/// encode(&mut pixel, 3, AlphaMode::Filter, true);
+/// assert!((pixel[0] - 0.5).abs() < 1e-6);
+/// ```
 pub fn decode(pixels: &mut [f32], channels: usize, alpha: AlphaMode, linear: bool) {
     if linear {
         each_color(pixels, channels, srgb_to_linear);

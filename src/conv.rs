@@ -1,45 +1,13 @@
 //! What the user asks for: a kernel and how to apply it.
 
 mod missing;
+mod padding;
 mod pointwise;
 
 use crate::{Activation, Border, Borders, Kernel, Layout};
 pub use missing::Missing;
+pub use padding::Padding;
 pub use pointwise::Pointwise;
-
-/// How far the output reaches beyond the places where the kernel lies wholly inside the input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Padding {
-    /// None: `out = (n - extent) / stride + 1`, with `extent = (k - 1) * dilation + 1`.
-    Valid,
-    /// TensorFlow's: `out = ceil(n / stride)`; of the padding that needs,
-    /// `max((out - 1) * stride + extent - n, 0)`, the smaller half goes before. With
-    /// [`Conv2d::anchor`], the anchor says how much goes before.
-    #[default]
-    Same,
-    /// Every place where kernel and input touch: `extent - 1` on all sides.
-    Full,
-    /// As many rows and columns as given.
-    Explicit {
-        /// Rows above.
-        top: usize,
-        /// Rows below.
-        bottom: usize,
-        /// Columns to the left.
-        left: usize,
-        /// Columns to the right.
-        right: usize,
-    },
-}
-
-impl Padding {
-    /// The same number of rows and columns on all sides, PyTorch's `padding=n`.
-    #[must_use]
-    pub fn all(n: usize) -> Self {
-        Self::Explicit { top: n, bottom: n, left: n, right: n }
-    }
-}
 
 /// One kernel applied to every channel, with everything that can be said about how.
 ///

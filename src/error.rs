@@ -9,10 +9,32 @@ use crate::Algorithm;
 use crate::memory::NoRoom;
 
 /// What every fallible function of this crate returns.
+///
+/// ```
+/// use channelwise::{Conv2d, Kernel};
+///
+/// fn soft(sigma: f64) -> channelwise::Result<Conv2d> {
+///     Ok(Conv2d::new(Kernel::gaussian_sigma(sigma)?))
+/// }
+///
+/// assert!(soft(1.5).is_ok() && soft(-1.0).is_err());
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What lies behind an [`Error`]: what `source()` gives, kept so that errors can be cloned and compared. Two
 /// are equal where their texts are.
+///
+/// ```
+/// use channelwise::Error;
+///
+/// // Errors that wgpu or the system reported have one.
+/// fn cause(error: &Error) -> Option<String> {
+///     std::error::Error::source(error).map(ToString::to_string)
+/// }
+///
+/// let own = channelwise::Kernel::new(0, 3, vec![]).unwrap_err();
+/// assert_eq!(cause(&own), None);
+/// ```
 #[derive(Clone, Debug)]
 pub struct ErrorSource(Arc<dyn std::error::Error + Send + Sync>);
 
@@ -47,6 +69,16 @@ impl PartialEq for ErrorSource {
 /// Everything that can go wrong, from a bad option to a lost device.
 ///
 /// Variants may get more fields: match them with `..`.
+///
+/// ```
+/// use channelwise::{Error, Kernel};
+///
+/// let error = Kernel::gaussian(5, -1.0).unwrap_err();
+/// // The argument, its value and the limit, in its text and as fields.
+/// assert!(error.to_string().contains("sigma"));
+/// let Error::Argument { argument, value, .. } = error else { panic!("another kind") };
+/// assert_eq!((argument, &*value), ("sigma", "-1"));
+/// ```
 #[cfg_attr(
     feature = "gpu",
     doc = r#"

@@ -34,6 +34,8 @@
 //! - How, and why so: [`Plan`], from [`Prepared::plan`].
 //! - Whether it is right: [`mod@reference`].
 //!
+//! The [`guide`] has a chapter for each use.
+//!
 //! # When not to use it
 //!
 //! A kernel *per channel* (a trained depthwise layer) and kernels that mix channels are not this
@@ -56,6 +58,7 @@
 //!         conv kernel/ what the user asks for
 //!           border color element activation shape window error memory lru wait
 //! reference            the definition in f64; used by tests and the program only
+//! guide/               words
 //! shaders/*.wgsl       listed in gpu/program/files
 //! ```
 //!
@@ -84,6 +87,7 @@ mod engine;
 mod error;
 #[cfg_attr(not(feature = "gpu"), path = "no_gpu.rs")]
 mod gpu;
+pub mod guide;
 #[cfg(feature = "image")]
 pub mod image;
 mod kernel;
@@ -142,6 +146,6 @@ pub use ndarray;
 pub use wgpu;
 
 /// The README's code, compiled and run with the doc tests.
-#[cfg(all(doctest, feature = "gpu", feature = "image", feature = "learn", feature = "store"))]
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -3,6 +3,21 @@
 use std::fmt;
 
 /// In which order the axes of a tensor lie in memory, outermost first.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel, Layout};
+/// use ndarray::{Array3, Axis};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Conv2d::new(Kernel::box_blur(3, 3)?);
+/// let x = Array3::<f32>::from_shape_fn((6, 7, 2), |(h, w, c)| (h + 2 * w + c) as f32);
+/// let y = Engine::cpu().run(&blur, &x)?;
+/// // The same picture with channels first.
+/// let planes = x.permuted_axes([2, 0, 1]);
+/// let blur = blur.layout(Layout::Nchw);
+/// assert_eq!(Engine::cpu().run(&blur, &planes)?.index_axis(Axis(0), 1), y.index_axis(Axis(2), 1));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Layout {

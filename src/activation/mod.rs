@@ -12,6 +12,19 @@ use curves::DENSITY_AT_0;
 /// What is applied to each output after the bias.
 ///
 /// A NaN stays NaN through every one of them on the CPU.
+///
+/// ```
+/// use channelwise::{Activation, Conv2d, Engine, Kernel};
+/// use ndarray::array;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let slope = Conv2d::new(Kernel::new(1, 2, vec![-1.0, 1.0])?);
+/// let run = |act| Engine::cpu().run(&slope.clone().activation(act), &array![[1.0f32, 5.0, 3.0, 0.0]]);
+/// assert_eq!(run(Activation::Relu)?, array![[4.0, 0.0, 0.0, 0.0]]);
+/// assert_eq!(run(Activation::Abs)?, array![[4.0, 2.0, 3.0, 0.0]]);
+/// assert_eq!(run(Activation::Clamp(-1.0, 1.0))?, array![[1.0, -1.0, -1.0, 0.0]]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {

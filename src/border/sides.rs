@@ -5,6 +5,15 @@ use std::fmt;
 use super::Border;
 
 /// How an axis is continued before its first place and after its last.
+///
+/// ```
+/// use channelwise::{Border, Sides};
+///
+/// // A signal that begins with nothing and stays at its last value.
+/// let causal = Sides { before: Border::ZERO, after: Border::Replicate };
+/// assert_eq!((causal.index(-1, 8), causal.index(8, 8)), (None, Some(7)));
+/// assert_eq!(causal.single(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sides {
     /// Above rows, left of columns.

@@ -4,6 +4,16 @@ use super::Conv2d;
 use crate::{Activation, Border, Borders};
 
 /// How values that are missing are left out: [`Conv2d::normalized`].
+///
+/// ```
+/// use channelwise::{Conv2d, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Conv2d::new(Kernel::box_blur(3, 3)?).skip_nan().no_data(-1.0);
+/// let missing = mean.get_missing().expect("it was asked for");
+/// assert_eq!((missing.skips_nan(), missing.no_data()), (true, Some(-1.0)));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Missing {
     pub(crate) nan: bool,

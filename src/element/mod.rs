@@ -21,6 +21,13 @@ mod sealed {
 }
 
 /// Names an [`Element`] at run time.
+///
+/// ```
+/// use channelwise::{Element, ElementType};
+///
+/// assert_eq!(<u16 as Element>::TYPE, ElementType::U16);
+/// assert_eq!(ElementType::U16.to_string(), "u16");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ElementType {

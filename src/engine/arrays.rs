@@ -16,6 +16,22 @@ mod sealed {
 
 /// The number of axes of a tensor: two (`[height, width]`), three (with channels) or four (with
 /// batch and channels).
+///
+/// ```
+/// use channelwise::{Axes, Conv2d, Engine};
+/// use ndarray::{Array, Array2, Array4};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// // Of two, three or four axes.
+/// fn twice<D: Axes>(conv: &Conv2d, x: &Array<f32, D>) -> channelwise::Result<Array<f32, D>> {
+///     Engine::cpu().run(conv, &Engine::cpu().run(conv, x)?)
+/// }
+///
+/// let same = Conv2d::new(channelwise::Kernel::identity());
+/// assert_eq!(twice(&same, &Array2::ones((4, 5)))?, Array2::<f32>::ones((4, 5)));
+/// assert_eq!(twice(&same, &Array4::ones((1, 4, 5, 2)))?, Array4::<f32>::ones((1, 4, 5, 2)));
+/// # Ok(()) }
+/// ```
 pub trait Axes: Dimension + sealed::Sealed {}
 impl Axes for Ix2 {}
 impl Axes for Ix3 {}

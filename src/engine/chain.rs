@@ -23,6 +23,18 @@ use crate::{Algorithm, Conv2d, Cpu, Element, ElementType, Result, Shape};
 /// where that is exact and cheaper ([`plan::chain`](crate::plan::chain())). The CPU runs all, one after
 /// the other, so that one can be held against the other. An engine that chooses takes the one whose whole chain
 /// takes less time by the model, the copies to a GPU and back counted once.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// use ndarray::Array3;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let stages = [Conv2d::new(Kernel::binomial(3)?), Conv2d::new(Kernel::sobel_x())];
+/// let chain = Engine::cpu().chain::<u8, f32>(&stages, [48, 64, 3])?;
+/// assert_eq!(chain.run(&Array3::zeros((48, 64, 3)))?, Array3::<f32>::zeros((48, 64, 3)));
+/// println!("{}", chain.explain());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Chain<T, U> {
     made: Arc<Made>,

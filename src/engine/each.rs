@@ -16,6 +16,18 @@ use crate::wait::block_on;
 use crate::{Conv2d, Element, Error, Layout, Result, Shape};
 
 /// A convolution for each image of a batch, made ready: [`Engine::prepare_each`].
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// use ndarray::Array4;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let convs = [Kernel::binomial(3)?, Kernel::binomial(5)?].map(Conv2d::new);
+/// let each = Engine::cpu().prepare_each::<u8, u8>(&convs, [2, 16, 16, 3])?;
+/// assert_eq!(each.run(&Array4::from_elem((2, 16, 16, 3), 0))?, Array4::<u8>::zeros((2, 16, 16, 3)));
+/// assert_eq!(each.plans().len(), 2);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Each<T, U> {
     /// Of one image each, in order.

@@ -7,6 +7,20 @@ use crate::problem::WeightSums;
 use crate::{Problem, Result};
 
 /// Gradients of a scalar, a loss, with respect to all that a convolution takes.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// use ndarray::Array3;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::box_blur(3, 3)?);
+/// let (x, dy) = (Array3::<f32>::ones((8, 8, 2)), Array3::ones((8, 8, 2)));
+/// let gradients = Engine::cpu().backward(&conv, &x, &dy)?;
+/// assert_eq!(gradients.input.dim(), x.dim());
+/// // Each bias is added to every output.
+/// assert_eq!(gradients.weights.bias[0], 128.0);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Gradients<D: Axes> {
@@ -17,6 +31,19 @@ pub struct Gradients<D: Axes> {
 }
 
 /// Gradients with respect to the weights of a convolution.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// use ndarray::Array3;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::stack(&[Kernel::sobel_x(), Kernel::sobel_y()])?);
+/// let backward = Engine::cpu().prepare_backward::<f32>(&conv, [8, 8, 2])?;
+/// let weights = backward.weights(&Array3::ones((8, 8, 2)), &Array3::ones((8, 8, 4)))?;
+/// assert_eq!((weights.kernel.dim(), weights.bias.len()), ((3, 3, 2), 2));
+/// assert!(weights.pointwise.is_none());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WeightGradients {
@@ -29,6 +56,20 @@ pub struct WeightGradients {
 }
 
 /// Gradients with respect to the weights of a [`Pointwise`](crate::Pointwise) step.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel, Pointwise};
+/// use ndarray::Array3;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Pointwise::new(2, 1, vec![0.5, 0.5])?;
+/// let conv = Conv2d::new(Kernel::stack(&[Kernel::sobel_x(), Kernel::sobel_y()])?).pointwise(mean);
+/// let (x, dy) = (Array3::<f32>::ones((8, 8, 3)), Array3::ones((8, 8, 3)));
+/// let weights = Engine::cpu().backward(&conv, &x, &dy)?.weights;
+/// let pointwise = weights.pointwise.expect("there is such a step");
+/// assert_eq!((pointwise.weights.dim(), pointwise.bias.len()), ((2, 1), 1));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PointwiseGradients {

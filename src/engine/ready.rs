@@ -161,6 +161,18 @@ impl Ready {
 ///
 /// On a GPU bands overlap, so the parts are what the host waited for each. In browsers, which
 /// have no clock here, all are zero.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// use ndarray::Array3;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Engine::cpu().prepare::<u8, u8>(&Conv2d::new(Kernel::binomial(5)?), [90, 160, 3])?;
+/// let (x, mut y) = (Array3::ones((90, 160, 3)), Array3::zeros((90, 160, 3)));
+/// let timings = blur.run_into_timed(&x, &mut y)?;
+/// assert!(timings.upload.is_zero() && timings.compute <= timings.total); // a CPU copies nothing
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {

@@ -26,6 +26,18 @@ use crate::{Element, Result, Shape, Window};
 ///
 /// It reads the part of the input that it needs and nothing else; beyond that part's edges are the true neighbours,
 /// and beyond those of the input the border.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// use ndarray::Array2;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Conv2d::new(Kernel::box_blur(5, 5)?);
+/// let blur = Engine::cpu().prepare::<u8, u8>(&blur, [1000, 1000])?;
+/// let corner = blur.region(0..10, 0..20)?; // for many images
+/// assert_eq!(corner.run(&Array2::ones((1000, 1000)))?.dim(), (10, 20));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Region<T, U> {
     /// The input of the whole.

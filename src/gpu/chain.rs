@@ -25,6 +25,20 @@ const KEPT: usize = 4;
 /// [`Gpu::chain`].
 ///
 /// Cloning is cheap and shares everything.
+///
+/// ```
+/// use channelwise::{Conv2d, ElementType, Engine, GpuTensor, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let Ok(engine) = Engine::gpu() else { return Ok(()) }; // there is none
+/// let Some(gpu) = engine.as_gpu() else { return Ok(()) };
+/// let stages = [Conv2d::new(Kernel::binomial(3)?), Conv2d::new(Kernel::laplacian4())];
+/// let chain = gpu.chain(&stages, [16, 16, 3], ElementType::F32, ElementType::F32)?;
+/// let x = GpuTensor::<f32>::zeros(gpu, [16, 16, 3])?;
+/// let edges: GpuTensor<f32> = chain.apply(&x)?;
+/// assert_eq!(edges.download()?, [0.0; 16 * 16 * 3]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct GpuChain {
     gpu: Gpu,

@@ -14,6 +14,21 @@ use crate::problem::{PointwiseSums, WeightSums};
 use crate::{Algorithm, Conv2d, Element, ElementType, Error, Problem, Result};
 
 /// Gradients with respect to all that a convolution takes, in device memory.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, GpuTensor, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let Ok(engine) = Engine::gpu() else { return Ok(()) }; // there is none
+/// let Some(gpu) = engine.as_gpu() else { return Ok(()) };
+/// let conv = Conv2d::new(Kernel::box_blur(3, 3)?);
+/// let x = GpuTensor::upload(gpu, &[1.0f32; 64], [8, 8, 1])?;
+/// let dy = GpuTensor::upload(gpu, &[1.0f32; 64], [8, 8, 1])?;
+/// let gradients = gpu.backward(&conv, &x, &dy)?;
+/// assert_eq!(gradients.bias.download()?, [64.0]);
+/// assert_eq!(gradients.input.map(|dx| dx.shape()), Some(x.shape()));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GpuGradients {
@@ -28,6 +43,21 @@ pub struct GpuGradients {
 }
 
 /// Gradients with respect to the weights of a [`Pointwise`](crate::Pointwise) step, in device memory.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, GpuTensor, Kernel, Pointwise};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let Ok(engine) = Engine::gpu() else { return Ok(()) }; // there is none
+/// let Some(gpu) = engine.as_gpu() else { return Ok(()) };
+/// let conv = Conv2d::new(Kernel::box_blur(3, 3)?).pointwise(Pointwise::new(1, 1, vec![2.0])?);
+/// let x = GpuTensor::upload(gpu, &[1.0f32; 64], [8, 8, 1])?;
+/// let dy = GpuTensor::upload(gpu, &[1.0f32; 64], [8, 8, 1])?;
+/// let gradients = gpu.backward(&conv, &x, &dy)?;
+/// let pointwise = gradients.pointwise.expect("there is such a step");
+/// assert_eq!(pointwise.bias.download()?, [64.0]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GpuPointwiseGradients {
@@ -41,6 +71,22 @@ pub struct GpuPointwiseGradients {
 /// [`Backward`](crate::Backward) for what they are.
 ///
 /// Made by [`Gpu::prepare_backward`]. Cloning is cheap and shares everything.
+///
+/// ```
+/// use channelwise::{Conv2d, ElementType, Engine, GpuTensor, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let Ok(engine) = Engine::gpu() else { return Ok(()) }; // there is none
+/// let Some(gpu) = engine.as_gpu() else { return Ok(()) };
+/// let conv = Conv2d::new(Kernel::box_blur(3, 3)?);
+/// let x = GpuTensor::upload(gpu, &[1.0f32; 64], [8, 8, 1])?;
+/// let dy = GpuTensor::upload(gpu, &[1.0f32; 64], [8, 8, 1])?;
+/// let problem = Problem::new(&conv, x.shape(), ElementType::F32, ElementType::F32)?;
+/// let backward = gpu.prepare_backward(&problem)?; // once
+/// let gradients = backward.apply(&x, &dy)?;
+/// assert_eq!(gradients.kernel.download()?[4], 64.0); // the middle tap meets every pixel
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct GpuBackward {
     gpu: Gpu,

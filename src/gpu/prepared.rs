@@ -21,6 +21,21 @@ use crate::{Algorithm, Error, Problem, Result};
 /// A problem made ready for a device: its plan, its weights and its compiled shaders.
 ///
 /// Made by [`Gpu::prepare`] for data that lies on the device. Cloning is cheap and shares everything.
+///
+/// ```
+/// use channelwise::{Algorithm, Conv2d, ElementType, Engine, GpuTensor, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let Ok(engine) = Engine::gpu() else { return Ok(()) }; // there is none
+/// let Some(gpu) = engine.as_gpu() else { return Ok(()) };
+/// let same = Conv2d::new(Kernel::identity());
+/// let problem = Problem::new(&same, [8, 8, 3], ElementType::U8, ElementType::U8)?;
+/// let prepared = gpu.prepare(&problem, Algorithm::Auto)?; // once
+/// let x = GpuTensor::upload(gpu, &[7u8; 192], [8, 8, 3])?;
+/// let y: GpuTensor<u8> = prepared.apply(&x)?;
+/// assert_eq!(y.download()?, [7; 192]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct GpuPrepared {
     gpu: Gpu,

@@ -8,6 +8,19 @@ use crate::{ElementType, Error, Problem, Result};
 ///
 /// `offset` and `size` are bytes, multiples of four; bytes of u8 tensors beyond the last element,
 /// up to the next multiple of four, belong to the range.
+///
+/// ```
+/// use channelwise::{BufferRange, Engine, GpuTensor};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let Ok(engine) = Engine::gpu() else { return Ok(()) }; // there is none
+/// let Some(gpu) = engine.as_gpu() else { return Ok(()) };
+/// let tensor = GpuTensor::upload(gpu, &[1.0f32; 12], [2, 2, 3])?;
+/// // Its second row.
+/// let row = BufferRange { offset: tensor.offset() + 24, size: 24, ..tensor.range() };
+/// assert_eq!(row.buffer, tensor.buffer());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct BufferRange<'a> {
     /// The buffer, with usage `STORAGE`.

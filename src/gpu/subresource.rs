@@ -62,6 +62,38 @@ impl<'a> TextureSubresource<'a> {
 
 /// What [`GpuTexturePrepared::encode_texture`](super::GpuTexturePrepared::encode_texture) reads and
 /// writes.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel, TextureOptions, TextureSubresource, wgpu};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let Ok(engine) = Engine::gpu() else { return Ok(()) }; // there is none
+/// let Some(gpu) = engine.as_gpu() else { return Ok(()) };
+/// # let usage = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::STORAGE_BINDING;
+/// # let size = wgpu::Extent3d { width: 32, height: 32, depth_or_array_layers: 1 };
+/// # let made = || {
+/// #     gpu.device().create_texture(&wgpu::TextureDescriptor {
+/// #         label: None,
+/// #         size,
+/// #         mip_level_count: 1,
+/// #         sample_count: 1,
+/// #         dimension: wgpu::TextureDimension::D2,
+/// #         format: wgpu::TextureFormat::Rgba8Unorm,
+/// #         usage,
+/// #         view_formats: &[],
+/// #     })
+/// # };
+/// let (frame, blurred) = (made(), made());
+/// let filter = Conv2d::new(Kernel::gaussian(9, 2.0)?);
+/// let filter = gpu.prepare_texture(&filter, size, &TextureOptions::new(frame.format()))?;
+/// let mut encoder = gpu.device().create_command_encoder(&Default::default());
+/// // A texture, a part of one, or a view.
+/// filter.encode_texture(&mut encoder, &frame, TextureSubresource::new(&blurred).mip_level(0))?;
+/// let view = frame.create_view(&Default::default());
+/// filter.encode_texture(&mut encoder, &view, &blurred)?;
+/// gpu.queue().submit([encoder.finish()]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum TextureOrView<'a> {

@@ -103,6 +103,35 @@ impl TextureOptions {
 }
 
 /// A filter made ready for textures of one size. Made by [`Gpu::prepare_texture`].
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel, TextureOptions, wgpu};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let Ok(engine) = Engine::gpu() else { return Ok(()) }; // there is none
+/// let Some(gpu) = engine.as_gpu() else { return Ok(()) };
+/// # let usage = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::STORAGE_BINDING;
+/// # let size = wgpu::Extent3d { width: 32, height: 32, depth_or_array_layers: 1 };
+/// # let made = || {
+/// #     gpu.device().create_texture(&wgpu::TextureDescriptor {
+/// #         label: None,
+/// #         size,
+/// #         mip_level_count: 1,
+/// #         sample_count: 1,
+/// #         dimension: wgpu::TextureDimension::D2,
+/// #         format: wgpu::TextureFormat::Rgba8Unorm,
+/// #         usage,
+/// #         view_formats: &[],
+/// #     })
+/// # };
+/// let (frame, blurred) = (made(), made());
+/// let filter = Conv2d::new(Kernel::gaussian(9, 2.0)?);
+/// let filter = gpu.prepare_texture(&filter, size, &TextureOptions::new(frame.format()))?;
+/// let mut encoder = gpu.device().create_command_encoder(&Default::default());
+/// filter.encode_texture(&mut encoder, &frame, &blurred)?;
+/// gpu.queue().submit([encoder.finish()]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct GpuTexturePrepared {
     gpu: Gpu,

@@ -10,6 +10,22 @@ const APART: f64 = 1e6;
 
 /// Filters as sums of terms, each a column times a row:
 /// `k[f][i][j] = Σ_t columns[t][f][i] * rows[t][j]`; as floats that sums are made in.
+///
+/// ```
+/// use channelwise::plan::{CpuLimits, CpuScheme, Launch, Machine, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let (blur, f32) = (Conv2d::new(Kernel::gaussian(31, 5.0)?), ElementType::F32);
+/// let problem = Problem::new(&blur, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Cpu(CpuLimits::new(2, 8));
+/// let plan = choose(&problem, &machine, Algorithm::Separable)?;
+/// let Launch::Cpu(launch) = plan.launch() else { panic!("it is for a CPU") };
+/// let CpuScheme::Separable(factors) = &launch.scheme else { panic!("it was asked for") };
+/// // A Gaussian is a column times a row.
+/// assert_eq!((factors.terms(), factors.rows().len(), factors.columns().len()), (1, 31, 31));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Factors<T = f32> {
     rows: Vec<T>,

@@ -7,6 +7,19 @@ use std::fmt;
 /// `Direct` and `Flat` give the formula's IEEE results for non-finite input too (a tap of 0 on an
 /// infinity is a NaN), as far as the device's arithmetic does; so does `Fft` on the CPU, and `Separable`
 /// with one term, where no sum along a row (on the CPU: a column) overflows.
+///
+/// ```
+/// use channelwise::{Algorithm, Conv2d, Engine, Kernel};
+/// use ndarray::Array2;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Conv2d::new(Kernel::gaussian(21, 3.0)?);
+/// let x = Array2::from_shape_fn((60, 80), |(r, q)| ((r * q) % 7) as f32);
+/// let by = |algorithm| Engine::cpu().with_algorithm(algorithm).run(&blur, &x);
+/// let (direct, separable) = (by(Algorithm::Direct)?, by(Algorithm::Separable)?);
+/// assert!((direct - separable).iter().all(|off| off.abs() < 1e-4));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {

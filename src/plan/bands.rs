@@ -11,6 +11,23 @@ use crate::problem::Geometry;
 use crate::{Border, Error, Problem, Result, Sides};
 
 /// The input coordinates of one axis that a band's source buffer holds.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, Scheme, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::box_blur(3, 3)?);
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Host);
+/// let plan = choose(&problem, &machine, Algorithm::Direct)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// // Rows that the first band reads: with one above the input, for the kernel.
+/// let rows = &launch.bands[0].source_rows;
+/// assert!(rows.first <= 0 && rows.len >= launch.bands[0].rows.len());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Span {
@@ -24,6 +41,23 @@ pub struct Span {
 }
 
 /// A part of a problem that is uploaded, computed and downloaded at once.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, Scheme, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::box_blur(3, 3)?);
+/// let f32 = ElementType::F32;
+/// // Two gigabytes, of which a device binds 128 MiB at a time.
+/// let problem = Problem::new(&conv, [80, 1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = choose(&problem, &machine, Algorithm::Auto)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// assert!(launch.bands.len() >= 16);
+/// assert_eq!(launch.bands[0].columns, 0..1920);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Band {

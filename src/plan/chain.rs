@@ -11,6 +11,20 @@ use crate::{Algorithm, Conv2d, ElementType, Error, Problem, Result, Shape};
 /// A chain of convolutions, planned: f32 between the stages, whatever goes in and comes out.
 ///
 /// `Display` prints it for people.
+///
+/// ```
+/// use channelwise::plan::{CpuLimits, Machine, chain};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let convs = [Conv2d::new(Kernel::binomial(3)?), Conv2d::new(Kernel::sobel_x())];
+/// let (u8, f32) = (ElementType::U8, ElementType::F32);
+/// let machine = Machine::Cpu(CpuLimits::new(2, 8));
+/// let plan = chain(&convs, [48, 64, 3], u8, f32, &machine, Algorithm::Auto)?;
+/// assert_eq!(plan.output_shape().dims(), [48, 64, 3]);
+/// println!("{plan}"); // each stage, and why neighbours stay apart
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainPlan {
     /// Every convolution alone.
@@ -21,6 +35,22 @@ pub struct ChainPlan {
 }
 
 /// What is computed at once: a convolution of the chain, or several folded into one.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Machine, Residence, chain};
+/// use channelwise::{Algorithm, Border, Conv2d, ElementType, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let twice = vec![Conv2d::new(Kernel::binomial(3)?).border(Border::Wrap); 2];
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let f32 = ElementType::F32;
+/// let plan = chain(&twice, [480, 640, 3], f32, f32, &machine, Algorithm::Auto)?;
+/// // Both are done at once, by one kernel.
+/// let stage = &plan.stages()[0];
+/// assert_eq!(stage.convolutions, 0..2);
+/// assert_eq!(stage.problem.conv().kernel().height(), 5);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ChainStage {

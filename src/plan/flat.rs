@@ -32,6 +32,23 @@ const UNROLLED_LINE: usize = 63;
 ///
 /// Along an axis of stride `s` and dilation `d`, rows or columns of a block lie `d / gcd(s, d)`
 /// apart: the least distance at which one output's tap meets what its neighbour's next tap met.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, Scheme, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::motion(5.0, 30.0)?);
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = choose(&problem, &machine, Algorithm::Flat)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// let Scheme::Flat(block) = &launch.scheme else { panic!("it was asked for") };
+/// // An invocation makes several rows, which share what it reads.
+/// assert!(block.rows > 1 && block.spacing == (1, 1));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Block {

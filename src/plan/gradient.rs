@@ -20,6 +20,18 @@ const MAX_PARTS: usize = 1 << 10;
 /// How the gradients of a problem are made.
 ///
 /// `Display` prints it for people.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::gaussian(5, 1.0)?);
+/// let backward = Engine::cpu().prepare_backward::<f32>(&conv, [64, 64, 3])?;
+/// let plan = backward.plan();
+/// assert!(plan.depth() < 10_000); // additions one after the other, whatever the size
+/// println!("{plan}");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct GradientPlan {
     sums: Option<Plan>,
@@ -31,6 +43,18 @@ pub struct GradientPlan {
 }
 
 /// How the gradient of the kernel is made: for each tap the sum over images, positions and channels.
+///
+/// ```
+/// use channelwise::plan::{CpuLimits, KernelGradient, Machine, gradient};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::gaussian(3, 1.0)?);
+/// let problem = Problem::new(&conv, [64, 64, 3], ElementType::F32, ElementType::F32)?;
+/// let plan = gradient(&problem, &Machine::Cpu(CpuLimits::new(2, 8)), Algorithm::Auto)?;
+/// assert!(matches!(plan.kernel(), KernelGradient::Cpu { .. }));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum KernelGradient {
@@ -56,6 +80,21 @@ pub enum KernelGradient {
 }
 
 /// Launch numbers of the GPU's gradient of a kernel.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, KernelGradient, Machine, Residence, gradient};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::gaussian(3, 1.0)?);
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = gradient(&problem, &machine, Algorithm::Auto)?;
+/// let KernelGradient::Gpu(correlation) = plan.kernel() else { panic!("small ones by sums") };
+/// assert!(correlation.taps.0 <= 3 && correlation.parts > 0);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Correlation {
@@ -250,6 +289,18 @@ impl fmt::Display for GradientPlan {
 
 /// The plan for the gradients of `problem` on `machine`. Tensors of a GPU lie there. `algorithm` is taken for the
 /// sums and for the gradient of the input where it applies to them; that of the kernel has its own ways.
+///
+/// ```
+/// use channelwise::plan::{CpuLimits, Machine, gradient};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::gaussian(5, 1.0)?);
+/// let problem = Problem::new(&conv, [64, 64, 3], ElementType::F32, ElementType::F32)?;
+/// let plan = gradient(&problem, &Machine::Cpu(CpuLimits::new(2, 8)), Algorithm::Auto)?;
+/// assert_eq!(plan.spread(), 0.0); // no transforms
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors
 /// [`Error::Argument`](crate::Error::Argument) where the problem is an adjoint itself; those of [`choose`].

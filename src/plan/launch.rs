@@ -14,6 +14,17 @@ use super::{direct, gather, march, separable, strip};
 use crate::{Factors, Problem};
 
 /// The numbers an engine needs to run a plan.
+///
+/// ```
+/// use channelwise::plan::Launch;
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Conv2d::new(Kernel::binomial(5)?);
+/// let prepared = Engine::cpu().prepare::<u8, u8>(&blur, [480, 640, 3])?;
+/// assert!(matches!(prepared.plan().launch(), Launch::Cpu(_)));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Launch {
@@ -24,6 +35,18 @@ pub enum Launch {
 }
 
 /// Launch numbers of the CPU engine.
+///
+/// ```
+/// use channelwise::plan::Launch;
+/// use channelwise::{Conv2d, Engine, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Conv2d::new(Kernel::binomial(5)?);
+/// let prepared = Engine::cpu().prepare::<u8, u8>(&blur, [480, 640, 3])?;
+/// let Launch::Cpu(launch) = prepared.plan().launch() else { panic!("it is for a CPU") };
+/// assert!((1..=480).contains(&launch.rows_per_task));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CpuLaunch {
@@ -43,6 +66,20 @@ pub struct CpuLaunch {
 }
 
 /// How the CPU computes some output rows.
+///
+/// ```
+/// use channelwise::plan::{CpuScheme, Launch};
+/// use channelwise::{Algorithm, Conv2d, Engine, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Conv2d::new(Kernel::disk(15.0)?);
+/// let engine = Engine::cpu().with_algorithm(Algorithm::Fft);
+/// let prepared = engine.prepare::<f32, f32>(&blur, [480, 640, 3])?;
+/// let Launch::Cpu(launch) = prepared.plan().launch() else { panic!("it is for a CPU") };
+/// let CpuScheme::Fft { tile, outputs, .. } = launch.scheme else { panic!("it was asked for") };
+/// assert!(tile.0 >= outputs.0 + 30 && tile.1 >= outputs.1 + 30);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CpuScheme {
@@ -68,6 +105,22 @@ pub enum CpuScheme {
 }
 
 /// Launch numbers of the GPU engine.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::laplacian4());
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = choose(&problem, &machine, Algorithm::Direct)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// // It fits at once.
+/// assert_eq!(launch.bands.len(), 1);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct GpuLaunch {
@@ -80,6 +133,22 @@ pub struct GpuLaunch {
 }
 
 /// How the GPU computes a band.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, Scheme, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::laplacian4());
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = choose(&problem, &machine, Algorithm::Direct)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// let Scheme::Direct { workgroup: [x, y], .. } = launch.scheme else { panic!("it was asked for") };
+/// assert!(x * y <= 256);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Scheme {

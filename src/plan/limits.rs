@@ -6,6 +6,13 @@ use super::Cuts;
 use crate::{ElementType, Error, Result};
 
 /// What kind of adapter it is; block sizes and costs depend on it.
+///
+/// ```
+/// use channelwise::plan::{AdapterClass, GpuLimits};
+///
+/// let laptop = GpuLimits::webgpu_defaults().with_class(AdapterClass::Integrated);
+/// assert_eq!(laptop.class.to_string(), "integrated");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AdapterClass {
@@ -35,6 +42,15 @@ impl fmt::Display for AdapterClass {
 ///
 /// Those of a device that is there are `Gpu::limits`; for one that is not, start from
 /// [`GpuLimits::webgpu_defaults`] and change what it has more or less of.
+///
+/// ```
+/// use channelwise::plan::{AdapterClass, GpuLimits};
+///
+/// // A card that binds two gigabytes.
+/// let mut card = GpuLimits::webgpu_defaults().with_class(AdapterClass::Discrete);
+/// (card.max_binding, card.max_buffer) = (2 << 30, 2 << 30);
+/// assert!(card.max_binding > GpuLimits::webgpu_defaults().max_binding);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct GpuLimits {
@@ -273,6 +289,19 @@ impl CpuLimits {
 }
 
 /// The machine a plan is for.
+///
+/// ```
+/// use channelwise::plan::{CpuLimits, Machine, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::laplacian4());
+/// let problem = Problem::new(&conv, [480, 640, 3], ElementType::U8, ElementType::U8)?;
+/// // Eight threads with AVX2, wherever this runs.
+/// let plan = choose(&problem, &Machine::Cpu(CpuLimits::new(8, 8)), Algorithm::Auto)?;
+/// assert_eq!(plan.engine(), "cpu");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Machine {
@@ -283,6 +312,21 @@ pub enum Machine {
 }
 
 /// Where input and output of a GPU plan lie.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Machine, Residence, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::laplacian4());
+/// let problem = Problem::new(&conv, [1080, 1920, 3], ElementType::F32, ElementType::F32)?;
+/// let from = |residence| {
+///     choose(&problem, &Machine::Gpu(GpuLimits::webgpu_defaults(), residence), Algorithm::Auto)
+/// };
+/// // Copies from the host and back take longer than the work.
+/// assert!(from(Residence::Host)?.predicted() > 2.0 * from(Residence::Device)?.predicted());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Residence {

@@ -75,6 +75,22 @@ use crate::problem::DoubleWeights;
 use crate::{Error, Problem, Result};
 
 /// An algorithm that was looked at: its predicted time in microseconds, or why it does not apply.
+///
+/// ```
+/// use channelwise::{Algorithm, Conv2d, Engine, Kernel};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Conv2d::new(Kernel::gaussian(5, 1.2)?);
+/// let prepared = Engine::cpu().prepare::<f32, f32>(&blur, [1080, 1920, 3])?;
+/// for candidate in prepared.plan().candidates() {
+///     match &candidate.verdict {
+///         Ok(us) => println!("{}: {us} us", candidate.algorithm),
+///         Err(reason) => println!("{}: {reason}", candidate.algorithm),
+///     }
+/// }
+/// assert!(prepared.plan().candidates().iter().any(|c| c.algorithm == Algorithm::Direct));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Candidate {
@@ -186,6 +202,20 @@ impl Plan {
 }
 
 /// The plan for `problem` on `machine`; `wanted` forces an algorithm.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Machine, Residence, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::gaussian(31, 5.0)?);
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// // For a device that need not be there.
+/// assert_eq!(choose(&problem, &machine, Algorithm::Auto)?.algorithm(), Algorithm::Separable);
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors
 /// [`Error::Argument`] for a normalised convolution; [`Error::NotApplicable`] where the wanted algorithm cannot do it; [`Error::TooLarge`] where not

@@ -31,6 +31,23 @@ const SUMS: usize = 8;
 const MAX_STRIDE: usize = 256;
 
 /// The outputs that one invocation makes of an adjoint with a stride or several filters.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, Scheme, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// // What an upsampling by two does: the adjoint of a stride of two.
+/// let conv = Conv2d::new(Kernel::binomial(4)?).stride(2, 2).adjoint();
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = choose(&problem, &machine, Algorithm::Flat)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// let Scheme::Phases(phases) = &launch.scheme else { panic!("phase by phase") };
+/// assert!(phases.cell.0 <= 2 && phases.cell.1 <= 2);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Phases {

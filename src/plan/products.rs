@@ -20,6 +20,21 @@ use super::tile::{COMPLEX, Lines, Tile, Tiles};
 use crate::{ElementType, Problem};
 
 /// Launch numbers of the GPU's gradient of a large kernel, by transforms.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, KernelGradient, Machine, Residence, gradient};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::disk(15.0)?).assume_finite();
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = gradient(&problem, &machine, Algorithm::Auto)?;
+/// let KernelGradient::GpuFft(products) = plan.kernel() else { panic!("large kernels by transforms") };
+/// assert!(products.parts > 0);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Products {

@@ -26,6 +26,23 @@ const MAX_FOUR: usize = 32;
 const STEP: f64 = 32.0;
 
 /// What a workgroup has of the output, and how it goes down there.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, Scheme, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::gaussian(31, 5.0)?);
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = choose(&problem, &machine, Algorithm::Separable)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// let Scheme::Strips { strip, factors, .. } = &launch.scheme else { panic!("in one pass") };
+/// assert_eq!(factors.terms(), 1);
+/// assert!(strip.memory() <= GpuLimits::webgpu_defaults().max_workgroup_memory);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Strip {

@@ -16,6 +16,23 @@ pub(super) const COMPLEX: u64 = 8;
 const RUN: u32 = 16;
 
 /// The tiles of `fft`.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, Scheme, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::disk(15.0)?);
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = choose(&problem, &machine, Algorithm::Fft)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// let Scheme::Fft(tile) = &launch.scheme else { panic!("it was asked for") };
+/// // A kernel of 31x31 leaves so much of a tile.
+/// assert_eq!((tile.size.0 - tile.valid.0, tile.size.1 - tile.valid.1), (30, 30));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tile {
@@ -53,6 +70,24 @@ impl fmt::Display for Tile {
 }
 
 /// How a workgroup transforms the lines of a tile.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, Scheme, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::disk(15.0)?);
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 3], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = choose(&problem, &machine, Algorithm::Fft)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// let Scheme::Fft(tile) = &launch.scheme else { panic!("it was asked for") };
+/// let (rows, columns) = tile.lines;
+/// assert_eq!((columns.length, rows.length), tile.size);
+/// assert!(rows.workgroup() <= GpuLimits::webgpu_defaults().max_invocations);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lines {

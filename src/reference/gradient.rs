@@ -7,6 +7,19 @@ use crate::{Activation, Element, Problem};
 /// The exact gradients of a loss, each element with the error an engine may make.
 ///
 /// With `dy` the gradient for the output, each element is `Σ dy · ∂y/∂(the element)`.
+///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Conv2d::new(Kernel::box_blur(1, 3)?);
+/// let problem = Problem::new(&mean, [1, 4], ElementType::F32, ElementType::F32)?;
+/// let all = reference::backward(&problem, &[1.0f32, 2.0, 3.0, 4.0], &[1.0; 4], 4);
+/// assert_eq!((all.input.len(), all.kernel.len(), all.bias.len()), (4, 3, 1));
+/// assert_eq!(all.bias[0].value, 4.0);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedGradients {
     /// For the input: its shape, in memory order.
@@ -103,6 +116,19 @@ impl Sum {
 /// order: `2 n u Σ|terms|`, where `n` is `depth`, or for the input the number of terms that meet a
 /// place and 2. Input and gradients must be finite.
 ///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Conv2d::new(Kernel::box_blur(1, 3)?);
+/// let problem = Problem::new(&mean, [1, 4], ElementType::F32, ElementType::F32)?;
+/// let all = reference::backward(&problem, &[1.0f32, 2.0, 3.0, 4.0], &[1.0; 4], 4);
+/// // The middle tap meets every value once.
+/// assert_eq!(all.kernel[1].value, 10.0);
+/// # Ok(()) }
+/// ```
+///
 /// # Panics
 /// If `input` or `output_gradient` does not hold that many elements.
 #[must_use]
@@ -161,6 +187,19 @@ pub fn backward<T: Element>(
 /// `<A x, y> = <x, A* y>`.
 ///
 /// The allowance is that of [`backward`] for the input.
+///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let slope = Conv2d::new(Kernel::new(1, 3, vec![-1.0, 0.0, 1.0])?);
+/// let problem = Problem::new(&slope, [1, 3], ElementType::F32, ElementType::F32)?;
+/// let back = reference::adjoint(&problem, &[1.0f32, 0.0, 0.0]);
+/// // The first output was that of its right neighbour alone, beyond the left edge being zeros.
+/// assert_eq!(back.iter().map(|x| x.value).collect::<Vec<_>>(), [0.0, 1.0, 0.0]);
+/// # Ok(()) }
+/// ```
 ///
 /// # Panics
 /// If `output` does not hold `forward.output_len()` elements.

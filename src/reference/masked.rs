@@ -9,6 +9,19 @@ use crate::{Element, Problem};
 /// Its allowance is that of the two sums, carried through their quotient. Where what is known sums to nothing it is
 /// what the problem stores there.
 ///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Conv2d::new(Kernel::box_blur(1, 3)?).normalized();
+/// let problem = Problem::new(&mean, [1, 4], ElementType::F32, ElementType::F32)?;
+/// // The second value is not known: what stands there does not count.
+/// let y = reference::at_masked(&problem, &[3.0f32, 99.0, 5.0, 5.0], &[1.0, 0.0, 1.0, 1.0], 1);
+/// assert!((y.value - 4.0).abs() < 1e-6);
+/// # Ok(()) }
+/// ```
+///
 /// # Panics
 /// Those of [`at`](super::at); if there are fewer weights than values.
 #[must_use]
@@ -22,6 +35,18 @@ pub fn at_masked<T: Element>(
 }
 
 /// All outputs, in memory order.
+///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Conv2d::new(Kernel::box_blur(1, 3)?).normalized();
+/// let problem = Problem::new(&mean, [1, 4], ElementType::F32, ElementType::F32)?;
+/// let all = reference::run_masked(&problem, &[3.0f32, 99.0, 5.0, 5.0], &[1.0, 0.0, 1.0, 1.0]);
+/// assert!((all[0].value - 3.0).abs() < 1e-6 && (all[3].value - 5.0).abs() < 1e-6);
+/// # Ok(()) }
+/// ```
 ///
 /// # Panics
 /// Those of [`at_masked`].

@@ -31,6 +31,14 @@ fn in_f64(problem: &Problem) -> bool {
 }
 
 /// The exact value of one output, before it is stored, and the error an engine may make.
+///
+/// ```
+/// use channelwise::reference::Expected;
+///
+/// let y = Expected { value: 1.0, allowance: 1e-6 };
+/// assert!(y.accepts(1.000_000_5f32) && !y.accepts(1.001f32));
+/// assert!(y.accepts(1u8));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expected {
     /// The formula in f64.
@@ -150,6 +158,18 @@ fn half_step(element: ElementType, got: f64, value: f64) -> f64 {
 ///
 /// `input` holds `problem.input_len()` elements in the layout of the problem.
 ///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Conv2d::new(Kernel::box_blur(1, 3)?);
+/// let problem = Problem::new(&mean, [1, 4], ElementType::F32, ElementType::F32)?;
+/// let y = reference::at(&problem, &[1.0f32, 2.0, 3.0, 4.0], 1);
+/// assert!((y.value - 2.0).abs() < 1e-6 && y.accepts(2.0f32));
+/// # Ok(()) }
+/// ```
+///
 /// # Panics
 /// If `input` is shorter than that or `index` is not below `problem.output_len()`.
 #[must_use]
@@ -158,6 +178,19 @@ pub fn at<T: Element>(problem: &Problem, input: &[T], index: usize) -> Expected 
 }
 
 /// [`run`] for a plan whose [`Accuracy`](crate::Accuracy) has this `spread`.
+///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Conv2d::new(Kernel::box_blur(1, 3)?);
+/// let problem = Problem::new(&mean, [1, 4], ElementType::F32, ElementType::F32)?;
+/// let x = [1.0f32, 2.0, 3.0, 4.0];
+/// let (exact, wide) = (reference::run(&problem, &x), reference::run_within(&problem, &x, 10.0));
+/// assert!(wide[0].value == exact[0].value && wide[0].allowance > exact[0].allowance);
+/// # Ok(()) }
+/// ```
 ///
 /// # Panics
 /// If `input` does not hold `problem.input_len()` elements.
@@ -182,6 +215,18 @@ fn all_within<T: Element>(problem: &Problem, input: &[T], extra: f64) -> Vec<Exp
 
 /// By how much a plan whose [`Accuracy`](crate::Accuracy) has this `spread` may be further off on
 /// `input`.
+///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Conv2d::new(Kernel::box_blur(1, 3)?);
+/// let problem = Problem::new(&mean, [1, 4], ElementType::F32, ElementType::F32)?;
+/// // Of the largest magnitude, in units of round-off.
+/// assert_eq!(reference::extra(&problem, &[1.0f32, -4.0, 3.0, 2.0], 2.0), 8.0 * 2f64.powi(-24));
+/// # Ok(()) }
+/// ```
 #[must_use]
 pub fn extra<T: Element>(problem: &Problem, input: &[T], spread: f64) -> f64 {
     let finite = input.iter().map(|x| x.to_f64().abs()).filter(|x| x.is_finite());
@@ -190,6 +235,19 @@ pub fn extra<T: Element>(problem: &Problem, input: &[T], spread: f64) -> f64 {
 }
 
 /// [`at`] where each filter, and what is made of several, may be off by `extra` more.
+///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let mean = Conv2d::new(Kernel::box_blur(1, 3)?);
+/// let problem = Problem::new(&mean, [1, 4], ElementType::F32, ElementType::F32)?;
+/// let x = [1.0f32, 2.0, 3.0, 4.0];
+/// assert!(reference::at_within(&problem, &x, 1, 0.5).accepts(2.4f32));
+/// assert!(!reference::at(&problem, &x, 1).accepts(2.4f32));
+/// # Ok(()) }
+/// ```
 ///
 /// # Panics
 /// As [`at`].
@@ -226,6 +284,23 @@ fn place(problem: &Problem, index: usize) -> ([usize; 4], usize) {
 }
 
 /// All outputs, in memory order.
+///
+/// ```
+/// use channelwise::reference;
+/// use channelwise::{Conv2d, ElementType, Kernel, Problem};
+///
+/// use channelwise::Engine;
+/// use ndarray::Array2;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Conv2d::new(Kernel::gaussian(5, 1.0)?);
+/// let x = Array2::from_shape_fn((8, 9), |(r, q)| (r * q) as f32);
+/// let problem = Problem::new(&blur, [8, 9], ElementType::F32, ElementType::F32)?;
+/// let exact = reference::run(&problem, x.as_slice().unwrap_or_default());
+/// let y = Engine::cpu().run(&blur, &x)?;
+/// assert!(y.iter().zip(&exact).all(|(y, exact)| exact.accepts(*y)));
+/// # Ok(()) }
+/// ```
 ///
 /// # Panics
 /// If `input` does not hold `problem.input_len()` elements.

@@ -23,6 +23,21 @@ const JOB: &str = ".channelwise-job";
 
 /// An array that is to be written: a Zarr array where the path ends with `.zarr`, an ENVI cube with `.hdr`, `.img`, `.dat`,
 /// `.bsq`, `.bil` or `.bip`, a TIFF file with `.tif` or `.tiff` (BigTIFF from 4 GiB on), or else a `.npy` file.
+///
+/// ```
+/// use channelwise::store::{Create, Stored};
+/// use channelwise::{Conv2d, Engine, Kernel, Layout, Window};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let folder = tempfile::tempdir().expect("a folder");
+/// let path = folder.path().join("blurred.npy");
+/// let blur = Engine::cpu().prepare::<u8, u8>(&Conv2d::new(Kernel::binomial(5)?), [60, 80, 3])?;
+/// let mut flat = |_: &Window, to: &mut [u8]| Ok(to.fill(7));
+/// let mut blurred = Create::new(&path).open::<u8>([60, 80, 3].into())?;
+/// blur.stream(16 << 20).run(&mut flat, &mut blurred)?;
+/// assert_eq!(Stored::open(&path, Layout::Nhwc)?.shape().dims(), [60, 80, 3]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "`open` makes it"]
 pub struct Create<'a> {
@@ -351,6 +366,16 @@ impl NewZarr {
 }
 
 /// An array that is being written: the other end of a [stream](mod@crate::stream).
+///
+/// ```
+/// use channelwise::store::Create;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let folder = tempfile::tempdir().expect("a folder");
+/// let created = Create::new(folder.path().join("y.npy")).open::<f32>([100, 200, 3].into())?;
+/// assert_eq!(created.dims(), [100, 200, 3]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Created<T> {
     to: To,

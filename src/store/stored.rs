@@ -28,6 +28,23 @@ use crate::{Element, ElementType, Error, Layout, Result, Shape, Window};
 ///   are packed are unpacked whole, so that one strip of a whole picture takes the memory of that.
 ///
 /// Integers of 64 bits become f64, bool becomes bytes 0 and 1.
+///
+/// ```
+/// use channelwise::store::{Create, Stored};
+/// use channelwise::stream::Sink;
+/// use channelwise::{ElementType, Layout, Window};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let folder = tempfile::tempdir().expect("a folder");
+/// let path = folder.path().join("x.npy");
+/// let mut created = Create::new(&path).open::<u8>([2, 3].into())?;
+/// created.begin().and_then(|()| created.write(&Window::new(0..1, 0..2, 0..3), &[1, 2, 3, 4, 5, 6])).expect("room");
+/// created.finish().expect("room");
+///
+/// let stored = Stored::open(&path, Layout::Nhwc)?;
+/// assert_eq!((stored.shape().dims(), stored.element_type()), (&[2, 3][..], ElementType::U8));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Stored {
     pub(super) path: PathBuf,
@@ -357,6 +374,26 @@ fn open_npy(path: &Path, layout: Layout) -> Result<Flat> {
 }
 
 /// What [`Stored::source`] gives.
+///
+/// ```
+/// use channelwise::store::{Create, Stored};
+/// use channelwise::stream::{Sink, Source};
+/// use channelwise::{Layout, Window};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let folder = tempfile::tempdir().expect("a folder");
+/// let path = folder.path().join("x.npy");
+/// let mut created = Create::new(&path).open::<u8>([2, 3].into())?;
+/// let (whole, column) = (Window::new(0..1, 0..2, 0..3), Window::new(0..1, 0..2, 1..2));
+/// created.begin().and_then(|()| created.write(&whole, &[1, 2, 3, 4, 5, 6])).expect("room");
+/// created.finish().expect("room");
+///
+/// let stored = Stored::open(&path, Layout::Nhwc)?;
+/// let mut middle = [0; 2];
+/// stored.source::<u8>()?.read(&column, &mut middle).expect("it is there");
+/// assert_eq!(middle, [2, 5]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct StoredSource<'a, T> {
     stored: &'a Stored,

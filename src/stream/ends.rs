@@ -11,6 +11,27 @@ use crate::Window;
 /// [`Layout::Nchw`](crate::Layout::Nchw) planes in place of images, as [`Window`] says.
 ///
 /// A closure is one, too.
+///
+/// ```
+/// use channelwise::Window;
+/// use channelwise::stream::Source;
+/// use std::io;
+///
+/// /// Columns that rise, without end.
+/// struct Ramp;
+///
+/// impl Source<f32> for Ramp {
+///     fn read(&mut self, window: &Window, to: &mut [f32]) -> io::Result<()> {
+///         let columns = window.columns.clone().cycle();
+///         to.iter_mut().zip(columns).for_each(|(to, column)| *to = column as f32);
+///         Ok(())
+///     }
+/// }
+///
+/// let mut read = [0.0; 4];
+/// Ramp.read(&Window::new(0..1, 0..2, 5..7), &mut read).expect("it cannot fail");
+/// assert_eq!(read, [5.0, 6.0, 5.0, 6.0]);
+/// ```
 pub trait Source<T>: Send {
     /// Reads the elements of `window`, which is within the tensor, into all of `to`.
     ///
@@ -44,6 +65,29 @@ pub trait Source<T>: Send {
 /// [`Layout::Nchw`](crate::Layout::Nchw) are those of the output, `F` for each of the input.
 ///
 /// A closure is one, too.
+///
+/// ```
+/// use channelwise::stream::Sink;
+/// use channelwise::{Conv2d, Engine, Kernel, Window};
+/// use std::io;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// /// Keeps the largest.
+/// struct Largest(u8);
+///
+/// impl Sink<u8> for Largest {
+///     fn write(&mut self, _: &Window, from: &[u8]) -> io::Result<()> {
+///         self.0 = from.iter().copied().fold(self.0, u8::max);
+///         Ok(())
+///     }
+/// }
+///
+/// let (mut flat, mut largest) = (|_: &Window, to: &mut [u8]| Ok(to.fill(7)), Largest(0));
+/// let blur = Conv2d::new(Kernel::binomial(3)?);
+/// Engine::cpu().stream::<u8, u8>(&blur, [500, 600], &mut flat, &mut largest, 16 << 20)?;
+/// assert_eq!(largest.0, 7);
+/// # Ok(()) }
+/// ```
 pub trait Sink<T>: Send {
     /// Called once before all else but [`Sink::chunks`] and [`Sink::held`], when it is known that the work can be done.
     ///

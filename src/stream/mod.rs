@@ -82,6 +82,23 @@ impl<T: Element, U: Element> Prepared<T, U> {
 }
 
 /// What is told of how far a stream is.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel, Window};
+/// use std::ops::ControlFlow;
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Engine::cpu().prepare::<u8, u8>(&Conv2d::new(Kernel::binomial(3)?), [500, 600])?;
+/// let (mut source, mut sink) = (|_: &Window, to: &mut [u8]| Ok(to.fill(7)), |_: &Window, _: &[u8]| Ok(()));
+/// let mut last = None;
+/// let stream = blur.stream(16 << 20).progress(|so_far| {
+///     last = Some(so_far);
+///     ControlFlow::Continue(())
+/// });
+/// stream.run(&mut source, &mut sink)?;
+/// assert_eq!(last.map(|last| last.elements), Some(300_000));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -94,6 +111,17 @@ pub struct Progress {
 }
 
 /// What a stream did.
+///
+/// ```
+/// use channelwise::{Conv2d, Engine, Kernel, Window};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let blur = Conv2d::new(Kernel::binomial(3)?);
+/// let (mut source, mut sink) = (|_: &Window, to: &mut [u8]| Ok(to.fill(7)), |_: &Window, _: &[u8]| Ok(()));
+/// let streamed = Engine::cpu().stream::<u8, u8>(&blur, [500, 600], &mut source, &mut sink, 16 << 20)?;
+/// assert_eq!((streamed.elements, streamed.skipped), (300_000, 0));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Streamed {

@@ -40,7 +40,7 @@ wait "$building"
 cargo test --quiet --release --config tests/checked.toml --all-features --test program --no-run
 program=${CARGO_TARGET_DIR:-target}/release/channelwise
 
-# The README's command.
+# The guide's command.
 work=$(mktemp -d)
 server=
 end() {

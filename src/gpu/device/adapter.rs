@@ -8,6 +8,12 @@ use crate::{Error, Result};
 
 /// Every adapter that can run our shaders, with the options of the environment. Not in browsers; see
 /// [`adapters_async`].
+///
+/// ```
+/// for adapter in channelwise::adapters() {
+///     println!("{} ({:?}, {:?})", adapter.name, adapter.device_type, adapter.backend);
+/// }
+/// ```
 #[cfg(not(target_arch = "wasm32"))]
 #[must_use]
 pub fn adapters() -> Vec<AdapterInfo> {
@@ -15,6 +21,13 @@ pub fn adapters() -> Vec<AdapterInfo> {
 }
 
 /// [`adapters`] without blocking.
+///
+/// ```
+/// # pollster::block_on(async {
+/// let names: Vec<_> = channelwise::adapters_async().await.into_iter().map(|a| a.name).collect();
+/// println!("{names:?}");
+/// # });
+/// ```
 pub async fn adapters_async() -> Vec<AdapterInfo> {
     let options = GpuOptions::new().or_env();
     let all = list(&options).await;

@@ -12,6 +12,16 @@ use crate::plan::GpuLimits;
 /// What is not set comes from the environment: `WGPU_BACKEND` (`vulkan`, `metal`, `dx12`, `gl`, or
 /// several with commas), `WGPU_ADAPTER_NAME` (a part of the name, in any case) and
 /// `WGPU_POWER_PREF` (`high` or `low`).
+///
+/// ```
+/// use channelwise::{Engine, Gpu, GpuOptions};
+/// use std::time::Duration;
+///
+/// // A GPU, not one that the CPU plays; waits end after ten seconds.
+/// let options = GpuOptions::new().hardware_only().timeout(Duration::from_secs(10));
+/// let engine = Gpu::request(&options).map_or_else(|_| Engine::cpu(), Engine::from);
+/// println!("{engine}");
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct GpuOptions {
@@ -31,6 +41,13 @@ pub struct GpuOptions {
 }
 
 /// How a GPU's algorithm is chosen where none is asked for.
+///
+/// ```
+/// use channelwise::{GpuOptions, Tuning};
+///
+/// // Measured once by the first start of a program, and kept in a file.
+/// let options = GpuOptions::new().tuning(Tuning::MeasuredIn("tuning.json".into()));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tuning {
@@ -61,6 +78,13 @@ pub enum Tuning {
 ///
 /// Where a callback of the app panics, the panic comes out of the call that polled; where `channelwise-poll`
 /// did, all that wait for it end in [`Error::Gpu`](crate::Error::Gpu), with the panic's text.
+///
+/// ```
+/// use channelwise::{GpuOptions, Polling};
+///
+/// // For an app that polls its device in every frame: `Gpu::from_device_with(device, queue, &options)`.
+/// let options = GpuOptions::new().polling(Polling::ByTheApp);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Polling {

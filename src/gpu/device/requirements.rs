@@ -55,6 +55,17 @@ pub fn recommended_features(adapter: &Adapter) -> Features {
 ///
 /// A device with less works too, in more bands or with smaller workgroups;
 /// [`Gpu::from_device`](crate::Gpu::from_device) says so where it is too little.
+///
+/// ```
+/// use channelwise::{recommended_limits, wgpu};
+///
+/// /// An app that binds more textures than we do.
+/// fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
+///     let own = wgpu::Limits { max_sampled_textures_per_shader_stage: 32, ..Default::default() };
+///     recommended_limits(adapter).or_better_values_from(&own)
+/// }
+/// # let _ = limits;
+/// ```
 #[must_use]
 pub fn recommended_limits(adapter: &Adapter) -> Limits {
     let has = adapter.limits();

@@ -58,6 +58,23 @@ const BUSY: usize = 1 << 15;
 const WORKGROUP: u32 = 64;
 
 /// What an invocation of `march` makes.
+///
+/// ```
+/// use channelwise::plan::{GpuLimits, Launch, Machine, Residence, Scheme, choose};
+/// use channelwise::{Algorithm, Conv2d, ElementType, Kernel, Problem};
+/// # fn main() -> channelwise::Result<()> {
+///
+/// let conv = Conv2d::new(Kernel::laplacian4());
+/// let f32 = ElementType::F32;
+/// let problem = Problem::new(&conv, [1080, 1920, 4], f32, f32)?;
+/// let machine = Machine::Gpu(GpuLimits::webgpu_defaults(), Residence::Device);
+/// let plan = choose(&problem, &machine, Algorithm::March)?;
+/// let Launch::Gpu(launch) = plan.launch() else { panic!("it is for a GPU") };
+/// let Scheme::March(march) = &launch.scheme else { panic!("it was asked for") };
+/// // Vectors of 16 bytes.
+/// assert!(march.scalars % 4 == 0 && march.rows > 1);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct March {
