@@ -280,6 +280,25 @@ fn arrays_without_channels() {
     }
 }
 
+/// What fails before anything is written leaves nothing to go on with, and does not say so.
+#[test]
+fn streams_that_fail_at_once() {
+    let name = "deflate-strips-contig.tif";
+    let mut whole = named(name);
+    whole.files[0].1[1000..2800].fill(0x55);
+    for output in ["y.npy", "y.zarr", "y.tif", "y.hdr"] {
+        let args = format!("run {name} -o {output} --kernel box:3 --engine cpu --memory 16M");
+        let case = Case::of(whole.clone(), &args);
+        let room = Room::new();
+        case.put(&room.at(""));
+        let before = room.names();
+        let ran = room.run(&args);
+        ran.failed(1, "cannot read");
+        assert!(!ran.err.contains("--resume"), "{}", ran.err);
+        assert_eq!(room.names(), before, "{output}");
+    }
+}
+
 #[test]
 fn headers_that_are_damaged() {
     let mut cube = named("bip4.hdr");
