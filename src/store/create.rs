@@ -323,7 +323,9 @@ impl<'a> Create<'a> {
         if !replaced {
             zarr.check()?;
         }
-        let new = NewZarr { place: self.path.clone(), zarr, replaced, job: self.job.clone() };
+        let (place, job) = (self.path.clone(), self.job.clone());
+        let fresh = self.share.1 == 1 && (replaced || !is_zarr(&self.path));
+        let new = NewZarr { place, zarr, fresh, wrote: false, replaced, job };
         if !replaced {
             new.check().map_err(system)?;
         }
@@ -336,6 +338,9 @@ impl<'a> Create<'a> {
 struct NewZarr {
     place: PathBuf,
     zarr: Zarr,
+    /// Whether it was made by this process, for itself.
+    fresh: bool,
+    wrote: bool,
     /// Whether one that is there goes first.
     replaced: bool,
     job: String,
@@ -362,6 +367,19 @@ impl NewZarr {
         self.check()?;
         self.zarr.begin()?;
         beside(&self.place.join(JOB), self.job.as_bytes())
+    }
+
+    /// Takes back what was begun, where nothing is in it. Whether nothing is left.
+    fn discard(&self) -> bool {
+        if !self.fresh || self.wrote {
+            return false;
+        }
+        for name in self.zarr.keys().into_iter().chain([JOB]) {
+            let _ = fs::remove_file(self.place.join(name));
+        }
+        // Not with what somebody else put there.
+        let _ = fs::remove_dir(&self.place);
+        !self.place.exists()
     }
 }
 
@@ -398,6 +416,29 @@ impl<T> Created<T> {
         }
     }
 
+    /// Takes back what [`Sink::begin`] made, where it is of this process alone and nothing is written yet: after a stream
+    /// that failed at once, say. Whether nothing of it is left.
+    ///
+    /// ```
+    /// use channelwise::Shape;
+    /// use channelwise::store::Create;
+    /// use channelwise::stream::Sink;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("y.npy");
+    /// let mut created = Create::new(&path).open::<f32>(Shape::from([40, 30, 3]))?;
+    /// created.begin()?;
+    /// let partial = created.partial().unwrap().to_path_buf();
+    /// assert!(partial.exists() && created.discard() && !partial.exists());
+    /// # Ok(()) }
+    /// ```
+    pub fn discard(&mut self) -> bool {
+        match &self.to {
+            To::Flat(flat) => flat.discard(),
+            To::Zarr(new) => new.discard(),
+        }
+    }
+
     /// Where what is written lies until all of it is there; `None` where it lies in its place.
     #[must_use]
     pub fn partial(&self) -> Option<&Path> {
@@ -419,7 +460,10 @@ impl<T: Element> Sink<T> for Created<T> {
     fn write(&mut self, window: &Window, from: &[T]) -> io::Result<()> {
         let from = bytemuck::cast_slice(from);
         match &mut self.to {
-            To::Zarr(new) => new.zarr.write(window, from),
+            To::Zarr(new) => {
+                new.wrote = true;
+                new.zarr.write(window, from)
+            }
             To::Flat(flat) => flat.write(window, from),
         }
     }

@@ -108,6 +108,11 @@ impl NewFlat {
         self.open.as_ref().filter(|_| !self.whole).map(|(partial, _)| partial.path())
     }
 
+    /// Whether nothing is left of it, as nothing was written.
+    pub(super) fn discard(&self) -> bool {
+        self.open.as_ref().is_none_or(|(partial, _)| partial.discard())
+    }
+
     pub(super) fn finish(&mut self) -> io::Result<()> {
         let header = &self.header;
         let open = self.open.as_mut().ok_or_else(|| io::Error::other("it is not begun"))?;

@@ -45,6 +45,8 @@ pub(super) struct Partial {
     /// What is written, by all as far as was asked for.
     done: Done,
     synced: Instant,
+    /// Whether anything was, by this process.
+    wrote: bool,
     /// All that is to be written.
     whole: Window,
 }
@@ -229,7 +231,7 @@ impl Partial {
         let journal = OpenOptions::new().append(true).open(&mine)?;
         let synced = Instant::now();
         let (place, whole) = (place.into(), whole.clone());
-        Ok((Self { place, partial, writer, journal, done, synced, whole }, file))
+        Ok((Self { place, partial, writer, journal, done, synced, wrote: false, whole }, file))
     }
 
     /// Whether a window was written before.
@@ -239,6 +241,7 @@ impl Partial {
 
     /// Notes a window that is written into `file`.
     pub(super) fn wrote(&mut self, file: &File, window: &Window) -> io::Result<()> {
+        self.wrote = true;
         self.journal.write_all((line(window) + "\n").as_bytes())?;
         if self.synced.elapsed() > SYNCED {
             self.sync(file)?;
@@ -283,6 +286,17 @@ impl Partial {
             absent(fs::remove_file(journal))?;
         }
         Ok(true)
+    }
+
+    /// Takes back what was begun, where it is this process's alone and nothing is written into it. Whether nothing is left.
+    pub(super) fn discard(&self) -> bool {
+        if self.writer.of > 1 || self.wrote || !self.done.windows.is_empty() {
+            return false;
+        }
+        let own = journals(&self.partial).unwrap_or_default();
+        own.into_iter()
+            .chain([self.partial.clone()])
+            .all(|path| absent(fs::remove_file(path)).is_ok())
     }
 
     /// Whether another process did the same.
@@ -377,6 +391,21 @@ mod tests {
 
     fn end((partial, file): &mut (Partial, File)) -> bool {
         partial.finish(file, || Ok(())).unwrap()
+    }
+
+    #[test]
+    fn what_is_empty_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("y.npy");
+        let there = || fs::read_dir(folder.path()).unwrap().count();
+        let alone = open(&place, writer(1, 1, false));
+        assert!(there() == 2 && alone.0.discard() && there() == 0);
+        let mut wrote = open(&place, writer(1, 1, false));
+        put(&mut wrote, 0);
+        assert!(!wrote.0.discard() && there() == 2);
+        assert!(!open(&place, writer(1, 1, true)).0.discard() && there() == 2);
+        let shared = open(&folder.path().join("z.npy"), writer(2, 3, false));
+        assert!(!shared.0.discard() && there() == 4);
     }
 
     #[test]

@@ -189,17 +189,19 @@ fn directories_of_tiff() {
         entry(&mut large, tag, VALUE, |_| 100);
     }
     refused(large, &format!("deflate-tiles-contig.tif {kernel}"), "100 bytes do not explain");
-    // A directory at each fourth byte, of as many entries as there is room for.
+    // A directory in each eight bytes, of a thousand entries: where the next one is stands behind them.
+    let (many, between) = (50_000u32, 12 * 1000 / 8);
     let mut bytes = b"II*\0\x08\0\0\0".to_vec();
-    for at in 0..16_000u32 {
-        // Their number is that of the first two bytes, and the next one follows on them.
-        let next = 8 + 4 * (at + 1);
+    for cell in 0..many + between {
+        let of = cell.checked_sub(between).filter(|of| of + 1 < many);
+        let next = of.map_or(0, |of| 8 + 8 * (of + 1));
+        bytes.extend(1000u16.to_le_bytes());
         bytes.extend(next.to_le_bytes());
+        bytes.extend([0; 2]);
     }
     let files = vec![("x.tif".to_string(), bytes)];
     let whole = Whole { kind: Kind::Tiff, name: "x.tif".into(), files };
-    let case = Case::of(whole, &format!("run x.tif {kernel} --pages all"));
-    assert_eq!(judge(&case, base()), Ok("exit 1".into()));
+    refused(whole, &format!("x.tif {kernel} --pages all"), "lie over one another");
 }
 
 /// A strip of JPEG that is cut was filled with grey.
@@ -241,30 +243,35 @@ fn arrays_that_cannot_be_counted() {
     refused(whole, &run("v3-uint16.zarr"), "cannot be counted");
 }
 
-/// Where the chunks of a shard lie: numbers whose sum is none.
+/// Where the first chunk of a shard lies, in an index whose sum is right: numbers that cannot be added, and others that
+/// are beyond its end.
 #[test]
 fn indices_of_shards() {
-    let name = "v3-sharded-plain.zarr";
-    let whole = named(name);
-    let shards: Vec<usize> =
-        (0..whole.files.len()).filter(|at| !whole.files[*at].0.ends_with(".json")).collect();
-    let mut refusals = 0;
-    for shard in shards {
-        let mut whole = whole.clone();
-        let bytes = &mut whole.files[shard].1;
-        // The last entry: an offset and a length.
-        let Some(at) = bytes.len().checked_sub(16 + 4) else { continue };
-        change::put(bytes, at, 8, u64::MAX - 7, true);
-        change::put(bytes, at + 8, 8, 64, true);
-        let case = Case::of(
-            whole,
-            &format!("run {name} -o y.npy --kernel box:3 --engine cpu --memory 16M"),
-        );
-        let ended = judge(&case, base());
-        assert!(ended == Ok("exit 1".into()) || ended == Ok("exit 0".into()), "{ended:?}");
-        refusals += usize::from(ended == Ok("exit 1".into()));
+    // Where nothing is packed a length is not asked for.
+    let (plain, packed) = ("v3-sharded-plain.zarr", "v3-sharded.zarr");
+    for (number, (name, offset, length)) in [
+        (plain, u64::MAX - 7, 64),
+        (plain, 1 << 63, 1 << 63),
+        (plain, 1 << 40, 24),
+        (packed, 8, u64::MAX - 3),
+        (packed, 0, 1 << 40),
+        (packed, u64::MAX, 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let args = format!("{name} -o y.npy --kernel box:3 --engine cpu --memory 16M");
+        let mut whole = named(name);
+        let shards = whole.files.iter_mut().filter(|(name, _)| !name.ends_with(".json"));
+        let (_, bytes) = shards.skip(number).next().unwrap();
+        // Four entries of two numbers, and their sum.
+        let index = bytes.len() - 4 - 64;
+        change::put(bytes, index, 8, offset, true);
+        change::put(bytes, index + 8, 8, length, true);
+        let sum = formats::crc(formats::CASTAGNOLI, &bytes[index..index + 64]);
+        change::put(bytes, index + 64, 4, sum.into(), true);
+        refused(whole, &args, "its chunk c/");
     }
-    assert!(refusals > 0);
 }
 
 /// Nothing is begun of what cannot be.
@@ -277,6 +284,25 @@ fn arrays_without_channels() {
         let case = Case::of(whole.clone(), &args);
         let ended = judge(&case, base());
         assert!(ended.is_ok(), "{ended:?}: {args}");
+    }
+}
+
+/// What fails before anything is written leaves nothing to go on with, and does not say so.
+#[test]
+fn streams_that_fail_at_once() {
+    let name = "deflate-strips-contig.tif";
+    let mut whole = named(name);
+    whole.files[0].1[1000..2800].fill(0x55);
+    for output in ["y.npy", "y.zarr", "y.tif", "y.hdr"] {
+        let args = format!("run {name} -o {output} --kernel box:3 --engine cpu --memory 16M");
+        let case = Case::of(whole.clone(), &args);
+        let room = Room::new();
+        case.put(&room.at(""));
+        let before = room.names();
+        let ran = room.run(&args);
+        ran.failed(1, "cannot read");
+        assert!(!ran.err.contains("--resume"), "{}", ran.err);
+        assert_eq!(room.names(), before, "{output}");
     }
 }
 

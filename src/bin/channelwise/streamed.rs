@@ -250,14 +250,14 @@ impl Job<'_> {
     fn run<T: Sample, U: Sample>(&self, engine: &Engine) -> Result<Done> {
         let mut from = self.stored.source::<T>()?;
         let Some(pixels) = self.pixels else {
-            return self.between(engine, &mut from, self.memory, |to| to, |to: &Created<U>| to);
+            return self.between(engine, &mut from, self.memory, |to| to, |to: &mut Created<U>| to);
         };
         let [.., channels] = self.stored.shape().to_nhwc(self.args.layout);
         let mut from = Decoded { from, pixels, channels };
         // Beside the floats of a part, of which two are held at least, lie its pixels, which are no wider.
         let memory = self.memory / 4 * 3;
         let sink = |to| Encoded { to, pixels, channels };
-        self.between(engine, &mut from, memory, sink, |sink: &Encoded<U>| &sink.to)
+        self.between(engine, &mut from, memory, sink, |sink: &mut Encoded<U>| &mut sink.to)
     }
 
     /// From `A` to `B`, which is written as `U`.
@@ -267,7 +267,7 @@ impl Job<'_> {
         source: &mut impl Source<A>,
         memory: u64,
         sink: impl FnOnce(Created<U>) -> S,
-        created: impl Fn(&S) -> &Created<U>,
+        created: impl Fn(&mut S) -> &mut Created<U>,
     ) -> Result<Done> {
         let start = Instant::now();
         let prepared = engine.prepare::<A, B>(self.conv, self.stored.shape())?;
@@ -280,18 +280,22 @@ impl Job<'_> {
             None => {
                 let mut nowhere = |_: &Window, _: &[B]| Ok(());
                 let streamed = stream.run(source, &mut nowhere);
-                (streamed, shape.dims().to_vec(), None)
+                let streamed = streamed.map_err(|error| self.failed(error, memory, false));
+                (streamed?, shape.dims().to_vec(), None)
             }
             Some(path) => {
                 let to = self.create(path, prepared.problem(), U::TYPE).open::<U>(shape)?;
                 let mut sink = sink(to);
                 let streamed = stream.run(source, &mut sink);
-                let created = created(&sink);
+                let created = created(&mut sink);
+                let streamed = streamed.map_err(|error| {
+                    let left = !created.discard();
+                    self.failed(error, memory, left)
+                })?;
                 let wrote = self.wrote(path, created.partial());
                 (streamed, created.dims().to_vec(), Some(wrote))
             }
         };
-        let streamed = streamed.map_err(|error| self.failed(error, memory))?;
         let (plan, took) = (prepared.plan().clone(), start.elapsed());
         Ok(Done { plan, streamed, dims, wrote, planned, took })
     }
@@ -343,8 +347,8 @@ impl Job<'_> {
         }
     }
 
-    /// What failed, told of the file.
-    fn failed(&self, error: Error, taken: u64) -> Failure {
+    /// What failed, told of the file; and whether something is left to go on with.
+    fn failed(&self, error: Error, taken: u64, left: bool) -> Failure {
         if let Error::Argument { argument: "memory budget", limit, .. } = &error
             && taken < self.memory
         {
@@ -356,10 +360,9 @@ impl Job<'_> {
         }
         let Error::Stream { doing, part, reason, .. } = &error else { return error.into() };
         let (input, output) = (&self.pair.input, self.pair.output.as_deref());
-        let goes_on = "; --resume goes on with what is written";
+        let goes_on = if left { "; --resume goes on with what is written" } else { "" };
         match (*doing, output) {
-            ("reading", Some(_)) => Failure::reading(input, format!("{part}: {reason}{goes_on}")),
-            ("reading", None) => Failure::reading(input, format!("{part}: {reason}")),
+            ("reading", _) => Failure::reading(input, format!("{part}: {reason}{goes_on}")),
             ("beginning", Some(output)) => Failure::writing(output, reason),
             (_, Some(output)) => Failure::writing(output, format!("{part}: {reason}{goes_on}")),
             (_, None) => error.into(),

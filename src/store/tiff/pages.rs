@@ -70,10 +70,9 @@ pub(super) fn pages(file: &dyn At, all: bool) -> Result<(Vec<Page>, usize)> {
         [b'I', ..] => ByteOrder::LittleEndian,
         _ => ByteOrder::BigEndian,
     };
-    let number = |at: usize, n: usize| {
-        let mut field = [0; 8];
-        let bytes = start.get(at..at + n).ok_or("the file is truncated")?;
-        Ok::<_, String>(match order {
+    let value = |bytes: &[u8]| {
+        let (mut field, n) = ([0; 8], bytes.len());
+        match order {
             ByteOrder::LittleEndian => {
                 field[..n].copy_from_slice(bytes);
                 u64::from_le_bytes(field)
@@ -82,7 +81,11 @@ pub(super) fn pages(file: &dyn At, all: bool) -> Result<(Vec<Page>, usize)> {
                 field[8 - n..].copy_from_slice(bytes);
                 u64::from_be_bytes(field)
             }
-        })
+        }
+    };
+    let number = |at: usize, n: usize| {
+        let bytes = start.get(at..at + n).ok_or("the file is truncated")?;
+        Ok::<_, String>(value(bytes))
     };
     let big = number(2, 2)? == 43;
     if big && (number(4, 2)?, number(6, 2)?) != (8, 0) {
@@ -114,23 +117,25 @@ pub(super) fn pages(file: &dyn At, all: bool) -> Result<(Vec<Page>, usize)> {
     let mut decoder = decoder.with_limits(limits);
 
     let (mut directories, mut seen) = (Vec::new(), HashSet::new());
-    // Directories that lie over one another could be as many as bytes, with as many entries each.
-    let (mut room, entry) = (length, if big { 20 } else { 12 });
+    // Directories that lie over one another could be as many as bytes, of as many entries each.
+    let (mut room, counted, entry) = if big { (length, 8, 20) } else { (length, 2, 12) };
     while next != 0 {
-        let found = match decoder.read_directory(IfdPointer(next)) {
-            _ if !seen.insert(next) => Err("its directories go round in a circle".into()),
-            _ if seen.len() > MAX_PAGES => Err(format!("it has more than {MAX_PAGES} pages")),
-            Err(_) if next >= length => {
-                Err("the file is truncated: a directory lies beyond its end".into())
-            }
-            Err(error) => Err(format!("its directory is damaged: {error}")),
-            Ok(directory) => match room.checked_sub(directory.len() as u64 * entry) {
-                Some(left) => {
-                    room = left;
-                    Ok(directory)
-                }
-                None => Err("its directories lie over one another".into()),
-            },
+        let mut count = [0; 8];
+        // Where there is none the decoder says so.
+        let there = file.read_at(next, &mut count[..counted]).is_ok();
+        let entries = if there { value(&count[..counted]).saturating_mul(entry) } else { 0 };
+        let found = if !seen.insert(next) {
+            Err("its directories go round in a circle".into())
+        } else if seen.len() > MAX_PAGES {
+            Err(format!("it has more than {MAX_PAGES} pages"))
+        } else if next >= length {
+            Err("the file is truncated: a directory lies beyond its end".into())
+        } else if entries > room {
+            Err("its directories are cut, or lie over one another".into())
+        } else {
+            room -= entries;
+            let read = decoder.read_directory(IfdPointer(next));
+            read.map_err(|error| format!("its directory is damaged: {error}"))
         };
         match found {
             Ok(directory) => {

@@ -215,6 +215,11 @@ impl Zarr {
         put(self.metadata.version.key(), &self.metadata.json)
     }
 
+    /// What `begin` writes.
+    pub(super) fn keys(&self) -> [&'static str; 2] {
+        [self.metadata.version.key(), ".zattrs"]
+    }
+
     pub(super) fn axes(&self) -> &Axes {
         &self.axes
     }

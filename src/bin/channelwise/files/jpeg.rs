@@ -12,13 +12,18 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 /// What it says of bytes that others pass over, as some cameras leave them.
 const BETWEEN: &str = "Extra bytes between headers";
 
+/// And where there are too few.
+const MISSING: &str = "Premature end";
+
 /// The pixels, in the channels that `image` gives them; `None` where that has to read them, since they have what this
 /// takes for damage and is none.
 pub(super) fn pixels(bytes: &[u8], jpeg: Jpeg) -> Result<Option<DynamicImage>, String> {
     let damaged = |error: DecodeErrors| match error {
         DecodeErrors::FormatStatic(text) if text.contains(BETWEEN) => None,
-        // Where there is no more to read the text is none.
         DecodeErrors::ExhaustedData => Some("the file is truncated".to_string()),
+        DecodeErrors::FormatStatic(text) if text.contains(MISSING) => {
+            Some("the file is truncated".to_string())
+        }
         error => Some(format!("its pixels are damaged: {error}")),
     };
     // Behind the end marker it reads zeros, and only without it says that something is missing.
