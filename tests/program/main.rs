@@ -3,6 +3,8 @@
 mod batches;
 mod envi;
 mod failures;
+#[cfg(target_os = "linux")]
+mod faults;
 mod meta;
 mod more;
 mod options;
