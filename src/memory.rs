@@ -39,6 +39,7 @@ pub(crate) fn with_capacity<T>(what: &'static str, len: usize) -> Result<Vec<T>,
 }
 
 /// A copy.
+#[cfg(any(test, all(feature = "store", not(target_arch = "wasm32"))))]
 pub(crate) fn copied<T: Copy>(what: &'static str, from: &[T]) -> Result<Vec<T>, NoRoom> {
     let mut list = with_capacity(what, from.len())?;
     list.extend_from_slice(from);

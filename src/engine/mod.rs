@@ -193,7 +193,8 @@ impl Engine {
         self.prepare(conv, shape_of(input)?)?.run(input)
     }
 
-    /// Applies `conv` to `input` and writes into `output`.
+    /// Applies `conv` to `input` and writes into `output`, of which any part may be written after an error of memory or
+    /// of a device.
     ///
     /// # Errors
     /// Those of [`Engine::run`], and [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where `output` has another shape.

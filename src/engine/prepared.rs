@@ -83,7 +83,7 @@ impl<T: Element, U: Element> Prepared<T, U> {
         block_on(self.run_new(input, Wait::Here))
     }
 
-    /// Computes into `output`.
+    /// Computes into `output`. After an error of memory or of a device any part of it may be written.
     ///
     /// # Errors
     /// Those of [`Prepared::run`], also for the shape of `output`.

@@ -129,5 +129,8 @@ impl NewFlat {
 pub(super) fn beside(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(format!(".{}.new", std::process::id()));
-    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path))
+    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).inspect_err(|_| {
+        // Nobody else looks for it.
+        let _ = fs::remove_file(&fresh);
+    })
 }

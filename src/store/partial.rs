@@ -226,8 +226,9 @@ impl Partial {
         }
         own.iter().for_each(|window| text += &(line(window) + "\n"));
         let fresh = appended(&mine, ".new");
-        fs::write(&fresh, &text)?;
-        fs::rename(&fresh, &mine)?;
+        fs::write(&fresh, &text).and_then(|()| fs::rename(&fresh, &mine)).inspect_err(|_| {
+            let _ = fs::remove_file(&fresh);
+        })?;
         let journal = OpenOptions::new().append(true).open(&mine)?;
         let synced = Instant::now();
         let (place, whole) = (place.into(), whole.clone());

@@ -267,8 +267,12 @@ fn start(path: &Path) -> Vec<u8> {
 /// What a file of this format was when it was opened.
 fn told(format: &str, opened: &Metadata) -> String {
     let changed = opened.modified().ok();
-    let since = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    format!("{format} {} {:?}", opened.len(), since.unwrap_or_default())
+    // A clock that is wrong may have been before 1970.
+    let since = changed.map(|at| match at.duration_since(std::time::UNIX_EPOCH) {
+        Ok(after) => format!("{after:?}"),
+        Err(before) => format!("-{:?}", before.duration()),
+    });
+    format!("{format} {} {}", opened.len(), since.unwrap_or_default())
 }
 
 /// Whether a file is still what it was.

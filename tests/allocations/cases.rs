@@ -241,7 +241,7 @@ fn gradients() -> Vec<Case> {
         case(format!("gradients, {name}"), move || {
             let made = engine(algorithm, tile, 1).backward(&conv, &x, &y)?;
             let all = [of(&made.input), of(&made.weights.kernel), of(&made.weights.bias)];
-            Ok(all.into_iter().flat_map(|all| bytes(all)).collect())
+            Ok(all.into_iter().flat_map(bytes).collect())
         })
     };
     vec![

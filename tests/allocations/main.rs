@@ -2,10 +2,14 @@
 //! succeeds. Whichever it is, the call says so by an error, nothing is kept, and the next call is as if nothing had
 //! been.
 //!
-//! Large is 1 MiB and more. Outside of the library's hands are, and end the process as ever:
+//! Large is 1 MiB and more. What still ends the process where there is no memory for it:
+//! - a kernel of 250000 taps and more, whose copies and factors are not asked for;
 //! - lists with an entry for each row or each column of a kernel, which has to have 65000 of these;
-//! - a kernel itself, where it is turned, stacked or made by a preset;
-//! - what wgpu and a driver take of the host, and decoders of pictures.
+//! - sums of fewer places than a vector has, of kernels of 16000 taps and more, which copy what they read;
+//! - what packs and unpacks chunks (zarrs, tiff, the codecs), decodes pictures, or runs a GPU (wgpu, its driver).
+//!
+//! `CHANNELWISE_CASE` names a case, or a part of some names; with `CHANNELWISE_BACKTRACE` it is told where each
+//! allocation is refused.
 
 #![allow(unsafe_code, reason = "an allocator is unsafe by its trait")]
 
@@ -23,7 +27,7 @@ const KEPT: usize = 1 << 19;
 
 /// Fails each large allocation of a call in turn.
 fn each_fails(Case { name, run }: &Case) {
-    let (want, count) = match allocator::with_failure(0, || run()) {
+    let (want, count) = match allocator::with_failure(0, run) {
         (Ok(want), count, _) => (want, count),
         (Err(error), ..) => panic!("{name}: {error}"),
     };
@@ -32,7 +36,7 @@ fn each_fails(Case { name, run }: &Case) {
     let before = allocator::live();
     let mut failed = 0;
     for n in 1.. {
-        let call = AssertUnwindSafe(|| allocator::with_failure(n, || run()));
+        let call = AssertUnwindSafe(|| allocator::with_failure(n, run));
         let Ok((made, _, has_failed)) = catch_unwind(call) else {
             panic!("{name}: a panic where allocation {n} fails");
         };

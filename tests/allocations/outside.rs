@@ -1,9 +1,9 @@
 //! Calls that reach beyond the engine of the CPU: files, and a GPU.
 
-use channelwise::{Algorithm, Border, Conv2d, Engine, Gpu, GpuOptions, GpuTensor, Kernel};
+use channelwise::{Algorithm, Border, Conv2d, Engine, Gpu, GpuOptions, GpuTensor};
 use ndarray::Array4;
 
-use crate::cases::{Case, bytes, case, engine, gaussian, kernel, of, tensor};
+use crate::cases::{Case, bytes, case, gaussian, kernel, of, tensor};
 
 /// Streams from files to files, whose blocks of rows are large each. Chunks of Zarr are small: what packs them would
 /// not say that memory is exhausted.
@@ -13,10 +13,10 @@ pub fn stores() -> Vec<Case> {
 
     use channelwise::store::{Create, Created, Stored};
     use channelwise::stream::{Sink, Source};
-    use channelwise::{Error, Layout, Shape, Window};
+    use channelwise::{Error, Kernel, Layout, Shape, Window};
 
     use crate::allocator::aside;
-    use crate::cases::values;
+    use crate::cases::{engine, values};
 
     const SHAPE: [usize; 2] = [64, 33_000];
 

@@ -4,6 +4,8 @@ mod batches;
 mod damaged;
 mod envi;
 mod failures;
+#[cfg(target_os = "linux")]
+mod faults;
 mod meta;
 mod more;
 mod options;

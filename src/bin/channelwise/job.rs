@@ -8,7 +8,8 @@ use crate::clipped::{self, Clipped};
 use crate::compute::{Computers, Made};
 use crate::failure::{Failure, Result, say};
 use crate::files::{
-    self, Alpha, Channels, Meta, Sample, Source, Target, Tensor, Type, four, with_array, with_type,
+    self, Alpha, Channels, Meta, Sample, Source, Target, Tensor, Type, four, mapped, with_array,
+    with_type,
 };
 use crate::more::{self, More};
 use crate::outputs::Pair;
@@ -65,7 +66,7 @@ impl Job<'_> {
             let frame = Frame { axes, input_type, pixels, alpha: Vec::new() };
             return self.run_in(x, frame);
         };
-        let (x, alpha) = with_array!(x, x => (pixels.before(&x), pixels.kept(&x)));
+        let (x, alpha) = with_array!(x, x => (pixels.before(&x)?, pixels.kept(&x)));
         self.run_in(Tensor::F32(x), Frame { axes, input_type, pixels: Some(pixels), alpha })
     }
 
@@ -118,13 +119,13 @@ impl Job<'_> {
             (Some(pixels), Tensor::F32(values)) => {
                 let values = in_four(values)?;
                 let values = pixels.after(&problem, self.border, values, &frame.alpha);
-                with_type!(self.output_type, U => rounded::<_, U>(&values.into_dyn()))
+                with_type!(self.output_type, U => rounded::<_, U>(&values.into_dyn())?)
             }
             (_, Tensor::F32(sums)) if self.output_type != summed => {
-                with_type!(self.output_type, U => rounded::<_, U>(&sums))
+                with_type!(self.output_type, U => rounded::<_, U>(&sums)?)
             }
             (_, Tensor::F64(sums)) if self.output_type != summed => {
-                with_type!(self.output_type, U => rounded::<_, U>(&sums))
+                with_type!(self.output_type, U => rounded::<_, U>(&sums)?)
             }
             (_, output) => (output, clipped),
         };
@@ -224,10 +225,11 @@ impl Job<'_> {
 }
 
 /// Values as the type asked for, and how many it could not hold.
-fn rounded<T: Sample, U: Sample>(values: &ArrayD<T>) -> (Tensor, Option<Clipped>) {
+fn rounded<T: Sample, U: Sample>(values: &ArrayD<T>) -> Result<(Tensor, Option<Clipped>)> {
     let exact = values.iter().map(|v| v.to_f64());
     let clipped = U::TYPE.integers().and_then(|whole| Clipped::counted(exact, &whole));
-    (U::tensor(values.mapv(|v| U::from_f64(v.to_f64()))), clipped)
+    let made = mapped("the output", values, |v| U::from_f64(v.to_f64()))?;
+    Ok((U::tensor(made), clipped))
 }
 
 fn in_four<T>(x: ArrayD<T>) -> Result<Array4<T>> {

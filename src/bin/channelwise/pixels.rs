@@ -6,7 +6,7 @@ use channelwise::{Borders, Element, Kernel, Layout, Problem};
 
 use crate::args::{AlphaName, RunArgs};
 use crate::failure::{Failure, Result, say};
-use crate::files::{Alpha, Type};
+use crate::files::{Alpha, Type, mapped};
 
 /// A sum of weights of this part of their sizes is none.
 const NOTHING: f64 = 1e-6;
@@ -86,13 +86,13 @@ impl Pixels {
     }
 
     /// Pixels `[batch, height, width, channels]` as the filter gets them, on the scale they had.
-    pub(crate) fn before<T: Element>(&self, x: &ArrayD<T>) -> ArrayD<f32> {
-        let mut values = x.mapv(T::to_f32);
+    pub(crate) fn before<T: Element>(&self, x: &ArrayD<T>) -> Result<ArrayD<f32>> {
+        let mut values = mapped("pixels as floats", x, |v| v.to_f32())?;
         let channels = values.shape().last().copied().unwrap_or(0);
         if let Some(values) = values.as_slice_mut() {
             self.decode(values, channels);
         }
-        values
+        Ok(values)
     }
 
     /// The same of any pixels, which lie one behind the other.

@@ -93,7 +93,7 @@ fn file(
     let deep = input.is_image() && input.tensor.kind() == Type::U16;
     let input = if deep && out_type == Type::U8 {
         say(&format!("note: {name} has 16 bits, which are taken as round(v / 257)"));
-        input.in_bytes()
+        input.in_bytes()?
     } else {
         input
     };

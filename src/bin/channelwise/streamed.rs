@@ -1,6 +1,8 @@
 //! Files larger than memory, and parts of them for many processes: from an array that can be read part by part to one
 //! that can be written so.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -71,6 +73,14 @@ fn types(args: &RunArgs, stored: &Stored) -> Result<(Type, Type)> {
     Ok((input, args.out_type.unwrap_or(unasked)))
 }
 
+/// Whether a file can be read. Nothing is taken out of pipes.
+fn begins(path: &Path) -> io::Result<()> {
+    if path.is_file() {
+        let _ = File::open(path)?.read(&mut [0])?;
+    }
+    Ok(())
+}
+
 /// Refuses what is asked of whole tensors alone.
 fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
     let whole = [
@@ -93,6 +103,8 @@ fn check(args: &RunArgs, pair: &Pair) -> Result<()> {
         if pair.input.is_dir() {
             return Err(Failure::reading(&pair.input, "it is a folder without a Zarr array"));
         }
+        // What cannot be read is of no kind either.
+        begins(&pair.input).map_err(|error| Failure::reading(&pair.input, error))?;
         if pair.input.exists() {
             return Err(Failure::usage(format!(
                 "{input} cannot be taken part by part: .npy and TIFF files, ENVI cubes and Zarr arrays \

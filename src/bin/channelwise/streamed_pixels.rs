@@ -62,7 +62,8 @@ impl<U: Element> Sink<f32> for Encoded<U> {
     }
 
     fn write(&mut self, window: &Window, from: &[f32]) -> io::Result<()> {
-        let mut pixels = Vec::with_capacity(from.len());
+        let mut pixels = Vec::new();
+        pixels.try_reserve_exact(from.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let whole = (PIECE / self.channels.max(1)).max(1) * self.channels.max(1);
         let mut piece = Vec::with_capacity(whole.min(from.len()));
         for values in from.chunks(whole) {

@@ -218,7 +218,8 @@ impl Shared {
             let until = open().map(|watched| watched.until).min();
             state = match until {
                 Some(until) => {
-                    let waited = self.changed.wait_timeout(state, until - now);
+                    let waited =
+                        self.changed.wait_timeout(state, until.saturating_duration_since(now));
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),

@@ -26,7 +26,7 @@ use crate::failure::{Failure, Result, say};
 pub(crate) use channelwise::store::pictures::Resolution;
 pub(crate) use npy::Numbers;
 pub(crate) use target::{Kind, Target};
-pub(crate) use tensor::{Sample, Tensor, Type, with_array, with_type};
+pub(crate) use tensor::{Sample, Tensor, Type, mapped, with_array, with_type};
 pub(crate) use tiff::left_out;
 
 /// What the first channels are.
@@ -108,14 +108,15 @@ impl Input {
     }
 
     /// Pixels of 16 bits as bytes, 65535 as 255.
-    pub(crate) fn in_bytes(self) -> Self {
-        match self.tensor {
+    pub(crate) fn in_bytes(self) -> Result<Self> {
+        Ok(match self.tensor {
             Tensor::U16(pixels) if self.source == Source::Image => {
-                let byte = |v| ((u32::from(v) + 128) / 257) as u8;
-                Self { tensor: Tensor::U8(pixels.mapv(byte)), ..self }
+                let byte = |v: &u16| ((u32::from(*v) + 128) / 257) as u8;
+                let bytes = mapped("pixels in 8 bits", &pixels, byte)?;
+                Self { tensor: Tensor::U8(bytes), ..self }
             }
             _ => self,
-        }
+        })
     }
 }
 
@@ -246,6 +247,6 @@ mod tests {
             notes: Vec::new(),
         };
         let bytes = ArrayD::from_shape_vec(vec![7], vec![0, 0, 1, 1, 1, 2, 255]).unwrap();
-        assert_eq!(deep.in_bytes().tensor, Tensor::U8(bytes));
+        assert_eq!(deep.in_bytes().unwrap().tensor, Tensor::U8(bytes));
     }
 }

@@ -4,9 +4,22 @@ use std::borrow::Cow;
 
 use bytemuck::Pod;
 use channelwise::ndarray::{ArrayD, Axis, concatenate};
-use channelwise::{Element, ElementType};
+use channelwise::{Element, ElementType, Error};
 
 use crate::failure::{Failure, Result};
+
+/// Each element as another, where there is memory for them.
+pub(crate) fn mapped<T, U: Element>(
+    what: &'static str,
+    x: &ArrayD<T>,
+    each: impl Fn(&T) -> U,
+) -> Result<ArrayD<U>> {
+    let bytes = (x.len() as u64).saturating_mul(size_of::<U>() as u64);
+    let mut made = Vec::new();
+    made.try_reserve_exact(x.len()).map_err(|_| Error::out_of_host_memory(what, bytes))?;
+    made.extend(x.iter().map(each));
+    ArrayD::from_shape_vec(x.shape(), made).map_err(|error| Failure::work(error.to_string()))
+}
 
 /// Expands a rule below with every element type: a type more is a line here.
 macro_rules! types {
