@@ -219,7 +219,15 @@ impl Scenario {
                 let (gpu, mut act) = match kept.take() {
                     Some(kept) => kept,
                     None => {
-                        let gpu = fresh();
+                        let own = fresh();
+                        // Every second is an app's, on which nothing of ours listens.
+                        let gpu = match n % 2 {
+                            0 => own,
+                            _ => {
+                                let (device, queue) = (own.device().clone(), own.queue().clone());
+                                Gpu::from_device_with(device, queue, &(self.options)()).unwrap()
+                            }
+                        };
                         let made = match self.cold {
                             true => (self.make)(&gpu).unwrap(),
                             false => self.done(&gpu, Some(&right)).0,

@@ -1,5 +1,7 @@
 //! Gradients, training, and other weights for what is prepared.
 
+use std::cell::RefCell;
+
 use channelwise::{Algorithm, Conv2d, Element as _, Gpu, GpuTensor, Kernel, Problem, Result};
 use ndarray::Array3;
 
@@ -77,7 +79,7 @@ fn training(gpu: &Gpu) -> Result<Act> {
         let (mut layer, mut adam) = (first.clone(), Adam::new(0.01));
         let mut all = Vec::new();
         let weights = |layer: &SharedLayer| [layer.kernel().weights(), layer.bias()].concat();
-        for _ in 0..3 {
+        for _ in 0..2 {
             let mut step = || {
                 let dy = layer.forward(&engine, &x())? - 0.5;
                 let gradients = layer.weight_gradients(&engine, &x(), &dy)?;
@@ -168,6 +170,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             backward,
             |backward, which| backward.set_weights(&both()[which]),
             |backward| backward.input(&x(), &x()).map(|dx| numbers(&dx)),
+        ))
+    }),
+    again("weights of frames", |gpu| {
+        let stream = gpu.frames::<f32, f32>(&[conv()], SHAPE)?;
+        Ok(reweighed(
+            RefCell::new(stream),
+            |stream, which| stream.get_mut().set_weights(&[both()[which].clone()]),
+            |stream| {
+                let mut stream = stream.borrow_mut();
+                while stream.pop()?.is_some() {}
+                stream.push(x().as_slice().unwrap())?;
+                Ok(stream.pop()?.expect("a frame is under way"))
+            },
         ))
     }),
     again("weights of what is masked", |gpu| {
