@@ -8,6 +8,7 @@ use crate::{Activation, Element, Problem};
 ///
 /// With `dy` the gradient for the output, each element is `Σ dy · ∂y/∂(the element)`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ExpectedGradients {
     /// For the input: its shape, in memory order.
     pub input: Vec<Expected>,
