@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     println!("{gpu}");
     let blur = Conv2d::new(Kernel::gaussian(31, 5.0)?).border(Border::Replicate);
     let plain = TextureOptions::new(FORMAT);
-    let right = TextureOptions::new(FORMAT).alpha(AlphaMode::Premultiply).linear_light();
+    let right = TextureOptions::new(FORMAT).alpha(AlphaMode::Premultiply).linear_light(true);
     let plain = gpu.prepare_texture(&blur, sprites.size(), &plain)?;
     let right = gpu.prepare_texture(&blur, sprites.size(), &right)?;
     println!("\n{}", right.plan());

@@ -200,7 +200,7 @@ fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, Failure> {
     if names.is_empty() {
         return Ok(vec![Algorithm::Auto]);
     }
-    let known = || Algorithm::ALL.into_iter().chain([Algorithm::Auto]);
+    let known = || Algorithm::ALL.iter().copied().chain([Algorithm::Auto]);
     let find = |name: &String| {
         let found = known().find(|a| a.to_string() == *name);
         found.ok_or_else(|| format!("no algorithm {name}").into())

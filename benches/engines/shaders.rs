@@ -55,7 +55,7 @@ pub(crate) fn write(cases: &[Case], folder: &Path) -> Result<(), Failure> {
                 }
                 Ok(())
             };
-            for algorithm in Algorithm::ALL {
+            for &algorithm in Algorithm::ALL {
                 // What does not apply has no shader.
                 let Ok(plan) = choose(&problem, &machine, algorithm) else { continue };
                 save(algorithm.to_string(), &PlannedShader::of(&problem, &plan))?;

@@ -305,8 +305,7 @@ impl View {
         let filter = match &self.ready {
             Some((k, linear, filter)) if (*k, *linear) == (kernel, self.linear) => filter,
             _ => {
-                let options = TextureOptions::new(FORMAT);
-                let options = if self.linear { options.linear_light() } else { options };
+                let options = TextureOptions::new(FORMAT).linear_light(self.linear);
                 let filter = self.gpu.prepare_texture(conv, self.source.size(), &options)?;
                 &self.ready.insert((kernel, self.linear, filter)).2
             }

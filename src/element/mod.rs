@@ -80,7 +80,7 @@ pub(crate) use with_f32_type;
 
 impl ElementType {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: &'static [Self] = &[
         Self::F32,
         Self::U8,
         Self::U16,

@@ -163,7 +163,7 @@ fn f64_becomes_f16_in_one_rounding() {
 
 #[test]
 fn what_types_are() {
-    for element in ElementType::ALL {
+    for &element in ElementType::ALL {
         with_type!(element, T => {
             assert_eq!((T::TYPE, size_of::<T>()), (element, element.bytes()));
             let Some(whole) = element.integers() else { return };

@@ -67,6 +67,18 @@ impl Engine {
         self.prepare_each::<T, T>(convs, shape_of(input)?)?.run(input)
     }
 
+    /// [`Engine::run_each`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_each_async<T: Element, D: Axes>(
+        &self,
+        convs: &[Conv2d],
+        input: &ArrayRef<T, D>,
+    ) -> Result<Array<T, D>> {
+        self.prepare_each_async::<T, T>(convs, shape_of(input)?).await?.run_async(input).await
+    }
+
     /// Checks, plans and (on a GPU) compiles a convolution for each image of inputs of one shape, as
     /// [`Engine::run_each`].
     ///
@@ -176,6 +188,18 @@ impl<T: Element, U: Element> Each<T, U> {
     /// The same.
     pub async fn run_async<D: Axes>(&self, input: &ArrayRef<T, D>) -> Result<Array<U, D>> {
         self.run_new(input, Wait::Elsewhere).await
+    }
+
+    /// [`Each::run_into`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_into_async<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        output: &mut ArrayRef<U, D>,
+    ) -> Result<()> {
+        self.run_arrays(input, output, Wait::Elsewhere).await
     }
 
     async fn run_new<D: Axes>(&self, input: &ArrayRef<T, D>, wait: Wait) -> Result<Array<U, D>> {

@@ -41,6 +41,20 @@ impl Engine {
         self.prepare::<T, T>(conv, shape_of(input)?)?.run_masked(input, mask)
     }
 
+    /// [`Engine::run_masked`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_masked_async<T: Element, M: Element, D: Axes, E: Axes>(
+        &self,
+        conv: &crate::Conv2d,
+        input: &ArrayRef<T, D>,
+        mask: &ArrayRef<M, E>,
+    ) -> Result<Array<T, D>> {
+        let prepared = self.prepare_async::<T, T>(conv, shape_of(input)?).await?;
+        prepared.run_masked_async(input, mask).await
+    }
+
     /// What a normalised problem is made of.
     pub(super) async fn masked(&self, problem: Problem, wait: Wait) -> Result<Ready> {
         let own = self.sums(sums(&problem)?, wait).await?;

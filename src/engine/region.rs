@@ -97,6 +97,19 @@ impl<T: Element, U: Element> Prepared<T, U> {
         self.region(rows, columns)?.run(input)
     }
 
+    /// [`Prepared::run_region`] without blocking.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_region_async<D: Axes>(
+        &self,
+        input: &ArrayRef<T, D>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<Array<U, D>> {
+        self.region_async(rows, columns).await?.run_async(input).await
+    }
+
     /// What [`Region::source`] says of such a region, without making it ready: to see which pieces of a scattered
     /// input it needs.
     ///

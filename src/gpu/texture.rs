@@ -39,7 +39,7 @@ use crate::{Algorithm, AlphaMode, Conv2d, Error, Problem, Result};
 /// ```
 /// use channelwise::TextureOptions;
 /// use channelwise::wgpu::TextureFormat::{Rgba8Unorm, Rgba8UnormSrgb};
-/// let options = TextureOptions::new(Rgba8UnormSrgb).destination(Rgba8Unorm).linear_light();
+/// let options = TextureOptions::new(Rgba8UnormSrgb).destination(Rgba8Unorm).linear_light(true);
 /// ```
 ///
 /// That is the faster way for a source of `Rgba8Unorm` too whose `view_formats` contain `Rgba8UnormSrgb`: prepared for
@@ -86,11 +86,11 @@ impl TextureOptions {
         self
     }
 
-    /// Takes the source's colours for values of sRGB and filters their light; the destination's are
-    /// values of sRGB again. Sources of an sRGB format are not decoded twice.
+    /// Whether the source's colours are taken for values of sRGB and their light is filtered; the
+    /// destination's are values of sRGB again. Sources of an sRGB format are not decoded twice.
     #[must_use]
-    pub fn linear_light(mut self) -> Self {
-        self.linear = true;
+    pub fn linear_light(mut self, linear: bool) -> Self {
+        self.linear = linear;
         self
     }
 
@@ -167,7 +167,7 @@ impl Gpu {
     /// let size = Extent3d { width: 1920, height: 1080, depth_or_array_layers: 1 };
     /// let options = TextureOptions::new(TextureFormat::Rgba8Unorm)
     ///     .alpha(AlphaMode::Premultiply)
-    ///     .linear_light();
+    ///     .linear_light(true);
     /// let prepared = gpu.prepare_texture(&blur, size, &options)?;
     /// # Ok(()) }
     /// ```

@@ -169,7 +169,7 @@ fn lines(path: &Path, device: &str) -> Result<Vec<(String, String)>> {
 /// `fft=123.4`
 fn time(text: &str) -> Option<(Algorithm, f64)> {
     let (name, us) = text.split_once('=')?;
-    let algorithm = Algorithm::ALL.into_iter().find(|a| a.to_string() == name)?;
+    let algorithm = Algorithm::ALL.iter().copied().find(|a| a.to_string() == name)?;
     let us: f64 = us.parse().ok()?;
     (us.is_finite() && us > 0.0).then_some((algorithm, us))
 }

@@ -15,6 +15,7 @@
 //! | [`textures`] | textures, in your encoder |
 //! | [`browser`] | WebGPU, and wasm on the CPU |
 //! | [`accuracy`] | bounds, limits, errors, and where it was tested |
+//! | [`bits`] | what is equal to what, to the last bit |
 //! | [`performance`] | figures, and how to measure yours |
 //! | [`program`] | the command `channelwise` |
 //! | [`python`] | NumPy and Dask |
@@ -80,6 +81,10 @@ pub mod browser {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("accuracy.md")]
 pub mod accuracy {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("bits.md")]
+pub mod bits {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("performance.md")]

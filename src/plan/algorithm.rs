@@ -64,7 +64,8 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All that can be taken, `Auto` left out.
-    pub const ALL: [Self; 5] = [Self::March, Self::Flat, Self::Separable, Self::Fft, Self::Direct];
+    pub const ALL: &'static [Self] =
+        &[Self::March, Self::Flat, Self::Separable, Self::Fft, Self::Direct];
 }
 
 impl fmt::Display for Algorithm {

@@ -265,7 +265,7 @@ impl Looked {
             Ok(Offered { launch, us: all, transfers: all - us, bands: Some(bands) })
         };
         let mut offers: Vec<_> =
-            Algorithm::ALL.into_iter().map(|algorithm| (algorithm, look(algorithm))).collect();
+            Algorithm::ALL.iter().map(|&algorithm| (algorithm, look(algorithm))).collect();
         let cost = |o: &(Algorithm, Answer)| o.1.as_ref().map_or(f64::INFINITY, |o| o.us);
         // Stable: among equals the order of `ALL` holds. Refusals come last, whatever the others cost.
         offers.sort_by(|a, b| a.1.is_err().cmp(&b.1.is_err()).then(cost(a).total_cmp(&cost(b))));

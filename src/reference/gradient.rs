@@ -21,6 +21,7 @@ use crate::{Activation, Element, Problem};
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ExpectedGradients {
     /// For the input: its shape, in memory order.
     pub input: Vec<Expected>,

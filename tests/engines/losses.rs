@@ -12,7 +12,7 @@ use channelwise::{
     Algorithm, Conv2d, ElementType, Engine, Error, Fault, Gpu, GpuOptions, GpuTensor, Kernel,
     Polling, Problem, Result, Tuning, wgpu,
 };
-use ndarray::{Array3, Array4};
+use ndarray::{Array2, Array3, Array4};
 use pollster::block_on;
 
 use crate::common::{Rng, gpu, say};
@@ -72,6 +72,31 @@ const WAITS: &[Waits] = &[
     ("run_into_timed_async", true, |gpu| {
         let prepared = block_on(engine(gpu).prepare_async::<f32, f32>(&conv(), SHAPE))?;
         block_on(prepared.run_into_timed_async(&x(), &mut x())).map(drop)
+    }),
+    ("run_each", true, |gpu| engine(gpu).run_each(&[conv()], &x()).map(drop)),
+    ("run_each_async", true, |gpu| {
+        let y = block_on(engine(gpu).run_each_async(&[conv()], &x()))?;
+        assert_eq!(y, engine(gpu).run(&conv(), &x())?);
+        Ok(())
+    }),
+    ("each: run_into_async", true, |gpu| {
+        let (mut y, each) = (x(), block_on(engine(gpu).prepare_each_async(&[conv()], SHAPE))?);
+        block_on(each.run_into_async(&x(), &mut y))?;
+        assert_eq!(y, engine(gpu).run(&conv(), &x())?);
+        Ok(())
+    }),
+    ("run_region_async", true, |gpu| {
+        let prepared = engine(gpu).prepare::<f32, f32>(&conv(), SHAPE)?;
+        let part = block_on(prepared.run_region_async(&x(), 2..7, 1..9))?;
+        assert_eq!(part, prepared.run(&x())?.slice(ndarray::s![2..7, 1..9, ..]));
+        Ok(())
+    }),
+    ("run_masked_async", true, |gpu| {
+        let (conv, mask) =
+            (conv().normalized(), Array2::from_shape_fn((12, 10), |(r, _)| r as u8 % 3));
+        let y = block_on(engine(gpu).run_masked_async(&conv, &x(), &mask))?;
+        assert_eq!(y, engine(gpu).run_masked(&conv, &x(), &mask)?);
+        Ok(())
     }),
     ("download", true, |gpu| GpuTensor::from_array(gpu, &x())?.download().map(drop)),
     ("download_async", true, |gpu| {

@@ -170,7 +170,7 @@ pub(crate) fn of_algorithm(rng: &mut Rng, algorithm: Algorithm, cuts: Cuts) -> C
 /// A case on a GPU in pieces, by every algorithm that applies: with the bits of one piece.
 fn on_gpu(gpu: &Gpu, case: &Case, rng: &mut Rng, seams: &mut Seams, failures: &mut Vec<String>) {
     let all = cuts(rng, true);
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let cuts = of_algorithm(rng, algorithm, all);
         counted(gpu, case, algorithm, cuts, seams, failures);
     }

@@ -468,7 +468,7 @@ fn work_goes_into_an_open_pass() {
     let from = GpuTensor::upload(&gpu, &x, [20, 32, 3]).unwrap();
     let convs = [Conv2d::new(Kernel::gaussian(5, 1.0).unwrap()), Conv2d::new(Kernel::sobel_x())];
     let problem = Problem::new(&convs[0], [20, 32, 3], F32, F32).unwrap();
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let prepared = gpu.prepare(&problem, algorithm).unwrap();
         let to = GpuTensor::<f32>::zeros(&gpu, [20, 32, 3]).unwrap();
         let mut encoder = gpu.device().create_command_encoder(&Default::default());

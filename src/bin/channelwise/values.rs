@@ -181,7 +181,7 @@ pub(crate) fn algorithm_names() -> String {
 }
 
 fn algorithms() -> impl Iterator<Item = Algorithm> {
-    std::iter::once(Algorithm::Auto).chain(Algorithm::ALL)
+    std::iter::once(Algorithm::Auto).chain(Algorithm::ALL.iter().copied())
 }
 
 /// The lower-case name before a colon, and what follows it.

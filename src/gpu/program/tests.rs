@@ -189,8 +189,8 @@ fn specialisations(shader: Shader) -> Vec<(Constants, [u32; 2])> {
                 (step, workgroup)
             }));
         }
-        let ways = Algorithm::ALL.map(|algorithm| (algorithm, None));
-        for (algorithm, one_pass) in ways.into_iter().chain([(Algorithm::Separable, Some(false))]) {
+        let ways = Algorithm::ALL.iter().map(|&algorithm| (algorithm, None));
+        for (algorithm, one_pass) in ways.chain([(Algorithm::Separable, Some(false))]) {
             let cuts = Cuts { one_pass, ..limits.cuts };
             let machine = Machine::Gpu(GpuLimits { cuts, ..limits }, residence);
             let Ok(plan) = plan::choose(problem, &machine, algorithm) else { continue };

@@ -241,7 +241,7 @@ fn sizes_compile_nothing_for_gradients() {
 fn jobs_stay_within_what_they_bind() {
     let mut looked = 0;
     for problem in crate::plan::tests::bands::awkward() {
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             for bytes in [None, Some(1500), Some(4000), Some(20_000)] {
                 for shared in [false, true] {
                     let limits = limits(bytes);

@@ -271,7 +271,7 @@ fn types_have_their_ways() {
         assert_eq!((plan.algorithm(), &launch.scheme), (Algorithm::Direct, &CpuScheme::Double));
         assert!(launch.columns_per_task.is_none() && !launch.streamed, "{plan}");
         assert!(plan.explain().contains("sums in f64"), "{plan}");
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let refused = choose(&problem, &gpu, algorithm).unwrap_err().to_string();
             assert!(refused.contains("sums are made in f64"), "{refused}");
         }

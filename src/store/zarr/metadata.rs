@@ -90,7 +90,8 @@ impl Metadata {
             }
             Version::V3 => {
                 let name = json["data_type"].as_str().unwrap_or("of a type of its own");
-                let plain = ElementType::ALL.into_iter().find(|element| name_of(*element) == name);
+                let plain =
+                    ElementType::ALL.iter().copied().find(|element| name_of(*element) == name);
                 let sample = match (plain, name) {
                     (Some(element), _) => Sample::Plain(element),
                     (None, "bool") => Sample::Bool,
