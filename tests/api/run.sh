@@ -35,5 +35,5 @@ for features in with_all by_default; do
     cp "${CARGO_TARGET_DIR:-target}/doc/channelwise.json" "$work/$features.json"
 done
 for features in with_all by_default; do
-    cargo test --quiet --release --test api -- "$work/$features.json" "tests/api/$features.txt"
+    cargo test --release --test api -- "$work/$features.json" "$PWD/tests/api/$features.txt"
 done
