@@ -50,8 +50,10 @@ for one; do
         long::problems_on_the_cpu --exact --nocapture ;;
     gpu) CHANNELWISE_LONG=$arguments test_of -p channelwise-tests --test engines -- \
         long::problems_on_a_gpu --exact --nocapture ;;
-    # shellcheck disable=SC2086 # words
-    files) test_of --test damage -- $arguments ;;
+    files)
+        # shellcheck disable=SC2086 # words
+        test_of --test damage -- $arguments
+        ;;
     esac || failed="$failed $one"
 done
 [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }
