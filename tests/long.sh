@@ -52,10 +52,14 @@ for one; do
         long::problems_on_the_cpu --exact --nocapture ;;
     gpu) CHANNELWISE_LONG=$arguments test_of -p channelwise-tests --test engines -- \
         long::problems_on_a_gpu --exact --nocapture ;;
-    # shellcheck disable=SC2086 # words
-    files) test_of --test damage -- $arguments ;;
-    # shellcheck disable=SC2086 # words
-    soak) test_of -p channelwise-tests --test soak -- --minutes "$minutes" $seeds ;;
+    files)
+        # shellcheck disable=SC2086 # words
+        test_of --test damage -- $arguments
+        ;;
+    soak)
+        # shellcheck disable=SC2086 # words
+        test_of -p channelwise-tests --test soak -- --minutes "$minutes" $seeds
+        ;;
     esac || failed="$failed $one"
 done
 [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }

@@ -159,8 +159,8 @@ fn entry(whole: &mut Whole, tag: u64, (at, size): (usize, usize), change: impl F
     };
     assert_eq!(number(bytes, 2, 2), 42, "no BigTIFF");
     let directory = number(bytes, 4, 4) as usize;
-    let places = (0..number(bytes, directory, 2) as usize).map(|n| directory + 2 + 12 * n);
-    let found = places.into_iter().find(|at| number(bytes, *at, 2) == tag).unwrap();
+    let mut places = (0..number(bytes, directory, 2) as usize).map(|n| directory + 2 + 12 * n);
+    let found = places.find(|at| number(bytes, *at, 2) == tag).unwrap();
     let value = change(number(bytes, found + at, size));
     change::put(bytes, found + at, size, value, little);
 }
@@ -262,8 +262,8 @@ fn indices_of_shards() {
     {
         let args = format!("{name} -o y.npy --kernel box:3 --engine cpu --memory 16M");
         let mut whole = named(name);
-        let shards = whole.files.iter_mut().filter(|(name, _)| !name.ends_with(".json"));
-        let (_, bytes) = shards.skip(number).next().unwrap();
+        let mut shards = whole.files.iter_mut().filter(|(name, _)| !name.ends_with(".json"));
+        let (_, bytes) = shards.nth(number).unwrap();
         // Four entries of two numbers, and their sum.
         let index = bytes.len() - 4 - 64;
         change::put(bytes, index, 8, offset, true);

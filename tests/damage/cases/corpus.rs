@@ -203,7 +203,7 @@ pub(crate) fn npy(element: ElementType, shape: &[usize]) -> Vec<u8> {
 
 fn arrays() -> Vec<Whole> {
     let mut all = Vec::new();
-    for element in ElementType::ALL {
+    for &element in ElementType::ALL {
         all.push(one(format!("{element}.npy"), npy(element, &[13, 11, 3])));
     }
     let f32s = |shape: &[usize]| npy(ElementType::F32, shape);

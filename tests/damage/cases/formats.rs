@@ -253,7 +253,7 @@ fn riff(chance: &mut Chance, bytes: &mut Vec<u8>) -> String {
 }
 
 /// One of the attributes: OpenEXR names them, and their values follow.
-fn exr(chance: &mut Chance, bytes: &mut Vec<u8>) -> String {
+fn exr(chance: &mut Chance, bytes: &mut [u8]) -> String {
     const NAMES: [&str; 8] = [
         "dataWindow",
         "displayWindow",
