@@ -212,11 +212,19 @@ fn clocks_that_jump() {
     }
 }
 
-/// Ends the program at a time; whether it was ended so.
-fn ended(room: &Room, args: &str, after: Duration, signal: &str) -> bool {
+/// Ends the program at a time, counted from its start or from when it begins to write; whether it was ended so.
+fn ended(room: &Room, args: &str, (after, writes): (Duration, bool), signal: &str) -> bool {
     let mut command = Command::new(env!("CARGO_BIN_EXE_channelwise"));
     command.current_dir(room.at("")).args(args.split_whitespace());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = || {
+        let new = |name: &String| name.starts_with(".channelwise-") || name.starts_with("y.");
+        let len = |name: String| fs::metadata(room.at(&name)).map_or(0, |there| there.len());
+        room.names().into_iter().filter(new).map(len).any(|len| len > 0)
+    };
+    while writes && !begun() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_micros(50));
+    }
     std::thread::sleep(after);
     let pid = child.id().to_string();
     // It may be done already, and yet is somebody until it is waited for.
@@ -244,9 +252,12 @@ fn signals_at_any_time() {
         remove(&room, output);
         for n in 0..if resumes { 13 } else { 14 } {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let after = time.mul_f64(f64::from(seed >> 8) / f64::from(1 << 24));
+            // Half of them as it writes, which it does for some milliseconds.
+            let writes = n % 4 > 1;
+            let longest = if writes { Duration::from_millis(2) } else { time };
+            let after = longest.mul_f64(f64::from(seed >> 8) / f64::from(1 << 24));
             let signal = ["TERM", "KILL"][n % 2];
-            ends += usize::from(ended(&room, &command, after, signal));
+            ends += usize::from(ended(&room, &command, (after, writes), signal));
             let found = there(&room, output);
             partly += usize::from(!found.is_empty() && found.len() < want.len());
             for (name, data) in &found {
