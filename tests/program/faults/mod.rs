@@ -139,8 +139,8 @@ fn whole_files() {
 /// The least memory for a stream.
 fn least(room: &Room, command: &str) -> u64 {
     let told = room.run(&format!("{command} --memory 1K")).err;
-    let numbers = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
-    numbers.last().unwrap_or_else(|| panic!("{told}"))
+    let mut numbers = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    numbers.next_back().unwrap_or_else(|| panic!("{told}"))
 }
 
 /// Streams: each read and each write fails in turn, in one piece and in a part of two. Another run goes on with what is
