@@ -163,7 +163,8 @@ impl Work {
         })?;
         let (on, of, x) = (gpu.clone(), conv.clone(), data(shape, size + 20));
         self.add(name("frames"), move || {
-            let mut frames = on.frames::<f32, f32>(&[of.clone()], shape)?.in_flight(2)?;
+            let mut frames =
+                on.frames::<f32, f32>(std::slice::from_ref(&of), shape)?.in_flight(2)?;
             let mut all = Vec::new();
             for n in 0..4 {
                 let frame = numbers(&(&x + n as f32));
