@@ -142,6 +142,12 @@ fn claims_that_bytes_do_not_explain() {
         change::put(bytes, at + window.len() + 4 + 12, 4, 100_000_000, true);
         refused(exr, &format!("b44-lines.exr {kernel}"), do_not);
     }
+    // Lines of what is hardly shown, longer than deflate can have them.
+    let mut exr = named("depth.exr");
+    let (bytes, window) = (&mut exr.files[0].1, b"dataWindow\0box2i\0");
+    let at = bytes.windows(window.len()).position(|part| part == window).unwrap();
+    change::put(bytes, at + window.len() + 4 + 8, 4, 100_000, true);
+    refused(exr, &format!("depth.exr {kernel}"), do_not);
     let mut jpeg = named("rgb.jpg");
     let frame = jpeg.files[0].1.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
     change::put(&mut jpeg.files[0].1, frame + 5, 4, u64::from(u32::MAX), false);

@@ -31,6 +31,9 @@ const SMALL: u64 = 64 << 20;
 /// How many bytes of pixels a byte of a file is at most: deflate has 1032, and bits may become four bytes each.
 const MOST_UNPACKED: u64 = 1032 * 32;
 
+/// The same of OpenEXR's samples as they are stored: of some packings deflate has three bytes of four.
+const MOST_OF_LAYERS: u64 = 1032 * 4 / 3;
+
 /// jpeg's default of 75 would add more error than most filters.
 const JPEG_QUALITY: u8 = 95;
 
@@ -131,14 +134,17 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
         let layers = layers(bytes);
         // The decoder asks for memory of one before it tells its size.
         let largest = layers.iter().map(layer_bytes).max().unwrap_or(0);
-        explained(format, largest, bytes).map_err(|why| Failure::reading(path, why))?;
+        explained(largest, Some(MOST_OF_LAYERS), bytes)
+            .map_err(|why| Failure::reading(path, why))?;
         notes.extend(left_out(&layers));
     }
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let mut limits = Limits::no_limits();
     // The pixels, and a row or block at work.
     let needed = decoder.total_bytes();
-    explained(format, needed, bytes).map_err(|why| Failure::reading(path, why))?;
+    // Of WebP there is no most: a picture of one colour has no bits.
+    let times = (format != ImageFormat::WebP).then_some(MOST_UNPACKED);
+    explained(needed, times, bytes).map_err(|why| Failure::reading(path, why))?;
     memory::check(needed.saturating_mul(2)).map_err(|why| {
         let other = "as a .npy or TIFF file, an ENVI cube or a Zarr array it goes part by part";
         Failure::reading(path, format!("{why}; {other}"))
@@ -198,11 +204,11 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Tensor, Meta, Vec<Strin
     Ok((tensor?, meta, notes))
 }
 
-/// Refuses pixels that a file of so few bytes does not hold, before there is memory for them. Of WebP there is no most:
-/// a picture of one colour has no bits.
-fn explained(format: ImageFormat, needed: u64, bytes: &[u8]) -> Result<(), String> {
+/// Refuses pixels that a file of so few bytes does not hold, each of which is at most so many, before there is memory
+/// for them.
+fn explained(needed: u64, times: Option<u64>, bytes: &[u8]) -> Result<(), String> {
     let there = bytes.len() as u64;
-    if format == ImageFormat::WebP || needed / MOST_UNPACKED <= there {
+    if times.is_none_or(|times| needed / times <= there) {
         return Ok(());
     }
     Err(format!(
