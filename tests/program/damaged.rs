@@ -280,6 +280,20 @@ fn indices_of_shards() {
     }
 }
 
+/// A gibibyte, where a chunk has some hundred bytes: blosc's codec would ask for it and end the process.
+#[test]
+fn sizes_that_blosc_packed() {
+    for name in ["v3-blosc.zarr", "v2-blosc.zarr"] {
+        let mut whole = named(name);
+        let chunk =
+            |(name, _): &&mut (String, Vec<u8>)| !name.contains("json") && !name.contains("/.z");
+        let (_, bytes) = whole.files.iter_mut().find(chunk).unwrap();
+        change::put(bytes, 4, 4, 1 << 30, true);
+        let args = format!("{name} -o y.npy --kernel box:3 --engine cpu --memory 16M");
+        refused(whole, &args, "1073741824 bytes, where a chunk has");
+    }
+}
+
 /// Nothing is begun of what cannot be.
 #[test]
 fn arrays_without_channels() {

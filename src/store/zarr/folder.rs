@@ -33,6 +33,13 @@ pub(super) struct Fetched<'a> {
     key: String,
 }
 
+impl Fetched<'_> {
+    /// What was read, if anything is there.
+    pub(super) fn value(&self) -> MaybeBytes {
+        self.folder.fetched().get(&self.key).cloned().flatten()
+    }
+}
+
 impl Drop for Fetched<'_> {
     fn drop(&mut self) {
         self.folder.fetched().remove(&self.key);

@@ -77,6 +77,17 @@ fn name_of(element: ElementType) -> &'static str {
 }
 
 impl Metadata {
+    /// Whether what is read of a chunk is what blosc packed.
+    pub(super) fn packed_by_blosc(&self) -> bool {
+        match self.version {
+            Version::V2 => self.json["compressor"]["id"] == "blosc",
+            Version::V3 => {
+                let codecs = self.json["codecs"].as_array();
+                codecs.and_then(|all| all.last()).is_some_and(|last| last["name"] == "blosc")
+            }
+        }
+    }
+
     pub(super) fn parse(&self) -> Result<Said, String> {
         let json = &self.json;
         if self.version == Version::V3 && json["node_type"] == "group" {

@@ -7,6 +7,7 @@
 //! folder: keys and values
 //! ```
 
+mod blosc;
 mod folder;
 mod metadata;
 
@@ -314,10 +315,17 @@ impl Zarr {
         let part = |chunk: &[u64]| within(chunk, size, ranges);
         // Of shards only parts may be needed.
         let whole = self.chunks.as_ref() == Some(&self.unpacked);
+        let blosc = self.metadata.packed_by_blosc();
         let fetch = |chunk: &Vec<u64>| {
             let key = self.array.chunk_key(chunk);
+            let wrong = |error: &dyn std::fmt::Display| format!("its chunk {key}: {error}");
             let fetched = whole.then(|| self.folder.fetch(key.as_str())).transpose();
-            fetched.map_err(|error| format!("its chunk {key}: {error}"))
+            let fetched = fetched.map_err(|error| wrong(&error))?;
+            // Those within a shard come to the codec alone.
+            if let Some(value) = fetched.as_ref().filter(|_| blosc).and_then(Fetched::value) {
+                blosc::check(&value, self.bytes().0).map_err(|error| wrong(&error))?;
+            }
+            Ok(fetched)
         };
         let unpack =
             |chunk: &Vec<u64>, _kept: Option<Fetched<'_>>| self.unpack(chunk, &part(chunk));
