@@ -28,7 +28,6 @@ const JOB: &str = ".channelwise-job";
 /// use channelwise::store::{Create, Stored};
 /// use channelwise::{Conv2d, Engine, Kernel, Layout, Window};
 /// # fn main() -> channelwise::Result<()> {
-///
 /// let folder = tempfile::tempdir().expect("a folder");
 /// let path = folder.path().join("blurred.npy");
 /// let blur = Engine::cpu().prepare::<u8, u8>(&Conv2d::new(Kernel::binomial(5)?), [60, 80, 3])?;
@@ -371,6 +370,10 @@ impl NewZarr {
 
     /// Takes back what was begun, where nothing is in it. Whether nothing is left.
     fn discard(&self) -> bool {
+        // Nothing is begun, and what is there is the array that was to go.
+        if self.replaced {
+            return true;
+        }
         if !self.fresh || self.wrote {
             return false;
         }
@@ -388,7 +391,6 @@ impl NewZarr {
 /// ```
 /// use channelwise::store::Create;
 /// # fn main() -> channelwise::Result<()> {
-///
 /// let folder = tempfile::tempdir().expect("a folder");
 /// let created = Create::new(folder.path().join("y.npy")).open::<f32>([100, 200, 3].into())?;
 /// assert_eq!(created.dims(), [100, 200, 3]);

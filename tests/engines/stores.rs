@@ -487,3 +487,13 @@ fn what_does_not_stay_is_told() -> Result<(), Error> {
     assert!(told.contains("truncated"), "{told}");
     Ok(())
 }
+
+/// What is to be replaced is there until its successor is begun: taking that back takes nothing of it.
+#[test]
+fn what_was_not_begun_is_not_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Create::new(folder.path().join("y.zarr")).open::<u8>([4, 5, 3].into()).unwrap();
+    open().begin().unwrap();
+    assert!(open().discard());
+    assert!(Stored::open(folder.path().join("y.zarr"), Layout::Nhwc).is_ok());
+}
