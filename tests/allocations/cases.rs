@@ -78,6 +78,10 @@ fn algorithms() -> Vec<Case> {
     let mixed = Pointwise::new(2, 2, vec![1.0, 2.0, 3.0, 4.0]).unwrap();
     let two = || conv(kernel(3, 3, 2)).activation(Activation::Relu).pointwise(mixed.clone());
     let planes = |conv: Conv2d| conv.layout(Layout::Nchw);
+    let back = || {
+        let forward = conv(kernel(3, 3, 1)).stride(2, 2).padding(Padding::Same);
+        forward.adjoint().adjoint_size(12, 44_000)
+    };
     vec![
         forward::<f32, f32>("direct", (Direct, None), conv(kernel(3, 3, 1)), [1, 100, 300, 9]),
         forward::<f32, f32>("direct, wide tiles", (Direct, whole), conv(kernel(3, 3, 1)), WIDE),
@@ -116,26 +120,8 @@ fn algorithms() -> Vec<Case> {
             conv(kernel(40, 40, 2)).assume_finite(),
             [1, 80, 700, 5],
         ),
-        forward::<f32, f32>(
-            "adjoint",
-            (Direct, whole),
-            conv(kernel(3, 3, 1))
-                .stride(2, 2)
-                .padding(Padding::Same)
-                .adjoint()
-                .adjoint_size(12, 44_000),
-            [1, 6, 22_000, 2],
-        ),
-        forward::<f64, f64>(
-            "adjoint in f64",
-            (Direct, whole),
-            conv(kernel(3, 3, 1))
-                .stride(2, 2)
-                .padding(Padding::Same)
-                .adjoint()
-                .adjoint_size(12, 44_000),
-            [1, 6, 22_000, 1],
-        ),
+        forward::<f32, f32>("adjoint", (Direct, whole), back(), [1, 6, 22_000, 2]),
+        forward::<f64, f64>("adjoint in f64", (Direct, whole), back(), [1, 6, 22_000, 1]),
     ]
 }
 

@@ -43,7 +43,7 @@ fn check<T: Element, U: Element>(engine: &Engine, case: &Case, rng: &mut Rng) ->
             let part = prepared.region(rows.clone(), columns.clone())?;
             let got = part.run(&x)?;
             let from_source = part.run_source(&gathered(&x, layout, part.source()))?;
-            if !from_source.iter().zip(&got).all(|(a, b)| agree(a, b)) {
+            if !from_source.iter().zip(&got).all(|(a, b)| agree(engine, a, b)) {
                 return Ok(Err(format!("another from its source in {rows:?}, {columns:?}")));
             }
             let want = match layout {
@@ -54,7 +54,7 @@ fn check<T: Element, U: Element>(engine: &Engine, case: &Case, rng: &mut Rng) ->
             if a != b {
                 return Ok(Err(format!("shape {a:?} for {b:?}")));
             }
-            let wrong = got.iter().zip(want).filter(|(a, b)| !agree(*a, *b)).count();
+            let wrong = got.iter().zip(want).filter(|(a, b)| !agree(engine, *a, *b)).count();
             if wrong > 0 {
                 return Ok(Err(format!("{wrong} of {} in {rows:?}, {columns:?}", got.len())));
             }

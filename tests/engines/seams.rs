@@ -112,7 +112,12 @@ pub(crate) fn same(judge: &Judge, [cut, whole]: &[Engine; 2]) -> Result<bool, St
     match (judge(cut, &mut 0), judge(whole, &mut 0)) {
         (Outcome::Done(got), Outcome::Done(want)) if got == want => Ok(true),
         (Outcome::NotApplicable(_), _) => Ok(false),
-        (Outcome::Done(_), Outcome::Done(_)) => Err("other bits than in one piece".into()),
+        (Outcome::Done(got), Outcome::Done(want)) => {
+            let mut pairs = got.iter().zip(&want).enumerate();
+            let first = pairs.find(|(_, (got, want))| got != want);
+            let first = first.map(|(at, bits)| (at, bits.0, bits.1));
+            Err(format!("other bits than in one piece, first {first:x?}"))
+        }
         (Outcome::Failed(text), _) => Err(text),
         (_, Outcome::Failed(text) | Outcome::NotApplicable(text)) => Err(format!("whole: {text}")),
     }

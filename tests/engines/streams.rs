@@ -160,7 +160,7 @@ fn check<T: Element, U: Element>(engine: &Engine, case: &Case, rng: &mut Rng) ->
             return Ok(Err(format!("{at} is written {} times", to.times[at])));
         }
         let pairs = to.all.iter().zip(whole);
-        let wrong = pairs.filter(|(a, b)| !agree(*a, *b)).count();
+        let wrong = pairs.filter(|(a, b)| !agree(engine, *a, *b)).count();
         Ok(if wrong > 0 { Err(format!("{wrong} of {} differ", whole.len())) } else { Ok(()) })
     };
     match run() {

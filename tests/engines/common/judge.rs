@@ -3,7 +3,7 @@
 use channelwise::{Algorithm, Element, Engine, Error, f16, reference};
 
 use super::case::Case;
-use super::compare::{Outcome, bits, compare, run_dirty};
+use super::compare::{Outcome, bits_of, compare, run_dirty};
 use super::{F16, F32, F64, I8, I16, I32, U8, U16, U32};
 
 /// What an engine makes of a case, as bits, once it was found right. The number counts outputs that should
@@ -102,7 +102,7 @@ fn typed<T: Element, U: Element>(case: &Case) -> Judge {
             }
         }
         match compare(&got, want, problem.output_shape()) {
-            Ok(()) => Outcome::Done(got.into_iter().map(bits).collect()),
+            Ok(()) => Outcome::Done(got.into_iter().map(|y| bits_of(engine, y)).collect()),
             Err(text) => Outcome::Failed(text),
         }
     })

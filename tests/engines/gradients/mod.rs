@@ -346,6 +346,13 @@ pub(crate) fn by_engine(
     Ok((all, backward.plan().clone()))
 }
 
+/// Whether the engine has room for what its bands make.
+pub(crate) fn fits(model: &Model, engine: &Engine) -> bool {
+    let from = dims(model.setup.input, model.setup.layout);
+    let made = engine.prepare_backward::<f32>(&model.conv(), from);
+    !matches!(made, Err(Error::TooLarge { what: "sums of parts", .. }))
+}
+
 /// Engines whose code for gradients differs: those with other algorithms make them alike. A GPU gathers that of the
 /// input, or goes phase by phase.
 fn gradient_engines() -> impl Iterator<Item = &'static Backend> {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::room::{RemoveAxis, Room, bytes, floats, picture};
+use super::room::{Ran, RemoveAxis, Room, bytes, floats, picture};
 
 const EINTR: u32 = 4;
 const EIO: u32 = 5;
@@ -37,7 +37,7 @@ struct Fault {
 }
 
 impl Fault {
-    fn run(self, room: &Room, args: &str) -> super::room::Ran {
+    fn run(self, room: &Room, args: &str) -> Ran {
         let Self { calls, first, errno } = self;
         let folder = fs::canonicalize(room.at("")).unwrap();
         let env = [
@@ -48,6 +48,25 @@ impl Fault {
             ("FAULT_ERRNO", &errno.to_string()),
         ];
         room.run_with(args, &env)
+    }
+}
+
+/// Each call that reads or writes fails in turn, until there is none left to fail: only interrupted ones fail no run.
+fn in_turn(
+    room: &Room,
+    command: &str,
+    (calls, errno): (&'static str, u32),
+    mut check: impl FnMut(Fault, Ran),
+) {
+    for first in 1.. {
+        let fault = Fault { calls, first, errno };
+        let ran = fault.run(room, command);
+        let ended = ran.code == 0;
+        check(fault, ran);
+        if ended {
+            assert_eq!(first == 1, errno == EINTR, "{command}: {fault:?}");
+            return;
+        }
     }
 }
 
@@ -118,20 +137,15 @@ fn whole_files() {
         for (calls, errno, place) in
             [("w", ENOSPC, "y."), ("w", EIO, "y."), ("r", EIO, input), ("rw", EINTR, "")]
         {
-            let mut failed = 0;
-            for first in 1.. {
-                let fault = Fault { calls, first, errno };
-                let ran = fault.run(&room, &command);
+            in_turn(&room, &command, (calls, errno), |fault, ran| {
                 if ran.code == 0 {
                     assert!(there(&room, output) == want, "{output}, {fault:?}");
                     remove(&room, output);
-                    break;
+                    return;
                 }
                 ran.failed(1, place);
                 assert!(tree(&room.at("")) == before, "{output}, {fault:?}");
-                failed += 1;
-            }
-            assert_eq!(failed == 0, errno == EINTR, "{output}, {calls}: {failed} failed");
+            });
         }
     }
 }
@@ -161,14 +175,11 @@ fn streams() {
         remove(&room, output);
         // What is read may be what an earlier run left, too.
         for (calls, errno, place) in [("w", ENOSPC, "y."), ("r", EIO, "."), ("rw", EINTR, "")] {
-            let mut failed = 0;
-            for first in 1.. {
-                let fault = Fault { calls, first, errno };
-                let ran = fault.run(&room, &command);
+            in_turn(&room, &command, (calls, errno), |fault, ran| {
                 if ran.code == 0 {
                     assert!(there(&room, output) == want, "{output}, {fault:?}");
                     remove(&room, output);
-                    break;
+                    return;
                 }
                 ran.failed(1, place);
                 let named = [input, output].iter().any(|name| ran.err.contains(name));
@@ -185,9 +196,7 @@ fn streams() {
                 assert!(there(&room, output) == want, "{output}, {fault:?}");
                 assert!(!room.names().iter().any(|name| name.contains("partial")), "{fault:?}");
                 remove(&room, output);
-                failed += 1;
-            }
-            assert_eq!(failed == 0, errno == EINTR, "{output}, {calls}: {failed} failed");
+            });
         }
     }
 }
