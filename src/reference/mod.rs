@@ -45,7 +45,8 @@ pub struct Expected {
     pub value: f64,
     /// `2 * n * u * Σ|k·x|` carried through the activation, with `n` the number of taps (and the
     /// bias) and `u` the unit round-off of f32, 2^-24: twice the bound of a sum in any order. Of sums in
-    /// f64 `u` is 2^-53, and half of it is the formula's own error.
+    /// f64 `u` is 2^-53, and half of it is the formula's own error. A sum that overflows on its way, where
+    /// `Σ|k·x|` is beyond the largest float, is no part of it.
     pub allowance: f64,
 }
 

@@ -148,7 +148,7 @@ impl<'a> Padded<'a> {
                     for (n, image) in src.chunks_exact(g.image()).enumerate() {
                         let lines = self.lines[skip + n * pitch..].chunks_mut(width);
                         for (from, to) in image.chunks_exact(g.row()).zip(lines) {
-                            pieces(from, &mut to[..from.len()], T::widen);
+                            pieces(from, &mut to[..from.len()], Element::widen);
                         }
                     }
                 });
