@@ -2,8 +2,9 @@
 # The room with `unsafe` (src/cpu/raw) and the micro-kernels that walk through it, under Miri: places out of
 # bounds, memory that is not initialised, references that overlap, pointers that are not aligned. With SSE2,
 # and with AVX2 and its multiply-adds; Miri has no AVX-512 that would be enough, and no NEON on this
-# architecture. What it cannot run stands aside there: advice to the system, prefetches, and the empty instruction of
-# `order`. It needs a nightly toolchain with Miri, which rustup installs:
+# architecture. What it cannot run stands aside there: advice to the system, prefetches, the fence behind streamed
+# stores, which are plain ones, and the empty instruction of `order`. It needs a nightly toolchain with Miri, which
+# rustup installs:
 #
 #   sh tests/miri.sh [what else to hand to the tests]
 set -eu

@@ -45,7 +45,7 @@ pub(in crate::cpu) fn stream<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
 unsafe fn stream_vector<S: Simd>(to: *mut f32, vector: S::f32s) {
     // SAFETY: as the caller says. A vector of such a size is the contents of a register and nothing else, and
     // a level with such vectors has what stores them.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     unsafe {
         use std::arch::x86_64::{_mm_stream_ps, _mm256_stream_ps, _mm512_stream_ps};
         use std::mem::transmute_copy;
@@ -56,8 +56,13 @@ unsafe fn stream_vector<S: Simd>(to: *mut f32, vector: S::f32s) {
             _ => unreachable!("vectors of {} bytes", size_of::<S::f32s>()),
         }
     }
+    // SAFETY: as the caller says. Miri, which has no such stores, sees by it whether the place is one.
+    #[cfg(miri)]
+    unsafe {
+        to.cast::<S::f32s>().write(vector);
+    }
     // SAFETY: as the caller says.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(any(target_arch = "x86_64", miri)))]
     vector.store_array(unsafe { &mut *to.cast() });
 }
 
@@ -68,7 +73,7 @@ pub(in crate::cpu) const STREAMS: bool = cfg!(target_arch = "x86_64");
 #[inline(always)]
 pub(in crate::cpu) fn fence() {
     // SAFETY: every x86-64 has it.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     unsafe {
         std::arch::x86_64::_mm_sfence();
     }

@@ -346,11 +346,11 @@ pub(crate) fn by_engine(
     Ok((all, backward.plan().clone()))
 }
 
-/// Whether the engine has room for what its bands make.
+/// Whether the engine's bands hold what an output needs, and a buffer what they make.
 pub(crate) fn fits(model: &Model, engine: &Engine) -> bool {
     let from = dims(model.setup.input, model.setup.layout);
     let made = engine.prepare_backward::<f32>(&model.conv(), from);
-    !matches!(made, Err(Error::TooLarge { what: "sums of parts", .. }))
+    !matches!(made, Err(Error::TooLarge { .. }))
 }
 
 /// Engines whose code for gradients differs: those with other algorithms make them alike. A GPU gathers that of the

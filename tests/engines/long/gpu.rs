@@ -114,12 +114,15 @@ pub(super) fn problem(devices: &mut Devices, seed: u64) -> Verdict {
                 kind: Kind::GpuDirect,
                 engine: gpu.with_cuts(cuts).into(),
             };
+            // A part of each of the least work may be more than a small device binds, and an image of which every
+            // pixel is needed at once more than the smallest bands.
+            let larger = Cuts { band_work: None, ..cuts };
+            let bands = [cuts, larger, Cuts { band_bytes: None, ..larger }].map(backend);
             let judged = |setup: &gradients::Setup| {
                 let model = setup.model();
-                // A part of each of the least work is more than a small device binds.
-                let most = Some(backend(cuts)).filter(|b| gradients::fits(&model, &b.engine));
-                let by = most.unwrap_or_else(|| backend(Cuts { band_work: None, ..cuts }));
-                gradients::judge(&model, &by, &mut [0.0; 5]).err()
+                let fitting = bands.iter().find(|by| gradients::fits(&model, &by.engine));
+                let wrong = fitting.map(|by| gradients::judge(&model, by, &mut [0.0; 5]).err());
+                wrong.unwrap_or_else(|| Some("it fits no bands".into()))
             };
             match judged(&setup) {
                 None => Ok(vec![("gradients", name.into())]),
