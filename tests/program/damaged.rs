@@ -249,6 +249,17 @@ fn arrays_that_cannot_be_counted() {
     refused(whole, &run("v3-uint16.zarr"), "cannot be counted");
 }
 
+/// Places of strips and tiles are made before the first sample.
+#[test]
+fn directories_beyond_measure() {
+    let options = "--kernel box:3 --engine cpu --memory 64M";
+    let pages = array("v3-five-axes.zarr", |json| json["shape"][0] = json!(59_665_754));
+    refused(pages, &format!("v3-five-axes.zarr -o y.tif {options}"), "bytes of directories");
+    let tiles = array("v3-uint16.zarr", |json| json["shape"] = json!([200_000, 200_000, 3]));
+    let args = format!("v3-uint16.zarr -o y.tif --chunks 16,16 {options}");
+    refused(tiles, &args, "bytes of directories");
+}
+
 /// Where the first chunk of a shard lies, in an index whose sum is right: numbers that cannot be added, and others that
 /// are beyond its end.
 #[test]

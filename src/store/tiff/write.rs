@@ -24,6 +24,12 @@ const STRIP: u64 = 1 << 20;
 /// What a file without large offsets must not reach.
 const CLASSIC: u64 = u32::MAX as u64;
 
+/// Most bytes of directories, which are made as one before the first sample: some hundred thousand pages.
+const DIRECTORIES: u64 = 1 << 28;
+
+/// Bytes of a directory without what grows: at most two dozen tags.
+const DIRECTORY: u64 = 640;
+
 /// Sides of tiles are multiples of this.
 pub(in crate::store) const SIDE: usize = 16;
 
@@ -82,6 +88,14 @@ impl Picture {
     /// What is too large for such a file, for people.
     pub fn places(self) -> Result<Places> {
         let counted = self.counted().ok_or("its size is more than can be counted")?;
+        let directories = self.directories();
+        if directories > DIRECTORIES {
+            return Err(format!(
+                "{} pages of {} strips or tiles need about {directories} bytes of directories, which is above the limit of {DIRECTORIES}",
+                self.pages,
+                self.chunk_count(),
+            ));
+        }
         let classic = self.head_of(|to| TiffEncoder::new(to), counted);
         let fits = |head: &Vec<u8>| head.len() as u64 + counted < CLASSIC;
         let head = match classic.ok().filter(fits) {
@@ -125,7 +139,11 @@ impl Picture {
         counted: u64,
     ) -> TiffResult<Vec<u8>> {
         let write = |data: u64| -> TiffResult<Vec<u8>> {
-            let mut head = Cursor::new(Vec::new());
+            let room = memory::with_capacity("directories of a TIFF", self.directories() as usize);
+            let mut head = Cursor::new(room.map_err(io::Error::from)?);
+            // What a page has of them on its way, in four lists.
+            memory::with_capacity::<[u64; 8]>("places of strips or tiles", self.chunk_count())
+                .map_err(io::Error::from)?;
             let mut file = new(&mut head)?;
             let page = counted / self.pages.max(1) as u64;
             for number in 0..self.pages {
@@ -139,6 +157,29 @@ impl Picture {
         Ok(head)
     }
 
+    /// Bytes of all directories, and a little more.
+    fn directories(&self) -> u64 {
+        let profile = self.icc.as_ref().map_or(0, Vec::len);
+        let grows =
+            [self.size[2].saturating_mul(6), self.chunk_count().saturating_mul(16), profile];
+        let each = grows.iter().fold(DIRECTORY, |bytes, n| bytes.saturating_add(*n as u64));
+        each.saturating_mul(self.pages as u64)
+    }
+
+    /// Rows of a strip.
+    fn strip_rows(&self) -> usize {
+        let row = self.piece().row as u64;
+        ((STRIP / row.max(1)) as usize).clamp(1, self.size[0].max(1))
+    }
+
+    /// Strips or tiles of a page.
+    fn chunk_count(&self) -> usize {
+        match self.tiles {
+            Some(_) => self.piece().number,
+            None => self.size[0].div_ceil(self.strip_rows()),
+        }
+    }
+
     /// Where its strips or tiles begin, counted from the first, and how long they are; and the rows of a strip.
     fn chunks(&self) -> (Vec<(u64, u64)>, usize) {
         let (piece, height) = (self.piece(), self.size[0]);
@@ -147,7 +188,7 @@ impl Picture {
             let long = piece.rows as u64 * row;
             return ((0..piece.number as u64).map(|n| (n * long, long)).collect(), piece.rows);
         }
-        let rows = ((STRIP / row.max(1)) as usize).clamp(1, height.max(1));
+        let rows = self.strip_rows();
         let strip = |first: usize| (first as u64 * row, rows.min(height - first) as u64 * row);
         ((0..height).step_by(rows).map(strip).collect(), rows)
     }
