@@ -30,8 +30,8 @@ const TOLD: Duration = Duration::from_secs(30);
 const MOST: usize = 20;
 /// Bytes by which memory may grow after the first quarter of the time: what the allocator leaves between.
 const GROWTH: u64 = 48 << 20;
-/// Bytes by which what Rust's code holds may grow with a call, on the average. wgpu keeps 224 for each thread that ever
-/// opened an error scope on a device, and a stream on a GPU, of which there is one among thirty calls, starts three.
+/// Bytes by which what Rust's code holds may grow with a call, on the average. wgpu keeps some hundred for each thread that
+/// ever opened an error scope on a device, and a stream on a GPU, of which there is one among 31 calls, starts three.
 const KEPT: i64 = 64;
 /// And without any: results under way.
 const SOME: i64 = 1 << 20;
