@@ -1,6 +1,7 @@
 #!/bin/sh
-# The library's own tests and the engines' tests of the CPU under sanitizers: ThreadSanitizer (what threads read
-# and write without order) and AddressSanitizer (what lies out of bounds, or is used after it was freed).
+# The library's own tests, and of the engines' tests on the CPU random problems, seams, threads and slices, under
+# sanitizers: ThreadSanitizer (what threads read and write without order) and AddressSanitizer (what lies out of
+# bounds, or is used after it was freed).
 #
 #   sh tests/sanitize.sh [thread|address]...
 #
